@@ -1,0 +1,97 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is built with the same strict settings (deploy/CONTRIBUTING.md says why).
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let lifecycle: Target.Dependency = .product(
+  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "wch-sidecar",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "wch-sidecar", targets: ["wch-sidecar"]),
+    .library(name: "WeChatSimulator", targets: ["WeChatSimulator"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+    .package(
+      url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1",
+      traits: ["ConfigurationSupport"]),
+    .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+    .target(name: "Hiredis", dependencies: ["CHiredis"], swiftSettings: strict),
+    .target(
+      name: "RedisClient", dependencies: ["Hiredis", nio, nioPosix, nioSSL, log],
+      swiftSettings: strict),
+    .target(name: "TokenCore", swiftSettings: strict),
+    .target(
+      name: "Sidecar",
+      dependencies: [
+        "RedisClient", "TokenCore", nio, nioPosix, nioHTTP1, nioSSL, log, crypto, lifecycle,
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+      ], swiftSettings: strict),
+    .target(
+      name: "WeChatSimulator", dependencies: [nio, nioPosix, nioHTTP1, nioSSL],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "wch-sidecar", dependencies: ["Sidecar", "WeChatSimulator", arguments],
+      swiftSettings: strict),
+
+    .target(
+      name: "TestSupport",
+      dependencies: ["WeChatSimulator", "RedisClient", nio, nioPosix],
+      path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "Simulation", dependencies: ["TokenCore"], path: "Tests/Simulation",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "simulate", dependencies: ["Simulation", arguments], path: "Tests/simulate",
+      swiftSettings: strict),
+    .testTarget(name: "HiredisTests", dependencies: ["Hiredis"], swiftSettings: strict),
+    .testTarget(
+      name: "RedisClientTests", dependencies: ["RedisClient", "TestSupport", nioSSL],
+      swiftSettings: strict),
+    .testTarget(name: "TokenCoreTests", dependencies: ["TokenCore"], swiftSettings: strict),
+    .testTarget(
+      name: "SidecarTests", dependencies: ["Sidecar", "TestSupport", "Simulation"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
+    .testTarget(
+      name: "WeChatSimulatorTests", dependencies: ["WeChatSimulator", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ProcessTests", dependencies: ["TestSupport", "wch-sidecar"], swiftSettings: strict),
+    .testTarget(name: "TidyTests", swiftSettings: strict),
+  ]
+)

@@ -1,0 +1,70 @@
+/// What one HTTP attempt at WeChat's token endpoint came to (DESIGN section 5.5).
+package enum FetchOutcome: Hashable, Sendable {
+  /// A token came back.
+  case token(FetchedToken)
+  /// Nothing was minted: nothing was sent, or WeChat answered with an errcode other than -1.
+  case knownFailure(FetchFailure)
+  /// The request was written and no trustworthy answer came: WeChat may have minted a token.
+  case unknown(FetchFailure)
+}
+
+/// WeChat's good answer.
+package struct FetchedToken: Hashable, Sendable {
+  package let token: AccessToken
+  /// The life that WeChat stated, counted from the sending of the request.
+  package let lifetime: Duration
+  /// Just before the request was written: from here the life counts.
+  package let sentAt: Moment
+
+  package init(token: AccessToken, lifetime: Duration, sentAt: Moment) {
+    self.token = token
+    self.lifetime = lifetime
+    self.sentAt = sentAt
+  }
+}
+
+/// Why a fetch brought no token.
+package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
+  /// What to do about the failure; DESIGN section 5.5 names the codes of each.
+  package enum Class: String, Hashable, Sendable, CaseIterable {
+    /// Transport, 5xx, -1, nonsense: try again with backoff; the next host is next.
+    case transient
+    /// 45011: the minute's quota; try in the next minute.
+    case rate
+    /// 45009: the day's quota; hold until it is reset, alarm.
+    case quota
+    /// The address or the account is refused (40164, 89503, 50004 …): an operator must act.
+    case `operator`
+    /// AppID, AppSecret or the request is wrong (40013, 40125 …): the settings must change.
+    case configuration
+  }
+
+  package let category: Class
+  /// WeChat's `errcode`, when it sent one.
+  package let code: Int?
+  /// What happened, with no secret, no token and no URL query: fit for a log.
+  package let reason: String
+  /// WeChat's request id, to quote to its support.
+  package let requestID: String?
+  /// The address that WeChat saw us come from, when 40164 tells it.
+  package let egressAddress: String?
+  /// Whether the failure was one of the transport (and may be different from another replica).
+  package let isTransport: Bool
+  /// How long WeChat itself says to hold off (89506: a day, 89507: an hour).
+  package let holdOff: Duration?
+
+  package init(
+    _ category: Class, code: Int? = nil, reason: String, requestID: String? = nil,
+    egressAddress: String? = nil, isTransport: Bool = false, holdOff: Duration? = nil
+  ) {
+    self.category = category
+    self.code = code
+    self.reason = reason
+    self.requestID = requestID
+    self.egressAddress = egressAddress
+    self.isTransport = isTransport
+    self.holdOff = holdOff
+  }
+
+  package var description: String { reason }
+}

@@ -1,0 +1,121 @@
+/// The name of an account in keys, settings, metrics and logs.
+///
+/// The unnamed account (`default`) keeps the plain key names (DESIGN section 1).
+package struct AccountName: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// The name as configured; empty for the unnamed account.
+  package let rawValue: String
+
+  /// The account without a name: `WCH_access_token` itself.
+  package static let unnamed = AccountName(unchecked: "")
+
+  private init(unchecked: String) { rawValue = unchecked }
+
+  /// Takes a name of 1 to 64 letters, digits, `.`, `_`, `-`; nil for anything else, and for
+  /// `default`, which is how the unnamed account is shown.
+  package init?(_ name: String) {
+    let bytes = name.utf8
+    guard (1...64).contains(bytes.count), name != "default", bytes.allSatisfy(isNameByte) else {
+      return nil
+    }
+    rawValue = name
+  }
+
+  /// Whether this is the account with the plain key names.
+  package var isUnnamed: Bool { rawValue.isEmpty }
+
+  /// The name that people see: `default` for the unnamed account.
+  package var description: String { isUnnamed ? "default" : rawValue }
+
+  package static func < (a: AccountName, b: AccountName) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// Whether a byte may stand in an account's or an instance's name.
+func isNameByte(_ byte: UInt8) -> Bool {
+  switch byte {
+  case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+    true
+  default: false
+  }
+}
+
+/// The name of one replica: letters, digits, `.`, `_`, `-`; 1 to 128 bytes.
+package struct InstanceID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  package let rawValue: String
+
+  /// Nil when the name has another character, is empty or is longer than 128 bytes.
+  package init?(_ name: String) {
+    guard (1...128).contains(name.utf8.count), name.utf8.allSatisfy(isNameByte) else { return nil }
+    rawValue = name
+  }
+
+  package var description: String { rawValue }
+
+  package static func < (a: InstanceID, b: InstanceID) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// One term of leadership: what the lock's value is compared with.
+///
+/// 128 random bits, so that two terms never share a value, not even of one instance.
+package struct Term: Hashable, Sendable, CustomStringConvertible {
+  package let instance: InstanceID
+  package let nonce: String
+
+  package init(instance: InstanceID, nonce: String) {
+    self.instance = instance
+    self.nonce = nonce
+  }
+
+  /// A fresh term with 128 bits drawn from the generator.
+  package init(instance: InstanceID, using generator: inout some RandomNumberGenerator) {
+    func hexadecimal(_ bits: UInt64) -> String {
+      let digits = String(bits, radix: 16)
+      return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+    self.instance = instance
+    nonce = hexadecimal(generator.next()) + hexadecimal(generator.next())
+  }
+
+  /// The lock's value: `<instance>:<nonce>`.
+  package var description: String { "\(instance):\(nonce)" }
+}
+
+/// A fencing number: every term of leadership gets a larger one than all before it.
+package struct Epoch: Hashable, Comparable, Sendable, CustomStringConvertible {
+  package let rawValue: Int64
+  package init(_ rawValue: Int64) { self.rawValue = rawValue }
+  /// Below every epoch that was ever issued.
+  package static let none = Epoch(0)
+  package static func < (a: Epoch, b: Epoch) -> Bool { a.rawValue < b.rawValue }
+  package var description: String { "\(rawValue)" }
+}
+
+/// What orders tokens: the epoch in which one was fetched, then its number in that epoch.
+package struct Version: Hashable, Comparable, Sendable, CustomStringConvertible {
+  package let epoch: Epoch
+  package let sequence: Int64
+
+  package init(epoch: Epoch, sequence: Int64) {
+    self.epoch = epoch
+    self.sequence = sequence
+  }
+
+  /// Compares the epoch first: two integers, never a joined string.
+  package static func < (a: Version, b: Version) -> Bool {
+    a.epoch != b.epoch ? a.epoch < b.epoch : a.sequence < b.sequence
+  }
+
+  package var description: String { "\(epoch).\(sequence)" }
+}
+
+/// WeChat's `access_token`: a secret, shown by no description.
+package struct AccessToken: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
+  /// The token itself, for the key in Redis and for `/v1/token`, and for nothing else.
+  package let revealed: String
+  package init(_ token: String) { revealed = token }
+  package var description: String { "<token>" }
+  package var customMirror: Mirror { Mirror(self, children: [:]) }
+}
+
+/// The first 16 hexadecimal digits of a token's SHA-256: says "the same" without saying which.
+package typealias TokenDigest = String
