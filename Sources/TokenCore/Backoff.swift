@@ -1,0 +1,33 @@
+/// How long to wait after a failed fetch (DESIGN section 5.5).
+package enum Backoff {
+  /// After so many failures of the transport in a row another replica is let try.
+  package static let transportFailuresBeforeAbdication = 4
+  /// WeChat does not accept our address; another replica may have another one.
+  package static let addressRefused = 40164
+  /// Waits double up to this.
+  package static let longest: Duration = .seconds(30)
+  /// No wait is cut below this, however little the token has left.
+  package static let shortest: Duration = .milliseconds(500)
+  /// Between two attempts at what only people can mend.
+  package static let operatorWait: Duration = .seconds(300)
+  /// Between two attempts when the day's quota is used up: when it is reset is not documented.
+  package static let quotaWait: Duration = .seconds(900)
+  /// 45011 counts by the minute.
+  package static let rateWait: Duration = .seconds(60)
+
+  static func wait(
+    after failure: FetchFailure, isUnknown: Bool, inARow: Int, remaining: Duration?,
+    using generator: inout any RandomNumberGenerator & Sendable
+  ) -> Duration {
+    switch failure.category {
+    case .operator, .configuration: return failure.holdOff ?? operatorWait
+    case .quota: return quotaWait
+    case .rate: return rateWait
+    case .transient: break
+    }
+    let first: Duration = isUnknown ? .seconds(1) : .milliseconds(500)
+    var wait = jittered(min(longest, first * (1 << min(max(inARow, 1) - 1, 6))), using: &generator)
+    if let remaining, remaining > .zero { wait = min(wait, remaining / 4) }
+    return max(wait, isUnknown ? max(shortest, Timing.fetchSpacing) : shortest)
+  }
+}

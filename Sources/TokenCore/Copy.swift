@@ -1,0 +1,21 @@
+/// A token in this replica's memory.
+package struct Copy: Hashable, Sendable {
+  package let token: AccessToken
+  package let version: Version
+  /// The life that WeChat stated.
+  package let lifetime: Duration
+  /// When the token's life ends, by this replica's clock; never too late, perhaps a little early.
+  package let expiresAt: Moment
+  /// When this was last known to be the current token in Redis.
+  package internal(set) var confirmedAt: Moment
+  /// Whether this replica fetched it and has led without a break since.
+  package internal(set) var isOwn: Bool
+
+  /// Whether no later fetch can have killed it: then it may be written to Redis again.
+  package func isPublishable(at now: Moment) -> Bool {
+    isOwn || now - confirmedAt < Timing.publishable
+  }
+
+  /// What is left of its life; negative when it is over.
+  package func remaining(at now: Moment) -> Duration { expiresAt - now }
+}

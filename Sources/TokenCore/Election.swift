@@ -1,0 +1,283 @@
+/// Who leads: one replica's part in the contest for the lock (PROTOCOL sections 3 to 5).
+///
+/// A value that decides; it sends nothing. Steps that it returns are carried out by the keeper's
+/// shell, and what Redis answered comes back as a call. A lock is counted as ours only until
+/// `validUntil`, which is reckoned from before the sending of the last confirmed step.
+package struct Election: Sendable {
+  /// Where this replica stands.
+  package enum State: Hashable, Sendable {
+    /// Not started, or stopped. Can become: following.
+    case idle
+    /// Waiting to look at the lock. Can become: polling, idle.
+    case following(pollAt: Moment)
+    /// A look at the lock is under way. Can become: following, acquiring, idle.
+    case polling(sentAt: Moment)
+    /// ACQUIRE is under way. Can become: leading, following, uncertain, idle.
+    case acquiring(Term, sentAt: Moment)
+    /// ACQUIRE may have worked and nobody knows; it is repeated with the same term.
+    /// Can become: acquiring, idle.
+    case uncertain(Term, retryAt: Moment)
+    /// We hold the lock. Can become: following, idle.
+    case leading(Leadership)
+  }
+
+  /// A term that this replica leads.
+  package struct Leadership: Hashable, Sendable {
+    package let term: Term
+    package let epoch: Epoch
+    package let since: Moment
+    /// Whether this replica had seen an epoch before this one.
+    package let hasHistory: Bool
+    /// Until then the lock is certainly ours, unless Redis lost it.
+    package fileprivate(set) var validUntil: Moment
+    /// When the lock is to be renewed next.
+    package fileprivate(set) var renewAt: Moment
+    /// When the RENEW under way was sent.
+    package fileprivate(set) var renewSentAt: Moment?
+  }
+
+  /// What the keeper does about a change.
+  enum Step: Hashable, Sendable {
+    case send(StoreCommand)
+    case won(Leadership)
+    case renewed
+    case lost(StepDownReason)
+  }
+
+  package private(set) var state: State = .idle
+  /// The highest epoch that this replica ever saw: what the next one of its own must exceed.
+  package private(set) var floor: Epoch = .none
+  /// Who held the lock when it was last looked at.
+  package private(set) var holder: String?
+  /// Until then the lock is left to others.
+  package private(set) var heldBackUntil: Moment?
+
+  let instance: InstanceID
+  let timing: Timing
+
+  init(instance: InstanceID, timing: Timing) {
+    self.instance = instance
+    self.timing = timing
+  }
+
+  /// The term that this replica leads, if it does.
+  package var leadership: Leadership? {
+    if case .leading(let leadership) = state { leadership } else { nil }
+  }
+
+  // MARK: Events
+
+  mutating func started(at now: Moment) {
+    guard case .idle = state else { return }
+    state = .following(pollAt: now)
+  }
+
+  /// Redis can be reached (again): whatever waits for it need not wait longer.
+  mutating func storeConnected(at now: Moment) {
+    switch state {
+    case .following: state = .following(pollAt: now)
+    case .uncertain(let term, _): state = .uncertain(term, retryAt: now)
+    case .leading(var leadership) where leadership.renewSentAt == nil:
+      leadership.renewAt = now
+      state = .leading(leadership)
+    case .leading, .idle, .polling, .acquiring: break
+    }
+  }
+
+  /// The lock may have become free.
+  mutating func hinted(at now: Moment) {
+    if case .following = state { state = .following(pollAt: now) }
+  }
+
+  /// An epoch was seen; ours must exceed it.
+  mutating func saw(_ epoch: Epoch) { floor = max(floor, epoch) }
+
+  mutating func polled(
+    holder: String?, remaining: Duration?, at now: Moment,
+    using generator: inout any RandomNumberGenerator & Sendable
+  ) -> [Step] {
+    guard case .polling = state else { return [] }
+    self.holder = holder
+    guard holder == nil else {
+      wait(remaining: remaining, at: now, using: &generator)
+      return []
+    }
+    if let heldBackUntil, heldBackUntil > now {
+      state = .following(pollAt: heldBackUntil)
+      return []
+    }
+    heldBackUntil = nil
+    return acquire(Term(instance: instance, using: &generator), at: now)
+  }
+
+  mutating func acquireAnswered(
+    _ term: Term, sentAt: Moment, _ reply: StoreReply, at now: Moment,
+    using generator: inout any RandomNumberGenerator & Sendable
+  ) -> [Step] {
+    guard case .acquiring(term, sentAt) = state else {
+      // A late answer: a lock that we no longer want must not stand in the others' way.
+      if case .acquired(let epoch) = reply {
+        saw(epoch)
+        if leadership?.term != term, !isTrying(term) { return [.send(.release(term))] }
+      }
+      return []
+    }
+    switch reply {
+    case .acquired(let epoch):
+      let leadership = Leadership(
+        term: term, epoch: epoch, since: now, hasHistory: floor > .none,
+        validUntil: sentAt + timing.validity, renewAt: sentAt + timing.renew)
+      saw(epoch)
+      holder = term.description
+      state = .leading(leadership)
+      return [.won(leadership)]
+    case .held(let holder, let remaining):
+      self.holder = holder
+      wait(remaining: remaining, at: now, using: &generator)
+      return []
+    case .foreignApp(let remaining):
+      holdBack(until: now + min(max(remaining ?? timing.retry, timing.retry), timing.tick))
+      return []
+    default:
+      state = .following(pollAt: now + jittered(timing.retry, using: &generator))
+      return []
+    }
+  }
+
+  mutating func renewAnswered(_ term: Term, sentAt: Moment, _ reply: StoreReply) -> [Step] {
+    guard case .leading(var leadership) = state, leadership.term == term else { return [] }
+    switch reply {
+    case .renewed:
+      leadership.validUntil = max(leadership.validUntil, sentAt + timing.validity)
+      if leadership.renewSentAt == sentAt {
+        leadership.renewSentAt = nil
+        leadership.renewAt = sentAt + timing.renew
+      }
+      state = .leading(leadership)
+      return [.renewed]
+    default:
+      return [.lost(.lockLost)]
+    }
+  }
+
+  /// A step at the lock brought no answer.
+  mutating func failed(
+    _ command: StoreCommand, sentAt: Moment, _ failure: StoreFailure, at now: Moment,
+    using generator: inout any RandomNumberGenerator & Sendable
+  ) {
+    let retryAt = now + jittered(timing.retry, using: &generator)
+    switch (command, state) {
+    case (.pollLock, .polling(sentAt)):
+      state = .following(pollAt: retryAt)
+    case (.acquire(let term, _, _), .acquiring(let tried, sentAt)) where term == tried:
+      state =
+        failure.mayHaveRun ? .uncertain(term, retryAt: retryAt) : .following(pollAt: retryAt)
+    case (.renew(let term, _), .leading(var leadership))
+    where leadership.term == term && leadership.renewSentAt == sentAt:
+      leadership.renewSentAt = nil
+      leadership.renewAt = retryAt
+      state = .leading(leadership)
+    default: break
+    }
+  }
+
+  /// The lease may have run out: every event asks this first.
+  mutating func checkLease(at now: Moment) -> [Step] {
+    guard let leadership, leadership.validUntil <= now else { return [] }
+    return [.lost(.leaseOver)]
+  }
+
+  /// Leadership is over; the lock is looked at again soon, or once it may be ours again.
+  mutating func steppedDown(
+    _ reason: StepDownReason, at now: Moment,
+    using generator: inout any RandomNumberGenerator & Sendable
+  ) {
+    guard case .leading = state else { return }
+    switch reason {
+    case .lockLost: state = .following(pollAt: now)
+    case .leaseOver, .fenced, .foreignApp, .newerLayout, .abdicated, .shutdown:
+      state = .following(pollAt: now + jittered(timing.retry, using: &generator))
+    }
+  }
+
+  /// Leave the lock to others for a while.
+  mutating func holdBack(until moment: Moment) {
+    heldBackUntil = max(heldBackUntil ?? moment, moment)
+    if case .leading = state { return }
+    state = .following(pollAt: moment)
+  }
+
+  mutating func stopped() { state = .idle }
+
+  /// Renew at the next opportunity: a fetch needs more of the lease than is left.
+  mutating func renewSoon(at now: Moment) {
+    guard case .leading(var leadership) = state, leadership.renewSentAt == nil else { return }
+    leadership.renewAt = min(leadership.renewAt, now)
+    state = .leading(leadership)
+  }
+
+  // MARK: Time
+
+  /// When this has something to do next; nil when it waits for an answer.
+  func nextWake(storeIsConnected: Bool) -> Moment? {
+    switch state {
+    case .idle, .polling, .acquiring: nil
+    case .following(let moment), .uncertain(_, let moment): storeIsConnected ? moment : nil
+    case .leading(let leadership):
+      storeIsConnected && leadership.renewSentAt == nil
+        ? min(leadership.renewAt, leadership.validUntil) : leadership.validUntil
+    }
+  }
+
+  /// Does what is due.
+  mutating func advance(at now: Moment) -> [Step] {
+    switch state {
+    case .following(let moment) where moment <= now:
+      state = .polling(sentAt: now)
+      return [.send(.pollLock)]
+    case .uncertain(let term, let moment) where moment <= now:
+      return acquire(term, at: now)
+    case .leading(var leadership)
+    where leadership.renewAt <= now && leadership.renewSentAt == nil:
+      leadership.renewSentAt = now
+      state = .leading(leadership)
+      return [.send(.renew(leadership.term, lease: timing.lease))]
+    case .idle, .following, .polling, .acquiring, .uncertain, .leading:
+      return []
+    }
+  }
+
+  // MARK: Parts
+
+  private mutating func acquire(_ term: Term, at now: Moment) -> [Step] {
+    state = .acquiring(term, sentAt: now)
+    return [.send(.acquire(term, lease: timing.lease, floor: floor))]
+  }
+
+  private func isTrying(_ term: Term) -> Bool {
+    switch state {
+    case .acquiring(term, _), .uncertain(term, _): true
+    case .idle, .following, .polling, .acquiring, .uncertain, .leading: false
+    }
+  }
+
+  /// The next look: soon after the lock would lapse, so that a crash is noticed at once.
+  private mutating func wait(
+    remaining: Duration?, at now: Moment,
+    using generator: inout any RandomNumberGenerator & Sendable
+  ) {
+    var pollAt = now + jittered(timing.retry, using: &generator)
+    if let remaining, remaining >= .zero {
+      let spread = Duration.milliseconds(Int64.random(in: 10...100, using: &generator))
+      pollAt = min(pollAt, now + remaining + spread)
+    }
+    state = .following(pollAt: pollAt)
+  }
+}
+
+/// A duration with 20 % of jitter to either side, so that replicas do not move in step.
+func jittered(
+  _ duration: Duration, using generator: inout any RandomNumberGenerator & Sendable
+) -> Duration {
+  duration * Int64.random(in: 800...1200, using: &generator) / 1000
+}

@@ -1,0 +1,391 @@
+/// One replica's whole mind: who leads, and every account's token (DESIGN section 3).
+///
+/// Events go in with the time, actions come out, and `nextWake` says when to come back though
+/// nothing happened. It performs no effect and reads no clock, so that the simulation can run it
+/// through years of faults. For every action there is exactly one event that answers it, within
+/// the deadlines that `Timing` gives.
+package struct Keeper: Sendable {
+  package private(set) var election: Election
+  /// Every account, ordered by name.
+  package private(set) var accounts: [AccountKeeper]
+  /// Whether the connection to Redis stands, as far as is known.
+  package private(set) var storeIsConnected = false
+  /// The other replicas, as of the last heartbeat.
+  package private(set) var replicas: [Replica] = []
+  /// Why this replica may not lead although nobody else does: the keys are another AppID's.
+  package private(set) var conflict: Note?
+  /// How many times the regular look at everything was taken.
+  package private(set) var ticks: Int64 = 0
+
+  private var runID: String?
+  private var replicasAsOf: RedisTime?
+  private var heartbeatAt: Moment = .origin
+  private var heartbeatIsSent = false
+  private var tickAt: Moment = .origin
+  private var wantsAbdication = false
+  private var shutdownBy: Moment?
+  /// Whether the lock was given back; the answer ends the shutdown.
+  private var isReleasing = false
+  private var isStopped = false
+  private var latest: Moment = .origin
+  private var generator: any RandomNumberGenerator & Sendable
+
+  private let instance: InstanceID
+  private let timing: Timing
+
+  /// More accounts than this are looked at with every tick instead of every renewal.
+  package static let accountsLookedAtWithRenewal = 100
+
+  package init(
+    instance: InstanceID, accounts: [AccountName], timing: Timing, margins: Margins,
+    generator: any RandomNumberGenerator & Sendable
+  ) {
+    precondition(!accounts.isEmpty, "a keeper without accounts has nothing to keep")
+    precondition(Set(accounts).count == accounts.count, "every account has its own name")
+    self.instance = instance
+    self.timing = timing
+    self.generator = generator
+    election = Election(instance: instance, timing: timing)
+    self.accounts = accounts.sorted().map {
+      AccountKeeper(name: $0, instance: instance, timing: timing, margins: margins)
+    }
+  }
+
+  /// Takes what happened, and returns what to do about it, in order.
+  ///
+  /// `now` never goes backwards; an earlier moment counts as the latest one.
+  package mutating func handle(_ event: Event, at now: Moment) -> [Action] {
+    guard !isStopped else { return [] }
+    latest = max(latest, now)
+    let now = latest
+    var actions: [Action] = []
+    // Whatever happened, it may have happened after a pause of any length.
+    apply(election.checkLease(at: now), at: now, to: &actions)
+    take(event, at: now, to: &actions)
+    advance(at: now, to: &actions)
+    return actions
+  }
+
+  /// When `woke` is due, unless something happens before; nil when only answers are waited for.
+  package var nextWake: Moment? {
+    guard !isStopped else { return nil }
+    var wakes = accounts.compactMap { $0.nextWake(lead: lead, storeIsConnected: storeIsConnected) }
+    if let wake = election.nextWake(storeIsConnected: storeIsConnected) { wakes.append(wake) }
+    if let shutdownBy { wakes.append(shutdownBy) }
+    if storeIsConnected, !heartbeatIsSent { wakes.append(heartbeatAt) }
+    wakes.append(tickAt)
+    return wakes.min()
+  }
+
+  /// Whether this replica leads right now by its own reckoning.
+  package func isLeader(at now: Moment) -> Bool {
+    election.leadership.map { $0.validUntil > now } ?? false
+  }
+
+  // MARK: Events
+
+  private mutating func take(_ event: Event, at now: Moment, to actions: inout [Action]) {
+    switch event {
+    case .started:
+      tickAt = now + timing.tick
+      election.started(at: now)
+    case .woke:
+      break
+    case .storeConnected(let runID):
+      storeIsConnected = true
+      if let runID { self.runID = runID }
+      heartbeatAt = now
+      election.storeConnected(at: now)
+      for index in accounts.indices { accounts[index].storeConnected(at: now) }
+    case .storeDisconnected:
+      storeIsConnected = false
+    case .stored(let command, let sentAt, let result):
+      take(result, of: command, sentAt: sentAt, at: now, to: &actions)
+    case .fetched(let account, let version, let outcome):
+      guard let index = index(of: account) else { break }
+      let outcomes = accounts[index].fetched(version, outcome, at: now, using: &generator)
+      apply(outcomes, at: now, to: &actions)
+    case .hinted(let account):
+      for index in accounts.indices where account == nil || accounts[index].name == account {
+        accounts[index].hinted(at: now)
+      }
+    case .leadershipHinted:
+      election.hinted(at: now)
+    case .secretChanged(let account):
+      guard let index = index(of: account) else { break }
+      accounts[index].secretChanged(at: now)
+    case .shutdownRequested:
+      guard shutdownBy == nil else { break }
+      shutdownBy = now + timing.apiTimeout + timing.opTimeout * 2
+    }
+  }
+
+  private mutating func take(
+    _ result: Result<StoreReply, StoreFailure>, of command: StoreCommand, sentAt: Moment,
+    at now: Moment, to actions: inout [Action]
+  ) {
+    switch result {
+    case .success(let reply):
+      take(reply, of: command, sentAt: sentAt, at: now, to: &actions)
+    case .failure(let failure):
+      if let account = command.account {
+        guard let index = index(of: account) else { return }
+        let outcomes = accounts[index].failed(command, sentAt: sentAt, failure, at: now)
+        apply(outcomes, at: now, to: &actions)
+        return
+      }
+      actions.append(.note(.storeStepFailed(nil, failure)))
+      if case .heartbeat = command {
+        heartbeatIsSent = false
+        heartbeatAt = now + timing.retry
+      } else if case .release = command {
+        if shutdownBy != nil { stop(to: &actions) }
+      } else {
+        election.failed(command, sentAt: sentAt, failure, at: now, using: &generator)
+      }
+    }
+  }
+
+  private mutating func take(
+    _ reply: StoreReply, of command: StoreCommand, sentAt: Moment, at now: Moment,
+    to actions: inout [Action]
+  ) {
+    switch command {
+    case .pollLock:
+      guard case .lock(let holder, let remaining) = reply else { return }
+      let steps = election.polled(
+        holder: holder, remaining: remaining, at: now, using: &generator)
+      apply(steps, at: now, to: &actions)
+    case .acquire(let term, _, _):
+      noteConflict(reply, to: &actions)
+      let steps = election.acquireAnswered(
+        term, sentAt: sentAt, reply, at: now, using: &generator)
+      apply(steps, at: now, to: &actions)
+      apply(election.checkLease(at: now), at: now, to: &actions)
+    case .renew(let term, _):
+      apply(election.renewAnswered(term, sentAt: sentAt, reply), at: now, to: &actions)
+    case .release:
+      if shutdownBy != nil { stop(to: &actions) }
+    case .heartbeat:
+      heartbeatIsSent = false
+      if case .replicas(let replicas, let asOf) = reply {
+        self.replicas = replicas
+        replicasAsOf = asOf
+      }
+    case .look, .takeOver, .begin, .resolve, .commit, .republish, .mark:
+      guard let account = command.account, let index = index(of: account) else { return }
+      let outcomes = accounts[index].answered(
+        command, sentAt: sentAt, reply, at: now, lead: lead, runID: runID,
+        isShuttingDown: shutdownBy != nil)
+      apply(outcomes, at: now, to: &actions)
+    }
+  }
+
+  // MARK: Consequences
+
+  private mutating func apply(
+    _ steps: [Election.Step], at now: Moment, to actions: inout [Action]
+  ) {
+    for step in steps {
+      switch step {
+      case .send(let command): actions.append(.store(command, issuedAt: now))
+      case .won(let leadership):
+        conflict = nil
+        wantsAbdication = false
+        actions.append(.note(.becameLeader(leadership.epoch)))
+        heartbeatAt = now
+        for index in accounts.indices { accounts[index].startedLeading(at: now) }
+      case .renewed: break
+      case .lost(let reason): stepDown(reason, at: now, to: &actions)
+      }
+    }
+  }
+
+  private mutating func apply(
+    _ outcomes: [AccountKeeper.Outcome], at now: Moment, to actions: inout [Action]
+  ) {
+    for outcome in outcomes {
+      switch outcome {
+      case .send(let command): actions.append(.store(command, issuedAt: now))
+      case .fetch(let order): actions.append(.fetch(order))
+      case .renewLease: election.renewSoon(at: now)
+      case .saw(let epoch): election.saw(epoch)
+      case .note(let note):
+        switch note {
+        case .foreignApp, .newerLayout: conflict = note
+        default: break
+        }
+        actions.append(.note(note))
+      case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
+      case .unreachable: wantsAbdication = true
+      }
+    }
+  }
+
+  private mutating func noteConflict(_ reply: StoreReply, to actions: inout [Action]) {
+    guard case .foreignApp(let remaining) = reply else { return }
+    let note = Note.foreignApp(remaining: remaining)
+    conflict = note
+    actions.append(.note(note))
+  }
+
+  private mutating func stepDown(
+    _ reason: StepDownReason, at now: Moment, to actions: inout [Action]
+  ) {
+    guard let leadership = election.leadership else { return }
+    actions.append(.note(.steppedDown(reason)))
+    election.steppedDown(reason, at: now, using: &generator)
+    for index in accounts.indices { accounts[index].steppedDown(at: now) }
+    switch reason {
+    case .leaseOver, .lockLost: break
+    case .fenced, .shutdown:
+      actions.append(.store(.release(leadership.term), issuedAt: now))
+    case .abdicated, .foreignApp, .newerLayout:
+      election.holdBack(until: now + Timing.abdication)
+      actions.append(.store(.release(leadership.term), issuedAt: now))
+    }
+    heartbeatAt = now
+  }
+
+  private mutating func stop(to actions: inout [Action]) {
+    guard !isStopped else { return }
+    isStopped = true
+    election.stopped()
+    actions.append(.stop)
+  }
+
+  // MARK: Time
+
+  private mutating func advance(at now: Moment, to actions: inout [Action]) {
+    if tickAt <= now {
+      ticks += 1
+      tickAt = now + timing.tick
+      for index in accounts.indices { accounts[index].hinted(at: now) }
+    }
+    if wantsAbdication {
+      wantsAbdication = false
+      if shutdownBy == nil, election.leadership != nil, anotherMayDoBetter {
+        actions.append(heartbeat(abdicates: true, at: now))
+        stepDown(.abdicated, at: now, to: &actions)
+      }
+    }
+    for index in accounts.indices {
+      let outcomes = accounts[index].advance(
+        at: now, lead: lead, runID: runID, storeIsConnected: storeIsConnected,
+        isShuttingDown: shutdownBy != nil)
+      apply(outcomes, at: now, to: &actions)
+    }
+    if shutdownBy != nil { return shutDown(at: now, to: &actions) }
+    if storeIsConnected {
+      apply(election.advance(at: now), at: now, to: &actions)
+      if heartbeatAt <= now, !heartbeatIsSent {
+        actions.append(heartbeat(abdicates: false, at: now))
+      }
+    }
+  }
+
+  /// The orderly end: what is in flight is finished, within bounds; then the lock is given back.
+  private mutating func shutDown(at now: Moment, to actions: inout [Action]) {
+    guard let shutdownBy, !isStopped else { return }
+    let isBusy = accounts.contains { $0.mustFinish || $0.debt != nil }
+    if isBusy, now < shutdownBy {
+      if storeIsConnected, election.leadership != nil {
+        apply(election.advance(at: now), at: now, to: &actions)
+      }
+      return
+    }
+    if election.leadership != nil, storeIsConnected {
+      stepDown(.shutdown, at: now, to: &actions)
+      isReleasing = true
+    } else if !isReleasing {
+      stop(to: &actions)
+    }
+  }
+
+  private mutating func heartbeat(abdicates: Bool, at now: Moment) -> Action {
+    heartbeatIsSent = true
+    heartbeatAt = now + Timing.followerLook
+    return .store(
+      .heartbeat(
+        .init(instance: instance, isLeader: election.leadership != nil, abdicates: abdicates)),
+      issuedAt: now)
+  }
+
+  /// Whether another live replica exists that has not given up leadership lately itself.
+  private var anotherMayDoBetter: Bool {
+    guard let asOf = replicasAsOf else { return false }
+    return replicas.contains { replica in
+      replica.instance != instance
+        && asOf - replica.seenAt < Timing.followerLook * 3
+        && (replica.abdicatedAt.map { asOf - $0 > Timing.abdicationMemory } ?? true)
+    }
+  }
+
+  private var lead: AccountKeeper.Lead? {
+    election.leadership.map {
+      .init(
+        epoch: $0.epoch, validUntil: $0.validUntil,
+        lookEvery: accounts.count > Keeper.accountsLookedAtWithRenewal
+          ? timing.tick : timing.renew,
+        hasHistory: $0.hasHistory)
+    }
+  }
+
+  private func index(of account: AccountName) -> Int? {
+    var low = 0
+    var high = accounts.count
+    while low < high {
+      let middle = (low + high) / 2
+      if accounts[middle].name < account { low = middle + 1 } else { high = middle }
+    }
+    return low < accounts.count && accounts[low].name == account ? low : nil
+  }
+}
+
+extension Keeper {
+  /// What happened.
+  package enum Event: Hashable, Sendable {
+    /// The replica begins its work.
+    case started
+    /// `nextWake` has come.
+    case woke
+    /// The connection to Redis stands; the server's run id, when it tells it.
+    case storeConnected(runID: String?)
+    case storeDisconnected
+    /// A step at Redis was answered, or was not.
+    case stored(StoreCommand, issuedAt: Moment, Result<StoreReply, StoreFailure>)
+    /// A fetch ended.
+    case fetched(AccountName, Version, FetchOutcome)
+    /// An account's keys or state may have changed; nil for all accounts.
+    case hinted(AccountName?)
+    /// The lock may have changed hands.
+    case leadershipHinted
+    /// An account's secret was replaced by its owner.
+    case secretChanged(AccountName)
+    /// The process is to end in order.
+    case shutdownRequested
+  }
+
+  /// What to do.
+  package enum Action: Hashable, Sendable {
+    /// Carry out a step at Redis; the answer comes back with the same moment of issue.
+    case store(StoreCommand, issuedAt: Moment)
+    /// Ask WeChat for a token, once.
+    case fetch(FetchOrder)
+    /// Log it, count it.
+    case note(Note)
+    /// The keeper is done; the process may end.
+    case stop
+  }
+}
+
+/// One permitted attempt at WeChat.
+package struct FetchOrder: Hashable, Sendable {
+  package let account: AccountName
+  package let version: Version
+  package let trigger: Trigger
+  /// When the whole call must be over.
+  package let deadline: Moment
+  /// The request must not be written later than this: the lease may be another's by then.
+  package let notAfter: Moment
+}

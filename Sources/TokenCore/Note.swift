@@ -1,0 +1,46 @@
+/// Why a token is fetched; the label `trigger` of the metrics (DESIGN section 5.4).
+package enum Trigger: String, Hashable, Sendable, CaseIterable {
+  case schedule, start, takeover, report, force, probe, dirty, sweep
+}
+
+/// Why a replica stopped leading.
+package enum StepDownReason: String, Hashable, Sendable {
+  /// Its lease ran out by its own clock.
+  case leaseOver
+  /// RENEW found the lock gone or another's.
+  case lockLost
+  /// A higher epoch has an account.
+  case fenced
+  /// The keys belong to another AppID.
+  case foreignApp
+  /// A newer version of the program wrote the state.
+  case newerLayout
+  /// WeChat cannot be reached from here, and another replica may do better.
+  case abdicated
+  /// The process is ending.
+  case shutdown
+}
+
+/// Something worth a log line or a metric; nothing is decided by it.
+package enum Note: Hashable, Sendable {
+  case becameLeader(Epoch)
+  case steppedDown(StepDownReason)
+  /// Our own live token was found in Redis and is kept, without a fetch.
+  case adopted(AccountName, Version, remaining: Duration)
+  case refreshStarted(AccountName, Trigger, Version)
+  case refreshed(AccountName, Trigger, Version, lifetime: Duration, isUnchanged: Bool)
+  case refreshFailed(
+    AccountName, Trigger, FetchFailure, isUnknown: Bool, inARow: Int, retryIn: Duration)
+  /// A token was fetched and its commit was refused: another replica leads.
+  case deposed(AccountName, Trigger)
+  /// Damaged outputs were restored from memory.
+  case repaired(AccountName)
+  /// Redis had lost a commit, and it was made again.
+  case recommitted(AccountName, Version)
+  /// A fetch outside the order was made known to the leader.
+  case marked(AccountName, Version)
+  case storeStepFailed(AccountName?, StoreFailure)
+  /// The keys in Redis are another AppID's.
+  case foreignApp(remaining: Duration?)
+  case newerLayout(Int)
+}

@@ -1,0 +1,259 @@
+/// One step of the protocol at Redis (PROTOCOL section 3): each a script or a command, each safe
+/// to repeat.
+package enum StoreCommand: Hashable, Sendable {
+  /// Who holds the lock, and for how long still.
+  case pollLock
+  /// ACQUIRE: take the lock if nobody has it, and issue an epoch.
+  case acquire(Term, lease: Duration, floor: Epoch)
+  /// RENEW: compare, extend.
+  case renew(Term, lease: Duration)
+  /// RELEASE: compare, delete, announce.
+  case release(Term)
+  /// Read an account's state, token and expiry; writes nothing.
+  case look(AccountName)
+  /// TAKEOVER: raise the account's fence to the epoch and read it.
+  case takeOver(AccountName, Epoch)
+  /// BEGIN: leave the intent without which nobody fetches.
+  case begin(Begin)
+  /// The attempt is known to have minted nothing: take its intent back.
+  case resolve(AccountName, Version)
+  /// COMMIT: publish a token under the fence.
+  case commit(Commit)
+  /// REPUBLISH: restore outputs that were damaged.
+  case republish(Republish)
+  /// MARK: say that a fetch outside the order happened, so that the leader fetches again.
+  case mark(Mark)
+  /// Say that this replica is alive, and read who else is.
+  case heartbeat(Heartbeat)
+
+  /// The account that the step is about; nil for the lock and the list of replicas.
+  package var account: AccountName? {
+    switch self {
+    case .look(let name), .takeOver(let name, _), .resolve(let name, _): name
+    case .begin(let begin): begin.account
+    case .commit(let commit): commit.account
+    case .republish(let republish): republish.account
+    case .mark(let mark): mark.account
+    case .pollLock, .acquire, .renew, .release, .heartbeat: nil
+    }
+  }
+
+  /// What BEGIN takes.
+  package struct Begin: Hashable, Sendable {
+    package var account: AccountName
+    package var version: Version
+    /// How long from now the attempt is over at the latest.
+    package var span: Duration
+    /// Whether this replica has seen an epoch before: then a missing record means a wipe.
+    package var hasHistory: Bool
+    /// Whether the server is not the one that the last commit saw: sweep afterwards.
+    package var isSuspicious: Bool
+  }
+
+  /// What COMMIT takes.
+  package struct Commit: Hashable, Sendable {
+    package var account: AccountName
+    /// The epoch in which the commit is made: what is compared with the fence.
+    package var fence: Epoch
+    /// The epoch and number under which the token was fetched.
+    package var version: Version
+    package var outputs: [Output]
+    /// The life that WeChat stated.
+    package var lifetime: Duration
+    /// How much of the life had passed when the commit was issued.
+    package var age: Duration
+    /// The dirty mark that BEGIN returned: cleared only if it is still that one.
+    package var dirty: DirtyMark?
+    /// The commit that BEGIN saw.
+    package var parent: Version?
+    /// Whether the sweep was already due at BEGIN: only then it is cleared.
+    package var sweepWasDue: Bool
+    /// Whether a token that was committed before is written again (rule 4).
+    package var isRecommit: Bool
+    /// The server that the committing replica sees.
+    package var runID: String?
+    package var instance: InstanceID
+  }
+
+  /// What REPUBLISH takes.
+  package struct Republish: Hashable, Sendable {
+    package var account: AccountName
+    package var fence: Epoch
+    package var version: Version
+    package var outputs: [Output]
+    package var lifetime: Duration
+    /// The token's life that is left by the replica's own clock.
+    package var remaining: Duration
+  }
+
+  /// What MARK takes.
+  package struct Mark: Hashable, Sendable {
+    package var account: AccountName
+    package var version: Version
+    /// Whether the fetch's outcome is unknown: then a straggler may still come, and a sweep is set.
+    package var isUnknown: Bool
+  }
+
+  /// What a replica says of itself.
+  package struct Heartbeat: Hashable, Sendable {
+    package var instance: InstanceID
+    package var isLeader: Bool
+    /// Whether leadership is being given up right now.
+    package var abdicates: Bool
+  }
+}
+
+/// A mark that the account's token is not to be trusted, as Redis holds it; compared whole.
+package typealias DirtyMark = String
+
+/// One key that a commit writes.
+package struct Output: Hashable, Sendable {
+  /// Which key, by its role; the layout of names is the store's.
+  package enum Key: String, Hashable, Sendable {
+    case accessToken
+    case expiresIn
+  }
+
+  /// How the value comes about.
+  package enum Format: Hashable, Sendable {
+    /// The token itself.
+    case token(AccessToken)
+    /// The Unix second at which clients stop trusting it: real expiry less the margin.
+    case clientExpiry(margin: Duration)
+  }
+
+  package var key: Key
+  package var format: Format
+}
+
+/// What Redis answered to a step.
+package enum StoreReply: Hashable, Sendable {
+  case lock(holder: String?, remaining: Duration?)
+  case acquired(Epoch)
+  case held(holder: String, remaining: Duration)
+  case renewed
+  /// The lock is not ours (any more).
+  case lost
+  case released
+  case account(AccountView)
+  /// A higher epoch has the account; ours is over.
+  case fenced(Epoch)
+  /// The keys belong to another AppID, whose lock is held or whose token lives this long still.
+  case foreignApp(remaining: Duration?)
+  /// A newer version of this program wrote the state.
+  case newerLayout(Int)
+  case began(BeginReceipt)
+  /// BEGIN or COMMIT came after a commit of this or a later version.
+  case stale(committed: Version)
+  case resolved
+  case committed
+  /// The fence is above ours, but our token was published in its turn.
+  case superseded(Epoch)
+  /// The fence is above ours, and the account was marked dirty.
+  case deposed(Epoch)
+  case republished(wrote: Bool)
+  case marked
+  case replicas([Replica], now: RedisTime)
+}
+
+/// What BEGIN returned.
+package struct BeginReceipt: Hashable, Sendable {
+  package var dirty: DirtyMark?
+  package var committed: Version?
+  package var sweepIsDue: Bool
+
+  package init(dirty: DirtyMark?, committed: Version?, sweepIsDue: Bool) {
+    self.dirty = dirty
+    self.committed = committed
+    self.sweepIsDue = sweepIsDue
+  }
+}
+
+/// Another replica, as the list of replicas shows it.
+package struct Replica: Hashable, Sendable {
+  package var instance: InstanceID
+  package var isLeader: Bool
+  package var seenAt: RedisTime
+  package var abdicatedAt: RedisTime?
+
+  package init(
+    instance: InstanceID, isLeader: Bool, seenAt: RedisTime, abdicatedAt: RedisTime?
+  ) {
+    self.instance = instance
+    self.isLeader = isLeader
+    self.seenAt = seenAt
+    self.abdicatedAt = abdicatedAt
+  }
+}
+
+/// An account as Redis shows it in one atomic look.
+package struct AccountView: Hashable, Sendable {
+  /// Redis's time of the look.
+  package var now: RedisTime
+  /// The highest epoch that took the account over.
+  package var fence: Epoch = .none
+  package var committed: Version?
+  package var parent: Version?
+  package var intent: Intent?
+  package var dirty: DirtyMark?
+  package var sweep: RedisTime?
+  /// The server that the last commit saw.
+  package var runID: String?
+  /// The committed token's real expiry and life.
+  package var expiresAt: RedisTime?
+  package var lifetime: Duration?
+  /// Who fetched the committed token.
+  package var fetchedBy: String?
+  /// The published token and what its key has left; no remaining life when it has no TTL.
+  package var token: AccessToken?
+  package var tokenRemaining: Duration?
+  /// Whether the published token is the one that was committed.
+  package var tokenMatchesRecord = false
+  package var clientExpiry: Int64?
+  package var clientExpiryRemaining: Duration?
+
+  package init(now: RedisTime) { self.now = now }
+
+  /// Whether a sweep is recorded and its time has come.
+  package var sweepIsDue: Bool { sweep.map { $0 <= now } ?? false }
+
+  /// What the published token has left: by its key, and not more than the record allows.
+  package var remaining: Duration? {
+    guard token != nil else { return nil }
+    return switch (tokenRemaining, expiresAt.map { $0 - now }) {
+    case (let key?, let record?): min(key, record)
+    case (let key?, nil): key
+    case (nil, let record?): record
+    case (nil, nil): nil
+    }
+  }
+}
+
+/// The trace of a fetch that was allowed and is not resolved.
+package struct Intent: Hashable, Sendable {
+  package var version: Version
+  package var at: RedisTime
+  /// When the attempt is over at the latest.
+  package var deadline: RedisTime
+
+  package init(version: Version, at: RedisTime, deadline: RedisTime) {
+    self.version = version
+    self.at = at
+    self.deadline = deadline
+  }
+}
+
+/// Why a step at Redis brought no answer to act on.
+package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible {
+  /// Whether the step may have been carried out all the same.
+  package var mayHaveRun: Bool
+  /// What happened, fit for a log.
+  package var reason: String
+
+  package init(mayHaveRun: Bool, reason: String) {
+    self.mayHaveRun = mayHaveRun
+    self.reason = reason
+  }
+
+  package var description: String { reason }
+}
