@@ -74,6 +74,8 @@ package struct AccountKeeper: Sendable {
     case saw(Epoch)
     case stepDown(StepDownReason)
     case note(Note)
+    /// The account's record is one that this replica may work with.
+    case recordIsOurs
     /// WeChat cannot be reached from here, or refuses this address.
     case unreachable
   }
@@ -94,6 +96,8 @@ package struct AccountKeeper: Sendable {
   package private(set) var wanted: Wanted?
   package private(set) var debt: Debt?
   package private(set) var failures = Failures()
+  /// Who fetched the token that Redis has, as its record says.
+  package private(set) var fetchedBy: String?
   /// When the next look is due while leading.
   private var lookAt: Moment = .origin
   private var lastFetchAt: Moment?
@@ -399,24 +403,32 @@ extension AccountKeeper {
     storeFailures = 0
     phase = .following(.due(isHinted ? now : now + Timing.followerLook))
     isHinted = false
-    guard case .account(let view) = reply else { return [] }
-    observe(view, sentAt: sentAt)
-    return [.saw(view.fence)]
+    switch reply {
+    case .account(let view):
+      observe(view, sentAt: sentAt)
+      return [.saw(view.fence), .recordIsOurs]
+    case .foreignApp(let remaining): return [.note(.foreignApp(remaining: remaining))]
+    case .newerLayout(let layout): return [.note(.newerLayout(layout))]
+    default: return []
+    }
   }
 
   /// Takes what Redis shows into memory; never backwards (invariant 9).
   private mutating func observe(_ view: AccountView, sentAt: Moment) {
+    fetchedBy = view.fetchedBy
     guard view.tokenMatchesRecord, let token = view.token, let version = view.committed,
       let remaining = view.remaining, remaining > .zero
     else { return }
     if let copy, copy.version > version { return }
     if let copy, copy.version == version, copy.token == token {
       self.copy?.confirmedAt = max(copy.confirmedAt, sentAt)
+      self.copy?.recordedExpiry = view.expiresAt
       return
     }
     copy = Copy(
       token: token, version: version, lifetime: view.lifetime ?? remaining,
-      expiresAt: sentAt + remaining, confirmedAt: sentAt, isOwn: false)
+      expiresAt: sentAt + remaining, recordedExpiry: view.expiresAt, confirmedAt: sentAt,
+      isOwn: false)
   }
 
   private mutating func tookOver(

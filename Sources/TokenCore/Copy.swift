@@ -6,6 +6,8 @@ package struct Copy: Hashable, Sendable {
   package let lifetime: Duration
   /// When the token's life ends, by this replica's clock; never too late, perhaps a little early.
   package let expiresAt: Moment
+  /// The real expiry by Redis's clock, as its record has it; nil until the record was read.
+  package internal(set) var recordedExpiry: RedisTime?
   /// When this was last known to be the current token in Redis.
   package internal(set) var confirmedAt: Moment
   /// Whether this replica fetched it and has led without a break since.

@@ -17,6 +17,9 @@ package struct Keeper: Sendable {
   /// How many times the regular look at everything was taken.
   package private(set) var ticks: Int64 = 0
 
+  /// What Redis's clock showed, and when by ours.
+  package private(set) var redisClock: (time: RedisTime, at: Moment)?
+
   private var runID: String?
   private var replicasAsOf: RedisTime?
   private var heartbeatAt: Moment = .origin
@@ -126,6 +129,11 @@ package struct Keeper: Sendable {
   ) {
     switch result {
     case .success(let reply):
+      switch reply {
+      case .account(let view): redisClock = (view.now, sentAt)
+      case .replicas(_, let time): redisClock = (time, sentAt)
+      default: break
+      }
       take(reply, of: command, sentAt: sentAt, at: now, to: &actions)
     case .failure(let failure):
       if let account = command.account {
@@ -211,12 +219,9 @@ package struct Keeper: Sendable {
       case .renewLease: election.renewSoon(at: now)
       case .saw(let epoch): election.saw(epoch)
       case .note(let note):
-        switch note {
-        case .foreignApp, .newerLayout: conflict = note
-        default: break
-        }
-        actions.append(.note(note))
+        record(note, to: &actions)
       case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
+      case .recordIsOurs: conflict = nil
       case .unreachable: wantsAbdication = true
       }
     }
@@ -224,8 +229,20 @@ package struct Keeper: Sendable {
 
   private mutating func noteConflict(_ reply: StoreReply, to actions: inout [Action]) {
     guard case .foreignApp(let remaining) = reply else { return }
-    let note = Note.foreignApp(remaining: remaining)
-    conflict = note
+    record(.foreignApp(remaining: remaining), to: &actions)
+  }
+
+  /// A conflict is told when it begins, not with every look that meets it.
+  private mutating func record(_ note: Note, to actions: inout [Action]) {
+    switch note {
+    case .foreignApp:
+      if case .foreignApp = conflict { return conflict = note }
+      conflict = note
+    case .newerLayout:
+      if conflict == note { return }
+      conflict = note
+    default: break
+    }
     actions.append(.note(note))
   }
 

@@ -1,0 +1,195 @@
+package import Logging
+import Synchronization
+package import TokenCore
+
+/// Turns what the keeper notes into log lines and metrics.
+///
+/// Changes of state are logged; what repeats is logged when it begins, and counted.
+package final class Journal: Sendable {
+  /// What the status page tells of an account beyond what the keeper knows.
+  package struct Tally: Hashable, Sendable {
+    package var refreshesSucceeded: Int64 = 0
+    package var refreshesFailed: Int64 = 0
+    package var lastFailure: StatusSnapshot.Failure?
+  }
+
+  private struct State {
+    var tallies: [AccountName: Tally] = [:]
+    /// What was logged last of a kind that repeats.
+    var lastFailure: [AccountName: String] = [:]
+    var lastStoreFailure: String?
+    var startedAt: [AccountName: Moment] = [:]
+  }
+
+  private let logger: Logger
+  private let metrics: MetricsRegistry
+  /// Protects the figures: written by the keeper's loop, read by the HTTP interface.
+  private let state = Mutex(State())
+
+  package init(logger: Logger, metrics: MetricsRegistry) {
+    self.logger = logger
+    self.metrics = metrics
+  }
+
+  /// The figures of an account.
+  package func tally(_ account: AccountName) -> Tally {
+    state.withLock { $0.tallies[account] ?? Tally() }
+  }
+
+  /// Records a note of the keeper.
+  package func record(_ note: Note, at now: Moment) {
+    switch note {
+    case .becameLeader(let epoch):
+      metrics.increment(.leaderTransitions)
+      metrics.set(.leaderStatus, to: 1)
+      metrics.set(.fencingEpoch, to: Double(epoch.rawValue))
+      logger.notice("This replica leads", metadata: .keyed([.leaderEpoch: "\(epoch)"]))
+    case .steppedDown(let reason):
+      metrics.increment(.leaderTransitions)
+      metrics.set(.leaderStatus, to: 0)
+      logger.log(
+        level: reason == .shutdown ? .notice : .warning, "This replica no longer leads",
+        metadata: .keyed([.reason: "\(reason.sentence)"]))
+    case .adopted(let account, let version, let remaining):
+      logger.info(
+        "The token in Redis is ours and alive; it is kept",
+        metadata: .keyed([
+          .account: "\(account)", .tokenVersion: "\(version)",
+          .tokenRemaining: "\(Int64(remaining.inSeconds))",
+        ]))
+    case .refreshStarted(let account, let trigger, let version):
+      state.withLock { $0.startedAt[account] = now }
+      logger.debug(
+        "Asking WeChat for a token",
+        metadata: .keyed([
+          .account: "\(account)", .refreshTrigger: "\(trigger.rawValue)",
+          .tokenVersion: "\(version)",
+        ]))
+    case .refreshed(let account, let trigger, let version, let lifetime, let isUnchanged):
+      refreshed(account, trigger, version, lifetime, isUnchanged, at: now)
+    case .refreshFailed(let account, let trigger, let failure, let isUnknown, let row, let wait):
+      failed(account, trigger, failure, isUnknown, row, wait)
+    case .deposed(let account, let trigger):
+      count(account, trigger, "deposed")
+      logger.warning(
+        "A token was fetched, but another replica leads by now: the account is marked, and the "
+          + "leader fetches again",
+        metadata: .keyed([.account: "\(account)"]))
+    case .repaired(let account):
+      logger.warning(
+        "Keys in Redis were missing or changed by someone else; restored from memory",
+        metadata: .keyed([.account: "\(account)"]))
+    case .recommitted(let account, let version):
+      logger.warning(
+        "Redis had lost the last token; written again from memory",
+        metadata: .keyed([.account: "\(account)", .tokenVersion: "\(version)"]))
+    case .marked(let account, let version):
+      logger.warning(
+        "An earlier fetch of this replica may have replaced the token; the leader was told",
+        metadata: .keyed([.account: "\(account)", .tokenVersion: "\(version)"]))
+    case .storeStepFailed(let account, let failure):
+      storeFailed(account, failure)
+    case .foreignApp(let remaining):
+      logger.error(
+        """
+        The keys in this Redis belong to another AppID; this replica stays out. Give each AppID \
+        its own keyPrefix or its own Redis, or stop the other deployment and wait until its \
+        token has expired
+        """,
+        metadata: .keyed([
+          .tokenRemaining: "\(remaining.map { "\(Int64($0.inSeconds))" } ?? "unknown")"
+        ]))
+    case .newerLayout(let layout):
+      logger.error(
+        "A newer version of wch-sidecar wrote the records; this replica follows and does not lead",
+        metadata: .keyed([.version: "\(layout)"]))
+    }
+  }
+
+  /// Redis answered again: the next failure is news.
+  package func storeAnswered() { state.withLock { $0.lastStoreFailure = nil } }
+
+  private func refreshed(
+    _ account: AccountName, _ trigger: Trigger, _ version: Version, _ lifetime: Duration,
+    _ isUnchanged: Bool, at now: Moment
+  ) {
+    let started = state.withLock { state in
+      state.tallies[account, default: Tally()].refreshesSucceeded += 1
+      state.lastFailure[account] = nil
+      return state.startedAt[account]
+    }
+    let duration = started.map { now - $0 } ?? .zero
+    count(account, trigger, isUnchanged ? "unchanged" : "ok")
+    metrics.observe(.refreshDuration, ["account": account.description], duration)
+    metrics.set(.consecutiveFailures, ["account": account.description], to: 0)
+    logger.info(
+      isUnchanged ? "The token was confirmed by WeChat" : "A new token is in Redis",
+      metadata: .keyed([
+        .account: "\(account)", .refreshTrigger: "\(trigger.rawValue)",
+        .tokenVersion: "\(version)", .tokenRemaining: "\(Int64(lifetime.inSeconds))",
+        .refreshDuration: "\(duration.inSeconds)",
+      ]))
+  }
+
+  private func failed(
+    _ account: AccountName, _ trigger: Trigger, _ failure: FetchFailure, _ isUnknown: Bool,
+    _ row: Int, _ wait: Duration
+  ) {
+    let (isNews, started) = state.withLock { state in
+      state.tallies[account, default: Tally()].refreshesFailed += 1
+      state.tallies[account]?.lastFailure = StatusSnapshot.Failure(
+        code: failure.code, reason: failure.reason, requestID: failure.requestID, at: .now)
+      // A change of the code is news; the request id and the address differ every time.
+      let kind = "\(failure.category) \(failure.code.map(String.init) ?? failure.reason)"
+      let isNews = state.lastFailure[account] != kind
+      state.lastFailure[account] = kind
+      return (isNews, state.startedAt[account])
+    }
+    _ = started
+    count(account, trigger, isUnknown ? "unknown" : "error")
+    metrics.set(.consecutiveFailures, ["account": account.description], to: Double(row))
+    var metadata = Logger.Metadata.keyed([
+      .account: "\(account)", .refreshTrigger: "\(trigger.rawValue)", .error: "\(failure.reason)",
+      .refreshFailures: "\(row)", .retryIn: "\(wait.inSeconds)",
+    ])
+    if let code = failure.code { metadata[key: .wechatCode] = "\(code)" }
+    if let id = failure.requestID { metadata[key: .wechatRequestID] = "\(id)" }
+    if let address = failure.egressAddress { metadata[key: .wechatEgress] = "\(address)" }
+    logger.log(
+      level: isNews ? (failure.category == .transient ? .warning : .error) : .debug,
+      "WeChat gave no token; the old one stays in Redis", metadata: metadata)
+  }
+
+  private func storeFailed(_ account: AccountName?, _ failure: StoreFailure) {
+    let isNews = state.withLock { state in
+      defer { state.lastStoreFailure = failure.reason }
+      return state.lastStoreFailure != failure.reason
+    }
+    var metadata = Logger.Metadata.keyed([.error: "\(failure.reason)"])
+    if let account { metadata[key: .account] = "\(account)" }
+    logger.log(
+      level: isNews ? .warning : .debug, "A step at Redis failed; it is tried again",
+      metadata: metadata)
+  }
+
+  private func count(_ account: AccountName, _ trigger: Trigger, _ result: String) {
+    metrics.increment(
+      .refreshes,
+      ["account": account.description, "trigger": trigger.rawValue, "result": result])
+  }
+}
+
+extension StepDownReason {
+  /// What the log says.
+  fileprivate var sentence: String {
+    switch self {
+    case .leaseOver: "the lease ran out before Redis confirmed its renewal"
+    case .lockLost: "the lock in Redis is gone or another replica's"
+    case .fenced: "another replica has taken an account over"
+    case .foreignApp: "the keys belong to another AppID"
+    case .newerLayout: "a newer version wrote the records"
+    case .abdicated: "WeChat cannot be reached or refuses this address; another replica may try"
+    case .shutdown: "the process ends; the lock was given back"
+    }
+  }
+}

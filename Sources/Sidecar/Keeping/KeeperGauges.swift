@@ -1,0 +1,35 @@
+package import TokenCore
+
+/// A status source that brings the gauges up to date whenever it is read.
+///
+/// A scrape reads the state at that moment: nothing has to remember to set a gauge.
+package struct KeeperGauges: StatusSource {
+  private let status: KeeperStatus
+  private let metrics: MetricsRegistry
+
+  package init(status: KeeperStatus, metrics: MetricsRegistry) {
+    self.status = status
+    self.metrics = metrics
+  }
+
+  package func snapshot() async -> StatusSnapshot {
+    let snapshot = await status.snapshot()
+    for account in snapshot.accounts {
+      let label = account.name.description
+      metrics.set(.valid, ["account": label], to: account.hasToken ? 1 : 0)
+      metrics.set(.expiration, ["account": label], to: Double(account.expiresAt ?? 0))
+      metrics.set(.nextRefresh, ["account": label], to: Double(account.nextRefreshAt?.second ?? 0))
+    }
+    metrics.set(.leaderStatus, to: snapshot.role == .leader ? 1 : 0)
+    metrics.set(.fencingEpoch, to: Double(snapshot.epoch ?? 0))
+    return snapshot
+  }
+
+  package func health(_ check: HealthCheck) async -> Health { await status.health(check) }
+  package func token(of account: AccountName) async -> TokenAnswer {
+    await status.token(of: account)
+  }
+  package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
+    await status.refresh(request)
+  }
+}

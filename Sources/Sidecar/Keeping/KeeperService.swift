@@ -1,0 +1,135 @@
+package import NIOCore
+package import ServiceLifecycle
+import Synchronization
+package import TokenCore
+
+/// Runs the keeper: one stream of events, one consumer, and effects that each post one event back.
+///
+/// Nothing else touches the keeper; others read the copy that is published after every event.
+package final class KeeperService: Service, Sendable {
+  /// What the keeper's actions are carried out with.
+  package struct Effects: Sendable {
+    /// Carries out one step at Redis, by the deadline.
+    package var perform:
+      @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<StoreReply, StoreFailure>
+    /// Asks WeChat once; always answers by the order's deadline.
+    package var fetch: @Sendable (FetchOrder) async -> FetchOutcome
+
+    package init(
+      perform: @escaping @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<
+        StoreReply, StoreFailure
+      >,
+      fetch: @escaping @Sendable (FetchOrder) async -> FetchOutcome
+    ) {
+      self.perform = perform
+      self.fetch = fetch
+    }
+  }
+
+  /// What others may see of the loop.
+  package struct View: Sendable {
+    package var keeper: Keeper
+    /// When the last event was taken; nil before the first.
+    package var handledAt: Moment?
+    /// Whether an orderly end is under way.
+    package var isStopping = false
+  }
+
+  private let effects: Effects
+  private let commandTimeout: Duration
+  private let eventLoop: any EventLoop
+  private let journal: @Sendable (Note, Moment) -> Void
+  private let events: AsyncStream<Keeper.Event>
+  private let continuation: AsyncStream<Keeper.Event>.Continuation
+  /// Protects the published view: written by the loop, read by the HTTP interface and the hints.
+  private let published: Mutex<View>
+
+  /// - Parameters:
+  ///   - keeper: not yet started.
+  ///   - commandTimeout: the deadline of one step at Redis.
+  ///   - eventLoop: where the keeper's one timer is scheduled.
+  ///   - journal: told of everything worth a log line or a metric.
+  package init(
+    keeper: Keeper, effects: Effects, commandTimeout: Duration, eventLoop: any EventLoop,
+    journal: @escaping @Sendable (Note, Moment) -> Void
+  ) {
+    self.effects = effects
+    self.commandTimeout = commandTimeout
+    self.eventLoop = eventLoop
+    self.journal = journal
+    // Unbounded is bounded here: answers by the steps in flight, of which the keeper has one an
+    // account and a handful of its own; hints by what Redis sends; nothing else posts.
+    (events, continuation) = AsyncStream.makeStream()
+    published = Mutex(View(keeper: keeper))
+  }
+
+  /// The keeper as of the last event.
+  package var view: View { published.withLock { $0 } }
+
+  /// Hands an event to the loop.
+  package func post(_ event: Keeper.Event) { continuation.yield(event) }
+
+  /// Runs until the keeper has shut down in order, or the task is cancelled.
+  package func run() async throws {
+    await withTaskCancellationOrGracefulShutdownHandler {
+      await loop()
+    } onCancelOrGracefulShutdown: {
+      self.published.withLock { $0.isStopping = true }
+      self.post(.shutdownRequested)
+    }
+  }
+
+  private func loop() async {
+    var keeper = view.keeper
+    var timer: (at: Moment, scheduled: Scheduled<Void>)?
+    await withDiscardingTaskGroup { group in
+      post(.started)
+      for await event in events {
+        let now = MonotonicClock.now()
+        let actions = keeper.handle(event, at: now)
+        published.withLock {
+          $0.keeper = keeper
+          $0.handledAt = now
+        }
+        if !carryOut(actions, at: now, in: &group) { break }
+        guard let wake = keeper.nextWake, wake != timer?.at || event == .woke else { continue }
+        timer?.scheduled.cancel()
+        timer = (wake, schedule(wake, from: now))
+      }
+      timer?.scheduled.cancel()
+      group.cancelAll()
+    }
+  }
+
+  /// Starts every effect; false when the keeper is done.
+  private func carryOut(
+    _ actions: [Keeper.Action], at now: Moment, in group: inout DiscardingTaskGroup
+  ) -> Bool {
+    var isRunning = true
+    for action in actions {
+      switch action {
+      case .store(let command, let issuedAt):
+        let deadline = MonotonicClock.instant(of: issuedAt + commandTimeout)
+        group.addTask { [self] in
+          let result = await effects.perform(command, deadline)
+          post(.stored(command, issuedAt: issuedAt, result))
+        }
+      case .fetch(let order):
+        group.addTask { [self] in
+          post(.fetched(order.account, order.version, await effects.fetch(order)))
+        }
+      case .note(let note):
+        journal(note, now)
+      case .stop:
+        isRunning = false
+      }
+    }
+    return isRunning
+  }
+
+  private func schedule(_ wake: Moment, from now: Moment) -> Scheduled<Void> {
+    eventLoop.scheduleTask(in: .nanoseconds(max(0, (wake - now).wholeNanoseconds))) { [self] in
+      post(.woke)
+    }
+  }
+}

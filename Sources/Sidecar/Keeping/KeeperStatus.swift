@@ -1,0 +1,173 @@
+package import TokenCore
+
+/// What the HTTP interface tells, read from the keeper's last state.
+package struct KeeperStatus: StatusSource {
+  private let service: KeeperService
+  private let journal: Journal
+  private let links: RedisLinks
+  private let settings: Settings
+  private let version: String
+  private let startedAt: Timestamp
+
+  /// A token that was seen in Redis this recently makes a replica ready.
+  private static let recently: Duration = .seconds(60)
+  /// Without an event for this many ticks the loop does not run.
+  private static let missedTicks = 3
+
+  package init(
+    service: KeeperService, journal: Journal, links: RedisLinks, settings: Settings,
+    version: String, startedAt: Timestamp
+  ) {
+    self.service = service
+    self.journal = journal
+    self.links = links
+    self.settings = settings
+    self.version = version
+    self.startedAt = startedAt
+  }
+
+  package func snapshot() async -> StatusSnapshot {
+    let view = service.view
+    let keeper = view.keeper
+    let now = MonotonicClock.now()
+    let state = links.state
+    let isLeader = keeper.isLeader(at: now)
+    return StatusSnapshot(
+      instance: settings.instance.rawValue, version: version, startedAt: startedAt,
+      now: .now, role: role(view, at: now), leader: leader(keeper, isLeader: isLeader),
+      epoch: keeper.election.floor > .none ? keeper.election.floor.rawValue : nil,
+      ticks: keeper.ticks,
+      redis: .init(
+        isConnected: state.isConnected, runID: state.runID, lastError: state.lastError),
+      accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) })
+  }
+
+  package func health(_ check: HealthCheck) async -> Health {
+    let view = service.view
+    let now = MonotonicClock.now()
+    switch check {
+    case .started:
+      return view.handledAt == nil ? .bad("the loop has not started") : .good("the loop runs")
+    case .live:
+      guard let handledAt = view.handledAt else { return .bad("the loop has not started") }
+      let age = now - handledAt
+      return age < settings.timing.tick * KeeperStatus.missedTicks
+        ? .good("the loop runs")
+        : .bad("the loop has done nothing for \(Int(age.inSeconds)) seconds")
+    case .ready:
+      return readiness(view.keeper, at: now)
+    }
+  }
+
+  private func readiness(_ keeper: Keeper, at now: Moment) -> Health {
+    switch keeper.conflict {
+    case .foreignApp: return .bad("the keys in Redis belong to another AppID")
+    case .newerLayout: return .bad("a newer version of wch-sidecar wrote the records in Redis")
+    default: break
+    }
+    for account in keeper.accounts {
+      guard let copy = account.copy, copy.remaining(at: now) > .zero else {
+        return .bad("account \(account.name): no live token was seen in Redis")
+      }
+      guard now - copy.confirmedAt < KeeperStatus.recently else {
+        return .bad(
+          "account \(account.name): the token was last seen in Redis "
+            + "\(Int((now - copy.confirmedAt).inSeconds)) seconds ago")
+      }
+    }
+    return .good("a live token was seen in Redis for every account")
+  }
+
+  package func token(of account: AccountName) async -> TokenAnswer {
+    let keeper = service.view.keeper
+    guard let kept = keeper.accounts.first(where: { $0.name == account }) else {
+      return .unknownAccount
+    }
+    let now = MonotonicClock.now()
+    guard let token = kept.freshest(at: now), token.expiresAt > now else {
+      return .none(
+        reason: "no live token is known for account \(account)",
+        retryAfter: settings.timing.retry)
+    }
+    let expiry = clientExpiry(kept, keeper: keeper, at: now) ?? 0
+    let left = token.expiresAt - settings.margins.client(lifetime: token.lifetime) - now
+    return .token(
+      token.token, expiresAt: expiry, expiresIn: max(0, Int64(left.inSeconds)))
+  }
+
+  package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
+    .unavailable(
+      reason: "this version takes reports only through the list in Redis",
+      retryAfter: settings.timing.retry)
+  }
+
+  // MARK: Parts
+
+  private func role(_ view: KeeperService.View, at now: Moment) -> StatusSnapshot.Role {
+    if view.isStopping { return .stopping }
+    if view.keeper.isLeader(at: now) { return .leader }
+    if !view.keeper.storeIsConnected { return .isolated }
+    return view.keeper.election.holder == nil ? .candidate : .follower
+  }
+
+  private func leader(_ keeper: Keeper, isLeader: Bool) -> String? {
+    if isLeader { return settings.instance.rawValue }
+    return keeper.election.holder.map { holder in
+      String(holder.prefix { $0 != ":" })
+    }
+  }
+
+  private func account(
+    _ account: AccountKeeper, keeper: Keeper, isLeader: Bool, at now: Moment
+  ) -> StatusSnapshot.Account {
+    let tally = journal.tally(account.name)
+    let copy = account.copy.flatMap { $0.remaining(at: now) > .zero ? $0 : nil }
+    let expiry = copy.flatMap { _ in clientExpiry(account, keeper: keeper, at: now) }
+    let remaining = copy.map { $0.expiresAt - settings.margins.client(lifetime: $0.lifetime) - now }
+    return .init(
+      name: account.name, hasToken: copy != nil, expiresAt: expiry,
+      remainingSeconds: remaining.map { Int64($0.inSeconds.rounded(.down)) },
+      refreshesSucceeded: tally.refreshesSucceeded, refreshesFailed: tally.refreshesFailed,
+      lastFailure: tally.lastFailure,
+      nextRefreshAt: isLeader
+        ? (account.wanted?.notBefore ?? account.refreshAt).map { wallClock($0, from: now) } : nil,
+      phase: account.phase.word, fetchedBy: account.fetchedBy)
+  }
+
+  /// `WCH_expires_in` of the token in memory: from Redis's own record when it was read, else by
+  /// Redis's clock as it was last seen.
+  private func clientExpiry(
+    _ account: AccountKeeper, keeper: Keeper, at now: Moment
+  ) -> Int64? {
+    guard let token = account.freshest(at: now) else { return nil }
+    let margin = settings.margins.client(lifetime: token.lifetime)
+    if let copy = account.copy, copy.token == token.token, let recorded = copy.recordedExpiry {
+      return (recorded.milliseconds - margin.wholeMilliseconds) / 1000
+    }
+    guard let clock = keeper.redisClock else {
+      return wallClock(token.expiresAt - margin, from: now).second
+    }
+    return (clock.time + (token.expiresAt - margin - clock.at)).milliseconds / 1000
+  }
+
+  /// A moment as this machine's wall clock shows it: for people, not for decisions.
+  private func wallClock(_ moment: Moment, from now: Moment) -> Timestamp {
+    Timestamp(milliseconds: Timestamp.now.milliseconds + (moment - now).wholeMilliseconds)
+  }
+}
+
+extension AccountKeeper.Phase {
+  /// The state in a word, for `/v1/status`.
+  package var word: String {
+    switch self {
+    case .following: "following"
+    case .takingOver: "taking_over"
+    case .holding, .looking: "holding"
+    case .republishing, .recommitting: "repairing"
+    case .beginning, .ready: "beginning"
+    case .fetching: "fetching"
+    case .committing: "committing"
+    case .resolving: "resolving"
+    }
+  }
+}

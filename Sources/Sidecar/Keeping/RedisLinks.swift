@@ -1,0 +1,194 @@
+package import Logging
+package import NIOCore
+package import RedisClient
+package import ServiceLifecycle
+import Synchronization
+package import TokenCore
+
+/// This replica's connections to Redis: one for commands, one that listens to events, and, while
+/// it leads, one that waits for applications' reports.
+package final class RedisLinks: Service, Sendable {
+  /// What is known of the command connection.
+  package struct State: Hashable, Sendable {
+    package var isConnected = false
+    package var runID: String?
+    package var lastError: String?
+    var wasConnected = false
+  }
+
+  /// The connection that the protocol's steps take.
+  package let commands: RedisClient
+  private let configuration: RedisConfiguration
+  private let layout: KeyLayout
+  private let popTimeout: Duration
+  private let eventLoopGroup: any EventLoopGroup
+  private let logger: Logger
+  private let metrics: MetricsRegistry
+  private let hub: Hub
+  private let leadership: AsyncStream<Bool>
+  private let leadershipChanges: AsyncStream<Bool>.Continuation
+
+  /// Items of the report list longer than this are dropped unread.
+  private static let longestItem = 2048
+  /// A blocked pop is given this much longer than Redis holds it before the connection is doubted.
+  private static let popSlack: Duration = .seconds(2)
+
+  /// Who is told about connections and hints; set once, before anything runs.
+  private final class Hub: Sendable {
+    /// Protects the state and the listener.
+    let state = Mutex((state: State(), post: (@Sendable (Keeper.Event) -> Void)?.none))
+
+    func post(_ event: Keeper.Event) { state.withLock { $0.post }?(event) }
+  }
+
+  /// - Parameter popTimeout: how long one wait for reports lasts; at most a third of the lease, so
+  ///   that an item popped by a replica that no longer leads is noticed in time.
+  package init(
+    configuration: RedisConfiguration, layout: KeyLayout, popTimeout: Duration,
+    eventLoopGroup: any EventLoopGroup, logger: Logger, metrics: MetricsRegistry
+  ) {
+    let hub = Hub()
+    self.hub = hub
+    self.configuration = configuration
+    self.layout = layout
+    self.popTimeout = popTimeout
+    self.eventLoopGroup = eventLoopGroup
+    self.logger = logger
+    self.metrics = metrics
+    (leadership, leadershipChanges) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    commands = RedisClient(
+      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger
+    ) { event in
+      RedisLinks.take(event, hub: hub, logger: logger, metrics: metrics)
+    }
+  }
+
+  /// What is known of the command connection.
+  package var state: State { hub.state.withLock { $0.state } }
+
+  /// Sends the keeper's events there from now on.
+  package func post(to listener: @escaping @Sendable (Keeper.Event) -> Void) {
+    hub.state.withLock { $0.post = listener }
+  }
+
+  /// Starts or ends the waiting for reports.
+  package func leadershipChanged(isLeader: Bool) { leadershipChanges.yield(isLeader) }
+
+  /// Keeps the connections until cancelled. A graceful shutdown of the group leaves them open
+  /// until the keeper has given the lock back: they are cancelled last.
+  package func run() async throws {
+    await withDiscardingTaskGroup { group in
+      group.addTask { await self.commands.run() }
+      group.addTask { await self.listen() }
+      group.addTask { await self.waitForReports() }
+      try? await gracefulShutdown()
+      group.cancelAll()
+    }
+  }
+
+  private static func take(
+    _ event: ConnectionEvent, hub: Hub, logger: Logger, metrics: MetricsRegistry
+  ) {
+    switch event {
+    case .connected(let server):
+      let again = hub.state.withLock {
+        defer {
+          $0.state.isConnected = true
+          $0.state.wasConnected = true
+          $0.state.runID = server.runID
+          $0.state.lastError = nil
+        }
+        return $0.state.wasConnected
+      }
+      metrics.set(.redisUp, to: 1)
+      if again { metrics.increment(.redisReconnects) }
+      logger.info(
+        "Redis is connected",
+        metadata: .keyed([
+          .redisVersion: "\(server.version ?? "unknown")",
+          .redisRunID: "\(server.runID ?? "unknown")",
+        ]))
+      hub.post(.storeConnected(runID: server.runID))
+    case .disconnected(let failure):
+      hub.state.withLock {
+        $0.state.isConnected = false
+        $0.state.lastError = "\(failure)"
+      }
+      metrics.set(.redisUp, to: 0)
+      logger.warning(
+        "Redis is lost; readers keep what they have, and nobody fetches until it is back",
+        metadata: .keyed([.error: "\(failure)"]))
+      hub.post(.storeDisconnected)
+    case .connectFailed(let failure):
+      let isNews = hub.state.withLock {
+        defer { $0.state.lastError = "\(failure)" }
+        return $0.state.lastError != "\(failure)"
+      }
+      metrics.set(.redisUp, to: 0)
+      logger.log(
+        level: isNews ? (failure.needsOperator ? .error : .warning) : .debug,
+        "Redis cannot be reached; trying again", metadata: .keyed([.error: "\(failure)"]))
+    }
+  }
+
+  /// Hears of changes at once instead of at the next look.
+  private func listen() async {
+    let hub = hub
+    let subscriber = RedisSubscriber(
+      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger)
+    await subscriber.run(
+      channels: [layout.events],
+      onMessage: { message in
+        if let hint = Hint(message.payload) { hub.post(hint.event) }
+      },
+      onSubscribed: {
+        // Whatever was said while nobody listened.
+        hub.post(.leadershipHinted)
+        hub.post(.hinted(nil))
+      })
+  }
+
+  // MARK: Reports
+
+  private func waitForReports() async {
+    var listening: Task<Void, Never>?
+    for await isLeader in leadership {
+      listening?.cancel()
+      await listening?.value
+      listening = isLeader ? Task { await self.popReports() } : nil
+    }
+    listening?.cancel()
+    await listening?.value
+  }
+
+  /// Waits on the list for as long as this replica leads.
+  private func popReports() async {
+    let client = RedisClient(
+      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger)
+    await withTaskGroup { group in
+      group.addTask { await client.run() }
+      group.addTask {
+        while !Task.isCancelled { await self.popReport(client) }
+      }
+      await group.waitForAll()
+    }
+  }
+
+  private func popReport(_ client: RedisClient) async {
+    let seconds = "\(popTimeout.inSeconds)"
+    do {
+      let reply = try await client.execute(
+        RedisCommand("BLPOP", layout.refreshRequests, seconds),
+        deadline: .now + popTimeout + RedisLinks.popSlack, waitForConnection: true,
+        onAbandonment: .closeConnection)
+      guard let item = reply.elements?.last?.bytes, item.count <= RedisLinks.longestItem else {
+        // A refusal answers at once: the next wait must not become a busy loop.
+        if reply.refusal != nil { try? await Task.sleep(for: popTimeout) }
+        return
+      }
+      if let hint = Hint(item) { hub.post(hint.event) }
+    } catch {
+      logger.debug("Waiting for reports failed", metadata: .keyed([.error: "\(error)"]))
+    }
+  }
+}

@@ -1,0 +1,45 @@
+package import TokenCore
+
+/// Where everything lies in Redis (DESIGN section 1). Names are fixed: users' programs read them.
+package struct KeyLayout: Hashable, Sendable {
+  /// Before every key: `WCH_` unless set otherwise; without braces.
+  package let prefix: String
+
+  package init(prefix: String) { self.prefix = prefix }
+
+  /// The lock: `<instance>:<term>`.
+  package var leader: String { prefix + "leader" }
+  /// The last epoch issued, in the slot of the lock.
+  package var epoch: String { "\(prefix)epoch:{\(leader)}" }
+  /// One field a live replica.
+  package var replicas: String { prefix + "replicas" }
+  /// The list of applications' reports.
+  package var refreshRequests: String { prefix + "refresh_requests" }
+  /// The channel of hints.
+  package var events: String { prefix + "events" }
+
+  /// The key that applications read the token from.
+  package func accessToken(_ account: AccountName) -> String { named("access_token", account) }
+
+  /// The key that applications read the expiry from.
+  package func expiresIn(_ account: AccountName) -> String { named("expires_in", account) }
+
+  /// The account's record, in the slot of its token.
+  package func state(_ account: AccountName) -> String {
+    let tag = account.isUnnamed ? accessToken(account) : account.rawValue
+    return "\(prefix)state:{\(tag)}"
+  }
+
+  /// The key of an output.
+  package func key(_ output: Output.Key, _ account: AccountName) -> String {
+    switch output {
+    case .accessToken: accessToken(account)
+    case .expiresIn: expiresIn(account)
+    }
+  }
+
+  /// `WCH_x`, or `WCH_x:{NAME}`.
+  private func named(_ role: String, _ account: AccountName) -> String {
+    account.isUnnamed ? prefix + role : "\(prefix)\(role):{\(account.rawValue)}"
+  }
+}

@@ -1,0 +1,111 @@
+import RedisClient
+import TokenCore
+
+/// A script's answer: a word, and the fields that belong to it.
+struct ScriptReply {
+  private let fields: [RedisReply]
+  private let word: String
+
+  /// Nil when the reply is not an array that starts with a word.
+  init?(_ reply: RedisReply) {
+    guard let elements = reply.elements, let word = elements.first?.text else { return nil }
+    fields = elements
+    self.word = word
+  }
+
+  /// The answer as the core knows it; nil for a word or a field that it does not know.
+  var storeReply: StoreReply? {
+    switch word {
+    case "acquired": integer(1).map { .acquired(Epoch($0)) }
+    case "held": text(1).map { .held(holder: $0, remaining: .milliseconds(integer(2) ?? 0)) }
+    case "renewed": .renewed
+    case "lost": .lost
+    case "released": .released
+    case "account": view.map { .account($0) }
+    case "fenced": integer(1).map { .fenced(Epoch($0)) }
+    case "foreign": .foreignApp(remaining: milliseconds(1))
+    case "newer": integer(1).map { .newerLayout(Int($0)) }
+    case "began":
+      .began(
+        BeginReceipt(
+          dirty: text(1), committed: version(2), sweepIsDue: integer(4) == 1))
+    case "stale": .stale(committed: version(1) ?? Version(epoch: .none, sequence: 0))
+    case "resolved": .resolved
+    case "committed": .committed
+    case "superseded": integer(1).map { .superseded(Epoch($0)) }
+    case "deposed": integer(1).map { .deposed(Epoch($0)) }
+    case "republished": .republished(wrote: integer(1) == 1)
+    case "marked": .marked
+    case "replicas": replicas
+    default: nil
+    }
+  }
+
+  /// The fields of `view` in `Script.record`, in its order.
+  private var view: AccountView? {
+    guard fields.count == 22, let now = integer(1) else { return nil }
+    var view = AccountView(now: RedisTime(milliseconds: now))
+    view.fence = Epoch(integer(2) ?? 0)
+    view.committed = version(3)
+    view.parent = version(5)
+    if let version = version(7), let at = integer(9) {
+      view.intent = Intent(
+        version: version, at: RedisTime(milliseconds: at),
+        deadline: RedisTime(milliseconds: integer(10) ?? at))
+    }
+    view.dirty = text(11)
+    view.sweep = integer(12).map { RedisTime(milliseconds: $0) }
+    view.runID = text(13)
+    view.expiresAt = integer(14).map { RedisTime(milliseconds: $0) }
+    view.lifetime = integer(15).map { .milliseconds($0) }
+    view.fetchedBy = text(16)
+    let token = text(18)
+    view.token = token.map { AccessToken($0) }
+    view.tokenRemaining = milliseconds(19)
+    view.tokenMatchesRecord = token.map { TokenStore.digest($0) == text(17) } ?? false
+    view.clientExpiry = integer(20)
+    view.clientExpiryRemaining = milliseconds(21)
+    return view
+  }
+
+  private var replicas: StoreReply? {
+    guard let now = integer(1) else { return nil }
+    let found = stride(from: 2, to: fields.count - 3, by: 4).compactMap { index -> Replica? in
+      guard let name = text(index), let instance = InstanceID(name), let seen = integer(index + 1)
+      else { return nil }
+      let abdicated = integer(index + 3) ?? 0
+      return Replica(
+        instance: instance, isLeader: integer(index + 2) == 1,
+        seenAt: RedisTime(milliseconds: seen),
+        abdicatedAt: abdicated > 0 ? RedisTime(milliseconds: abdicated) : nil)
+    }
+    return .replicas(found, now: RedisTime(milliseconds: now))
+  }
+
+  /// A field's text; nil when it is empty or absent.
+  private func text(_ index: Int) -> String? {
+    guard fields.indices.contains(index), let text = fields[index].text, !text.isEmpty else {
+      return nil
+    }
+    return text
+  }
+
+  private func integer(_ index: Int) -> Int64? {
+    guard fields.indices.contains(index) else { return nil }
+    return fields[index].number ?? text(index).flatMap { Int64($0) }
+  }
+
+  /// A life in milliseconds; nil for Redis's -1 (no TTL) and -2 (no key).
+  private func milliseconds(_ index: Int) -> Duration? {
+    guard let value = integer(index), value >= 0 else { return nil }
+    return .milliseconds(value)
+  }
+
+  /// Two fields, epoch and number; nil when there is none.
+  private func version(_ index: Int) -> Version? {
+    guard let epoch = integer(index), epoch > 0, let sequence = integer(index + 1) else {
+      return nil
+    }
+    return Version(epoch: Epoch(epoch), sequence: sequence)
+  }
+}

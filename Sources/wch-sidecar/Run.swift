@@ -1,0 +1,99 @@
+import ArgumentParser
+import FoundationEssentials
+import Logging
+import RedisClient
+import Sidecar
+
+/// `run`: the daemon.
+struct Run: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run the daemon until SIGTERM (the default).",
+    discussion: "Every setting may be given as a flag, an environment variable or in the file:\n\n"
+      + Settings.help)
+
+  @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
+  var flags: [String] = []
+
+  func run() async throws {
+    if flags.contains("--help") || flags.contains("-h") {
+      print(Run.helpMessage())
+      return
+    }
+    if flags.contains("--version") {
+      print(Version.current)
+      return
+    }
+    let (settings, redis) = try Setup.load(flags)
+    let output = try Setup.logOutput(settings)
+    let logger = Setup.logger(settings, output: output)
+    for warning in settings.warnings {
+      logger.warning(
+        "A setting deserves a look",
+        metadata: .keyed([.settingOrigin: "\(warning.origin)", .reason: "\(warning.message)"]))
+    }
+    do {
+      try await Daemon(
+        settings: settings, redis: redis, version: Version.current, logger: logger
+      ).run()
+    } catch let error as StatusServerError {
+      logger.critical("The HTTP interface cannot start", metadata: .keyed([.error: "\(error)"]))
+      throw Failure(.failed, "wch-sidecar: \(error)")
+    }
+  }
+}
+
+/// What every verb does first: read the settings, or say everything that is wrong with them.
+enum Setup {
+  static func load(
+    _ flags: [String], requiresAccount: Bool = true
+  ) throws -> (Settings, RedisConfiguration) {
+    let settings: Settings
+    do {
+      settings = try Settings.load(
+        arguments: flags, environment: ProcessInfo.processInfo.environment,
+        requiresAccount: requiresAccount,
+        redisURLProblem: { url in
+          do throws(RedisURLError) {
+            _ = try RedisEndpoint(url: url)
+            return nil
+          } catch {
+            return "\(error)"
+          }
+        })
+    } catch {
+      throw Failure(.misconfigured, "\(error)")
+    }
+    return (settings, try redis(settings))
+  }
+
+  private static func redis(_ settings: Settings) throws -> RedisConfiguration {
+    do throws(RedisURLError) {
+      var endpoint = try RedisEndpoint(url: settings.redis.url.revealed)
+      if let username = settings.redis.username { endpoint.username = username }
+      var configuration = RedisConfiguration(endpoint: endpoint)
+      configuration.clientName = "wch-sidecar:\(settings.instance)"
+      if let password = settings.redis.password {
+        configuration.password = { password.current().revealed }
+      }
+      return configuration
+    } catch {
+      throw Failure(.misconfigured, "redisUrl: \(error)")
+    }
+  }
+
+  static func logOutput(_ settings: Settings) throws -> LogOutput {
+    guard let file = settings.log.file else { return .standardError() }
+    do throws(FileProblem) {
+      return try LogOutput(file: file)
+    } catch {
+      throw Failure(.misconfigured, "logFile: \(file) \(error)")
+    }
+  }
+
+  static func logger(_ settings: Settings, output: LogOutput) -> Logger {
+    Logger(label: "wch-sidecar") { label in
+      LineLogHandler(
+        label: label, level: settings.log.level, format: settings.log.format, output: output)
+    }
+  }
+}
