@@ -3,7 +3,7 @@ import FoundationEssentials
 /// A value in the configuration file, before anyone knows what it should be.
 enum FileValue: Hashable, Sendable, Decodable {
   case text(String)
-  case number(Double)
+  case number
   case truth(Bool)
   case null
   case list
@@ -28,7 +28,8 @@ enum FileValue: Hashable, Sendable, Decodable {
       } else if let text = try? single.decode(String.self) {
         self = .text(text)
       } else {
-        self = .number(try single.decode(Double.self))
+        // A number, or what looks like one: `15s` without quotes comes here too.
+        self = .number
       }
     }
   }
@@ -55,27 +56,15 @@ enum FileValue: Hashable, Sendable, Decodable {
     do {
       value = try decoder.decode(FileValue.self, from: Data(bytes))
     } catch {
-      throw FileProblem("is not valid JSON5\(place(of: error))")
+      // The decoder tells no place on Linux; what it may quote could be a secret.
+      throw FileProblem(
+        "is not valid JSON5: texts and durations stand in quotes, commas between members,"
+          + " braces in pairs")
     }
     guard case .object(let members) = value else {
       throw FileProblem("holds \(value.kind) and not an object: write `{ redisUrl: \"…\" }`")
     }
     return members
-  }
-
-  /// Where the parser stopped, when it says so; nothing of the text itself, which may be a secret.
-  private static func place(of error: any Error) -> String {
-    guard case DecodingError.dataCorrupted(let context)? = error as? DecodingError,
-      let underlying = context.underlyingError
-    else { return "" }
-    let words = String(describing: underlying)
-    func number(after mark: String) -> Int? {
-      guard let range = words.firstRange(of: mark) else { return nil }
-      return Int(words[range.upperBound...].prefix { $0.isASCII && $0.isNumber })
-    }
-    guard let line = number(after: "line: ") ?? number(after: "line ") else { return "" }
-    let column = number(after: "column: ") ?? number(after: "column ")
-    return ": look near line \(line)" + (column.map { ", column \($0)" } ?? "")
   }
 }
 

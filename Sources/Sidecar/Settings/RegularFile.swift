@@ -29,13 +29,12 @@ package enum RegularFile {
     guard information.st_mode & S_IFMT == S_IFREG else {
       throw FileProblem("is not a regular file")
     }
-    // One byte more than allowed tells a file that grew from one that fits.
-    var bytes = [UInt8](repeating: 0, count: sizeLimit + 1)
-    if information.st_size < sizeLimit {
-      bytes = [UInt8](repeating: 0, count: Int(information.st_size) + 1)
-    }
+    // Files under /proc say that they have no length: read until the end is met. One byte more
+    // than the limit tells a file that is too long from one that fits.
+    var bytes = [UInt8](
+      repeating: 0, count: min(max(Int(information.st_size), 4095), sizeLimit) + 1)
     var filled = 0
-    while filled < bytes.count {
+    while true {
       let count = unsafe bytes.withUnsafeMutableBytes { buffer in
         let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
         return unsafe Glibc.read(descriptor, rest.baseAddress, rest.count)
@@ -46,9 +45,13 @@ package enum RegularFile {
         throw FileProblem(reason(of: errno))
       }
       filled += count
-    }
-    guard filled <= sizeLimit else {
-      throw FileProblem("is larger than \(sizeLimit / 1024) KiB")
+      guard filled <= sizeLimit else {
+        throw FileProblem("is larger than \(sizeLimit / 1024) KiB")
+      }
+      if filled == bytes.count {
+        let room = min(bytes.count, sizeLimit + 1 - bytes.count)
+        bytes.append(contentsOf: repeatElement(0, count: room))
+      }
     }
     return Array(bytes[..<filled])
   }

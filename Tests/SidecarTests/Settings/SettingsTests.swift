@@ -266,11 +266,14 @@ import TokenCore
     #expect(found.contains { $0.contains(expected) }, "\(found)")
   }
 
-  @Test func `a mistake in the file's syntax is told by its line`() {
+  @Test func `a duration without quotes in the file is told by its key`() {
     let found = problems(
       [], leastEnvironment.merging(["WCH_CONFIG": "/c"]) { $1 },
       files: FakeFiles(["/c": "{\n  lease: 15s,\n}"]))
-    #expect(found == ["file /c: is not valid JSON5: look near line 2, column 10"])
+    #expect(
+      found == [
+        "file /c, key lease: holds a number: give a duration from `100ms` to `1h`, in quotes"
+      ])
   }
 
   @Test func `a configuration file that is missing is named`() {
