@@ -1,0 +1,170 @@
+package import Logging
+
+/// Writes every event as one line, of JSON for machines or of text for terminals.
+package struct LineLogHandler: LogHandler {
+  package var logLevel: Logger.Level
+  package var metadata: Logger.Metadata = [:]
+  package var metadataProvider: Logger.MetadataProvider?
+  private let label: String
+  private let format: LogFormat
+  private let now: @Sendable () -> Timestamp
+  private let write: @Sendable (String) -> Void
+
+  /// Values are cut after this many characters: a line stays a line, whatever a peer sent us.
+  static let longestValue = 4096
+
+  /// Nothing of ours nests; deeper metadata is left out.
+  private static let deepestNesting = 4
+
+  /// - Parameters:
+  ///   - label: the logger's label.
+  ///   - write: takes a line with its newline.
+  package init(
+    label: String, level: Logger.Level, format: LogFormat,
+    now: @escaping @Sendable () -> Timestamp = { Timestamp.now },
+    write: @escaping @Sendable (String) -> Void
+  ) {
+    self.label = label
+    logLevel = level
+    self.format = format
+    self.now = now
+    self.write = write
+  }
+
+  /// The handler for an output: text on a terminal unless a format is given.
+  package init(
+    label: String, level: Logger.Level, format: LogFormat?, output: LogOutput
+  ) {
+    self.init(
+      label: label, level: level, format: format ?? (output.isTerminal ? .text : .json)
+    ) { output.write($0) }
+  }
+
+  package subscript(metadataKey key: String) -> Logger.MetadataValue? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  package func log(event: LogEvent) {
+    var all = metadata
+    if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
+    if let given = event.metadata { all.merge(given) { $1 } }
+    if let error = event.error { all[.error] = "\(error)" }
+    var fields: [(key: String, value: Logger.MetadataValue)] = []
+    Self.flatten(.dictionary(all), under: "", depth: 0, into: &fields)
+    fields.sort { $0.key < $1.key }
+    switch format {
+    case .json: write(json(event, fields))
+    case .text: write(text(event, fields))
+    }
+  }
+
+  /// Turns nested dictionaries into dotted keys.
+  private static func flatten(
+    _ value: Logger.MetadataValue, under key: String, depth: Int,
+    into fields: inout [(key: String, value: Logger.MetadataValue)]
+  ) {
+    guard case .dictionary(let members) = value else {
+      fields.append((key, value))
+      return
+    }
+    guard depth < deepestNesting else { return }
+    for (name, member) in members {
+      flatten(member, under: key.isEmpty ? name : "\(key).\(name)", depth: depth + 1, into: &fields)
+    }
+  }
+
+  // MARK: JSON
+
+  /// The keys that every line has; metadata of the same name moves aside.
+  private static let ownKeys: Set<String> = ["time", "level", "logger", "message"]
+
+  private func json(
+    _ event: LogEvent, _ fields: [(key: String, value: Logger.MetadataValue)]
+  ) -> String {
+    var line = "{\"time\":\"\(now())\",\"level\":\"\(event.level.rawValue)\""
+    line += ",\"logger\":\(JSONText.string(cut(label)))"
+    line += ",\"message\":\(JSONText.string(cut(event.message.description)))"
+    for (key, value) in fields {
+      let name = Self.ownKeys.contains(key) ? "metadata.\(key)" : key
+      line += ",\(JSONText.string(cut(name))):\(json(value, depth: 0))"
+    }
+    return line + "}\n"
+  }
+
+  private func json(_ value: Logger.MetadataValue, depth: Int) -> String {
+    switch value {
+    case .string(let text): JSONText.string(cut(text))
+    case .stringConvertible(let number as any FixedWidthInteger): "\(number)"
+    case .stringConvertible(let truth as Bool): truth ? "true" : "false"
+    case .stringConvertible(let number as Double) where number.isFinite: "\(number)"
+    case .stringConvertible(let other): JSONText.string(cut(other.description))
+    case .array(let items):
+      depth < Self.deepestNesting
+        ? "[\(items.prefix(100).map { json($0, depth: depth + 1) }.joined(separator: ","))]"
+        : "[]"
+    case .dictionary(let members):
+      depth < Self.deepestNesting
+        ? "{"
+          + members.sorted { $0.key < $1.key }.map {
+            "\(JSONText.string(cut($0.key))):\(json($0.value, depth: depth + 1))"
+          }.joined(separator: ",") + "}"
+        : "{}"
+    }
+  }
+
+  // MARK: Text
+
+  private func text(
+    _ event: LogEvent, _ fields: [(key: String, value: Logger.MetadataValue)]
+  ) -> String {
+    let level = event.level.rawValue.uppercased()
+    var line = "\(now()) \(level)\(String(repeating: " ", count: max(0, 8 - level.count))) "
+    line += plain(event.message.description)
+    for (key, value) in fields {
+      let shown = plain(value.description)
+      line += " \(plain(key))="
+      line += shown.contains(" ") || shown.isEmpty ? "\"\(shown)\"" : shown
+    }
+    return line + "\n"
+  }
+
+  /// The text on one line and without anything that a terminal would obey.
+  private func plain(_ text: String) -> String {
+    var result = ""
+    for scalar in cut(text).unicodeScalars {
+      switch scalar.properties.generalCategory {
+      case .control, .format, .lineSeparator, .paragraphSeparator:
+        result += "\\u{\(String(scalar.value, radix: 16))}"
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
+  }
+
+  private func cut(_ text: String) -> String {
+    text.utf8.count <= Self.longestValue ? text : String(text.prefix(Self.longestValue)) + "…"
+  }
+}
+
+/// Text as JSON.
+enum JSONText {
+  /// A string in quotes, with everything escaped that JSON or a line-reader would trip over.
+  static func string(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\r": result += "\\r"
+      case "\t": result += "\\t"
+      case "\u{0}"..."\u{1f}", "\u{7f}"..."\u{9f}", "\u{2028}", "\u{2029}":
+        let digits = String(scalar.value, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+}

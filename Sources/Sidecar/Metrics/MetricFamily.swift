@@ -1,0 +1,135 @@
+/// One documented metric: its name, kind, labels and meaning.
+package struct MetricFamily: Hashable, Sendable {
+  /// How a metric behaves.
+  package enum Kind: Hashable, Sendable {
+    /// Only grows.
+    case counter
+    /// Goes up and down.
+    case gauge
+    /// Counts observations below each of the bounds, in ascending order.
+    case histogram(buckets: [Double])
+
+    /// The word in the exposition.
+    package var word: String {
+      switch self {
+      case .counter: "counter"
+      case .gauge: "gauge"
+      case .histogram: "histogram"
+      }
+    }
+  }
+
+  package let name: String
+  package let kind: Kind
+  /// In the order in which they are written.
+  package let labels: [String]
+  /// One sentence for people.
+  package let help: String
+
+  package init(_ name: String, _ kind: Kind, labels: [String] = [], _ help: String) {
+    self.name = name
+    self.kind = kind
+    self.labels = labels
+    self.help = help
+  }
+}
+
+extension MetricFamily {
+  /// A call to WeChat takes 50 ms to its timeout of 5 s.
+  private static let upstreamBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+  /// A Redis command takes a fraction of a millisecond to its timeout of 1.5 s.
+  private static let redisBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 1.5]
+
+  package static let valid = MetricFamily(
+    "wechat_token_valid", .gauge, labels: ["account"],
+    "1 while Redis holds a token that has not expired, 0 otherwise.")
+  package static let expiration = MetricFamily(
+    "wechat_token_expiration_timestamp_seconds", .gauge, labels: ["account"],
+    "Unix second at which clients stop trusting the token; 0 while none is known.")
+  package static let refreshes = MetricFamily(
+    "wechat_token_refreshes_total", .counter, labels: ["account", "trigger", "result"],
+    "Fetches of a token, by why they were made and what came of them.")
+  package static let refreshDuration = MetricFamily(
+    "wechat_token_refresh_duration_seconds", .histogram(buckets: upstreamBuckets),
+    labels: ["account"], "How long a fetch took, from the decision to the stored token.")
+  package static let upstreamRequests = MetricFamily(
+    "wechat_token_upstream_requests_total", .counter, labels: ["account", "endpoint", "errcode"],
+    "Calls to WeChat by endpoint and errcode (0 is success, `none` is no answer).")
+  package static let consecutiveFailures = MetricFamily(
+    "wechat_token_consecutive_failures", .gauge, labels: ["account"],
+    "Fetches that failed since the last one that did not.")
+  package static let refreshRequests = MetricFamily(
+    "wechat_token_refresh_requests_total", .counter, labels: ["outcome"],
+    "Requests of applications to refresh, by what became of them.")
+  package static let leaderStatus = MetricFamily(
+    "wechat_token_leader_status", .gauge, "1 on the replica that leads, 0 on the others.")
+  package static let leaderTransitions = MetricFamily(
+    "wechat_token_leader_transitions_total", .counter,
+    "How often this replica began or stopped to lead.")
+  package static let nextRefresh = MetricFamily(
+    "wechat_token_next_refresh_timestamp_seconds", .gauge, labels: ["account"],
+    "Unix second of the next planned fetch; 0 on replicas that plan none.")
+  package static let foreignRefreshes = MetricFamily(
+    "wechat_token_foreign_refreshes_total", .counter, labels: ["account"],
+    "Tokens that died early: somebody else fetched with the same AppID.")
+  package static let fencingEpoch = MetricFamily(
+    "wechat_token_fencing_epoch", .gauge, "The epoch of the leader as this replica knows it.")
+  package static let redisUp = MetricFamily(
+    "wechat_token_redis_up", .gauge, "1 while Redis answers, 0 otherwise.")
+  package static let redisCommands = MetricFamily(
+    "wechat_token_redis_commands_total", .counter, labels: ["command", "result"],
+    "Redis commands and scripts by result.")
+  package static let redisCommandDuration = MetricFamily(
+    "wechat_token_redis_command_duration_seconds", .histogram(buckets: redisBuckets),
+    "How long Redis commands took.")
+  package static let redisReconnects = MetricFamily(
+    "wechat_token_redis_reconnects_total", .counter, "Connections to Redis that were made anew.")
+  package static let httpRequests = MetricFamily(
+    "wechat_token_http_requests_total", .counter, labels: ["route", "method", "code"],
+    "Requests to this replica's HTTP interface.")
+  package static let buildInfo = MetricFamily(
+    "wechat_token_build_info", .gauge, labels: ["version"], "Always 1; the label tells the version."
+  )
+
+  package static let processCPU = MetricFamily(
+    "process_cpu_seconds_total", .counter, "User and system CPU time spent, in seconds.")
+  package static let processOpenFiles = MetricFamily(
+    "process_open_fds", .gauge, "Open file descriptors.")
+  package static let processMaxFiles = MetricFamily(
+    "process_max_fds", .gauge, "The most file descriptors that may be open.")
+  package static let processVirtualMemory = MetricFamily(
+    "process_virtual_memory_bytes", .gauge, "Virtual memory size in bytes.")
+  package static let processResidentMemory = MetricFamily(
+    "process_resident_memory_bytes", .gauge, "Resident memory size in bytes.")
+  package static let processStart = MetricFamily(
+    "process_start_time_seconds", .gauge, "Unix second at which the process started.")
+
+  /// The metrics of the daemon itself; the documentation lists exactly these and the process's.
+  package static let daemon: [MetricFamily] = [
+    valid, expiration, refreshes, refreshDuration, upstreamRequests, consecutiveFailures,
+    refreshRequests, leaderStatus, leaderTransitions, nextRefresh, foreignRefreshes, fencingEpoch,
+    redisUp, redisCommands, redisCommandDuration, redisReconnects, httpRequests, buildInfo,
+  ]
+
+  /// The standard metrics of a process.
+  package static let process: [MetricFamily] = [
+    processCPU, processOpenFiles, processMaxFiles, processVirtualMemory, processResidentMemory,
+    processStart,
+  ]
+
+  /// Every documented metric, in the order of the exposition.
+  package static let table = daemon + process
+}
+
+/// The label values that are known before anything happens (DESIGN section 5.4).
+package enum MetricLabels {
+  package static let triggers = [
+    "schedule", "start", "takeover", "report", "force", "probe", "dirty", "sweep",
+  ]
+  package static let results = ["ok", "unchanged", "error", "unknown", "deposed"]
+  package static let refreshOutcomes = [
+    "refreshed", "current", "coalesced", "limited", "ignored", "oversized",
+  ]
+  package static let endpoints = ["token", "stable_token", "get_api_domain_ip"]
+  package static let commandResults = ["ok", "error"]
+}

@@ -1,0 +1,225 @@
+package import CoreMetrics
+import Synchronization
+package import TokenCore
+
+/// Every metric of the process, behind swift-metrics, written out for Prometheus.
+///
+/// The families are those of `MetricFamily.table`. What a library measures under another name is
+/// exported too, so that a test can tell that it is not documented.
+package final class MetricsRegistry: MetricsFactory, Sendable {
+  private enum Series {
+    case counter(CounterSeries)
+    case gauge(GaugeSeries)
+    case histogram(HistogramSeries)
+  }
+
+  private struct Family {
+    let definition: MetricFamily
+    /// By label values in the order of the definition's labels.
+    var series: [[String]: Series] = [:]
+  }
+
+  /// More series of one family than this are a mistake in a label; with 256 accounts the largest
+  /// family has 40 an account.
+  static let seriesLimit = 20_000
+  /// More families than this are a mistake in a name.
+  static let familyLimit = 200
+
+  /// Protects the families and which series they have; the values have locks of their own.
+  private let families: Mutex<[String: Family]>
+  private let readProcess: @Sendable () -> ProcessFigures?
+
+  package init(
+    readProcess: @escaping @Sendable () -> ProcessFigures? = { ProcessFigures.current() }
+  ) {
+    self.readProcess = readProcess
+    families = Mutex(
+      Dictionary(
+        uniqueKeysWithValues: MetricFamily.daemon.map { ($0.name, Family(definition: $0)) }))
+  }
+
+  /// Makes every series whose labels are known, so that a rate over the first event is seen.
+  ///
+  /// - Parameters:
+  ///   - accounts: all configured accounts.
+  ///   - version: for `build_info`.
+  ///   - redisCommands: the names by which commands and scripts are counted.
+  ///   - routes: the routes of the HTTP interface.
+  package func preregister(
+    accounts: [AccountName], version: String, redisCommands: [String] = [],
+    routes: [String] = StatusRoute.allCases.map(\.path)
+  ) {
+    for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
+    for account in accounts.map(\.description) {
+      for family in MetricFamily.daemon where family.labels == ["account"] {
+        touch(family, [account])
+      }
+      for trigger in MetricLabels.triggers {
+        for result in MetricLabels.results { touch(.refreshes, [account, trigger, result]) }
+      }
+      for endpoint in MetricLabels.endpoints { touch(.upstreamRequests, [account, endpoint, "0"]) }
+    }
+    for outcome in MetricLabels.refreshOutcomes { touch(.refreshRequests, [outcome]) }
+    for command in redisCommands {
+      for result in MetricLabels.commandResults { touch(.redisCommands, [command, result]) }
+    }
+    for route in routes {
+      touch(.httpRequests, [route, route == StatusRoute.refresh.path ? "POST" : "GET", "200"])
+    }
+    set(.buildInfo, ["version": version], to: 1)
+  }
+
+  // MARK: Recording
+
+  /// Adds to a counter.
+  package func increment(
+    _ family: MetricFamily, _ labels: KeyValuePairs<String, String> = [:], by amount: Double = 1
+  ) {
+    guard case .counter(let series)? = series(family, Array(labels)) else { return }
+    series.increment(by: amount)
+  }
+
+  /// Sets a gauge.
+  package func set(
+    _ family: MetricFamily, _ labels: KeyValuePairs<String, String> = [:], to value: Double
+  ) {
+    guard case .gauge(let series)? = series(family, Array(labels)) else { return }
+    series.set(value)
+  }
+
+  /// Observes a duration in a histogram of seconds.
+  package func observe(
+    _ family: MetricFamily, _ labels: KeyValuePairs<String, String> = [:], _ duration: Duration
+  ) {
+    guard case .histogram(let series)? = series(family, Array(labels)) else { return }
+    series.record(duration.inSeconds)
+  }
+
+  // MARK: swift-metrics
+
+  package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
+    counter(label, dimensions)
+  }
+
+  package func makeFloatingPointCounter(
+    label: String, dimensions: [(String, String)]
+  ) -> any FloatingPointCounterHandler {
+    counter(label, dimensions)
+  }
+
+  package func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
+    gauge(label, dimensions)
+  }
+
+  package func makeRecorder(
+    label: String, dimensions: [(String, String)], aggregate: Bool
+  ) -> any RecorderHandler {
+    aggregate ? histogram(label, dimensions) : gauge(label, dimensions)
+  }
+
+  package func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
+    histogram(label, dimensions)
+  }
+
+  // A series outlives whoever counts in it: a counter that vanishes looks like a restart.
+  package func destroyCounter(_: any CounterHandler) {}
+  package func destroyFloatingPointCounter(_: any FloatingPointCounterHandler) {}
+  package func destroyMeter(_: any MeterHandler) {}
+  package func destroyRecorder(_: any RecorderHandler) {}
+  package func destroyTimer(_: any TimerHandler) {}
+
+  private func counter(_ label: String, _ dimensions: [(String, String)]) -> CounterSeries {
+    let family = definition(label, dimensions, kind: .counter)
+    guard case .counter(let series)? = series(family, dimensions) else { return CounterSeries() }
+    return series
+  }
+
+  private func gauge(_ label: String, _ dimensions: [(String, String)]) -> GaugeSeries {
+    let family = definition(label, dimensions, kind: .gauge)
+    guard case .gauge(let series)? = series(family, dimensions) else { return GaugeSeries() }
+    return series
+  }
+
+  private func histogram(_ label: String, _ dimensions: [(String, String)]) -> HistogramSeries {
+    let buckets = [0.001, 0.01, 0.1, 1, 10]
+    let family = definition(label, dimensions, kind: .histogram(buckets: buckets))
+    guard case .histogram(let series)? = series(family, dimensions) else {
+      return HistogramSeries(buckets: buckets)
+    }
+    return series
+  }
+
+  /// The documented family of a label, or one made up from how it is first used.
+  private func definition(
+    _ label: String, _ dimensions: [(String, String)], kind: MetricFamily.Kind
+  ) -> MetricFamily {
+    let name = PrometheusText.name(label)
+    return families.withLock { $0[name]?.definition }
+      ?? MetricFamily(
+        name, kind, labels: dimensions.map { PrometheusText.name($0.0) },
+        "Measured by a library.")
+  }
+
+  private func touch(_ family: MetricFamily, _ values: [String]) {
+    _ = series(family, Array(zip(family.labels, values)))
+  }
+
+  /// The series with these labels, made when it is missing; nil when there are too many.
+  private func series(
+    _ family: MetricFamily, _ labels: some Sequence<(String, String)>
+  ) -> Series? {
+    let given = Dictionary(labels.map { (PrometheusText.name($0.0), $0.1) }) { $1 }
+    let values = family.labels.map { given[$0] ?? "" }
+    return families.withLock { families in
+      if families[family.name] == nil {
+        guard families.count < Self.familyLimit else { return nil }
+        families[family.name] = Family(definition: family)
+      }
+      if let series = families[family.name]?.series[values] { return series }
+      guard let known = families[family.name], known.series.count < Self.seriesLimit else {
+        return nil
+      }
+      let series: Series =
+        switch known.definition.kind {
+        case .counter: .counter(CounterSeries())
+        case .gauge: .gauge(GaugeSeries())
+        case .histogram(let buckets): .histogram(HistogramSeries(buckets: buckets))
+        }
+      families[family.name]?.series[values] = series
+      return series
+    }
+  }
+
+  // MARK: Exposition
+
+  /// Everything in Prometheus's text format, version 0.0.4.
+  package func exposition() -> String {
+    let known = families.withLock { Array($0.values) }
+    let order = Dictionary(
+      uniqueKeysWithValues: MetricFamily.table.enumerated().map { ($1.name, $0) })
+    let sorted = known.sorted {
+      (order[$0.definition.name] ?? .max, $0.definition.name)
+        < (order[$1.definition.name] ?? .max, $1.definition.name)
+    }
+    var text = PrometheusText()
+    for family in sorted {
+      text.begin(family.definition)
+      for (values, series) in family.series.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) })
+      {
+        switch series {
+        case .counter(let counter): text.sample(family.definition, values, counter.value)
+        case .gauge(let gauge): text.sample(family.definition, values, gauge.value)
+        case .histogram(let histogram):
+          text.histogram(family.definition, values, histogram.buckets, histogram.snapshot)
+        }
+      }
+    }
+    if let figures = readProcess() {
+      for (family, value) in figures.samples {
+        text.begin(family)
+        text.sample(family, [], value)
+      }
+    }
+    return text.text
+  }
+}

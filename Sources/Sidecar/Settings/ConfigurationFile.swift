@@ -1,0 +1,77 @@
+import FoundationEssentials
+
+/// A value in the configuration file, before anyone knows what it should be.
+enum FileValue: Hashable, Sendable, Decodable {
+  case text(String)
+  case number
+  case truth(Bool)
+  case null
+  case list
+  case object([String: FileValue])
+
+  init(from decoder: any Decoder) throws {
+    if let keyed = try? decoder.container(keyedBy: AnyKey.self) {
+      var members: [String: FileValue] = [:]
+      for key in keyed.allKeys {
+        members[key.stringValue] = try keyed.decode(FileValue.self, forKey: key)
+      }
+      self = .object(members)
+    } else if (try? decoder.unkeyedContainer()) != nil {
+      // No setting is a list: what is in it does not matter.
+      self = .list
+    } else {
+      let single = try decoder.singleValueContainer()
+      if single.decodeNil() {
+        self = .null
+      } else if let truth = try? single.decode(Bool.self) {
+        self = .truth(truth)
+      } else if let text = try? single.decode(String.self) {
+        self = .text(text)
+      } else {
+        // A number, or what looks like one: `15s` without quotes comes here too.
+        self = .number
+      }
+    }
+  }
+
+  /// What kind of value this is, for messages (never the value: it may be a misplaced secret).
+  var kind: String {
+    switch self {
+    case .text: "a string"
+    case .number: "a number"
+    case .truth: "a boolean"
+    case .null: "null"
+    case .list: "a list"
+    case .object: "an object"
+    }
+  }
+
+  /// The members of a JSON5 document's object.
+  ///
+  /// - Throws: `FileProblem` when it is not JSON5 or not an object.
+  static func members(ofJSON5 bytes: [UInt8]) throws(FileProblem) -> [String: FileValue] {
+    let decoder = JSONDecoder()
+    decoder.allowsJSON5 = true
+    let value: FileValue
+    do {
+      value = try decoder.decode(FileValue.self, from: Data(bytes))
+    } catch {
+      // The decoder tells no place on Linux; what it may quote could be a secret.
+      throw FileProblem(
+        "is not valid JSON5: texts and durations stand in quotes, commas between members,"
+          + " braces in pairs")
+    }
+    guard case .object(let members) = value else {
+      throw FileProblem("holds \(value.kind) and not an object: write `{ redisUrl: \"…\" }`")
+    }
+    return members
+  }
+}
+
+/// Any key at all.
+private struct AnyKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
+}

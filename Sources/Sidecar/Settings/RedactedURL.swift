@@ -1,0 +1,40 @@
+/// A URL that may carry a password, as it may be shown.
+///
+/// Not a parser: what looks like a password is hidden even when the URL is malformed, which is
+/// when it is shown most.
+struct RedactedURL: CustomStringConvertible {
+  /// The URL with `***` for what is secret.
+  let description: String
+  /// Whether it carries a password, in the user part or in a parameter.
+  let hasPassword: Bool
+
+  private static let secretParameters = ["password", "pass", "passwd", "pwd", "secret", "token"]
+
+  init(_ url: String) {
+    var text = url
+    var found = false
+    let start = text.firstRange(of: "://")?.upperBound ?? text.startIndex
+    // The last `@`: an unescaped one may stand in the password.
+    if let at = text.lastIndex(of: "@"), at >= start {
+      if let colon = text[start..<at].firstIndex(of: ":") {
+        found = text.index(after: colon) < at
+        text.replaceSubrange(text.index(after: colon)..<at, with: found ? "***" : "")
+      }
+    }
+    if let question = text.firstIndex(of: "?") {
+      let query = text[text.index(after: question)...].split(
+        separator: "&", omittingEmptySubsequences: false)
+      let shown = query.map { item in
+        let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, Self.secretParameters.contains(parts[0].lowercased()) else {
+          return String(item)
+        }
+        found = true
+        return "\(parts[0])=***"
+      }
+      text = text[...question] + shown.joined(separator: "&")
+    }
+    description = text
+    hasPassword = found
+  }
+}

@@ -1,0 +1,68 @@
+import Glibc
+
+/// A file could not be read; says which and why.
+package struct FileProblem: Error, Hashable, CustomStringConvertible {
+  /// What happened, without the path (the caller names it with its origin).
+  package let reason: String
+  package init(_ reason: String) { self.reason = reason }
+  package var description: String { reason }
+}
+
+/// Reads a small file whole.
+package typealias FileReader = @Sendable (_ path: String) throws(FileProblem) -> [UInt8]
+
+/// Small files: configuration, secrets, certificates.
+package enum RegularFile {
+  /// A configuration with hundreds of accounts takes 64 KiB; more is not one of ours.
+  package static let sizeLimit = 1 << 20
+
+  /// Reads a regular file of at most `sizeLimit` bytes, following symbolic links.
+  ///
+  /// Opening does not block, so that a named pipe in the place of a secret is an error and not a
+  /// hang.
+  package static func read(_ path: String) throws(FileProblem) -> [UInt8] {
+    let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileProblem(reason(of: errno)) }
+    defer { close(descriptor) }
+    var information = stat()
+    guard unsafe fstat(descriptor, &information) == 0 else { throw FileProblem(reason(of: errno)) }
+    guard information.st_mode & S_IFMT == S_IFREG else {
+      throw FileProblem("is not a regular file")
+    }
+    // Files under /proc say that they have no length: read until the end is met. One byte more
+    // than the limit tells a file that is too long from one that fits.
+    var bytes = [UInt8](
+      repeating: 0, count: min(max(Int(information.st_size), 4095), sizeLimit) + 1)
+    var filled = 0
+    while true {
+      let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+        let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+        return unsafe Glibc.read(descriptor, rest.baseAddress, rest.count)
+      }
+      if count == 0 { break }
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw FileProblem(reason(of: errno))
+      }
+      filled += count
+      guard filled <= sizeLimit else {
+        throw FileProblem("is larger than \(sizeLimit / 1024) KiB")
+      }
+      if filled == bytes.count {
+        let room = min(bytes.count, sizeLimit + 1 - bytes.count)
+        bytes.append(contentsOf: repeatElement(0, count: room))
+      }
+    }
+    return Array(bytes[..<filled])
+  }
+
+  private static func reason(of code: CInt) -> String {
+    switch code {
+    case ENOENT: "does not exist"
+    case EACCES, EPERM: "may not be read by this user"
+    case EISDIR: "is a directory"
+    case ELOOP: "is a loop of symbolic links"
+    default: "cannot be read (errno \(code))"
+    }
+  }
+}

@@ -1,0 +1,101 @@
+/// The one table: flags, variables, keys of the file, defaults and documentation come from here.
+///
+/// DESIGN section 5.1 is the contract.
+extension Setting {
+  static let config = Setting(
+    "config", .path, inFile: false, "A JSON5 file with settings.")
+  static let strict = Setting(
+    "strict", .oneOf(["on", "off"]), default: "on",
+    "With `off`, unknown `WCH_` variables are warnings instead of errors.")
+  static let appid = Setting(
+    "appid", .text("an AppID such as `wx0123456789abcdef`"),
+    "The AppID of the unnamed account.")
+  static let appsecret = Setting(
+    "appsecret", .text("the AppSecret from WeChat's console"), secret: true,
+    "The AppSecret of the unnamed account.")
+  static let api = Setting(
+    "api", .oneOf(["token", "stable_token"]), default: "token",
+    "WeChat's endpoint: `stable_token` survives a crash between fetch and store.")
+  static let apiUrl = Setting(
+    "apiUrl", .text("a comma-separated list of at most 8 `https://host[:port]`"),
+    default: "https://api.weixin.qq.com",
+    "WeChat's addresses, tried in order when one cannot be reached.")
+  static let apiTimeout = Setting(
+    "apiTimeout", .duration(.milliseconds(50) ... .seconds(60)), default: "5s",
+    "The bound of one whole call to WeChat; must fit in the lease.")
+  static let redisUrl = Setting(
+    "redisUrl",
+    .text(
+      "a URL with the scheme `redis`, `rediss`, `unix`, `redis-sentinel`, `rediss-sentinel`,"
+        + " `redis-cluster` or `rediss-cluster`"),
+    default: "redis://127.0.0.1:6379/0",
+    "Where Redis is; the variable `REDIS_URL` is read too. A flag must not carry a password.")
+  static let redisUsername = Setting(
+    "redisUsername", .text("the name of a Redis user"),
+    "The Redis user; overrides the URL's.")
+  static let redisPassword = Setting(
+    "redisPassword", .text("the password of the Redis user"), secret: true,
+    "The Redis password; overrides the URL's.")
+  static let keyPrefix = Setting(
+    "keyPrefix", .text("1 to 64 visible ASCII characters without braces"), default: "WCH_",
+    "The beginning of every key in Redis.")
+  static let lease = Setting(
+    "lease", .duration(.milliseconds(100) ... .seconds(3600)), default: "15s",
+    "How long a leader leads without renewing.")
+  static let renew = Setting(
+    "renew", .duration(.milliseconds(10) ... .seconds(3600)), default: "5s",
+    "How often the leader renews its lease.")
+  static let retry = Setting(
+    "retry", .duration(.milliseconds(10) ... .seconds(3600)), default: "2s",
+    "How often a candidate tries to lead, with jitter.")
+  static let tick = Setting(
+    "tick", .duration(.milliseconds(50) ... .seconds(3600)), default: "20s",
+    "How often the keys are checked and repaired.")
+  static let redisCommandTimeout = Setting(
+    "redisCommandTimeout", .duration(.milliseconds(10) ... .seconds(60)), default: "1500ms",
+    "The bound of one Redis command, connecting included.")
+  static let probe = Setting(
+    "probe", .duration(.seconds(1) ... .seconds(86400), orOff: true), default: "5m",
+    "How often the leader proves the token alive at WeChat.")
+  static let clientExpiresBefore = Setting(
+    "clientExpiresBefore", .duration(.zero ... .seconds(3600)), default: "120s",
+    "How long before its real expiry clients stop trusting a token.")
+  static let serverExpiresBefore = Setting(
+    "serverExpiresBefore", .duration(.seconds(1) ... .seconds(3600)), default: "60s",
+    "How long before that the leader refreshes it.")
+  static let httpListen = Setting(
+    "httpListen", .text("`host:port`, `[IPv6]:port`, `unix:/path` or `off`"),
+    default: "127.0.0.1:2130", "Where the status page and the HTTP interface answer.")
+  static let httpTlsCertFile = Setting(
+    "httpTlsCertFile", .path,
+    "A PEM certificate chain: HTTP becomes HTTPS; read again when it changes.")
+  static let httpTlsKeyFile = Setting(
+    "httpTlsKeyFile", .path, "The PEM private key of that certificate.")
+  static let httpBearer = Setting(
+    "httpBearer", .text("visible ASCII characters"), secret: true,
+    "When set, `/v1/token` and `/v1/refresh` always require it.")
+  static let instance = Setting(
+    "instance", .text("1 to 128 letters, digits, `.`, `_`, `-`"),
+    "This replica's name, used exactly as given; else the host's name and a random suffix.")
+  static let logLevel = Setting(
+    "logLevel",
+    .oneOf(["trace", "debug", "info", "notice", "warning", "error", "critical"]),
+    default: "info", "The least severe level that is logged.")
+  static let logFormat = Setting(
+    "logFormat", .oneOf(["json", "text"]),
+    "How events are written: `json`, or `text` by default on a terminal.")
+  static let logFile = Setting(
+    "logFile", .path, "Where to log instead of stderr; reopened on SIGHUP.")
+
+  /// Every row, in the order of the documentation.
+  package static let table: [Setting] = [
+    config, strict, appid, appsecret, api, apiUrl, apiTimeout, redisUrl, redisUsername,
+    redisPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout, probe,
+    clientExpiresBefore, serverExpiresBefore, httpListen, httpTlsCertFile, httpTlsKeyFile,
+    httpBearer, instance, logLevel, logFormat, logFile,
+  ].flatMap { [$0] + [$0.fileTwin].compactMap(\.self) }
+
+  /// What an entry of `accounts` in the file may hold.
+  static let accountTable: [Setting] = [appid, appsecret, appsecret.fileTwin, api]
+    .compactMap(\.self)
+}

@@ -1,0 +1,78 @@
+/// One row of the settings table: a name, from which every spelling follows by rule.
+package struct Setting: Sendable, Hashable {
+  /// What a value looks like; typed reading, messages and documentation follow from it.
+  package enum Form: Sendable, Hashable {
+    /// Free text, described for people.
+    case text(String)
+    /// One of a few words.
+    case oneOf([String])
+    /// `500ms`, `15s`, `5m`, `2h`, within a range, or the word `off`.
+    case duration(ClosedRange<Duration>, orOff: Bool = false)
+    /// The path of a file.
+    case path
+  }
+
+  /// The name in the file: camelCase, from which the variable and the flag are derived.
+  package let name: String
+  /// What a value looks like.
+  package let form: Form
+  /// The default, written as a user would write it; nil when there is none.
+  package let fallback: String?
+  /// One sentence for `--help` and the documentation.
+  package let meaning: String
+  /// Whether the value is kept out of flags and of everything that is shown.
+  package let isSecret: Bool
+  /// Whether the file may hold it (the file's own path may not be in the file).
+  package let isAllowedInFile: Bool
+
+  package init(
+    _ name: String, _ form: Form, default fallback: String? = nil, secret: Bool = false,
+    inFile: Bool = true, _ meaning: String
+  ) {
+    self.name = name
+    self.form = form
+    self.fallback = fallback
+    self.meaning = meaning
+    isSecret = secret
+    isAllowedInFile = inFile
+  }
+
+  /// The variable: `redisCommandTimeout` becomes `WCH_REDIS_COMMAND_TIMEOUT`.
+  package var environmentName: String {
+    "WCH_" + words.map { $0.uppercased() }.joined(separator: "_")
+  }
+
+  /// The flag: `redisCommandTimeout` becomes `--redis-command-timeout`.
+  package var flagName: String { "--" + words.joined(separator: "-") }
+
+  /// The setting that names a file with this secret; nil for what is not secret.
+  package var fileTwin: Setting? {
+    guard isSecret else { return nil }
+    return Setting(
+      name + "File", .path, "A file with `\(environmentName)`; read again when it changes.")
+  }
+
+  /// The name's words in lower case: a capital letter begins a new one.
+  private var words: [String] {
+    var words = [""]
+    for character in name {
+      if character.isUppercase { words.append("") }
+      words[words.count - 1] += character.lowercased()
+    }
+    return words
+  }
+}
+
+extension Setting.Form: CustomStringConvertible {
+  /// What would be right, for messages and documentation.
+  package var description: String {
+    switch self {
+    case .text(let shape): shape
+    case .oneOf(let words): words.map { "`\($0)`" }.joined(separator: " or ")
+    case .duration(let range, let orOff):
+      "a duration from `\(range.lowerBound.written)` to `\(range.upperBound.written)`"
+        + (orOff ? ", or `off`" : "")
+    case .path: "the path of a file"
+    }
+  }
+}

@@ -1,0 +1,280 @@
+import Logging
+import TokenCore
+
+extension Settings {
+  /// Reads flags, environment, the configuration file and the defaults, in this precedence.
+  ///
+  /// - Parameters:
+  ///   - arguments: the flags of settings only: `--name value` or `--name=value`.
+  ///   - environment: all of it: Kubernetes' service links are told by their families.
+  ///   - requiresAccount: whether at least one account must be there; verbs that only look do not
+  ///     need one.
+  ///   - redisURLProblem: says what is wrong with a Redis URL, if anything, without its password.
+  ///   - readFile: reads the configuration and secrets.
+  ///   - nameInstance: a name for this replica, when it has none.
+  /// - Throws: `SettingsError` with every problem at once.
+  package static func load(
+    arguments: [String], environment: [String: String], requiresAccount: Bool = true,
+    redisURLProblem: (String) -> String? = { _ in nil },
+    readFile: @escaping FileReader = RegularFile.read,
+    nameInstance: () -> String = defaultInstanceName
+  ) throws(SettingsError) -> Settings {
+    var reader = SettingsReader(
+      sources: SettingsSources(
+        arguments: arguments, environment: environment, readFile: readFile),
+      readFile: readFile)
+
+    _ = reader.value(.config) { $0 }
+    _ = reader.value(.strict) { ["on", "off"].contains($0) ? $0 : nil }
+    let accounts = reader.accounts(required: requiresAccount)
+    let apiURLs = reader.value(.apiUrl, parseURLs) ?? []
+    reader.warnAboutPlainHTTP(apiURLs)
+    let apiTimeout = reader.requiredDuration(.apiTimeout)
+    let redis = reader.redis(redisURLProblem)
+    let timing = Timing(
+      lease: reader.requiredDuration(.lease), renew: reader.requiredDuration(.renew),
+      retry: reader.requiredDuration(.retry), tick: reader.requiredDuration(.tick),
+      commandTimeout: reader.requiredDuration(.redisCommandTimeout), apiTimeout: apiTimeout)
+    reader.check(timing)
+    let probe = reader.duration(.probe)
+    let clientExpiresBefore = reader.requiredDuration(.clientExpiresBefore)
+    let serverExpiresBefore = reader.requiredDuration(.serverExpiresBefore)
+    let http = reader.http()
+    let instance = reader.instance(nameInstance)
+    let log = Log(
+      level: reader.choice(.logLevel) ?? .info, format: reader.choice(.logFormat),
+      file: reader.value(.logFile) { $0 })
+
+    guard reader.problems.isEmpty, let instance else {
+      throw SettingsError(problems: reader.problems)
+    }
+    return Settings(
+      accounts: accounts, apiURLs: apiURLs, redis: redis, timing: timing, probe: probe,
+      clientExpiresBefore: clientExpiresBefore, serverExpiresBefore: serverExpiresBefore,
+      http: http, instance: instance, log: log, effective: reader.effective,
+      warnings: reader.warnings)
+  }
+
+  /// The host's name and a random suffix: two replicas on one host differ.
+  package static func defaultInstanceName() -> String {
+    var name = ""
+    if let bytes = try? RegularFile.read("/proc/sys/kernel/hostname") {
+      name = String(
+        decoding: bytes.filter { InstanceID(String(UnicodeScalar($0))) != nil }.prefix(100),
+        as: UTF8.self)
+    }
+    let suffix = String(UInt32.random(in: 0x1000_0000 ... .max), radix: 16)
+    return "\(name.isEmpty ? "replica" : name)-\(suffix)"
+  }
+}
+
+/// How many addresses of WeChat may be given: it has six.
+private let urlLimit = 8
+
+/// Reads a comma-separated list of `http(s)://host[:port][/path]`; nil when one is not.
+private func parseURLs(_ text: String) -> [String]? {
+  let urls = text.split(separator: ",", omittingEmptySubsequences: false).map { item in
+    var url = item.drop { $0 == " " }
+    while url.last == " " || url.last == "/" { url.removeLast() }
+    return String(url)
+  }
+  guard urls.count <= urlLimit, urls.allSatisfy(isPlainURL) else { return nil }
+  return urls
+}
+
+/// Whether a URL has only a scheme, a host, a port and a path.
+private func isPlainURL(_ url: String) -> Bool {
+  guard let scheme = ["https://", "http://"].first(where: url.hasPrefix), isVisibleASCII(url),
+    !url.contains(where: { "?#@\\\"<>".contains($0) })
+  else { return false }
+  let authority = url.dropFirst(scheme.count).prefix { $0 != "/" }
+  if authority.hasPrefix("[") {
+    guard let end = authority.firstIndex(of: "]") else { return false }
+    let rest = authority[authority.index(after: end)...]
+    return rest.isEmpty || (rest.first == ":" && isPort(rest.dropFirst()))
+  }
+  let parts = authority.split(separator: ":", omittingEmptySubsequences: false)
+  return parts.count <= 2 && !parts[0].isEmpty && (parts.count == 1 || isPort(parts[1]))
+}
+
+private func isPort(_ text: Substring) -> Bool {
+  text.utf8.count <= 5 && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    && Int(text).map { (1...65535).contains($0) } == true
+}
+
+private let redisSchemes = [
+  "redis", "rediss", "unix", "redis-sentinel", "rediss-sentinel", "redis-cluster",
+  "rediss-cluster",
+]
+
+/// An AppSecret has 32 hexadecimal digits; anything visible passes, white space never does.
+@Sendable private func visibleProblem(_ text: String) -> FileProblem? {
+  isVisibleASCII(text) && text.utf8.count <= 1024
+    ? nil
+    : FileProblem("holds white space, a control character or more than 1024 characters")
+}
+
+extension SettingsReader {
+  fileprivate mutating func requiredDuration(_ setting: Setting) -> Duration {
+    guard let duration = duration(setting) else {
+      preconditionFailure("\(setting.name) has a default in the table")
+    }
+    return duration
+  }
+
+  fileprivate mutating func accounts(required: Bool) -> [Settings.Account] {
+    var accounts: [Settings.Account] = []
+    let api: Settings.API = choice(.api) ?? .token
+    let appID = value(.appid, parseAppID)
+    let secret = secret(.appsecret, isAcceptable: visibleProblem)
+    let hasAppID = sources[.appid] != nil
+    let hasSecret =
+      sources[.appsecret] != nil || Setting.appsecret.fileTwin.flatMap { sources[$0] } != nil
+    switch (hasAppID, hasSecret) {
+    case (true, true):
+      if let appID, let secret {
+        accounts.append(Settings.Account(name: .unnamed, appID: appID, secret: secret, api: api))
+      }
+    case (true, false):
+      report(
+        .combination,
+        "WCH_APPID is given without its secret: give WCH_APPSECRET_FILE"
+          + " (or WCH_APPSECRET)")
+    case (false, true):
+      report(.combination, "the AppSecret is given without its AppID: give WCH_APPID")
+    case (false, false):
+      if required, sources.accounts.isEmpty {
+        report(
+          .combination,
+          "there is no account: give WCH_APPID and WCH_APPSECRET_FILE"
+            + " (or WCH_APPSECRET), or `accounts` in the file")
+      }
+    }
+    for given in sources.accounts {
+      if let account = account(given, api: api) { accounts.append(account) }
+    }
+    refuseSharedAppIDs(accounts)
+    return accounts
+  }
+
+  private mutating func account(_ given: GivenAccount, api: Settings.API) -> Settings.Account? {
+    guard case .file(let path, let key) = given.origin else { return nil }
+    guard let name = AccountName(given.name) else {
+      report(
+        given.origin,
+        "the name must have 1 to 64 letters, digits, `.`, `_`, `-`, and must not be `default`")
+      return nil
+    }
+    var appID: String?
+    if let text = given.values[Setting.appid.name] {
+      appID = parseAppID(text.text)
+      if appID == nil { report(text.origin, "\(quoted(text.text)) is not \(Setting.appid.form)") }
+    } else {
+      report(.file(path: path, key: "\(key).appid"), "is missing")
+    }
+    let hasSecret =
+      given.values[Setting.appsecret.name] ?? given.values[Setting.appsecret.name + "File"] != nil
+    if !hasSecret { report(.file(path: path, key: "\(key).appsecretFile"), "is missing") }
+    let secret = secret(
+      .appsecret, in: given.values, shownAs: "\(key).appsecret", isAcceptable: visibleProblem)
+    var api = api
+    if let text = given.values[Setting.api.name] {
+      guard let chosen = Settings.API(rawValue: text.text) else {
+        report(text.origin, "\(quoted(text.text)) is not \(Setting.api.form)")
+        return nil
+      }
+      api = chosen
+    }
+    guard let appID, let secret else { return nil }
+    show("\(key).appid", appID, given.origin)
+    show("\(key).api", api.rawValue, given.values[Setting.api.name]?.origin ?? .fallback)
+    return Settings.Account(name: name, appID: appID, secret: secret, api: api)
+  }
+
+  /// Two accounts with one AppID would kill each other's tokens without end.
+  private mutating func refuseSharedAppIDs(_ accounts: [Settings.Account]) {
+    for (appID, sharing) in Dictionary(grouping: accounts, by: \.appID).sorted(by: {
+      $0.key < $1.key
+    })
+    where sharing.count > 1 {
+      report(
+        .combination,
+        "the accounts \(sharing.map(\.name.description).joined(separator: " and "))"
+          + " have the same AppID \(quoted(appID)): each one's fetch kills the other's token;"
+          + " keep one")
+    }
+  }
+
+  fileprivate mutating func warnAboutPlainHTTP(_ urls: [String]) {
+    for url in urls where url.hasPrefix("http://") {
+      let host = url.dropFirst(7).prefix { $0 != ":" && $0 != "/" }
+      guard !host.hasPrefix("127."), host != "localhost", host != "[" else { continue }
+      warn(
+        sources[.apiUrl]?.origin ?? .fallback,
+        "\(quoted(url)) is not https: the AppSecret crosses the network in clear")
+    }
+  }
+
+  fileprivate mutating func redis(_ urlProblem: (String) -> String?) -> Settings.Redis {
+    let url = value(.redisUrl, shownAs: { RedactedURL($0).description }) { text in
+      let scheme = text.firstRange(of: "://").map { String(text[..<$0.lowerBound]) }
+      return scheme.map(redisSchemes.contains) == true ? text : nil
+    }
+    if let url, let given = sources[.redisUrl], url == given.text, let problem = urlProblem(url) {
+      report(given.origin, problem)
+    }
+    let prefix = value(.keyPrefix) { text in
+      isVisibleASCII(text) && text.utf8.count <= 64 && !text.contains { "{}".contains($0) }
+        ? text : nil
+    }
+    return Settings.Redis(
+      url: Secret(url ?? ""),
+      username: value(.redisUsername) { isVisibleASCII($0) ? $0 : nil },
+      password: secret(.redisPassword), keyPrefix: prefix ?? "")
+  }
+
+  fileprivate mutating func check(_ timing: Timing) {
+    for violation in timing.violations {
+      let origins = violation.names.compactMap { name in
+        Setting.table.first { $0.name == name }.map { setting in
+          "\(setting.environmentName) from \(sources[setting]?.origin ?? .fallback)"
+        }
+      }
+      report(.combination, "\(violation) (\(origins.joined(separator: ", ")))")
+    }
+  }
+
+  fileprivate mutating func http() -> Settings.HTTP {
+    let listen = value(.httpListen) { ListenAddress($0) }
+    let certificate = readablePath(.httpTlsCertFile)
+    let key = readablePath(.httpTlsKeyFile)
+    if (certificate == nil) != (key == nil) {
+      report(
+        .combination,
+        "WCH_HTTP_TLS_CERT_FILE and WCH_HTTP_TLS_KEY_FILE belong together: give both or neither")
+    }
+    let bearer = secret(.httpBearer, isAcceptable: visibleProblem)
+    var tls: Settings.TLSFiles?
+    if let certificate, let key { tls = Settings.TLSFiles(certificate: certificate, key: key) }
+    return Settings.HTTP(listen: listen ?? .off, tls: tls, bearer: bearer)
+  }
+
+  fileprivate mutating func instance(_ generate: () -> String) -> InstanceID? {
+    if sources[.instance] != nil { return value(.instance) { InstanceID($0) } }
+    let name = generate()
+    guard let instance = InstanceID(name) else {
+      report(.fallback, "the host's name gives no usable instance name: give WCH_INSTANCE")
+      return nil
+    }
+    show(Setting.instance.name, name, .fallback)
+    return instance
+  }
+}
+
+private func parseAppID(_ text: String) -> String? {
+  text.utf8.count <= 64 && !text.isEmpty
+    && text.utf8.allSatisfy {
+      (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+        || $0 == 0x5f || $0 == 0x2d
+    } ? text : nil
+}

@@ -1,0 +1,98 @@
+package import Logging
+package import TokenCore
+
+/// Everything that the daemon was told, judged and complete.
+package struct Settings: Sendable {
+  /// WeChat's endpoint.
+  package enum API: String, Sendable, Hashable, CaseIterable {
+    case token
+    case stableToken = "stable_token"
+  }
+
+  /// One account at WeChat.
+  package struct Account: Sendable {
+    package let name: AccountName
+    package let appID: String
+    package let secret: SecretSource
+    package let api: API
+  }
+
+  /// Redis, as far as this module understands it.
+  package struct Redis: Sendable {
+    /// The URL as given: it may carry a password.
+    package let url: Secret
+    /// Overrides the URL's user.
+    package let username: String?
+    /// Overrides the URL's password.
+    package let password: SecretSource?
+    /// The beginning of every key.
+    package let keyPrefix: String
+  }
+
+  /// The status page and the HTTP interface.
+  package struct HTTP: Sendable {
+    package let listen: ListenAddress
+    package let tls: TLSFiles?
+    package let bearer: SecretSource?
+  }
+
+  /// A certificate and its key.
+  package struct TLSFiles: Sendable, Hashable {
+    package let certificate: String
+    package let key: String
+
+    package init(certificate: String, key: String) {
+      self.certificate = certificate
+      self.key = key
+    }
+  }
+
+  /// What is logged, how and where.
+  package struct Log: Sendable, Hashable {
+    package let level: Logger.Level
+    /// Nil means JSON, or text on a terminal.
+    package let format: LogFormat?
+    /// Nil means stderr.
+    package let file: String?
+  }
+
+  /// One setting as it is in effect, fit to be shown.
+  package struct Effective: Sendable, Hashable {
+    /// The key as in the file: `lease`, `accounts.shop.appid`.
+    package let name: String
+    /// The value, `<secret>` for a secret.
+    package let value: String
+    package let origin: Origin
+  }
+
+  /// The unnamed account first, then by name.
+  package let accounts: [Account]
+  /// WeChat's addresses without a slash at the end; at least one.
+  package let apiURLs: [String]
+  package let redis: Redis
+  /// Lease, renewal and the bounds of calls: they fit together.
+  package let timing: Timing
+  /// How often the token is proved alive; nil for never.
+  package let probe: Duration?
+  package let clientExpiresBefore: Duration
+  package let serverExpiresBefore: Duration
+  package let http: HTTP
+  package let instance: InstanceID
+  package let log: Log
+  /// Every setting in effect, in the table's order.
+  package let effective: [Effective]
+  /// What was ignored only because `WCH_STRICT` is off, and what works but is unwise.
+  package let warnings: [SettingsProblem]
+
+  /// The settings in effect as a table of name, value and origin, without secrets.
+  package func describe() -> String {
+    let nameWidth = effective.map(\.name.count).max() ?? 0
+    let valueWidth = min(60, effective.map(\.value.count).max() ?? 0)
+    func padded(_ text: String, _ width: Int) -> String {
+      text + String(repeating: " ", count: max(0, width - text.count))
+    }
+    return effective.map {
+      "\(padded($0.name, nameWidth))  \(padded($0.value, valueWidth))  \($0.origin)"
+    }.joined(separator: "\n")
+  }
+}

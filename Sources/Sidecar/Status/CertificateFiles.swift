@@ -1,0 +1,115 @@
+package import Logging
+import NIOSSL
+import Synchronization
+
+/// A certificate and its key, read again when their files change.
+///
+/// The check is made when a connection arrives, at most once a second. While the files cannot be
+/// used (a half-written renewal, say) the last good pair stays in use.
+package final class CertificateFiles: Sendable {
+  private struct State {
+    var certificate: [UInt8]
+    var key: [UInt8]
+    var context: NIOSSLContext
+    var checkedAt: ContinuousClock.Instant
+    var lastProblem: String?
+  }
+
+  private let files: Settings.TLSFiles
+  private let readFile: FileReader
+  private let interval: Duration
+  private let logger: Logger
+  /// Protects the pair in use and when it was last checked. Files are read outside of it.
+  private let state: Mutex<State>
+
+  /// - Parameter interval: the least time between two looks at the files.
+  /// - Throws: `StatusServerError.unusableCertificate`.
+  package init(
+    _ files: Settings.TLSFiles, logger: Logger, interval: Duration = .seconds(1),
+    readFile: @escaping FileReader = RegularFile.read
+  ) throws(StatusServerError) {
+    self.files = files
+    self.readFile = readFile
+    self.interval = interval
+    self.logger = logger
+    let (certificate, key) = try Self.read(files, readFile)
+    state = Mutex(
+      State(
+        certificate: certificate, key: key, context: try Self.context(certificate, key),
+        checkedAt: .now))
+  }
+
+  /// What a new connection is encrypted with.
+  func current() -> NIOSSLContext {
+    let (used, isDue) = state.withLock { state in
+      let isDue = state.checkedAt.duration(to: .now) >= interval
+      if isDue { state.checkedAt = .now }
+      return (state, isDue)
+    }
+    guard isDue else { return used.context }
+    do throws(StatusServerError) {
+      let (certificate, key) = try Self.read(files, readFile)
+      guard certificate != used.certificate || key != used.key else {
+        state.withLock { $0.lastProblem = nil }
+        return used.context
+      }
+      let context = try Self.context(certificate, key)
+      state.withLock { state in
+        state.certificate = certificate
+        state.key = key
+        state.context = context
+        state.lastProblem = nil
+      }
+      logger.notice("HTTPS certificate was read again")
+      return context
+    } catch {
+      let problem = error.description
+      let isNew = state.withLock { state in
+        defer { state.lastProblem = problem }
+        return state.lastProblem != problem
+      }
+      if isNew {
+        logger.warning(
+          "HTTPS certificate cannot be read again, the last good one stays",
+          metadata: .keyed([.error: "\(problem)"]))
+      }
+      return used.context
+    }
+  }
+
+  private static func read(
+    _ files: Settings.TLSFiles, _ readFile: FileReader
+  ) throws(StatusServerError) -> (certificate: [UInt8], key: [UInt8]) {
+    func contents(_ path: String) throws(StatusServerError) -> [UInt8] {
+      do throws(FileProblem) {
+        return try readFile(path)
+      } catch {
+        throw StatusServerError.unusableCertificate(reason: "\(path) \(error.reason)")
+      }
+    }
+    return (try contents(files.certificate), try contents(files.key))
+  }
+
+  private static func context(
+    _ certificate: [UInt8], _ key: [UInt8]
+  ) throws(StatusServerError) -> NIOSSLContext {
+    do {
+      let chain = try NIOSSLCertificate.fromPEMBytes(certificate).map {
+        NIOSSLCertificateSource.certificate($0)
+      }
+      guard !chain.isEmpty else {
+        throw StatusServerError.unusableCertificate(reason: "its file holds no PEM certificate")
+      }
+      let privateKey = try NIOSSLPrivateKey(bytes: key, format: .pem)
+      var configuration = TLSConfiguration.makeServerConfiguration(
+        certificateChain: chain, privateKey: .privateKey(privateKey))
+      configuration.minimumTLSVersion = .tlsv12
+      return try NIOSSLContext(configuration: configuration)
+    } catch let error as StatusServerError {
+      throw error
+    } catch {
+      throw StatusServerError.unusableCertificate(
+        reason: "the files are not a PEM certificate chain with its matching key")
+    }
+  }
+}

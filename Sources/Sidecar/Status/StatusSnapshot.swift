@@ -1,0 +1,223 @@
+package import TokenCore
+
+/// Everything that the status page and `/v1/status` tell: no secret, no token.
+package struct StatusSnapshot: Hashable, Sendable {
+  /// What the replica is at the moment.
+  package enum Role: String, Hashable, Sendable, CaseIterable {
+    /// Has the lock.
+    case leader
+    /// Sees another leader.
+    case follower
+    /// Sees none, and tries.
+    case candidate
+    /// Cannot know: Redis does not answer.
+    case isolated
+    /// Gives the lock back and ends.
+    case stopping
+  }
+
+  /// The connection to Redis.
+  package struct Redis: Hashable, Sendable {
+    package var isConnected: Bool
+    /// Redis's `run_id`; nil when it is unknown (proxies refuse `INFO`).
+    package var runID: String?
+    /// What went wrong last, without the URL's password.
+    package var lastError: String?
+
+    package init(isConnected: Bool, runID: String? = nil, lastError: String? = nil) {
+      self.isConnected = isConnected
+      self.runID = runID
+      self.lastError = lastError
+    }
+  }
+
+  /// Why the last fetch that failed did.
+  package struct Failure: Hashable, Sendable {
+    /// WeChat's `errcode`, when there was an answer with one.
+    package var code: Int?
+    package var reason: String
+    /// WeChat's request id.
+    package var requestID: String?
+    package var at: Timestamp
+
+    package init(code: Int?, reason: String, requestID: String?, at: Timestamp) {
+      self.code = code
+      self.reason = reason
+      self.requestID = requestID
+      self.at = at
+    }
+  }
+
+  /// One account.
+  package struct Account: Hashable, Sendable {
+    package var name: AccountName
+    /// Whether an unexpired token is in Redis, as far as this replica knows.
+    package var hasToken: Bool
+    /// The Unix second at which clients stop trusting the token, as in `WCH_expires_in`.
+    package var expiresAt: Int64?
+    /// Seconds to it; negative when it has passed.
+    package var remainingSeconds: Int64?
+    package var refreshesSucceeded: Int64
+    package var refreshesFailed: Int64
+    package var lastFailure: Failure?
+    /// When the leader fetches next; nil on a replica that plans none.
+    package var nextRefreshAt: Timestamp?
+    /// The keeper's state in a word.
+    package var phase: String
+    /// The instance that fetched the token.
+    package var fetchedBy: String?
+
+    package init(
+      name: AccountName, hasToken: Bool, expiresAt: Int64? = nil, remainingSeconds: Int64? = nil,
+      refreshesSucceeded: Int64 = 0, refreshesFailed: Int64 = 0, lastFailure: Failure? = nil,
+      nextRefreshAt: Timestamp? = nil, phase: String, fetchedBy: String? = nil
+    ) {
+      self.name = name
+      self.hasToken = hasToken
+      self.expiresAt = expiresAt
+      self.remainingSeconds = remainingSeconds
+      self.refreshesSucceeded = refreshesSucceeded
+      self.refreshesFailed = refreshesFailed
+      self.lastFailure = lastFailure
+      self.nextRefreshAt = nextRefreshAt
+      self.phase = phase
+      self.fetchedBy = fetchedBy
+    }
+  }
+
+  package var instance: String
+  package var version: String
+  /// When this replica started.
+  package var startedAt: Timestamp
+  /// When the snapshot was taken.
+  package var now: Timestamp
+  package var role: Role
+  /// The leader's instance; nil while none is known.
+  package var leader: String?
+  package var epoch: Int64?
+  /// How often the timer has run, as on the reference's page.
+  package var ticks: Int64
+  package var redis: Redis
+  package var accounts: [Account]
+
+  package init(
+    instance: String, version: String, startedAt: Timestamp, now: Timestamp, role: Role,
+    leader: String? = nil, epoch: Int64? = nil, ticks: Int64, redis: Redis, accounts: [Account]
+  ) {
+    self.instance = instance
+    self.version = version
+    self.startedAt = startedAt
+    self.now = now
+    self.role = role
+    self.leader = leader
+    self.epoch = epoch
+    self.ticks = ticks
+    self.redis = redis
+    self.accounts = accounts
+  }
+
+  /// Seconds since the start.
+  package var uptimeSeconds: Int64 { max(0, (now.milliseconds - startedAt.milliseconds) / 1000) }
+
+  /// The life of the token that ends first; nil while any account has none.
+  package var shortestLife: Int64? {
+    guard accounts.allSatisfy({ $0.hasToken && $0.remainingSeconds != nil }) else { return nil }
+    return accounts.compactMap(\.remainingSeconds).min()
+  }
+
+  /// Successful fetches of all accounts.
+  package var refreshesSucceeded: Int64 { accounts.reduce(0) { $0 + $1.refreshesSucceeded } }
+
+  /// Failed fetches of all accounts.
+  package var refreshesFailed: Int64 { accounts.reduce(0) { $0 + $1.refreshesFailed } }
+}
+
+extension StatusSnapshot: Encodable {
+  private enum CodingKeys: String, CodingKey {
+    case instance, version, role, leader, epoch, ticks, redis, accounts
+    case startedAt = "started_at"
+    case now
+    case uptimeSeconds = "uptime_seconds"
+    case refreshesSucceeded = "refreshes_ok"
+    case refreshesFailed = "refreshes_failed"
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(instance, forKey: .instance)
+    try container.encode(version, forKey: .version)
+    try container.encode(startedAt.second, forKey: .startedAt)
+    try container.encode(now.second, forKey: .now)
+    try container.encode(uptimeSeconds, forKey: .uptimeSeconds)
+    try container.encode(role.rawValue, forKey: .role)
+    try container.encode(leader, forKey: .leader)
+    try container.encode(epoch, forKey: .epoch)
+    try container.encode(ticks, forKey: .ticks)
+    try container.encode(refreshesSucceeded, forKey: .refreshesSucceeded)
+    try container.encode(refreshesFailed, forKey: .refreshesFailed)
+    try container.encode(redis, forKey: .redis)
+    try container.encode(accounts, forKey: .accounts)
+  }
+}
+
+extension StatusSnapshot.Redis: Encodable {
+  private enum CodingKeys: String, CodingKey {
+    case isConnected = "connected"
+    case runID = "run_id"
+    case lastError = "last_error"
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(isConnected, forKey: .isConnected)
+    try container.encode(runID, forKey: .runID)
+    try container.encode(lastError, forKey: .lastError)
+  }
+}
+
+extension StatusSnapshot.Failure: Encodable {
+  private enum CodingKeys: String, CodingKey {
+    case code = "errcode"
+    case reason
+    case requestID = "rid"
+    case at
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(code, forKey: .code)
+    try container.encode(reason, forKey: .reason)
+    try container.encode(requestID, forKey: .requestID)
+    try container.encode(at.second, forKey: .at)
+  }
+}
+
+extension StatusSnapshot.Account: Encodable {
+  private enum CodingKeys: String, CodingKey {
+    case name = "account"
+    case hasToken = "token_present"
+    case expiresAt = "expires_at"
+    case remainingSeconds = "remaining_seconds"
+    case refreshesSucceeded = "refreshes_ok"
+    case refreshesFailed = "refreshes_failed"
+    case lastFailure = "last_failure"
+    case nextRefreshAt = "next_refresh_at"
+    case phase
+    case fetchedBy = "fetched_by"
+  }
+
+  // Every member is always there, null when unknown: readers need not tell absence from age.
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(name.description, forKey: .name)
+    try container.encode(hasToken, forKey: .hasToken)
+    try container.encode(expiresAt, forKey: .expiresAt)
+    try container.encode(remainingSeconds, forKey: .remainingSeconds)
+    try container.encode(refreshesSucceeded, forKey: .refreshesSucceeded)
+    try container.encode(refreshesFailed, forKey: .refreshesFailed)
+    try container.encode(lastFailure, forKey: .lastFailure)
+    try container.encode(nextRefreshAt?.second, forKey: .nextRefreshAt)
+    try container.encode(phase, forKey: .phase)
+    try container.encode(fetchedBy, forKey: .fetchedBy)
+  }
+}

@@ -1,0 +1,49 @@
+import Synchronization
+
+@testable import Sidecar
+
+/// Files in memory.
+final class FakeFiles: Sendable {
+  private let contents: Mutex<[String: String]>
+
+  init(_ contents: [String: String] = [:]) { self.contents = Mutex(contents) }
+
+  subscript(path: String) -> String? {
+    get { contents.withLock { $0[path] } }
+    set { contents.withLock { $0[path] = newValue } }
+  }
+
+  var read: FileReader {
+    { [self] path throws(FileProblem) in
+      guard let text = self[path] else { throw FileProblem("does not exist") }
+      return Array(text.utf8)
+    }
+  }
+}
+
+/// The least that a daemon needs.
+let leastEnvironment = ["WCH_APPID": "wx0123456789abcdef", "WCH_APPSECRET": "s3cr3t-s3cr3t"]
+
+/// Loads settings from memory.
+func load(
+  _ arguments: [String] = [], _ environment: [String: String] = [:],
+  files: FakeFiles = FakeFiles(), requiresAccount: Bool = true,
+  redisURLProblem: (String) -> String? = { _ in nil }
+) throws(SettingsError) -> Settings {
+  try Settings.load(
+    arguments: arguments, environment: environment, requiresAccount: requiresAccount,
+    redisURLProblem: redisURLProblem, readFile: files.read, nameInstance: { "host-1" })
+}
+
+/// The problems of settings that must not load, as text.
+func problems(
+  _ arguments: [String] = [], _ environment: [String: String] = leastEnvironment,
+  files: FakeFiles = FakeFiles()
+) -> [String] {
+  do throws(SettingsError) {
+    _ = try load(arguments, environment, files: files)
+    return []
+  } catch {
+    return error.problems.map(\.description)
+  }
+}

@@ -1,0 +1,389 @@
+import Logging
+import Testing
+import TokenCore
+
+@testable import Sidecar
+
+@Suite struct SettingsTests {
+  @Test func `an AppID and its secret are enough, the rest has the documented defaults`() throws {
+    let settings = try load([], leastEnvironment)
+    #expect(settings.accounts.map(\.name) == [.unnamed])
+    #expect(settings.accounts[0].appID == "wx0123456789abcdef")
+    #expect(settings.accounts[0].secret.current() == Secret("s3cr3t-s3cr3t"))
+    #expect(settings.accounts[0].api == .token)
+    #expect(settings.apiURLs == ["https://api.weixin.qq.com"])
+    #expect(settings.redis.url.revealed == "redis://127.0.0.1:6379/0")
+    #expect(settings.redis.keyPrefix == "WCH_")
+    #expect(settings.redis.password == nil)
+    #expect(settings.timing == Timing())
+    #expect(settings.probe == .seconds(300))
+    #expect(settings.clientExpiresBefore == .seconds(120))
+    #expect(settings.serverExpiresBefore == .seconds(60))
+    #expect(settings.http.listen == .tcp(host: "127.0.0.1", port: 2130))
+    #expect(settings.instance == InstanceID("host-1"))
+    #expect(settings.log == Settings.Log(level: .info, format: nil, file: nil))
+    #expect(settings.warnings == [])
+  }
+
+  @Test(
+    arguments: zip(
+      ["redisCommandTimeout", "appid", "httpTlsCertFile", "apiUrl"],
+      [
+        ["WCH_REDIS_COMMAND_TIMEOUT", "--redis-command-timeout"], ["WCH_APPID", "--appid"],
+        ["WCH_HTTP_TLS_CERT_FILE", "--http-tls-cert-file"], ["WCH_API_URL", "--api-url"],
+      ]))
+  func `a name has three spellings by one rule`(name: String, spellings: [String]) throws {
+    let setting = try #require(Setting.table.first { $0.name == name })
+    #expect([setting.environmentName, setting.flagName] == spellings)
+  }
+
+  @Test func `no two rows of the table share a spelling, and every secret has a file twin`() {
+    #expect(Set(Setting.table.map(\.environmentName)).count == Setting.table.count)
+    for secret in Setting.table where secret.isSecret {
+      #expect(Setting.table.contains { $0.name == secret.name + "File" })
+    }
+  }
+
+  @Test
+  func `flags win over the environment, the environment over the file, the file over defaults`()
+    throws
+  {
+    let files = FakeFiles([
+      "/c.json5": """
+      { // the file
+        retry: '1s', renew: "3s", logLevel: "debug", keyPrefix: "F_", }
+      """
+    ])
+    let settings = try load(
+      ["--retry=1500ms", "--config", "/c.json5"],
+      leastEnvironment.merging(["WCH_RETRY": "1200ms", "WCH_RENEW": "4s"]) { $1 }, files: files)
+    #expect(settings.timing.retry == .milliseconds(1500))
+    #expect(settings.timing.renew == .seconds(4))
+    #expect(settings.log.level == .debug)
+    #expect(settings.redis.keyPrefix == "F_")
+    #expect(settings.timing.lease == .seconds(15))
+  }
+
+  @Test func `all problems are reported at once, each with its origin`() {
+    let files = FakeFiles(["/c.json5": "{ leese: '15s', tick: 20, logLevel: 'loud' }"])
+    let found = problems(
+      ["--renew", "5", "--tcik", "x", "--config=/c.json5"],
+      ["WCH_APPID": "wx1", "WCH_REDIS_PORT": "6379", "WCH_RETRY": "2 s"], files: files)
+    #expect(
+      found == [
+        "flag `--tcik`: is unknown; the nearest known one is --tick",
+        "file /c.json5, key `leese`: is unknown; the nearest known one is lease",
+        "file /c.json5, key tick: holds a number: give a duration from `50ms` to `1h`, in quotes",
+        "environment variable `WCH_REDIS_PORT`: is unknown; the nearest known one is"
+          + " WCH_REDIS_URL (WCH_STRICT=off makes this a warning)",
+        "settings: WCH_APPID is given without its secret: give WCH_APPSECRET_FILE (or"
+          + " WCH_APPSECRET)",
+        "flag --renew: `5` has no unit: write `5s` or `5ms`",
+        "environment variable WCH_RETRY: `2 s` is not a duration from `10ms` to `1h`, such as"
+          + " `500ms`, `15s`, `5m`, `2h`",
+        "file /c.json5, key logLevel: `loud` is not `trace` or `debug` or `info` or `notice` or"
+          + " `warning` or `error` or `critical`",
+      ])
+  }
+
+  @Test(arguments: [
+    ("WCH_REDIS_COMAND_TIMEOUT", "WCH_REDIS_COMMAND_TIMEOUT"), ("WCH_APPSECERT", "WCH_APPSECRET"),
+    ("WCH_REDIS_HOST", "WCH_REDIS_URL"), ("WCH_LEASES", "WCH_LEASE"),
+    ("WCH_HTTP_BEARER_TOKEN_FILE", "WCH_HTTP_BEARER_FILE"),
+  ])
+  func `an unknown variable names the nearest known one`(unknown: String, nearest: String) {
+    let found = problems([], leastEnvironment.merging([unknown: "hush-hush"]) { $1 })
+    #expect(found.count == 1)
+    #expect(
+      found.first?.contains("`\(unknown)`: is unknown; the nearest known one is \(nearest) ")
+        == true)
+    #expect(found.first?.contains("hush-hush") == false)
+  }
+
+  @Test(arguments: [
+    [
+      "WCH_SERVICE_HOST": "10.0.0.1", "WCH_SERVICE_PORT": "2130", "WCH_PORT": "tcp://10.0.0.1:2130",
+      "WCH_PORT_2130_TCP": "tcp://10.0.0.1:2130", "WCH_PORT_2130_TCP_ADDR": "10.0.0.1",
+      "WCH_SERVICE_PORT_HTTP": "2130",
+    ],
+    [
+      "WCH_REDIS_SERVICE_HOST": "10.0.0.2", "WCH_REDIS_SERVICE_PORT": "6379",
+      "WCH_REDIS_PORT": "tcp://10.0.0.2:6379", "WCH_REDIS_PORT_6379_TCP_PROTO": "tcp",
+    ],
+  ])
+  func `a namespace with Services called wch and wch-redis starts`(links: [String: String]) throws {
+    let settings = try load([], leastEnvironment.merging(links) { $1 })
+    #expect(settings.warnings == [])
+  }
+
+  @Test(arguments: ["WCH_PORTS", "WCH_REDIS_PORT", "WCH_SERVICES", "WCH_API_SERVICE_PORT"])
+  func `what no Service's family explains stays an error`(name: String) {
+    // The family `WCH` explains `WCH_SERVICE_*`, `WCH_PORT` and `WCH_PORT_*` only.
+    let found = problems(
+      [], leastEnvironment.merging(["WCH_SERVICE_HOST": "10.0.0.1", name: "1"]) { $1 })
+    #expect(found.count == 1)
+  }
+
+  @Test func `with strictness off, unknown variables are warnings and unknown flags stay errors`()
+    throws
+  {
+    let environment = leastEnvironment.merging(["WCH_FOO": "1", "WCH_STRICT": "off"]) { $1 }
+    let settings = try load([], environment)
+    #expect(settings.warnings.map(\.origin) == [.environment("`WCH_FOO`")])
+    #expect(problems(["--foo", "1"], environment).count == 1)
+  }
+
+  @Test(arguments: ["--appsecret", "--http-bearer", "--redis-password"], ["=", " "])
+  func `a flag never carries a secret`(flag: String, separator: String) {
+    let arguments = separator == "=" ? ["\(flag)=hush-hush"] : [flag, "hush-hush"]
+    let found = problems(arguments)
+    #expect(found.count == 1)
+    #expect(found.first?.contains("_FILE") == true)
+    #expect(found.first?.contains("hush-hush") == false)
+  }
+
+  @Test(arguments: [
+    "redis://:hush@h:1/0", "rediss://user:hush@h", "redis://user:p@hush@h", "redis://u:a/hush@h",
+    "unix:///s?password=hush", "redis://h/0?Password=hush&db=1",
+  ])
+  func `a Redis URL with a password is refused as a flag and hidden from everything`(url: String)
+    throws
+  {
+    let found = problems(["--redis-url", url])
+    #expect(found.count == 1)
+    #expect(found.first?.contains("hush") == false)
+    let settings = try load([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 })
+    #expect(settings.redis.url.revealed == url)
+    #expect(!settings.describe().contains("hush"))
+    #expect(!"\(settings)".contains("hush"))
+  }
+
+  @Test func `a Redis URL without a password may be a flag`() throws {
+    let settings = try load(["--redis-url", "redis://user@h:7000/3"], leastEnvironment)
+    #expect(settings.redis.url.revealed == "redis://user@h:7000/3")
+  }
+
+  @Test func `REDIS_URL is an alias that WCH_REDIS_URL overrides`() throws {
+    let alias = ["REDIS_URL": "redis://alias"]
+    #expect(
+      try load([], leastEnvironment.merging(alias) { $1 }).redis.url.revealed == "redis://alias")
+    let both = alias.merging(["WCH_REDIS_URL": "redis://ours"]) { $1 }
+    #expect(
+      try load([], leastEnvironment.merging(both) { $1 }).redis.url.revealed == "redis://ours")
+  }
+
+  @Test func `a Redis URL is judged by the client's parser at the same time`() {
+    do throws(SettingsError) {
+      _ = try load(
+        [], leastEnvironment.merging(["WCH_REDIS_URL": "redis://h?x=1", "WCH_LEASE": "1"]) { $1 },
+        redisURLProblem: { _ in "the parameter x is unknown" })
+      Issue.record("loaded")
+    } catch {
+      #expect(error.problems.count == 2)
+      #expect(
+        error.problems.first?.description
+          == "environment variable WCH_REDIS_URL: the parameter x is unknown")
+    }
+  }
+
+  @Test(arguments: ["http://h", "h:6379", "redis:/h", "://h"])
+  func `another scheme than Redis's is refused`(url: String) {
+    #expect(problems([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 }).count == 1)
+  }
+
+  @Test func `a secret and its file in one source are an error, in two the higher one wins`()
+    throws
+  {
+    let files = FakeFiles(["/s": "from-file\n", "/c": "{ appsecretFile: '/s' }"])
+    let both = problems(
+      [], leastEnvironment.merging(["WCH_APPSECRET_FILE": "/s"]) { $1 }, files: files)
+    #expect(both.count == 1)
+    #expect(both.first?.contains("WCH_APPSECRET_FILE are both given") == true)
+    let settings = try load(["--config=/c"], leastEnvironment, files: files)
+    #expect(settings.accounts[0].secret.current() == Secret("s3cr3t-s3cr3t"))
+    let flag = try load(["--appsecret-file", "/s"], leastEnvironment, files: files)
+    #expect(flag.accounts[0].secret.current() == Secret("from-file"))
+  }
+
+  @Test(arguments: [("", "is empty"), ("\n", "is empty"), ("a b", "white space")])
+  func `a secret's file must hold a usable secret`(content: String, reason: String) {
+    let found = problems(
+      [], ["WCH_APPID": "wx1", "WCH_APPSECRET_FILE": "/s"], files: FakeFiles(["/s": content]))
+    #expect(found.count == 1)
+    #expect(found.first?.contains(reason) == true)
+  }
+
+  @Test func `a secret's file that is missing is named`() {
+    let found = problems([], ["WCH_APPID": "wx1", "WCH_APPSECRET_FILE": "/nowhere"])
+    #expect(
+      found == ["environment variable WCH_APPSECRET_FILE: the file `/nowhere` does not exist"])
+  }
+
+  @Test func `accounts come from the file, the unnamed one from the top level`() throws {
+    let files = FakeFiles([
+      "/s": "shop-secret",
+      "/c": """
+      { appid: "wx0", appsecret: "top-secret", api: "stable_token",
+        accounts: {
+          shop: { appid: "wx1", appsecretFile: "/s" },
+          game: { appid: "wx2", appsecret: "game-secret", api: "token" } } }
+      """,
+    ])
+    let settings = try load([], ["WCH_CONFIG": "/c"], files: files)
+    #expect(settings.accounts.map(\.name.description) == ["default", "game", "shop"])
+    #expect(settings.accounts.map(\.appID) == ["wx0", "wx2", "wx1"])
+    #expect(settings.accounts.map(\.api) == [.stableToken, .token, .stableToken])
+    #expect(
+      settings.accounts.map { $0.secret.current().revealed }
+        == ["top-secret", "game-secret", "shop-secret"])
+    #expect(!settings.describe().contains("secret\""))
+  }
+
+  @Test(arguments: [
+    ("{ accounts: { shop: { appid: 'wx1' } } }", "accounts.shop.appsecretFile: is missing"),
+    ("{ accounts: { shop: { appsecret: 's' } } }", "accounts.shop.appid: is missing"),
+    ("{ accounts: { 'a b': { appid: 'wx1', appsecret: 's' } } }", "the name must have"),
+    ("{ accounts: { default: { appid: 'wx1', appsecret: 's' } } }", "must not be `default`"),
+    ("{ accounts: { a: { appid: 'wx1', appsecret: 's', apy: 'token' } } }", "known one is api"),
+    ("{ accounts: { a: { appid: 'wx1', appsecret: 's', lease: '1s' } } }", "not allowed here"),
+    ("{ accounts: { a: { appid: 'wx1', appsecret: 's', api: 'x' } } }", "`x` is not `token`"),
+    ("{ accounts: { a: { appid: 'w x', appsecret: 's' } } }", "`w x` is not an AppID"),
+    ("{ accounts: { a: 'wx1' } }", "accounts.a: holds a string"),
+    ("{ accounts: [] }", "accounts: holds a list"),
+    ("{ acounts: {} }", "the nearest known one is accounts"),
+    ("{ config: '/other' }", "key config: is not allowed here"),
+    (
+      "{ accounts: { a: { appid: 'x', appsecret: 's' }, b: { appid: 'x', appsecret: 't' } } }",
+      "the accounts a and b have the same AppID"
+    ),
+    ("[]", "holds a list and not an object"), ("{", "is not valid JSON5"),
+    ("", "is not valid JSON5"), ("{ lease: null }", "key lease: holds null"),
+    ("{ lease: '' }", "key lease: is empty"),
+  ])
+  func `what is wrong in the file is named by its key`(text: String, expected: String) {
+    let environment = ["WCH_CONFIG": "/c"]
+    let found = problems([], environment, files: FakeFiles(["/c": text]))
+    #expect(found.contains { $0.contains(expected) }, "\(found)")
+  }
+
+  @Test func `a duration without quotes in the file is told by its key`() {
+    let found = problems(
+      [], leastEnvironment.merging(["WCH_CONFIG": "/c"]) { $1 },
+      files: FakeFiles(["/c": "{\n  lease: 15s,\n}"]))
+    #expect(
+      found == [
+        "file /c, key lease: holds a number: give a duration from `100ms` to `1h`, in quotes"
+      ])
+  }
+
+  @Test func `a configuration file that is missing is named`() {
+    #expect(problems(["--config", "/none"]) == ["file /none: does not exist"])
+  }
+
+  @Test(arguments: [
+    (["lease"], "is not a flag"), (["--lease"], "needs a value"), (["--lease="], "needs a value"),
+    (["--lease", "15s", "--lease", "15s"], "is given twice"), (["--"], "is not a flag"),
+    (["-l", "x"], "is not a flag"),
+  ])
+  func `flags are strict`(arguments: [String], expected: String) {
+    #expect(problems(arguments).first?.contains(expected) == true)
+  }
+
+  @Test(arguments: [
+    ("WCH_API", "both"), ("WCH_API_URL", "api.weixin.qq.com"), ("WCH_API_URL", "https://h?x=1"),
+    ("WCH_API_URL", "https://u@h"), ("WCH_API_URL", "https://a,,https://b"),
+    ("WCH_API_URL", "https://h:99999"), ("WCH_API_URL", "https://"), ("WCH_KEY_PREFIX", "a{b}"),
+    ("WCH_KEY_PREFIX", "a b"), ("WCH_INSTANCE", "a:b"), ("WCH_INSTANCE", "a b"),
+    ("WCH_LOG_FORMAT", "xml"), ("WCH_HTTP_LISTEN", "2130"), ("WCH_HTTP_LISTEN", "::1:2130"),
+    ("WCH_HTTP_LISTEN", "h:65536"), ("WCH_HTTP_LISTEN", "unix:relative"),
+    ("WCH_HTTP_LISTEN", ":2130"), ("WCH_PROBE", "never"), ("WCH_PROBE", "0s"),
+    ("WCH_SERVER_EXPIRES_BEFORE", "0s"), ("WCH_LEASE", "1d"), ("WCH_LEASE", "-1s"),
+    ("WCH_LEASE", "1.5s"), ("WCH_LEASE", "99999999999999999999s"), ("WCH_LEASE", ""),
+    ("WCH_STRICT", "no"), ("WCH_APPID", "wx 1"), ("WCH_APPSECRET", "a\n"),
+    ("WCH_HTTP_BEARER", "a b"), ("WCH_HTTP_TLS_CERT_FILE", "/none"),
+  ])
+  func `a wrong value is refused with what would be right`(name: String, value: String) {
+    let found = problems([], leastEnvironment.merging([name: value]) { $1 })
+    #expect(!found.isEmpty)
+    #expect(found.first?.hasPrefix("environment variable \(name): ") == true)
+  }
+
+  @Test(arguments: [
+    ("127.0.0.1:0", ListenAddress.tcp(host: "127.0.0.1", port: 0)),
+    ("[::1]:2130", .tcp(host: "::1", port: 2130)), ("0.0.0.0:80", .tcp(host: "0.0.0.0", port: 80)),
+    ("unix:/run/wch.sock", .unix(path: "/run/wch.sock")), ("off", .off),
+  ])
+  func `where to listen`(text: String, expected: ListenAddress) throws {
+    let settings = try load(["--http-listen", text], leastEnvironment)
+    #expect(settings.http.listen == expected)
+    #expect(settings.http.listen.description == text)
+  }
+
+  @Test func `a certificate needs its key`() {
+    let found = problems(
+      [], leastEnvironment.merging(["WCH_HTTP_TLS_CERT_FILE": "/cert"]) { $1 },
+      files: FakeFiles(["/cert": "x"]))
+    #expect(found.count == 1)
+    #expect(found.first?.contains("belong together") == true)
+  }
+
+  @Test func `the probe can be off, and several addresses are tried in order`() throws {
+    let settings = try load(
+      ["--probe", "off", "--api-url", "https://a/, https://b:8443,http://10.0.0.1"],
+      leastEnvironment)
+    #expect(settings.probe == nil)
+    #expect(settings.apiURLs == ["https://a", "https://b:8443", "http://10.0.0.1"])
+    #expect(settings.warnings.map(\.message).first?.contains("in clear") == true)
+  }
+
+  @Test func `a verb that only looks needs no account`() throws {
+    #expect(problems([], [:]).count == 1)
+    #expect(try load([], [:], requiresAccount: false).accounts.isEmpty)
+  }
+
+  @Test func `the settings in effect show every value's origin and no secret`() throws {
+    let files = FakeFiles(["/c": "{ retry: '1s' }", "/b": "bearer-hush"])
+    let settings = try load(
+      ["--config", "/c", "--log-level", "debug"],
+      leastEnvironment.merging(["WCH_TICK": "10s", "WCH_HTTP_BEARER_FILE": "/b"]) { $1 },
+      files: files)
+    let lines = settings.describe().split(separator: "\n").map {
+      $0.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+    }
+    for line in [
+      "retry 1s file /c, key retry", "logLevel debug flag --log-level",
+      "tick 10s environment variable WCH_TICK", "lease 15s default",
+      "appsecret <secret> environment variable WCH_APPSECRET",
+      "httpBearerFile /b environment variable WCH_HTTP_BEARER_FILE", "instance host-1 default",
+    ] {
+      #expect(lines.contains(line), "\(lines)")
+    }
+    #expect(!settings.describe().contains("s3cr3t"))
+    #expect(!"\(settings)".contains("s3cr3t"))
+    var dumped = ""
+    dump(settings, to: &dumped)
+    #expect(!dumped.contains("s3cr3t"))
+    #expect(!dumped.contains("hush"))
+  }
+
+  @Test func `the default name is usable and differs each time`() {
+    let names = (0..<8).map { _ in Settings.defaultInstanceName() }
+    #expect(names.allSatisfy { InstanceID($0) != nil })
+    #expect(Set(names).count == 8)
+  }
+
+  @Test func `timing that cannot work is refused with the numbers and where they came from`() {
+    let found = problems(["--renew", "10s"])
+    #expect(
+      found == [
+        "settings: renew + 2 × (redisCommandTimeout + retry) ≤ lease - 1s does not hold: 10s + 2 ×"
+          + " (1.5s + 2s) = 17s, and 15s - 1s = 14s; shorten the left side or use a lease of at"
+          + " least 18s (WCH_RENEW from flag --renew, WCH_REDIS_COMMAND_TIMEOUT from default,"
+          + " WCH_RETRY from default, WCH_LEASE from default)",
+        "settings: apiTimeout < lease × 0.99 - 500ms - renew - redisCommandTimeout does not hold:"
+          + " 5s, and 15s × 0.99 - 500ms - 10s - 1.5s = 2.85s; shorten apiTimeout or lengthen the"
+          + " lease, so that a fetch fits in it (WCH_API_TIMEOUT from default, WCH_LEASE from"
+          + " default, WCH_RENEW from flag --renew, WCH_REDIS_COMMAND_TIMEOUT from default)",
+      ])
+  }
+}
