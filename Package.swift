@@ -20,6 +20,8 @@ let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let lifecycle: Target.Dependency = .product(
   name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(
+  name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -53,7 +55,7 @@ let package = Package(
     .target(
       name: "Sidecar",
       dependencies: [
-        "RedisClient", "TokenCore", nio, nioPosix, nioHTTP1, nioSSL, log, crypto, lifecycle,
+        "RedisClient", "TokenCore", nio, nioPosix, nioHTTP1, nioSSL, log, crypto, lifecycle, signals,
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),

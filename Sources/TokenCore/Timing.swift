@@ -1,17 +1,17 @@
 /// The durations that leadership and refresh are built on (PROTOCOL section 5).
 package struct Timing: Hashable, Sendable {
   /// How long the lock lives without a renewal.
-  package var lease: Duration = .seconds(15)
+  package var lease: Duration
   /// How often the leader renews it.
-  package var renew: Duration = .seconds(5)
+  package var renew: Duration
   /// How often a follower looks at the lock.
-  package var retry: Duration = .seconds(2)
+  package var retry: Duration
   /// How often everything is looked at, whatever was noticed meanwhile.
-  package var tick: Duration = .seconds(20)
+  package var tick: Duration
   /// The deadline of one Redis command.
-  package var opTimeout: Duration = .milliseconds(1500)
+  package var opTimeout: Duration
   /// The deadline of one whole call of WeChat.
-  package var apiTimeout: Duration = .seconds(5)
+  package var apiTimeout: Duration
 
   /// How long after an unknown outcome a straggler at WeChat is certainly over.
   package static let sweep: Duration = .seconds(90)
@@ -32,7 +32,18 @@ package struct Timing: Hashable, Sendable {
   /// A replica that gave up leadership this recently is not one to give it to.
   package static let abdicationMemory: Duration = .seconds(600)
 
-  package init() {}
+  package init(
+    lease: Duration = .seconds(15), renew: Duration = .seconds(5), retry: Duration = .seconds(2),
+    tick: Duration = .seconds(20), opTimeout: Duration = .milliseconds(1500),
+    apiTimeout: Duration = .seconds(5)
+  ) {
+    self.lease = lease
+    self.renew = renew
+    self.retry = retry
+    self.tick = tick
+    self.opTimeout = opTimeout
+    self.apiTimeout = apiTimeout
+  }
 
   /// How long from the sending of an ACQUIRE or RENEW the lock is certainly ours.
   package var validity: Duration { lease / 100 * 99 - .milliseconds(500) }
@@ -40,48 +51,72 @@ package struct Timing: Hashable, Sendable {
   /// How long after BEGIN was sent the HTTP attempt that it allows is over, at the latest.
   package var attemptSpan: Duration { apiTimeout + opTimeout }
 
-  /// What is wrong with the durations together, one sentence a relation; empty when sound.
-  package func violations() -> [String] {
-    let named = [
-      ("lease", lease), ("renew", renew), ("retry", retry), ("tick", tick),
-      ("redisCommandTimeout", opTimeout), ("apiTimeout", apiTimeout),
-    ]
-    var found = named.filter { $0.1 <= .zero }.map { "\($0.0) must be longer than zero" }
-    let twoTries: Duration = (opTimeout + retry) * 2
-    let renewals: Duration = renew + twoTries
-    let leaseLessMargin: Duration = lease - .seconds(1)
-    if renewals > leaseLessMargin {
+  /// A relation that does not hold.
+  package struct Violation: Hashable, Sendable, CustomStringConvertible {
+    /// The names of the settings that take part, as in the settings table.
+    package let names: [String]
+    /// The relation in those names.
+    package let relation: String
+    /// The two sides in numbers.
+    package let numbers: String
+    /// What to change.
+    package let remedy: String
+
+    package var description: String { "\(relation) does not hold: \(numbers); \(remedy)" }
+  }
+
+  /// Every relation that does not hold; empty for times that work.
+  package var violations: [Violation] {
+    var found: [Violation] = []
+
+    let renewal = renew + (opTimeout + retry) * 2
+    if renewal > lease - .seconds(1) {
       found.append(
-        """
-        renew + 2 × (redisCommandTimeout + retry) is \(renewals) and must not be above \
-        lease - 1s, which is \(leaseLessMargin)
-        """)
+        Violation(
+          names: ["renew", "redisCommandTimeout", "retry", "lease"],
+          relation: "renew + 2 × (redisCommandTimeout + retry) ≤ lease - 1s",
+          numbers:
+            "\(renew.written) + 2 × (\(opTimeout.written) + \(retry.written)) ="
+            + " \(renewal.written), and \(lease.written) - 1s = \((lease - .seconds(1)).written)",
+          remedy: "shorten the left side or use a lease of at least"
+            + " \((renewal + .seconds(1)).written)"))
     }
-    let left: Duration = validity - renew - opTimeout
-    if apiTimeout >= left {
+
+    let room = validity - renew - opTimeout
+    if apiTimeout >= room {
       found.append(
-        """
-        apiTimeout is \(apiTimeout) and must be below \
-        lease × 0.99 - 0.5s - renew - redisCommandTimeout, which is \(left)
-        """)
+        Violation(
+          names: ["apiTimeout", "lease", "renew", "redisCommandTimeout"],
+          relation: "apiTimeout < lease × 0.99 - 500ms - renew - redisCommandTimeout",
+          numbers:
+            "\(apiTimeout.written), and \(lease.written) × 0.99 - 500ms - \(renew.written) -"
+            + " \(opTimeout.written) = \(room.written)",
+          remedy: "shorten apiTimeout or lengthen the lease, so that a fetch fits in it"))
     }
-    let late: Duration = Timing.straggler + apiTimeout + opTimeout
-    if late >= Timing.sweep {
+
+    let straggling = Self.straggler + apiTimeout + opTimeout
+    if straggling >= Self.sweep {
       found.append(
-        """
-        60s + apiTimeout + redisCommandTimeout is \(late) and must be below the sweep of \
-        \(Timing.sweep)
-        """)
+        Violation(
+          names: ["apiTimeout", "redisCommandTimeout"],
+          relation: "60s + apiTimeout + redisCommandTimeout < 90s (the sweep)",
+          numbers:
+            "60s + \(apiTimeout.written) + \(opTimeout.written) = \(straggling.written)",
+          remedy: "shorten them: a late mint at WeChat must be over before the sweep"))
     }
-    let waits: Duration = tick + lease + retry * 6 / 5
-    let calls: Duration = apiTimeout + opTimeout * 4
-    let sweepToCommit: Duration = Timing.sweep + waits + calls
-    if sweepToCommit >= Timing.grace {
+
+    let repair =
+      Self.sweep + tick + lease + retry * 6 / 5 + apiTimeout + opTimeout * 4
+    if repair >= Self.grace {
       found.append(
-        """
-        90s + tick + lease + 1.2 × retry + apiTimeout + 4 × redisCommandTimeout is \
-        \(sweepToCommit) and must be below WeChat's grace of \(Timing.grace)
-        """)
+        Violation(
+          names: ["tick", "lease", "retry", "apiTimeout", "redisCommandTimeout"],
+          relation: "90s + tick + lease + 1.2 × retry + apiTimeout + 4 × redisCommandTimeout"
+            + " < 300s (the life of a replaced token)",
+          numbers:
+            "90s + \(tick.written) + \(lease.written) + 1.2 × \(retry.written) +"
+            + " \(apiTimeout.written) + 4 × \(opTimeout.written) = \(repair.written)",
+          remedy: "shorten them: a dead token must be replaced before applications notice"))
     }
     return found
   }

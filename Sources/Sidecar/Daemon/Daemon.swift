@@ -3,6 +3,7 @@ import NIOPosix
 package import RedisClient
 import ServiceLifecycle
 import TokenCore
+import UnixSignals
 
 /// The whole daemon, put together from its settings.
 package struct Daemon {
@@ -53,7 +54,7 @@ package struct Daemon {
         perform: { command, deadline in
           let start = ContinuousClock.now
           let result = await store.perform(command, deadline: deadline)
-          metrics.observe(.redisCommandDuration, start.duration(to: .now))
+          metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
           metrics.increment(
             .redisCommands,
             ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])

@@ -20,7 +20,7 @@ package struct Fetcher: Sendable {
     let (outcome, facts) = await client.fetch(
       WeChatRequest(
         account: account.name, appID: account.appID, appSecret: account.secret.current(),
-        api: account.api, forceRefresh: false,
+        api: account.api == .token ? .token : .stableToken, forceRefresh: false,
         notAfter: MonotonicClock.instant(of: order.notAfter),
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
     metrics.increment(

@@ -72,8 +72,10 @@ package final class Journal: Sendable {
     case .deposed(let account, let trigger):
       count(account, trigger, "deposed")
       logger.warning(
-        "A token was fetched, but another replica leads by now: the account is marked, and the "
-          + "leader fetches again",
+        """
+        A token was fetched, but another replica leads by now: the account is marked, and the \
+        leader fetches again
+        """,
         metadata: .keyed([.account: "\(account)"]))
     case .repaired(let account):
       logger.warning(
@@ -135,7 +137,7 @@ package final class Journal: Sendable {
     _ account: AccountName, _ trigger: Trigger, _ failure: FetchFailure, _ isUnknown: Bool,
     _ row: Int, _ wait: Duration
   ) {
-    let (isNews, started) = state.withLock { state in
+    let isNews = state.withLock { state in
       state.tallies[account, default: Tally()].refreshesFailed += 1
       state.tallies[account]?.lastFailure = StatusSnapshot.Failure(
         code: failure.code, reason: failure.reason, requestID: failure.requestID, at: .now)
@@ -143,18 +145,17 @@ package final class Journal: Sendable {
       let kind = "\(failure.category) \(failure.code.map(String.init) ?? failure.reason)"
       let isNews = state.lastFailure[account] != kind
       state.lastFailure[account] = kind
-      return (isNews, state.startedAt[account])
+      return isNews
     }
-    _ = started
     count(account, trigger, isUnknown ? "unknown" : "error")
     metrics.set(.consecutiveFailures, ["account": account.description], to: Double(row))
     var metadata = Logger.Metadata.keyed([
       .account: "\(account)", .refreshTrigger: "\(trigger.rawValue)", .error: "\(failure.reason)",
-      .refreshFailures: "\(row)", .retryIn: "\(wait.inSeconds)",
+      .refreshFailures: "\(row)", .refreshRetryIn: "\(wait.inSeconds)",
     ])
-    if let code = failure.code { metadata[key: .wechatCode] = "\(code)" }
-    if let id = failure.requestID { metadata[key: .wechatRequestID] = "\(id)" }
-    if let address = failure.egressAddress { metadata[key: .wechatEgress] = "\(address)" }
+    if let code = failure.code { metadata[.wechatCode] = "\(code)" }
+    if let id = failure.requestID { metadata[.wechatRequestID] = "\(id)" }
+    if let address = failure.egressAddress { metadata[.wechatEgress] = "\(address)" }
     logger.log(
       level: isNews ? (failure.category == .transient ? .warning : .error) : .debug,
       "WeChat gave no token; the old one stays in Redis", metadata: metadata)
@@ -166,7 +167,7 @@ package final class Journal: Sendable {
       return state.lastStoreFailure != failure.reason
     }
     var metadata = Logger.Metadata.keyed([.error: "\(failure.reason)"])
-    if let account { metadata[key: .account] = "\(account)" }
+    if let account { metadata[.account] = "\(account)" }
     logger.log(
       level: isNews ? .warning : .debug, "A step at Redis failed; it is tried again",
       metadata: metadata)

@@ -1,5 +1,5 @@
 package import NIOCore
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 package import TokenCore
 

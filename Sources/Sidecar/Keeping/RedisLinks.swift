@@ -1,7 +1,7 @@
 package import Logging
 package import NIOCore
 package import RedisClient
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 package import TokenCore
 
@@ -36,9 +36,14 @@ package final class RedisLinks: Service, Sendable {
   /// Who is told about connections and hints; set once, before anything runs.
   private final class Hub: Sendable {
     /// Protects the state and the listener.
-    let state = Mutex((state: State(), post: (@Sendable (Keeper.Event) -> Void)?.none))
+    let shared = Mutex(Shared())
 
-    func post(_ event: Keeper.Event) { state.withLock { $0.post }?(event) }
+    struct Shared {
+      var state = State()
+      var post: (@Sendable (Keeper.Event) -> Void)?
+    }
+
+    func post(_ event: Keeper.Event) { shared.withLock { $0.post }?(event) }
   }
 
   /// - Parameter popTimeout: how long one wait for reports lasts; at most a third of the lease, so
@@ -64,11 +69,11 @@ package final class RedisLinks: Service, Sendable {
   }
 
   /// What is known of the command connection.
-  package var state: State { hub.state.withLock { $0.state } }
+  package var state: State { hub.shared.withLock { $0.state } }
 
   /// Sends the keeper's events there from now on.
   package func post(to listener: @escaping @Sendable (Keeper.Event) -> Void) {
-    hub.state.withLock { $0.post = listener }
+    hub.shared.withLock { $0.post = listener }
   }
 
   /// Starts or ends the waiting for reports.
@@ -91,14 +96,10 @@ package final class RedisLinks: Service, Sendable {
   ) {
     switch event {
     case .connected(let server):
-      let again = hub.state.withLock {
-        defer {
-          $0.state.isConnected = true
-          $0.state.wasConnected = true
-          $0.state.runID = server.runID
-          $0.state.lastError = nil
-        }
-        return $0.state.wasConnected
+      let again = hub.shared.withLock { shared in
+        let again = shared.state.wasConnected
+        shared.state = State(isConnected: true, runID: server.runID, wasConnected: true)
+        return again
       }
       metrics.set(.redisUp, to: 1)
       if again { metrics.increment(.redisReconnects) }
@@ -109,10 +110,13 @@ package final class RedisLinks: Service, Sendable {
           .redisRunID: "\(server.runID ?? "unknown")",
         ]))
       hub.post(.storeConnected(runID: server.runID))
+    case .disconnected(.stopped):
+      metrics.set(.redisUp, to: 0)
+      hub.post(.storeDisconnected)
     case .disconnected(let failure):
-      hub.state.withLock {
-        $0.state.isConnected = false
-        $0.state.lastError = "\(failure)"
+      hub.shared.withLock { shared in
+        shared.state.isConnected = false
+        shared.state.lastError = "\(failure)"
       }
       metrics.set(.redisUp, to: 0)
       logger.warning(
@@ -120,9 +124,9 @@ package final class RedisLinks: Service, Sendable {
         metadata: .keyed([.error: "\(failure)"]))
       hub.post(.storeDisconnected)
     case .connectFailed(let failure):
-      let isNews = hub.state.withLock {
-        defer { $0.state.lastError = "\(failure)" }
-        return $0.state.lastError != "\(failure)"
+      let isNews = hub.shared.withLock { shared in
+        defer { shared.state.lastError = "\(failure)" }
+        return shared.state.lastError != "\(failure)"
       }
       metrics.set(.redisUp, to: 0)
       logger.log(

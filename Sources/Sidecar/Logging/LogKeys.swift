@@ -6,6 +6,8 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case account
   /// Hexadecimal digits of the token's digest: says which without saying what.
   case tokenDigest = "token.digest"
+  /// The epoch and number under which the token was fetched.
+  case tokenVersion = "token.version"
   /// Unix second at which clients stop trusting the token.
   case tokenExpiresAt = "token.expires_at"
   /// Seconds that the token has left.
@@ -15,6 +17,8 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case refreshDuration = "refresh.duration_seconds"
   case refreshNextAt = "refresh.next_at"
   case refreshFailures = "refresh.consecutive_failures"
+  /// Seconds until the next attempt.
+  case refreshRetryIn = "refresh.retry_in_seconds"
   case refreshOutcome = "refresh.outcome"
   /// WeChat's `errcode`.
   case wechatCode = "wechat.errcode"

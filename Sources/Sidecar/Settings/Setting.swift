@@ -1,3 +1,5 @@
+import TokenCore
+
 /// One row of the settings table: a name, from which every spelling follows by rule.
 package struct Setting: Sendable, Hashable {
   /// What a value looks like; typed reading, messages and documentation follow from it.

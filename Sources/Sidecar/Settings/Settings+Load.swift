@@ -34,7 +34,7 @@ extension Settings {
     let timing = Timing(
       lease: reader.requiredDuration(.lease), renew: reader.requiredDuration(.renew),
       retry: reader.requiredDuration(.retry), tick: reader.requiredDuration(.tick),
-      commandTimeout: reader.requiredDuration(.redisCommandTimeout), apiTimeout: apiTimeout)
+      opTimeout: reader.requiredDuration(.redisCommandTimeout), apiTimeout: apiTimeout)
     reader.check(timing)
     let probe = reader.duration(.probe)
     let clientExpiresBefore = reader.requiredDuration(.clientExpiresBefore)

@@ -84,6 +84,14 @@ package struct Settings: Sendable {
   /// What was ignored only because `WCH_STRICT` is off, and what works but is unwise.
   package let warnings: [SettingsProblem]
 
+  /// The two margins together, as the core takes them.
+  package var margins: Margins {
+    var margins = Margins()
+    margins.clientExpiresBefore = clientExpiresBefore
+    margins.serverExpiresBefore = serverExpiresBefore
+    return margins
+  }
+
   /// The settings in effect as a table of name, value and origin, without secrets.
   package func describe() -> String {
     let nameWidth = effective.map(\.name.count).max() ?? 0

@@ -78,6 +78,8 @@ struct StatusResponder: HTTPResponder {
     case .ready: return health(await source.health(.ready))
     case .started: return health(await source.health(.started))
     case .metrics:
+      // A scrape shows the state of that moment: taking the snapshot sets the gauges.
+      _ = await source.snapshot()
       return .text(metrics.exposition(), contentType: PrometheusText.contentType)
     case .token: return await token(request)
     case .refresh: return await refresh(request)

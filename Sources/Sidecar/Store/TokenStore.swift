@@ -108,7 +108,7 @@ package struct TokenStore: Sendable {
         .republish, keys: written(republish.outputs, republish.account), arguments(republish),
         by: deadline)
     case .mark(let mark):
-      return try await mark(mark, by: deadline)
+      return try await call(mark, by: deadline)
     case .heartbeat(let heartbeat):
       return try await call(
         .heartbeat, keys: [layout.replicas],
@@ -135,7 +135,7 @@ package struct TokenStore: Sendable {
     return .lock(holder: holder, remaining: left < 0 ? nil : .milliseconds(left))
   }
 
-  private func mark(
+  private func call(
     _ mark: StoreCommand.Mark, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply {
     let reply = try await call(
@@ -241,4 +241,14 @@ package struct TokenStore: Sendable {
 extension Duration {
   /// Whole milliseconds, as the scripts take them.
   fileprivate var text: String { "\(wholeMilliseconds)" }
+}
+
+extension RedisError {
+  /// Whether the command may have been carried out all the same.
+  fileprivate var mayHaveRun: Bool {
+    switch self {
+    case .notSent: false
+    case .outcomeUnknown: true
+    }
+  }
 }

@@ -18,7 +18,7 @@ import Testing
   ) {
     let timing = Timing(
       lease: .seconds(2), renew: .milliseconds(renew), retry: .milliseconds(retry),
-      tick: .seconds(1), commandTimeout: .milliseconds(command), apiTimeout: .milliseconds(500))
+      tick: .seconds(1), opTimeout: .milliseconds(command), apiTimeout: .milliseconds(500))
     #expect(timing.violations.isEmpty == fits)
   }
 
@@ -34,7 +34,7 @@ import Testing
   func `a straggler at WeChat must be over before the sweep`(milliseconds: Int, fits: Bool) {
     let timing = Timing(
       lease: .seconds(40), renew: .seconds(5), retry: .seconds(2), tick: .seconds(20),
-      commandTimeout: .seconds(2), apiTimeout: .milliseconds(milliseconds))
+      opTimeout: .seconds(2), apiTimeout: .milliseconds(milliseconds))
     #expect(timing.violations.isEmpty == fits)
   }
 

@@ -7,7 +7,7 @@ extension Duration {
   /// Reads `500ms`, `15s`, `5m`, `2h`: digits and a unit, nothing else.
   ///
   /// Nil for anything else; a number without a unit could mean seconds or milliseconds.
-  init?(written text: String) {
+  package init?(written text: String) {
     let digits = text.utf8.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     // Nine digits are eleven days in milliseconds and never overflow in hours.
     guard (1...9).contains(digits.count), let number = Int64(String(digits) ?? ""),
