@@ -1,0 +1,96 @@
+/// An error reply of a Redis server, such as `READONLY You can't write against a read only replica.`
+package struct RedisServerError: Error, Hashable, Sendable {
+  /// What the refusal means to a client; the first word of the message tells.
+  package enum Kind: String, Hashable, Sendable, CaseIterable {
+    /// A write met a replica.
+    case readOnly
+    /// The server is still reading its data set from disk.
+    case loading
+    /// `maxmemory` is reached and nothing may be evicted.
+    case outOfMemory
+    /// The ACL forbids the command, key or channel.
+    case noPermission
+    /// The connection is not authenticated.
+    case noAuth
+    /// The user name or the password is wrong.
+    case wrongPassword
+    /// Fewer replicas are connected than `min-replicas-to-write` asks for.
+    case noReplicas
+    /// Writes are stopped since the server cannot persist them.
+    case misconfigured
+    /// A script or function has run too long and blocks the server.
+    case busy
+    /// A replica without its master refuses to serve old data.
+    case masterDown
+    /// `EVALSHA` named a script that the server does not have.
+    case noScript
+    /// The key's slot lives on another node.
+    case moved
+    /// The key's slot is moving to another node.
+    case ask
+    /// The keys of one command live in several slots.
+    case crossSlot
+    /// The cluster does not serve this slot now, or wants the command again in a while.
+    case clusterUnavailable
+    /// The key holds another type than the command works on.
+    case wrongType
+    /// Anything else; `code` tells the first word.
+    case other
+  }
+
+  /// The whole message. It may repeat arguments of the command, secrets among them: for decisions,
+  /// never for logs; `description` is for logs.
+  package let message: String
+
+  package init(_ message: String) { self.message = message }
+
+  /// The first word, by which Redis tells errors apart: `ERR`, `READONLY`, `NOAUTH` …
+  package var code: String { String(message.prefix { $0 != " " }) }
+
+  /// What the refusal means.
+  package var kind: Kind {
+    switch code {
+    case "READONLY": .readOnly
+    case "LOADING": .loading
+    case "OOM": .outOfMemory
+    case "NOPERM": .noPermission
+    case "NOAUTH": .noAuth
+    case "WRONGPASS": .wrongPassword
+    case "NOREPLICAS": .noReplicas
+    case "MISCONF": .misconfigured
+    case "BUSY": .busy
+    case "MASTERDOWN": .masterDown
+    case "NOSCRIPT": .noScript
+    case "MOVED": .moved
+    case "ASK": .ask
+    case "CROSSSLOT": .crossSlot
+    case "CLUSTERDOWN", "TRYAGAIN": .clusterUnavailable
+    case "WRONGTYPE": .wrongType
+    // Redis before 6 has no WRONGPASS; 3.0 to 5 say so in words.
+    case "ERR" where message.hasPrefix("ERR invalid password"): .wrongPassword
+    default: .other
+    }
+  }
+}
+
+extension RedisServerError: CustomStringConvertible, CustomReflectable {
+  /// The message as far as it is the server's own words: what it quotes of the command is cut.
+  package var description: String {
+    var shown = message[...]
+    // "ERR unknown command 'AUTH', with args beginning with: 'user' 'password'" is how a server
+    // without AUTH would put a password into a log.
+    for quote in [", with args", "`", " '"] {
+      if let cut = shown.firstRange(of: quote) {
+        // Where the cut would leave nothing to read, the code still stands.
+        shown = shown[..<cut.lowerBound]
+      }
+    }
+    let text = String(shown.prefix(Self.longestShown)).filter { $0 >= " " && $0 != "\u{7f}" }
+    return text.count < message.count ? text + "…" : text
+  }
+
+  package var customMirror: Mirror { Mirror(self, children: [:]) }
+
+  /// Longer messages are cut in descriptions: a log line is not the place for a script's trace.
+  private static let longestShown = 200
+}

@@ -1,0 +1,147 @@
+import NIOCore
+import NIOSSL
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// One connection's end of the pipeline: writes commands, and gives replies to whom they belong.
+///
+/// Redis answers in order, so a reply belongs to the oldest exchange that lacks one. The first
+/// failure is the end: nothing is read or written after it, and every exchange fails with it.
+final class RedisChannelHandler: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+
+  private struct Exchange {
+    let count: Int
+    var replies: [RedisReply] = []
+    let completed: (Result<[RedisReply], RedisFailure>) -> Void
+  }
+
+  private let parser: ReplyParser
+  private let tlsName: String?
+  private var exchanges = CircularBuffer<Exchange>()
+  private var context: ChannelHandlerContext?
+  private(set) var failure: RedisFailure? = nil
+
+  /// Called once, before the exchanges in flight fail.
+  var onFailure: ((RedisFailure) -> Void)? = nil
+  /// Set when the connection is subscribed: then nothing that the server sends is an answer.
+  private var onPush: ((RedisReply) -> Void)? = nil
+
+  /// - Parameter tlsName: what the server's certificate must name, for the words of a refusal.
+  init(limits: ReplyLimits, tlsName: String?) {
+    parser = ReplyParser(limits: limits)
+    self.tlsName = tlsName
+  }
+
+  /// Writes commands that get `count` replies together; all at once, in one write.
+  func send(
+    _ commands: ByteBuffer, count: Int,
+    completed: @escaping (Result<[RedisReply], RedisFailure>) -> Void
+  ) {
+    guard failure == nil, let context else {
+      completed(.failure(failure ?? .connectionLost(reason: "it was never open")))
+      return
+    }
+    exchanges.append(Exchange(count: count, completed: completed))
+    context.writeAndFlush(wrapOutboundOut(commands), promise: nil)
+  }
+
+  /// Writes a command after which every reply goes to `onPush`, until the connection ends.
+  func subscribe(_ command: ByteBuffer, onPush: @escaping (RedisReply) -> Void) {
+    guard failure == nil, let context else { return }
+    self.onPush = onPush
+    context.writeAndFlush(wrapOutboundOut(command), promise: nil)
+  }
+
+  /// Ends the connection: it is never used again.
+  func fail(_ failure: RedisFailure) {
+    guard self.failure == nil else { return }
+    self.failure = failure
+    onFailure?(failure)
+    onFailure = nil
+    onPush = nil
+    let orphans = exchanges
+    exchanges.removeAll()
+    for exchange in orphans {
+      // A refusal that came before the end, such as "max number of clients reached", says more.
+      let refusal = exchange.replies.first?.refusal.map(RedisFailure.refusedByServer)
+      exchange.completed(.failure(refusal ?? failure))
+    }
+    context?.close(promise: nil)
+  }
+
+  func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    fail(.connectionLost(reason: "it was closed"))
+    self.context = nil
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard failure == nil else { return }
+    let buffer = unwrapInboundIn(data)
+    do throws(ReplyError) {
+      try parser.feed(buffer.readableBytesUInt8Span) { receive($0) }
+    } catch {
+      fail(.badReply(error))
+    }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    fail(RedisFailure(channelError: error, tlsName: tlsName))
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    fail(.connectionLost(reason: "the server closed it"))
+    context.fireChannelInactive()
+  }
+
+  private func receive(_ reply: RedisReply) {
+    guard failure == nil else { return }
+    if let onPush { return onPush(reply) }
+    guard !exchanges.isEmpty else {
+      return fail(reply.refusal.map(RedisFailure.refusedByServer) ?? .unmatchedReply)
+    }
+    exchanges[exchanges.startIndex].replies.append(reply)
+    let oldest = exchanges[exchanges.startIndex]
+    guard oldest.replies.count == oldest.count else { return }
+    exchanges.removeFirst()
+    oldest.completed(.success(oldest.replies))
+  }
+}
+
+extension RedisFailure {
+  /// Names what NIO or NIOSSL report.
+  init(channelError error: any Error, tlsName: String?) {
+    switch error {
+    case let error as IOError: self = .connectionLost(reason: error.reasonWithoutCall)
+    case let error as RedisFailure: self = error
+    default:
+      self =
+        RedisTLSFailure(error, expectedName: tlsName).map(RedisFailure.tls)
+        ?? .connectionLost(reason: "\(error)")
+    }
+  }
+}
+
+extension IOError {
+  /// What the operating system says, without the system call's name and its parameters.
+  var reasonWithoutCall: String {
+    switch errnoCode {
+    case ECONNREFUSED: "connection refused"
+    case ECONNRESET: "connection reset by the server"
+    case ENOENT: "no such file"
+    case EACCES: "permission denied"
+    case EHOSTUNREACH: "no route to the host"
+    case ENETUNREACH: "network unreachable"
+    case ETIMEDOUT: "timed out"
+    case EPIPE: "broken pipe"
+    case let code: "errno \(code)"
+    }
+  }
+}

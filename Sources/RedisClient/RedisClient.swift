@@ -1,0 +1,129 @@
+package import Logging
+package import NIOCore
+import Synchronization
+
+/// One logical connection to Redis that keeps itself connected while `run()` runs.
+///
+/// Commands are pipelined: each batch is one write, and replies come back in order. A command is
+/// never sent twice. A batch whose caller has gone (deadline, cancellation) leaves its place in the
+/// order: its replies are counted and thrown away when they come, so that they reach nobody else
+/// and the connection stays of use to the others. When the replies stay out for the connect timeout
+/// beyond the batch's deadline, the connection is given up instead.
+///
+/// The event loop group must outlive the client.
+package final class RedisClient: Sendable {
+  /// What becomes of a connection when the caller of a written batch goes away.
+  package enum Abandonment: Hashable, Sendable {
+    /// The replies are thrown away when they come.
+    case discardReplies
+    /// The connection is closed, so that the server stops too: for blocking pops, which would
+    /// otherwise take an item for nobody.
+    case closeConnection
+  }
+
+  private let configuration: RedisConfiguration
+  private let eventLoop: any EventLoop
+  private let logger: Logger
+  private let core: NIOLoopBoundBox<RedisClientCore>
+  private let nextID = Atomic<UInt64>(0)
+
+  /// - Parameters:
+  ///   - onEvent: called in order on the client's event loop, so it must not block; `connected`
+  ///     comes before any reply of the new connection.
+  package init(
+    configuration: RedisConfiguration, eventLoopGroup: any EventLoopGroup, logger: Logger,
+    onEvent: @escaping @Sendable (ConnectionEvent) -> Void = { _ in }
+  ) {
+    self.configuration = configuration
+    self.logger = logger
+    let eventLoop = eventLoopGroup.next()
+    self.eventLoop = eventLoop
+    core = NIOLoopBoundBox.makeBoxSendingValue(
+      RedisClientCore(configuration: configuration, eventLoop: eventLoop, onEvent: onEvent),
+      eventLoop: eventLoop)
+  }
+
+  /// Connects, and connects again whenever the connection ends, until the task is cancelled.
+  ///
+  /// Afterwards every command fails with `.notSent(.stopped)`; a client runs once.
+  package func run() async {
+    let connector = RedisConnector(
+      configuration: configuration, eventLoop: eventLoop, logger: logger)
+    await connector.keepConnected { [core] failure in
+      core.value.connectFailed(failure)
+    } serve: { connection in
+      await serve(connection)
+    }
+    eventLoop.execute { [core] in core.value.stop() }
+  }
+
+  /// Sends commands in one write and returns their replies in order; a refusal is a reply.
+  ///
+  /// - Parameters:
+  ///   - deadline: for everything: waiting for a connection, writing and reading.
+  ///   - waitForConnection: whether to wait until the deadline when there is no connection; without,
+  ///     such a command fails at once.
+  /// - Throws: `notSent` when it certainly did not happen, `outcomeUnknown` when it may have.
+  package func execute(
+    _ commands: [RedisCommand], deadline: ContinuousClock.Instant, waitForConnection: Bool = false,
+    onAbandonment: Abandonment = .discardReplies
+  ) async throws(RedisError) -> [RedisReply] {
+    guard !commands.isEmpty else { return [] }
+    let wire: ByteBuffer
+    do throws(RedisFailure) {
+      wire = try ByteBuffer(commands: commands)
+    } catch {
+      throw .notSent(error)
+    }
+    let id = nextID.wrappingAdd(1, ordering: .relaxed).newValue
+    let cancellation = Cancellation()
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        eventLoop.execute { [core] in
+          core.value.submit(
+            RedisBatch(
+              id: id, wire: wire, count: commands.count, deadline: deadline,
+              waitsForConnection: waitForConnection, onAbandonment: onAbandonment,
+              continuation: continuation),
+            isCancelled: cancellation.isRequested)
+        }
+      }
+    } onCancel: {
+      // Set first: when this comes before the submission, the submission sees it.
+      cancellation.request()
+      eventLoop.execute { [core] in core.value.cancel(id) }
+    }
+    return try result.get()
+  }
+
+  /// Sends one command and returns its reply.
+  package func execute(
+    _ command: RedisCommand, deadline: ContinuousClock.Instant, waitForConnection: Bool = false,
+    onAbandonment: Abandonment = .discardReplies
+  ) async throws(RedisError) -> RedisReply {
+    let replies = try await execute(
+      [command], deadline: deadline, waitForConnection: waitForConnection,
+      onAbandonment: onAbandonment)
+    return replies[0]
+  }
+
+  /// Lends the connection to commands until it ends; cancelled, it ends the connection.
+  private func serve(_ connection: RedisConnection) async -> RedisFailure {
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        eventLoop.execute { [core] in
+          core.value.adopt(connection) { continuation.resume(returning: $0) }
+        }
+      }
+    } onCancel: {
+      eventLoop.execute { [core] in core.value.stop() }
+    }
+  }
+}
+
+/// Whether a caller has gone, for the moment when its commands reach the event loop.
+private final class Cancellation: Sendable {
+  private let requested = Atomic<Bool>(false)
+  var isRequested: Bool { requested.load(ordering: .acquiring) }
+  func request() { requested.store(true, ordering: .releasing) }
+}

@@ -1,0 +1,65 @@
+import NIOCore
+
+/// What a client connects to, and within which limits.
+package struct RedisConfiguration: Sendable {
+  package var endpoint: RedisEndpoint
+  /// Asked for the password at each connect, off the event loop, so that a rotated file is read
+  /// again; nil: the endpoint's own password.
+  package var password: (@Sendable () -> String?)?
+  /// What `CLIENT LIST` shows; a server may refuse it.
+  package var clientName: String? = nil
+  /// From the name look-up to the last answer of the handshake. A command that is overdue by as
+  /// much shows that the connection is dead.
+  package var connectTimeout: Duration = .seconds(2)
+  /// What a reply may be.
+  package var replyLimits: ReplyLimits = .standard
+  /// The most commands that wait for a connection or a reply; what exceeds it is not sent.
+  package var maximumInFlight = 1024
+  /// The most bytes that these commands may have together.
+  package var maximumInFlightBytes = 16 << 20
+  /// The waits between attempts to connect.
+  package var backoff = Backoff()
+
+  package init(endpoint: RedisEndpoint) { self.endpoint = endpoint }
+}
+
+/// What a server says about itself when a connection begins; nil where it does not tell.
+package struct RedisServerInfo: Hashable, Sendable {
+  /// Another `run_id` than before: the server has restarted, or it is another one.
+  package let runID: String?
+  package let version: String?
+
+  package init(runID: String?, version: String?) {
+    self.runID = runID
+    self.version = version
+  }
+
+  /// Reads `run_id` and `redis_version` out of `INFO server`.
+  init(info: RedisReply?) {
+    let lines = (info?.text ?? "").split(whereSeparator: \.isNewline)
+    func value(_ name: String) -> String? {
+      lines.first { $0.hasPrefix(name + ":") }
+        .map { String($0.dropFirst(name.count + 1).prefix(Self.longestValue)) }
+    }
+    self.init(runID: value("run_id"), version: value("redis_version"))
+  }
+
+  /// A `run_id` has 40 characters; a hostile one should not fill the log.
+  private static let longestValue = 64
+}
+
+/// What happens to a client's connection.
+package enum ConnectionEvent: Hashable, Sendable {
+  case connected(RedisServerInfo)
+  /// Comes before the commands in flight fail with the same reason.
+  case disconnected(RedisFailure)
+  /// The next attempt follows by itself.
+  case connectFailed(RedisFailure)
+}
+
+extension TimeAmount {
+  /// What is left until the instant; zero when it has passed.
+  init(until instant: ContinuousClock.Instant) {
+    self.init(max(.zero, ContinuousClock.now.duration(to: instant)))
+  }
+}

@@ -1,0 +1,115 @@
+/// Where a Redis server is and how to enter it: what a Redis URL says.
+///
+/// Its description is a URL with `***` in place of the password.
+package struct RedisEndpoint: Hashable, Sendable {
+  /// What to connect to.
+  package enum Address: Hashable, Sendable {
+    /// A host name or an IP address (IPv6 without brackets), and a port.
+    case tcp(host: String, port: Int)
+    /// The path of a Unix domain socket.
+    case unix(path: String)
+  }
+
+  /// The files and the name that TLS works with; every file is PEM and is read at each connect, so
+  /// that renewed certificates are picked up.
+  package struct TLS: Hashable, Sendable {
+    /// The certificates to trust; nil: those of the system.
+    package var caFile: String? = nil
+    /// Our own certificate and its chain, for servers that ask for one.
+    package var certFile: String? = nil
+    /// The key of our own certificate.
+    package var keyFile: String? = nil
+    /// The name that the server's certificate must have; nil: the host.
+    package var serverName: String? = nil
+
+    package init() {}
+  }
+
+  package var address: Address
+  /// Nil when the connection is plain.
+  package var tls: TLS? = nil
+  package var username: String? = nil
+  package var password: RedisPassword? = nil
+  package var database = 0
+
+  package init(_ address: Address) { self.address = address }
+
+  /// Redis's own port.
+  package static let defaultPort = 6379
+}
+
+/// A password of a Redis user: a secret, shown by no description.
+package struct RedisPassword: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
+  /// The password itself, for `AUTH` only.
+  package let revealed: String
+  package init(_ password: String) { revealed = password }
+  package var description: String { "***" }
+  package var customMirror: Mirror { Mirror(self, children: [:]) }
+}
+
+extension RedisEndpoint.Address: CustomStringConvertible {
+  /// `host:port`, `[address]:port` or the path.
+  package var description: String {
+    switch self {
+    case .tcp(let host, let port) where host.contains(":"): "[\(host)]:\(port)"
+    case .tcp(let host, let port): "\(host):\(port)"
+    case .unix(let path): path
+    }
+  }
+}
+
+extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
+  package var description: String {
+    let user =
+      switch (username, password) {
+      case (nil, nil): ""
+      case (nil, _?): ":***@"
+      // A user without a password is often a password in the wrong place.
+      case (_?, nil): "***@"
+      case (let user?, _?): percentEncoded(user) + ":***@"
+      }
+    var parameters: [(String, String?)] = [
+      ("ca_file", tls?.caFile), ("cert_file", tls?.certFile), ("key_file", tls?.keyFile),
+      ("server_name", tls?.serverName),
+    ]
+    let place: String
+    switch address {
+    case .tcp:
+      place = (tls == nil ? "redis://" : "rediss://") + user + "\(address)/\(database)"
+    case .unix(let path):
+      place = "unix://" + user + percentEncoded(path, keeping: "/")
+      parameters.append(("db", database == 0 ? nil : "\(database)"))
+    }
+    let query = parameters.compactMap { name, value in
+      value.map { "\(name)=\(percentEncoded($0, keeping: "/"))" }
+    }
+    return query.isEmpty ? place : place + "?" + query.joined(separator: "&")
+  }
+
+  package var customMirror: Mirror { Mirror(self, children: [:]) }
+}
+
+/// The text with all but RFC 3986's unreserved characters (and those kept) percent-encoded.
+private func percentEncoded(_ text: String, keeping kept: String = "") -> String {
+  let digits = Array("0123456789ABCDEF".utf8)
+  var encoded: [UInt8] = []
+  for byte in text.utf8 {
+    if isUnreserved(byte) || kept.utf8.contains(byte) {
+      encoded.append(byte)
+    } else {
+      encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+    }
+  }
+  return String(decoding: encoded, as: UTF8.self)
+}
+
+/// Whether a byte is one of RFC 3986's unreserved characters.
+func isUnreserved(_ byte: UInt8) -> Bool {
+  switch byte {
+  case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+    UInt8(ascii: "_"), UInt8(ascii: "~"):
+    true
+  default: false
+  }
+}

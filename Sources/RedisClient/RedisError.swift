@@ -1,0 +1,132 @@
+/// Why a command brought no replies.
+package enum RedisError: Error, Hashable, Sendable {
+  /// Not one byte of it was written: it did not happen, and may be sent again.
+  case notSent(RedisFailure)
+  /// It was written, or part of it may have been: it may have happened, or may happen yet.
+  case outcomeUnknown(RedisFailure)
+
+  /// What went wrong.
+  package var failure: RedisFailure {
+    switch self {
+    case .notSent(let failure), .outcomeUnknown(let failure): failure
+    }
+  }
+}
+
+extension RedisError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .notSent(let failure): "the command was not sent: \(failure)"
+    case .outcomeUnknown(let failure): "the command's outcome is unknown: \(failure)"
+    }
+  }
+}
+
+/// What went wrong with a connection or a command; fit for a log.
+package enum RedisFailure: Error, Hashable, Sendable {
+  // Of commands
+  /// There is no connection; with the failure that says why, when one is known.
+  indirect case notConnected(RedisFailure?)
+  case deadlinePassed
+  case cancelled
+  /// The client's `run()` has ended.
+  case stopped
+  case tooManyInFlight(limit: Int)
+  case commandRefused(RedisCommandError)
+
+  // Of connecting
+  case notResolved(host: String)
+  case unreachable(String, reason: String)
+  case connectTimedOut(String)
+  case tls(RedisTLSFailure)
+  /// The password is missing or wrong, or the user is.
+  case authenticationFailed(RedisServerError)
+  /// The server answers, but cannot serve yet: it is loading, busy, or has lost its master.
+  case notReady(RedisServerError)
+  /// The server refused a command without which the connection is of no use.
+  case refused(command: String, RedisServerError)
+  /// The server sent a refusal unasked, as it does when it has too many clients.
+  case refusedByServer(RedisServerError)
+
+  // Of connections
+  case connectionLost(reason: String)
+  case badReply(ReplyError)
+  /// A reply came that no command had asked for.
+  case unmatchedReply
+  /// A command stayed unanswered for long after its deadline.
+  case unresponsive
+
+  /// Whether the failure passes only when somebody acts (a password, a certificate).
+  package var needsOperator: Bool {
+    switch self {
+    case .authenticationFailed, .refused, .refusedByServer, .tls: true
+    case .notConnected(let failure): failure?.needsOperator ?? false
+    case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
+      .unreachable, .connectTimedOut, .notReady, .connectionLost, .badReply, .unmatchedReply,
+      .unresponsive:
+      false
+    }
+  }
+}
+
+extension RedisFailure: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .notConnected(nil): "there is no connection to Redis yet"
+    case .notConnected(let failure?): "there is no connection to Redis: \(failure)"
+    case .deadlinePassed: "its deadline passed"
+    case .cancelled: "it was cancelled"
+    case .stopped: "the client has stopped"
+    case .tooManyInFlight(let limit): "\(limit) commands are in flight already"
+    case .commandRefused(let error): "\(error)"
+    case .notResolved(let host): "the host name \(host) cannot be resolved"
+    case .unreachable(let address, let reason): "cannot connect to \(address): \(reason)"
+    case .connectTimedOut(let address): "connecting to \(address) took too long"
+    case .tls(let failure): "\(failure)"
+    case .authenticationFailed(let error):
+      "authentication failed, check user and password: \(error)"
+    case .notReady(let error): "Redis is not ready: \(error)"
+    case .refused(let command, let error): "Redis refused \(command): \(error)"
+    case .refusedByServer(let error): "Redis refused the connection: \(error)"
+    case .connectionLost(let reason): "the connection was lost: \(reason)"
+    case .badReply(let error): "the server does not answer as Redis does: \(error)"
+    case .unmatchedReply: "the server answered a command that was never sent"
+    case .unresponsive: "the server left a command unanswered for too long"
+    }
+  }
+}
+
+/// Why a TLS connection was refused.
+package enum RedisTLSFailure: Hashable, Sendable {
+  /// The certificate is of another host.
+  case wrongHostName(expected: String)
+  /// The certificate, or one above it, is signed by nobody we trust.
+  case unknownAuthority
+  case expired
+  case notYetValid
+  /// The server wants a client certificate, or another one.
+  case clientCertificateRefused
+  /// A file of ours cannot be used.
+  case file(path: String, reason: String)
+  /// What the server speaks is not TLS.
+  case notTLS
+  case other(String)
+}
+
+extension RedisTLSFailure: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .wrongHostName(let expected):
+      "TLS: the server's certificate is not for \(expected) (server_name sets another name)"
+    case .unknownAuthority:
+      "TLS: the server's certificate is signed by an unknown authority (ca_file names one to trust)"
+    case .expired: "TLS: the server's certificate has expired"
+    case .notYetValid: "TLS: the server's certificate is not valid yet"
+    case .clientCertificateRefused:
+      "TLS: the server refused us without a client certificate it trusts (cert_file, key_file)"
+    case .file(let path, let reason): "TLS: \(path): \(reason)"
+    case .notTLS: "TLS: the server does not speak TLS (redis:// connects without)"
+    case .other(let reason): "TLS: \(reason)"
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import NIOCore
+import NIOSSL
+
+extension RedisEndpoint.TLS {
+  /// Reads the files and makes what NIOSSL works with; blocks, so it is called off the event loop.
+  func makeContext() throws(RedisFailure) -> NIOSSLContext {
+    var configuration = TLSConfiguration.makeClientConfiguration()
+    if let caFile {
+      configuration.trustRoots = .certificates(
+        try read(caFile) { try NIOSSLCertificate.fromPEMFile(caFile) })
+    }
+    if let certFile, let keyFile {
+      configuration.certificateChain = try read(certFile) {
+        try NIOSSLCertificate.fromPEMFile(certFile).map { .certificate($0) }
+      }
+      configuration.privateKey = .privateKey(
+        try read(keyFile) { try NIOSSLPrivateKey(file: keyFile, format: .pem) })
+    }
+    do {
+      return try NIOSSLContext(configuration: configuration)
+    } catch {
+      throw .tls(.other("the certificate and the key do not fit together, or cannot be used"))
+    }
+  }
+
+  private func read<Content>(
+    _ path: String, _ body: () throws -> Content
+  ) throws(RedisFailure) -> Content {
+    do {
+      return try body()
+    } catch {
+      throw .tls(.file(path: path, reason: "it cannot be read, or is not PEM"))
+    }
+  }
+}
+
+extension RedisTLSFailure {
+  /// Names an error of NIOSSL; nil when it is none.
+  init?(_ error: any Error, expectedName: String?) {
+    switch error {
+    case let error as NIOSSLExtraError where error == .failedToValidateHostname:
+      self = .wrongHostName(expected: expectedName ?? "the host")
+    case let error as NIOSSLExtraError: self = .other("\(error)")
+    case NIOSSLError.handshakeFailed(let reason): self = Self(handshake: "\(reason)")
+    case NIOSSLError.unableToValidateCertificate:
+      self = .wrongHostName(expected: expectedName ?? "the host")
+    case NIOSSLError.uncleanShutdown: return nil
+    case let error as NIOSSLError: self = .other("\(error)")
+    case let error as BoringSSLError: self = Self(handshake: "\(error)")
+    default: return nil
+    }
+  }
+
+  /// BoringSSL tells its reasons apart by names inside the text only.
+  private init(handshake reason: String) {
+    let names: [(String, RedisTLSFailure)] = [
+      ("CERTIFICATE_VERIFY_FAILED", .unknownAuthority),
+      ("CERTIFICATE_REQUIRED", .clientCertificateRefused),
+      ("ALERT_BAD_CERTIFICATE", .clientCertificateRefused),
+      ("ALERT_UNKNOWN_CA", .clientCertificateRefused),
+      ("ALERT_HANDSHAKE_FAILURE", .clientCertificateRefused),
+      ("WRONG_VERSION_NUMBER", .notTLS),
+    ]
+    self = names.first { reason.contains($0.0) }?.1 ?? .other(reason)
+  }
+}

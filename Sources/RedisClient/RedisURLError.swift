@@ -1,0 +1,83 @@
+/// What is wrong with a Redis URL; never the password, nor any text that might be part of it.
+package enum RedisURLError: Error, Hashable, Sendable {
+  /// A part of a URL that can be named without showing it.
+  package enum Part: String, Hashable, Sendable {
+    case user
+    case password
+    case path
+    case parameter = "query parameter"
+  }
+
+  case tooLong(limit: Int)
+  case forbiddenCharacter
+  case schemeMissing
+  case schemeUnknown(String)
+  /// The scheme is one of Sentinel's or Cluster's.
+  case notSupportedYet(scheme: String)
+  case fragment
+  case unescapedAtSign
+  case hostMissing
+  case hostInvalid
+  case hostNotAllowed
+  case portInvalid
+  case databaseInvalid
+  case databaseTwice
+  case pathMissing
+  case pathTooLong(limit: Int)
+  case badPercentEncoding(Part)
+  case notText(Part)
+  case parameterUnknown(String)
+  case parameterTwice(String)
+  case parameterEmpty(String)
+  case parameterWithoutValue
+  case givenTwice(Part)
+  case needsTLS(String)
+  case certificateWithoutKey
+  case keyWithoutCertificate
+  case serverNameInvalid
+}
+
+extension RedisURLError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .tooLong(let limit): "the Redis URL is longer than \(limit) bytes"
+    case .forbiddenCharacter:
+      "the Redis URL has a space, a control character or a non-ASCII character: percent-encode it"
+    case .schemeMissing:
+      "the Redis URL has no scheme: write redis://, rediss:// or unix:// in front"
+    case .schemeUnknown(let scheme):
+      "the scheme \(scheme):// is not known: use redis://, rediss:// or unix://"
+    case .notSupportedYet(let scheme):
+      "\(scheme):// is not supported yet: use redis://, rediss:// or unix://"
+    case .fragment: "the Redis URL has a #: in a password write it as %23"
+    case .unescapedAtSign:
+      "the Redis URL has an @ that separates nothing: in a user or password write @ as %40, / as"
+        + " %2F and ? as %3F"
+    case .hostMissing: "the Redis URL has no host"
+    case .hostInvalid:
+      "the host of the Redis URL is neither a host name, an IPv4 address nor an IPv6 address in []"
+    case .hostNotAllowed: "a unix:// URL has no host: write unix:///path with three slashes"
+    case .portInvalid:
+      "the port of the Redis URL is not a number from 1 to 65535 (in a password write / as %2F)"
+    case .databaseInvalid: "the database of the Redis URL is not a number from 0 to 2147483647"
+    case .databaseTwice: "the Redis URL gives the database twice, as path and as db="
+    case .pathMissing: "the unix:// URL has no path to a socket"
+    case .pathTooLong(let limit): "the path to the socket is longer than \(limit) bytes"
+    case .badPercentEncoding(let part):
+      "a % in the \(part.rawValue) is not followed by two hexadecimal digits: write % as %25"
+    case .notText(let part): "the \(part.rawValue) is not UTF-8 text or has a zero byte"
+    case .parameterUnknown(let name):
+      "the query parameter \(name) is not known; known are"
+        + " \(RedisURLParser.Parameter.allCases.map(\.rawValue).joined(separator: ", "))"
+    case .parameterTwice(let name): "the query parameter \(name) is given twice"
+    case .parameterEmpty(let name): "the query parameter \(name) is empty"
+    case .parameterWithoutValue: "a query parameter is not written as name=value"
+    case .givenTwice(let part):
+      "the \(part.rawValue) is given twice, before the @ and as a query parameter"
+    case .needsTLS(let name): "\(name) needs TLS: write rediss:// instead of redis:// or unix://"
+    case .certificateWithoutKey: "cert_file is given without key_file"
+    case .keyWithoutCertificate: "key_file is given without cert_file"
+    case .serverNameInvalid: "server_name is not a host name"
+    }
+  }
+}

@@ -1,0 +1,223 @@
+private import NIOCore
+
+extension RedisEndpoint {
+  /// Reads `redis://`, `rediss://` and `unix:///path` URLs, strictly.
+  ///
+  /// User and password are percent-decoded once. Query parameters are `user`, `password`, `db`, and
+  /// with TLS `ca_file`, `cert_file`, `key_file`, `server_name`.
+  package init(url: String) throws(RedisURLError) {
+    self = try RedisURLParser.parse(url)
+  }
+}
+
+/// The grammar of Redis URLs: RFC 3986's, narrowed to what Redis needs.
+enum RedisURLParser {
+  enum Parameter: String, CaseIterable {
+    case user
+    case password
+    case db
+    case caFile = "ca_file"
+    case certFile = "cert_file"
+    case keyFile = "key_file"
+    case serverName = "server_name"
+  }
+
+  /// Room for a password of 1 KiB with every byte percent-encoded, and three file names.
+  static let longestURL = 8192
+  /// What `sockaddr_un` holds on Linux, without the final zero.
+  static let longestSocketPath = 107
+  private static let longestHost = 253
+  private static let longestShownName = 32
+
+  static func parse(_ url: String) throws(RedisURLError) -> RedisEndpoint {
+    guard url.utf8.count <= longestURL else { throw .tooLong(limit: longestURL) }
+    guard url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else { throw .forbiddenCharacter }
+    guard let mark = url.firstRange(of: "://") else { throw .schemeMissing }
+    let scheme = url[..<mark.lowerBound].lowercased()
+    let rest = url[mark.upperBound...]
+    switch scheme {
+    case "redis", "rediss", "unix": break
+    case "redis-sentinel", "rediss-sentinel", "redis-cluster", "rediss-cluster":
+      throw .notSupportedYet(scheme: scheme)
+    default:
+      // Anything that does not look like a scheme may be a password with :// in it.
+      guard scheme.utf8.count <= 16, let first = scheme.utf8.first,
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first),
+        scheme.utf8.allSatisfy({ isUnreserved($0) || $0 == UInt8(ascii: "+") })
+      else { throw .schemeMissing }
+      throw .schemeUnknown(scheme)
+    }
+    guard !rest.contains("#") else { throw .fragment }
+
+    let authority = rest.prefix { $0 != "/" && $0 != "?" }
+    let afterAuthority = rest[authority.endIndex...]
+    let path = afterAuthority.prefix { $0 != "?" }
+    let query = afterAuthority[path.endIndex...].dropFirst()
+    guard afterAuthority.isEmpty || !afterAuthority.hasSuffix("?") else {
+      throw .parameterWithoutValue
+    }
+
+    let (userInfo, host) = try splitAuthority(authority)
+    guard userInfo != nil || !afterAuthority.contains("@") else { throw .unescapedAtSign }
+    var endpoint =
+      scheme == "unix"
+      ? try socketEndpoint(host: host, path: path) : try hostEndpoint(host: host, path: path)
+    if scheme == "rediss" { endpoint.tls = .init() }
+    if let userInfo {
+      let user = userInfo.prefix { $0 != ":" }
+      endpoint.username = try decode(user, .user).nonEmpty
+      endpoint.password = try decode(userInfo[user.endIndex...].dropFirst(), .password).nonEmpty
+        .map { RedisPassword($0) }
+    }
+    let hasDatabaseInPath = scheme != "unix" && path.count > 1
+    try readQuery(query, into: &endpoint, hasDatabaseInPath: hasDatabaseInPath)
+    return endpoint
+  }
+
+  private static func splitAuthority(
+    _ authority: Substring
+  ) throws(RedisURLError) -> (userInfo: Substring?, host: Substring) {
+    guard let at = authority.firstIndex(of: "@") else { return (nil, authority) }
+    let host = authority[authority.index(after: at)...]
+    guard !host.contains("@") else { throw .unescapedAtSign }
+    return (authority[..<at], host)
+  }
+
+  private static func hostEndpoint(
+    host authority: Substring, path: Substring
+  ) throws(RedisURLError) -> RedisEndpoint {
+    let host: Substring
+    let afterHost: Substring
+    if authority.hasPrefix("[") {
+      guard let end = authority.firstIndex(of: "]") else { throw .hostInvalid }
+      host = authority[authority.index(after: authority.startIndex)..<end]
+      afterHost = authority[authority.index(after: end)...]
+      guard host.contains(":"), (try? SocketAddress(ipAddress: String(host), port: 1)) != nil else {
+        throw .hostInvalid
+      }
+    } else {
+      host = authority.prefix { $0 != ":" }
+      afterHost = authority[host.endIndex...]
+      guard !host.isEmpty else { throw .hostMissing }
+      guard isHostName(host) else { throw .hostInvalid }
+    }
+    var port = RedisEndpoint.defaultPort
+    if !afterHost.isEmpty {
+      guard afterHost.hasPrefix(":"), let number = number(afterHost.dropFirst(), in: 1...65_535)
+      else { throw .portInvalid }
+      port = number
+    }
+    var endpoint = RedisEndpoint(.tcp(host: String(host), port: port))
+    if path.count > 1 { endpoint.database = try database(path.dropFirst()) }
+    return endpoint
+  }
+
+  private static func socketEndpoint(
+    host: Substring, path: Substring
+  ) throws(RedisURLError) -> RedisEndpoint {
+    guard host.isEmpty else { throw .hostNotAllowed }
+    guard path.count > 1 else { throw .pathMissing }
+    let decoded = try decode(path, .path)
+    guard decoded.utf8.count <= longestSocketPath else {
+      throw .pathTooLong(limit: longestSocketPath)
+    }
+    return RedisEndpoint(.unix(path: decoded))
+  }
+
+  private static func readQuery(
+    _ query: Substring, into endpoint: inout RedisEndpoint, hasDatabaseInPath: Bool
+  ) throws(RedisURLError) {
+    guard !query.isEmpty else { return }
+    var seen: Set<Parameter> = []
+    for pair in query.split(separator: "&", omittingEmptySubsequences: false) {
+      let name = pair.prefix { $0 != "=" }
+      guard !name.isEmpty, name.endIndex < pair.endIndex else { throw .parameterWithoutValue }
+      guard let parameter = Parameter(rawValue: String(name)) else {
+        throw .parameterUnknown(String(name.prefix(longestShownName)))
+      }
+      guard seen.insert(parameter).inserted else { throw .parameterTwice(parameter.rawValue) }
+      let part: RedisURLError.Part = parameter == .password ? .password : .parameter
+      let value = try decode(pair[name.endIndex...].dropFirst(), part)
+      guard !value.isEmpty else { throw .parameterEmpty(parameter.rawValue) }
+      switch parameter {
+      case .user:
+        guard endpoint.username == nil else { throw .givenTwice(.user) }
+        endpoint.username = value
+      case .password:
+        guard endpoint.password == nil else { throw .givenTwice(.password) }
+        endpoint.password = RedisPassword(value)
+      case .db:
+        guard !hasDatabaseInPath else { throw .databaseTwice }
+        endpoint.database = try database(value[...])
+      case .caFile, .certFile, .keyFile, .serverName:
+        guard endpoint.tls != nil else { throw .needsTLS(parameter.rawValue) }
+        switch parameter {
+        case .caFile: endpoint.tls?.caFile = value
+        case .certFile: endpoint.tls?.certFile = value
+        case .keyFile: endpoint.tls?.keyFile = value
+        case .serverName, .user, .password, .db:
+          guard isHostName(value[...]) else { throw .serverNameInvalid }
+          endpoint.tls?.serverName = value
+        }
+      }
+    }
+    guard endpoint.tls?.certFile == nil || endpoint.tls?.keyFile != nil else {
+      throw .certificateWithoutKey
+    }
+    guard endpoint.tls?.keyFile == nil || endpoint.tls?.certFile != nil else {
+      throw .keyWithoutCertificate
+    }
+  }
+
+  private static func isHostName(_ name: Substring) -> Bool {
+    (1...longestHost).contains(name.utf8.count)
+      && name.utf8.allSatisfy { isUnreserved($0) && $0 != UInt8(ascii: "~") }
+  }
+
+  private static func database(_ digits: Substring) throws(RedisURLError) -> Int {
+    guard let number = number(digits, in: 0...Int(Int32.max)) else { throw .databaseInvalid }
+    return number
+  }
+
+  /// A decimal number of digits only: no sign, as `Int` would take it.
+  private static func number(_ digits: Substring, in range: ClosedRange<Int>) -> Int? {
+    guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+      let number = Int(digits), range.contains(number)
+    else { return nil }
+    return number
+  }
+
+  private static func decode(
+    _ text: Substring, _ part: RedisURLError.Part
+  ) throws(RedisURLError) -> String {
+    var decoded: [UInt8] = []
+    var bytes = text.utf8.makeIterator()
+    while let byte = bytes.next() {
+      guard byte == UInt8(ascii: "%") else {
+        decoded.append(byte)
+        continue
+      }
+      guard let high = bytes.next().flatMap(hexadecimal),
+        let low = bytes.next().flatMap(hexadecimal)
+      else { throw .badPercentEncoding(part) }
+      decoded.append(high << 4 | low)
+    }
+    guard !decoded.contains(0), let string = String(validating: decoded, as: UTF8.self) else {
+      throw .notText(part)
+    }
+    return string
+  }
+
+  private static func hexadecimal(_ digit: UInt8) -> UInt8? {
+    switch digit {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+    default: nil
+    }
+  }
+}
+
+extension String {
+  fileprivate var nonEmpty: String? { isEmpty ? nil : self }
+}
