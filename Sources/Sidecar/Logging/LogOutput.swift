@@ -5,8 +5,9 @@ import Synchronization
 package final class LogOutput: Sendable {
   /// The file's path; nil for stderr.
   package let path: String?
-  /// Protects the descriptor. A line is written under it on purpose: lines of two threads must
-  /// not mix, and the descriptor must not be closed while it is written to.
+  /// Protects the descriptor, and the writing of a line too.
+  ///
+  /// Lines of two threads must not mix, and the descriptor must not be closed meanwhile.
   private let descriptor: Mutex<CInt>
 
   /// Writes to stderr.

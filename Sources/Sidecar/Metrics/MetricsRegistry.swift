@@ -17,6 +17,20 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     let definition: MetricFamily
     /// By label values in the order of the definition's labels.
     var series: [[String]: Series] = [:]
+
+    /// The series with these label values, made when it is missing; nil when there are too many.
+    mutating func seriesMade(with values: [String]) -> Series? {
+      if let series = series[values] { return series }
+      guard series.count < MetricsRegistry.seriesLimit else { return nil }
+      let made: Series =
+        switch definition.kind {
+        case .counter: .counter(CounterSeries())
+        case .gauge: .gauge(GaugeSeries())
+        case .histogram(let buckets): .histogram(HistogramSeries(buckets: buckets))
+        }
+      series[values] = made
+      return made
+    }
   }
 
   /// More series of one family than this are a mistake in a label; with 256 accounts the largest
@@ -175,18 +189,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         guard families.count < Self.familyLimit else { return nil }
         families[family.name] = Family(definition: family)
       }
-      if let series = families[family.name]?.series[values] { return series }
-      guard let known = families[family.name], known.series.count < Self.seriesLimit else {
-        return nil
-      }
-      let series: Series =
-        switch known.definition.kind {
-        case .counter: .counter(CounterSeries())
-        case .gauge: .gauge(GaugeSeries())
-        case .histogram(let buckets): .histogram(HistogramSeries(buckets: buckets))
-        }
-      families[family.name]?.series[values] = series
-      return series
+      return families[family.name]?.seriesMade(with: values)
     }
   }
 

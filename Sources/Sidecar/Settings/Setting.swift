@@ -16,6 +16,10 @@ package struct Setting: Sendable, Hashable {
 
   /// The name in the file: camelCase, from which the variable and the flag are derived.
   package let name: String
+  /// The variable: `redisCommandTimeout` becomes `WCH_REDIS_COMMAND_TIMEOUT`.
+  package let environmentName: String
+  /// The flag: `redisCommandTimeout` becomes `--redis-command-timeout`.
+  package let flagName: String
   /// What a value looks like.
   package let form: Form
   /// The default, written as a user would write it; nil when there is none.
@@ -31,21 +35,16 @@ package struct Setting: Sendable, Hashable {
     _ name: String, _ form: Form, default fallback: String? = nil, secret: Bool = false,
     inFile: Bool = true, _ meaning: String
   ) {
+    let words = Self.words(of: name)
     self.name = name
+    environmentName = "WCH_" + words.map { $0.uppercased() }.joined(separator: "_")
+    flagName = "--" + words.joined(separator: "-")
     self.form = form
     self.fallback = fallback
     self.meaning = meaning
     isSecret = secret
     isAllowedInFile = inFile
   }
-
-  /// The variable: `redisCommandTimeout` becomes `WCH_REDIS_COMMAND_TIMEOUT`.
-  package var environmentName: String {
-    "WCH_" + words.map { $0.uppercased() }.joined(separator: "_")
-  }
-
-  /// The flag: `redisCommandTimeout` becomes `--redis-command-timeout`.
-  package var flagName: String { "--" + words.joined(separator: "-") }
 
   /// The setting that names a file with this secret; nil for what is not secret.
   package var fileTwin: Setting? {
@@ -54,8 +53,8 @@ package struct Setting: Sendable, Hashable {
       name + "File", .path, "A file with `\(environmentName)`; read again when it changes.")
   }
 
-  /// The name's words in lower case: a capital letter begins a new one.
-  private var words: [String] {
+  /// A name's words in lower case: a capital letter begins a new one.
+  private static func words(of name: String) -> [String] {
     var words = [""]
     for character in name {
       if character.isUppercase { words.append("") }

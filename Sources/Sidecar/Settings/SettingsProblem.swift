@@ -2,6 +2,8 @@
 package enum Origin: Hashable, Sendable, CustomStringConvertible {
   /// A flag, as spelled: `--lease`.
   case flag(String)
+  /// An argument that is no flag, by its position from 1: it may be a secret that lost its flag.
+  case argument(Int)
   /// An environment variable.
   case environment(String)
   /// A key of the configuration file; a nested one is written `accounts.shop.appid`.
@@ -16,6 +18,7 @@ package enum Origin: Hashable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .flag(let name): "flag \(name)"
+    case .argument(let position): "argument \(position)"
     case .environment(let name): "environment variable \(name)"
     case .file(let path, let key): "file \(path), key \(key)"
     case .wholeFile(let path): "file \(path)"

@@ -56,7 +56,8 @@ struct SettingsSources: Sendable {
       guard argument.hasPrefix("--"), argument.count > 2 else {
         problems.append(
           SettingsProblem(
-            .flag(quoted(argument)), "is not a flag: settings are written `--name value`"))
+            .argument(arguments.count - rest.count),
+            "is not a flag: settings are written `--name value`"))
         continue
       }
       let equals = argument.firstIndex(of: "=")

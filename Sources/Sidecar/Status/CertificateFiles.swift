@@ -19,7 +19,7 @@ package final class CertificateFiles: Sendable {
   private let readFile: FileReader
   private let interval: Duration
   private let logger: Logger
-  /// Protects the pair in use and when it was last checked. Files are read outside of it.
+  /// Protects the pair in use and when it was last checked; files are read outside of it.
   private let state: Mutex<State>
 
   /// - Parameter interval: the least time between two looks at the files.

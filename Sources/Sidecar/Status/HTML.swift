@@ -1,4 +1,4 @@
-/// A piece of HTML. Text becomes HTML only by being escaped.
+/// A piece of HTML; text becomes HTML only by being escaped.
 struct HTML: Sendable {
   /// The elements that the page is made of.
   enum Tag: String {

@@ -9,8 +9,10 @@ import TokenCore
 /// One request's connection, as far as it decides who may ask.
 struct StatusContext: RequestContext {
   var coreContext: CoreRequestContextStorage
-  /// Whether both ends of the connection are on this host: the loopback interface or a Unix
-  /// socket. A listener on every address answers applications of the same pod this way.
+  /// Whether both ends of the connection are on this host: on loopback or a Unix socket.
+  ///
+  /// A listener on every address serves applications of the same pod this way, and the network
+  /// cannot reach it: the kernel drops packets from outside with a loopback address.
   let isLocal: Bool
   /// Whether the connection is a Unix socket, where `Host` means nothing.
   let isUnix: Bool

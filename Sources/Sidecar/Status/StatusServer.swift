@@ -34,6 +34,7 @@ package struct StatusServer: Service {
   private let source: any StatusSource
   private let metrics: MetricsRegistry
   private let logger: Logger
+  private let certificateInterval: Duration
   private let whenListening: @Sendable (_ port: Int?) -> Void
 
   /// Connections beyond these wait in the kernel's queue.
@@ -41,15 +42,19 @@ package struct StatusServer: Service {
   /// A client that sends nothing for this long is hung up on.
   private static let idleTimeout: TimeAmount = .seconds(60)
 
-  /// - Parameter whenListening: told the port once requests are taken; nil on a Unix socket.
+  /// - Parameters:
+  ///   - certificateInterval: the least time between two looks at the certificate's files.
+  ///   - whenListening: told the port once requests are taken; nil on a Unix socket.
   package init(
     settings: Settings.HTTP, source: any StatusSource, metrics: MetricsRegistry, logger: Logger,
+    certificateInterval: Duration = .seconds(1),
     whenListening: @escaping @Sendable (_ port: Int?) -> Void = { _ in }
   ) {
     self.settings = settings
     self.source = source
     self.metrics = metrics
     self.logger = logger
+    self.certificateInterval = certificateInterval
     self.whenListening = whenListening
   }
 
@@ -68,7 +73,9 @@ package struct StatusServer: Service {
       try await refuseLiveSocket(path)
       address = .unixDomainSocket(path: path)
     }
-    let certificates = try settings.tls.map { try CertificateFiles($0, logger: logger) }
+    let certificates = try settings.tls.map {
+      try CertificateFiles($0, logger: logger, interval: certificateInterval)
+    }
     var serverLogger = logger
     // The server says what we say better.
     serverLogger.logLevel = max(logger.logLevel, .warning)
