@@ -161,11 +161,16 @@ package struct BeginReceipt: Hashable, Sendable {
   package var dirty: DirtyMark?
   package var committed: Version?
   package var sweepIsDue: Bool
+  /// How many fetches were allowed today, this one included.
+  package var fetchesToday: Int
 
-  package init(dirty: DirtyMark?, committed: Version?, sweepIsDue: Bool) {
+  package init(
+    dirty: DirtyMark?, committed: Version?, sweepIsDue: Bool, fetchesToday: Int = 0
+  ) {
     self.dirty = dirty
     self.committed = committed
     self.sweepIsDue = sweepIsDue
+    self.fetchesToday = fetchesToday
   }
 }
 
