@@ -107,6 +107,8 @@ struct ActiveFault: Sendable {
   let fault: Fault
   let endpoint: Endpoint
   let appID: String?
+  /// The part of the requests that meet it.
+  let share: Double
   /// How many requests it meets yet; nil until it is cleared.
   var remaining: Int?
 }
