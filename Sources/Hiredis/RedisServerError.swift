@@ -1,4 +1,4 @@
-/// An error reply of a Redis server, such as `READONLY You can't write against a read only replica.`
+/// An error reply of a Redis server: `READONLY You can't write against a read only replica`.
 package struct RedisServerError: Error, Hashable, Sendable {
   /// What the refusal means to a client; the first word of the message tells.
   package enum Kind: String, Hashable, Sendable, CaseIterable {
@@ -38,13 +38,14 @@ package struct RedisServerError: Error, Hashable, Sendable {
     case other
   }
 
-  /// The whole message. It may repeat arguments of the command, secrets among them: for decisions,
-  /// never for logs; `description` is for logs.
+  /// The whole message, for decisions; never for logs: `description` is for those.
+  ///
+  /// It may repeat arguments of the command, secrets among them.
   package let message: String
 
   package init(_ message: String) { self.message = message }
 
-  /// The first word, by which Redis tells errors apart: `ERR`, `READONLY`, `NOAUTH` …
+  /// The first word, by which Redis tells errors apart, such as `ERR` or `READONLY`.
   package var code: String { String(message.prefix { $0 != " " }) }
 
   /// What the refusal means.

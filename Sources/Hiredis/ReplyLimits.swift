@@ -1,9 +1,12 @@
 /// What a server may send before it is refused; hiredis 0.14 has no such limits of its own.
 package struct ReplyLimits: Hashable, Sendable {
-  /// The longest line: a status, an error, a number or a header. Redis's own are below 1 KiB; an
-  /// error of a script may quote a good part of the script.
+  /// The longest line: a status, an error, a number or a header.
+  ///
+  /// Redis's own are below 1 KiB; an error of a script may quote a good part of the script.
   package var lineBytes = 16 << 10
-  /// The longest single string. A token has at most 1 KiB, a report 2 KiB, `INFO` about 8 KiB.
+  /// The longest single string.
+  ///
+  /// A token has at most 1 KiB, a report 2 KiB, `INFO` about 8 KiB.
   package var bulkBytes = 1 << 20
   /// The most bytes of text in one reply, all its strings together: a thousand reports of 2 KiB are
   /// half of it.

@@ -17,7 +17,10 @@ package struct Backoff: Hashable, Sendable {
   /// Jitter never lengthens, since the promises about recovery count with the cap.
   package mutating func delay(using generator: inout some RandomNumberGenerator) -> Duration {
     defer { next = min(next * 2, cap) }
-    return next * Double.random(in: 0.5...1, using: &generator)
+    // 53 bits are what a Double holds; `Double.random` would draw again and again from a generator
+    // that always gives the same.
+    let fraction = Double(generator.next() >> 11) / Double(1 << 53)
+    return next * (0.5 + fraction / 2)
   }
 
   /// Begins anew: after a connection that has proved itself.

@@ -8,8 +8,9 @@ package struct RedisConfiguration: Sendable {
   package var password: (@Sendable () -> String?)?
   /// What `CLIENT LIST` shows; a server may refuse it.
   package var clientName: String? = nil
-  /// From the name look-up to the last answer of the handshake. A command that is overdue by as
-  /// much shows that the connection is dead.
+  /// From the name look-up to the last answer of the handshake.
+  ///
+  /// A command that is overdue by as much shows that the connection is dead.
   package var connectTimeout: Duration = .seconds(2)
   /// What a reply may be.
   package var replyLimits: ReplyLimits = .standard

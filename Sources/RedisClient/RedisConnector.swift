@@ -193,9 +193,12 @@ private final class RedisConnectionAttempt {
 
   func fail(_ failure: RedisFailure) {
     guard !isOver else { return }
+    if let handler, handler.failure == nil {
+      // It comes back here through `answered`, with what the server has said, if it said more.
+      return handler.fail(failure)
+    }
     isOver = true
     timer?.cancel()
-    handler?.fail(failure)
     promise.fail(failure)
   }
 

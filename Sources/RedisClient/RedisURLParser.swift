@@ -43,7 +43,7 @@ enum RedisURLParser {
       // Anything that does not look like a scheme may be a password with :// in it.
       guard scheme.utf8.count <= 16, let first = scheme.utf8.first,
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first),
-        scheme.utf8.allSatisfy({ isUnreserved($0) || $0 == UInt8(ascii: "+") })
+        scheme.allSatisfy({ $0.isLetter || $0 == "+" || $0 == "-" })
       else { throw .schemeMissing }
       throw .schemeUnknown(scheme)
     }
@@ -133,7 +133,10 @@ enum RedisURLParser {
       let name = pair.prefix { $0 != "=" }
       guard !name.isEmpty, name.endIndex < pair.endIndex else { throw .parameterWithoutValue }
       guard let parameter = Parameter(rawValue: String(name)) else {
-        throw .parameterUnknown(String(name.prefix(longestShownName)))
+        // What does not look like a name may be a part of a password.
+        guard name.utf8.count <= longestShownName, name.allSatisfy({ $0.isLetter || $0 == "_" })
+        else { throw .parameterUnknown("…") }
+        throw .parameterUnknown(String(name))
       }
       guard seen.insert(parameter).inserted else { throw .parameterTwice(parameter.rawValue) }
       let part: RedisURLError.Part = parameter == .password ? .password : .parameter

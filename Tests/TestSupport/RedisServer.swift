@@ -1,0 +1,203 @@
+package import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+package import RedisClient
+import Synchronization
+
+/// A real `redis-server` for one test or one suite: on a free port of 127.0.0.1, without
+/// persistence, in a directory of its own that goes with it.
+package final class RedisServer: Sendable {
+  /// Why a server could not be used.
+  package struct Failure: Error, CustomStringConvertible {
+    package let description: String
+    init(_ description: String) { self.description = description }
+  }
+
+  /// The port of plain TCP, kept over restarts.
+  package let port: Int
+  /// The port of TLS, when `tlsArguments` were given.
+  package let tlsPort: Int?
+  /// The server's working directory: its log, its socket, and what a test puts there.
+  package let directory: URL
+  private let arguments: [String]
+  private let password: String?
+  private let isReadyBy: Duration
+  /// Protects the running process against a test that stops and restarts from several tasks.
+  private let process: Mutex<ChildProcess?> = Mutex(nil)
+
+  /// The path of the Unix socket that the server listens on as well.
+  package var socketPath: String { directory.appendingPathComponent("s").path }
+  /// Where the server is: plain TCP, with the password when one was given.
+  package var endpoint: RedisEndpoint {
+    var endpoint = RedisEndpoint(.tcp(host: "127.0.0.1", port: port))
+    endpoint.password = password.map { RedisPassword($0) }
+    return endpoint
+  }
+  /// The URL of the same, for settings and for the environment of a process.
+  package var url: String {
+    "redis://" + (password.map { ":\($0)@" } ?? "") + "127.0.0.1:\(port)/0"
+  }
+
+  /// Starts a server and waits until it answers.
+  ///
+  /// - Parameters:
+  ///   - arguments: more options, such as `["--maxmemory", "3mb"]`.
+  ///   - password: sets `requirepass`.
+  ///   - tlsArguments: the options that name certificates; `--tls-port` is added to them.
+  ///   - isReadyBy: how long a start may take, loading included.
+  package static func start(
+    arguments: [String] = [], password: String? = nil, tlsArguments: [String]? = nil,
+    isReadyBy: Duration = .seconds(20)
+  ) async throws -> RedisServer {
+    // Somebody else may take a free port between our look and the server's: then try another.
+    var lastError: any Error = Failure("no attempt was made")
+    for _ in 0..<5 {
+      let server = try RedisServer(
+        arguments: arguments, password: password, tlsArguments: tlsArguments,
+        isReadyBy: isReadyBy)
+      do {
+        try await server.launch()
+        return server
+      } catch {
+        lastError = error
+        server.stop()
+      }
+    }
+    throw lastError
+  }
+
+  private init(
+    arguments: [String], password: String?, tlsArguments: [String]?, isReadyBy: Duration
+  ) throws {
+    port = try FreePort.pick()
+    tlsPort = try tlsArguments.map { _ in try FreePort.pick() }
+    // Short, since a socket's path has at most 107 bytes.
+    directory = FileManager.default.temporaryDirectory
+      .appendingPathComponent("r\(UInt32.random(in: 0 ... .max))")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    var all = [
+      "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket",
+      directory.appendingPathComponent("s").path, "--dir", directory.path, "--logfile",
+      directory.appendingPathComponent("log").path, "--daemonize", "no", "--save", "",
+      "--appendonly", "no",
+    ]
+    if let tlsPort, let tlsArguments { all += ["--tls-port", "\(tlsPort)"] + tlsArguments }
+    if let password { all += ["--requirepass", password] }
+    self.arguments = all + arguments
+    self.password = password
+    self.isReadyBy = isReadyBy
+  }
+
+  deinit { stop() }
+
+  /// Ends the server as an operator would, waits for its end, and removes its directory.
+  package func stop() {
+    end(SIGTERM)
+    try? FileManager.default.removeItem(at: directory)
+  }
+
+  /// Ends the server as a crash would; `restart()` brings an empty one back.
+  package func kill() { end(SIGKILL) }
+
+  /// Stops the server's process without ending it: sockets stay open and nothing answers.
+  package func pause() { signal(SIGSTOP) }
+
+  /// Lets a paused server go on.
+  package func resume() { signal(SIGCONT) }
+
+  /// Ends the server, if it runs, and starts it again on the same port, with empty memory.
+  package func restart() async throws {
+    kill()
+    try await launch()
+  }
+
+  /// Sends one command on a connection of its own and returns the reply; a refusal is thrown.
+  @discardableResult
+  package func command(_ name: String, _ arguments: String...) async throws -> RedisReply {
+    let reply = try await withClient { client in
+      try await client.execute(
+        RedisCommand(name, arguments), deadline: .now + .seconds(10), waitForConnection: true)
+    }
+    if let refusal = reply.refusal { throw refusal }
+    return reply
+  }
+
+  /// Runs a connected client for as long as the body runs.
+  package func withClient<Result: Sendable>(
+    _ body: @Sendable (RedisClient) async throws -> Result
+  ) async throws -> Result {
+    let client = RedisClient(
+      configuration: RedisConfiguration(endpoint: endpoint),
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test"))
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { await client.run() }
+      defer { group.cancelAll() }
+      return try await body(client)
+    }
+  }
+
+  private func launch() async throws {
+    let new = try ChildProcess(["redis-server"] + arguments)
+    process.withLock { $0 = new }
+    try await waitUntilReady(new)
+  }
+
+  /// Ready is a server that serves or asks for another user, and not one that is loading.
+  private func waitUntilReady(_ process: ChildProcess) async throws {
+    let (events, continuation) = AsyncStream.makeStream(of: ConnectionEvent.self)
+    var configuration = RedisConfiguration(endpoint: endpoint)
+    configuration.backoff = Backoff(initial: .milliseconds(10), cap: .milliseconds(100))
+    let client = RedisClient(
+      configuration: configuration, eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+      logger: Logger(label: "test"), onEvent: { continuation.yield($0) })
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { await client.run() }
+      group.addTask { [isReadyBy] in
+        try? await Task.sleep(for: isReadyBy)
+        continuation.finish()
+      }
+      defer { group.cancelAll() }
+      var last = "no event"
+      for await event in events {
+        switch event {
+        case .connected, .connectFailed(.authenticationFailed): return
+        case .connectFailed(let failure), .disconnected(let failure): last = "\(failure)"
+        }
+        guard process.isRunning else { break }
+      }
+      throw Failure("redis-server on port \(port) did not get ready: \(last); \(lastLog)")
+    }
+  }
+
+  private var lastLog: String {
+    let log = try? String(
+      contentsOf: directory.appendingPathComponent("log"), encoding: .utf8)
+    return String((log ?? "no log").suffix(500))
+  }
+
+  private func end(_ number: CInt) {
+    process.withLock { process in
+      process?.end(number)
+      process = nil
+    }
+  }
+
+  private func signal(_ number: CInt) {
+    process.withLock { process in process?.signal(number) }
+  }
+}
+
+/// Ports that nobody listens on at the moment.
+package enum FreePort {
+  /// Has the kernel pick a port of 127.0.0.1, and gives it up again.
+  package static func pick() throws -> Int {
+    let channel = try ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .bind(host: "127.0.0.1", port: 0).wait()
+    defer { try? channel.close().wait() }
+    guard let port = channel.localAddress?.port else {
+      throw RedisServer.Failure("the kernel gave no port")
+    }
+    return port
+  }
+}
