@@ -66,7 +66,9 @@ let package = Package(
       name: "WeChatSimulator", dependencies: [nio, nioPosix, nioHTTP1, nioSSL],
       swiftSettings: strict),
     .executableTarget(
-      name: "wch-sidecar", dependencies: ["Sidecar", "WeChatSimulator", arguments],
+      name: "wch-sidecar", dependencies: [
+        "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", nio, nioPosix, log, arguments,
+      ],
       swiftSettings: strict),
 
     .target(

@@ -37,7 +37,9 @@ struct Root: AsyncParsableCommand {
       them.
       """,
     version: Version.current,
-    subcommands: [Run.self, Demo.self, Health.self, Status.self],
+    subcommands: [
+      Run.self, Demo.self, OnceCommand.self, Check.self, Status.self, Health.self,
+    ],
     defaultSubcommand: Run.self)
 }
 

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Logging
 import RedisClient
 import Sidecar
+import TokenCore
 
 /// `run`: the daemon.
 struct Run: AsyncParsableCommand {
@@ -95,5 +96,18 @@ enum Setup {
       LineLogHandler(
         label: label, level: settings.log.level, format: settings.log.format, output: output)
     }
+  }
+
+  /// A duration given to a verb.
+  static func duration(_ text: String, flag: String) throws -> Duration {
+    guard let duration = Duration(written: text), duration > .zero else {
+      throw Failure(.usage, "wch-sidecar: \(flag) takes 500ms, 30s or 2m, not \"\(text)\"")
+    }
+    return duration
+  }
+
+  /// A logger for verbs whose result says it all.
+  static func silent() -> Logger {
+    Logger(label: "wch-sidecar") { _ in SwiftLogNoOpLogHandler() }
   }
 }

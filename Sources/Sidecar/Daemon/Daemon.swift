@@ -1,8 +1,6 @@
 package import Logging
-import NIOPosix
 package import RedisClient
 import ServiceLifecycle
-import TokenCore
 import UnixSignals
 
 /// The whole daemon, put together from its settings.
@@ -12,7 +10,7 @@ package struct Daemon {
   private let logger: Logger
   private let version: String
 
-  /// - Throws: nothing; settings that cannot work are refused before.
+  /// Takes settings that were judged; nothing runs yet.
   package init(
     settings: Settings, redis: RedisConfiguration, version: String, logger: Logger
   ) {
@@ -26,58 +24,13 @@ package struct Daemon {
   ///
   /// - Throws: `StatusServerError` when the HTTP interface cannot start.
   package func run() async throws {
-    let startedAt = Timestamp.now
-    let eventLoopGroup = MultiThreadedEventLoopGroup.singleton
-    let metrics = MetricsRegistry()
-    metrics.preregister(
-      accounts: settings.accounts.map(\.name), version: version,
-      redisCommands: TokenStore.commandNames)
-    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
-    let links = RedisLinks(
-      configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
-      eventLoopGroup: eventLoopGroup, logger: logger, metrics: metrics)
-    let journal = Journal(logger: logger, metrics: metrics)
-    let store = TokenStore(
-      client: links.commands, layout: layout,
-      appIDs: Dictionary(
-        uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
-    let weChat = WeChatClient(
-      hosts: settings.apiURLs, logger: logger, eventLoopGroup: eventLoopGroup)
-    let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
-    let keeper = Keeper(
-      instance: settings.instance, accounts: settings.accounts.map(\.name),
-      timing: settings.timing, margins: settings.margins,
-      generator: SystemRandomNumberGenerator())
-    let service = KeeperService(
-      keeper: keeper,
-      effects: .init(
-        perform: { command, deadline in
-          let start = ContinuousClock.now
-          let result = await store.perform(command, deadline: deadline)
-          metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
-          metrics.increment(
-            .redisCommands,
-            ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])
-          if result.isAnswered { journal.storeAnswered() }
-          return result
-        },
-        fetch: { order in await fetcher.fetch(order) }),
-      commandTimeout: settings.timing.opTimeout, eventLoop: eventLoopGroup.next(),
-      journal: { note, now in
-        journal.record(note, at: now)
-        switch note {
-        case .becameLeader: links.leadershipChanged(isLeader: true)
-        case .steppedDown: links.leadershipChanged(isLeader: false)
-        default: break
-        }
-      })
-    links.post { service.post($0) }
+    let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
     let status = KeeperStatus(
-      service: service, journal: journal, links: links, settings: settings, version: version,
-      startedAt: startedAt)
-    let gauges = KeeperGauges(status: status, metrics: metrics)
+      service: parts.service, journal: parts.journal, links: parts.links, settings: settings,
+      version: version, startedAt: .now)
     let server = StatusServer(
-      settings: settings.http, source: gauges, metrics: metrics, logger: logger)
+      settings: settings.http, source: KeeperGauges(status: status, metrics: parts.metrics),
+      metrics: parts.metrics, logger: logger)
     logger.notice(
       "wch-sidecar starts",
       metadata: .keyed([
@@ -89,17 +42,17 @@ package struct Daemon {
     let group = ServiceGroup(
       configuration: .init(
         services: [
-          .init(service: links), .init(service: server),
-          .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup),
+          .init(service: parts.links), .init(service: server),
+          .init(service: parts.service, successTerminationBehavior: .gracefullyShutdownGroup),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
     do {
       try await group.run()
     } catch {
-      await weChat.shutdown()
+      await parts.weChat.shutdown()
       throw error
     }
-    await weChat.shutdown()
+    await parts.weChat.shutdown()
     logger.notice("wch-sidecar has ended in order")
   }
 
@@ -109,8 +62,4 @@ package struct Daemon {
     logger.logLevel = max(logger.logLevel, .warning)
     return logger
   }
-}
-
-extension Result where Failure == StoreFailure {
-  fileprivate var isAnswered: Bool { if case .success = self { true } else { false } }
 }

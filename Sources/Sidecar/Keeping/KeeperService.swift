@@ -43,6 +43,8 @@ package final class KeeperService: Service, Sendable {
   private let continuation: AsyncStream<Keeper.Event>.Continuation
   /// Protects the published view: written by the loop, read by the HTTP interface and the hints.
   private let published: Mutex<View>
+  private let stopped: AsyncStream<Void>
+  private let stoppedContinuation: AsyncStream<Void>.Continuation
 
   /// - Parameters:
   ///   - keeper: not yet started.
@@ -60,6 +62,7 @@ package final class KeeperService: Service, Sendable {
     // Unbounded is bounded here: answers by the steps in flight, of which the keeper has one an
     // account and a handful of its own; hints by what Redis sends; nothing else posts.
     (events, continuation) = AsyncStream.makeStream()
+    (stopped, stoppedContinuation) = AsyncStream.makeStream()
     published = Mutex(View(keeper: keeper))
   }
 
@@ -68,6 +71,12 @@ package final class KeeperService: Service, Sendable {
 
   /// Hands an event to the loop.
   package func post(_ event: Keeper.Event) { continuation.yield(event) }
+
+  /// Returns once `run` has ended; for one waiter.
+  package func waitUntilStopped() async throws {
+    for await _ in stopped {}
+    try Task.checkCancellation()
+  }
 
   /// Runs until the keeper has shut down in order, or the task is cancelled.
   package func run() async throws {
@@ -80,6 +89,7 @@ package final class KeeperService: Service, Sendable {
   }
 
   private func loop() async {
+    defer { stoppedContinuation.finish() }
     var keeper = view.keeper
     var timer: (at: Moment, scheduled: Scheduled<Void>)?
     await withDiscardingTaskGroup { group in

@@ -5,10 +5,25 @@ import Synchronization
 package final class LogOutput: Sendable {
   /// The file's path; nil for stderr.
   package let path: String?
+  private struct State {
+    var descriptor: CInt
+    /// Whether the last line found no reader: then the next one does not wait for one.
+    var isStalled = false
+    var linesLost = 0
+  }
+
   /// Protects the descriptor, and the writing of a line too.
   ///
-  /// Lines of two threads must not mix, and the descriptor must not be closed meanwhile.
-  private let descriptor: Mutex<CInt>
+  /// Lines of two threads must not mix, and the descriptor must not be closed meanwhile. The wait
+  /// under it is bounded by `patience`.
+  private let state: Mutex<State>
+
+  /// How long a line waits for whoever reads the pipe, in milliseconds.
+  ///
+  /// A reader that stands still must cost log lines and not the lease.
+  private static let patience: CInt = 50
+  /// A pipe that is ready takes this much without blocking (`PIPE_BUF`, pipe(7)).
+  private static let chunk = 4096
 
   /// Writes to stderr.
   package static func standardError() -> LogOutput {
@@ -22,36 +37,52 @@ package final class LogOutput: Sendable {
 
   private init(path: String?, descriptor: CInt) {
     self.path = path
-    self.descriptor = Mutex(descriptor)
+    state = Mutex(State(descriptor: descriptor))
   }
 
   deinit {
     guard path != nil else { return }
-    _ = descriptor.withLock { close($0) }
+    _ = state.withLock { close($0.descriptor) }
   }
 
   /// Whether the output is a terminal.
-  package var isTerminal: Bool { descriptor.withLock { isatty($0) == 1 } }
+  package var isTerminal: Bool { state.withLock { isatty($0.descriptor) == 1 } }
+
+  /// How many lines were lost because nobody read them or the disk was full.
+  package var linesLost: Int { state.withLock { $0.linesLost } }
 
   /// Writes one line, which must end with a newline.
   ///
-  /// A line that cannot be written is lost: there is nowhere to say so.
+  /// A line that cannot be written soon is lost and counted.
   package func write(_ line: String) {
     let bytes = Array(line.utf8)
-    descriptor.withLock { descriptor in
-      var written = 0
-      while written < bytes.count {
-        let count = unsafe bytes.withUnsafeBytes { buffer in
-          let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[written...])
-          return unsafe Glibc.write(descriptor, rest.baseAddress, rest.count)
-        }
-        if count > 0 {
-          written += count
-        } else if count < 0, errno != EINTR {
-          return
-        }
+    state.withLock { state in
+      let isWritten = Self.write(
+        bytes, to: state.descriptor, patience: state.isStalled ? 0 : Self.patience)
+      state.isStalled = !isWritten
+      if !isWritten { state.linesLost += 1 }
+    }
+  }
+
+  private static func write(_ bytes: [UInt8], to descriptor: CInt, patience: CInt) -> Bool {
+    var written = 0
+    while written < bytes.count {
+      var readiness = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      let ready = unsafe poll(&readiness, 1, patience)
+      if ready < 0, errno == EINTR { continue }
+      guard ready > 0, readiness.revents & Int16(POLLOUT) != 0 else { return false }
+      let count = unsafe bytes.withUnsafeBytes { buffer in
+        let end = min(buffer.count, written + chunk)
+        let part = unsafe UnsafeRawBufferPointer(rebasing: buffer[written..<end])
+        return unsafe Glibc.write(descriptor, part.baseAddress, part.count)
+      }
+      if count > 0 {
+        written += count
+      } else if count < 0, errno != EINTR {
+        return false
       }
     }
+    return true
   }
 
   /// Opens the file anew, as after SIGHUP: the old one may have been moved away.
@@ -60,9 +91,9 @@ package final class LogOutput: Sendable {
   package func reopen() throws(FileProblem) {
     guard let path else { return }
     let fresh = try Self.open(path)
-    let old = descriptor.withLock { descriptor in
-      let old = descriptor
-      descriptor = fresh
+    let old = state.withLock { state in
+      let old = state.descriptor
+      state = State(descriptor: fresh, linesLost: state.linesLost)
       return old
     }
     close(old)

@@ -92,6 +92,16 @@ package struct Settings: Sendable {
     return margins
   }
 
+  /// Reads every secret's file again and says which cannot be used now.
+  package func secretProblems() -> [SettingsProblem] {
+    let sources = accounts.map(\.secret) + [redis.password, http.bearer].compactMap(\.self)
+    return sources.compactMap { source in
+      guard case .file(let file) = source else { return nil }
+      _ = file.current()
+      return file.problem().map { SettingsProblem(.wholeFile(file.path), $0.reason) }
+    }
+  }
+
   /// The settings in effect as a table of name, value and origin, without secrets.
   package func describe() -> String {
     let nameWidth = effective.map(\.name.count).max() ?? 0

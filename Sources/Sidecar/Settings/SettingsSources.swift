@@ -64,7 +64,7 @@ struct SettingsSources: Sendable {
       let name = String(argument[..<(equals ?? argument.endIndex)])
       var value = equals.map { String(argument[argument.index(after: $0)...]) }
       let setting = Setting.table.first { $0.flagName == name }
-      if value == nil, let next = rest.first, setting == nil ? !next.hasPrefix("--") : true {
+      if value == nil, let next = rest.first, !next.hasPrefix("--") {
         value = next
         rest.removeFirst()
       }

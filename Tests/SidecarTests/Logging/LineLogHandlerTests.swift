@@ -130,4 +130,26 @@ private final class Lines: Sendable {
     #expect(throws: FileProblem.self) { try output.reopen() }
     output.write("still somewhere\n")
   }
+
+  @Test func `a reader that stands still costs lines and no time`() async throws {
+    let path = FileManager.default.temporaryDirectory.appending(path: "wch-fifo-\(UUID())").path
+    let made = unsafe mkfifo(path, 0o600)
+    try #require(made == 0)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    // Open for both, so that neither end waits for the other; nothing is ever read until the end.
+    let reader = unsafe open(path, O_RDWR | O_NONBLOCK)
+    try #require(reader >= 0)
+    defer { close(reader) }
+    let output = try LogOutput(file: path)
+    let line = String(repeating: "x", count: 999) + "\n"
+    // A pipe holds 64 KiB.
+    for _ in 0..<100 { output.write(line) }
+    #expect(output.linesLost >= 30)
+    let lost = output.linesLost
+    var drained = [UInt8](repeating: 0, count: 1 << 20)
+    let count = unsafe read(reader, &drained, drained.count)
+    #expect(count > 60_000)
+    output.write(line)
+    #expect(output.linesLost == lost)
+  }
 }

@@ -284,6 +284,7 @@ import TokenCore
     (["lease"], "is not a flag"), (["--lease"], "needs a value"), (["--lease="], "needs a value"),
     (["--lease", "15s", "--lease", "15s"], "is given twice"), (["--"], "is not a flag"),
     (["-l", "x"], "is not a flag"),
+    (["--lease", "--renew", "5s"], "flag --lease: needs a value"), (["a", "b"], "argument 1"),
   ])
   func `flags are strict`(arguments: [String], expected: String) {
     #expect(problems(arguments).first?.contains(expected) == true)
@@ -364,6 +365,18 @@ import TokenCore
     dump(settings, to: &dumped)
     #expect(!dumped.contains("s3cr3t"))
     #expect(!dumped.contains("hush"))
+  }
+
+  @Test func `secret files that went bad are told while the last good values stay`() throws {
+    let files = FakeFiles(["/s": "first", "/b": "bearer"])
+    let settings = try load(
+      ["--appsecret-file=/s", "--http-bearer-file=/b"], ["WCH_APPID": "wx1"], files: files)
+    #expect(settings.secretProblems() == [])
+    files["/s"] = ""
+    #expect(settings.secretProblems().map(\.description) == ["file /s: is empty"])
+    #expect(settings.accounts[0].secret.current() == Secret("first"))
+    files["/s"] = "second"
+    #expect(settings.secretProblems() == [])
   }
 
   @Test func `the default name is usable and differs each time`() {

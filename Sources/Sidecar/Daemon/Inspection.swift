@@ -1,0 +1,236 @@
+package import Logging
+import NIOPosix
+package import RedisClient
+import TokenCore
+
+/// `check --connect`: looks at Redis and WeChat as the daemon would meet them, and mints nothing.
+package struct Inspection {
+  /// One thing that was looked at.
+  package struct Finding: Hashable, Sendable {
+    /// How bad it is.
+    package enum Grade: String, Hashable, Sendable {
+      case good = "ok"
+      case doubtful = "warning"
+      case bad = "error"
+    }
+
+    package let grade: Grade
+    package let subject: String
+    package let text: String
+  }
+
+  /// What was found, and the exit it deserves.
+  package struct Report: Hashable, Sendable {
+    package var findings: [Finding] = []
+    /// Redis or WeChat did not answer.
+    package var isUnreachable = false
+    /// WeChat refuses the address or the account.
+    package var isRefused = false
+
+    package mutating func add(_ grade: Finding.Grade, _ subject: String, _ text: String) {
+      findings.append(Finding(grade: grade, subject: subject, text: text))
+    }
+  }
+
+  private let settings: Settings
+  private let redis: RedisConfiguration
+  private let logger: Logger
+
+  /// Everything at Redis together may take this long.
+  private static let redisLimit: Duration = .seconds(5)
+  /// Replicas and Redis whose clocks differ by more than this confuse people who read both logs.
+  private static let noticeableOffset: Double = 2
+  /// A token that no account has: WeChat's refusal of it proves that WeChat answers.
+  private static let noToken = AccessToken("wch-sidecar-check")
+
+  /// Takes settings that were judged.
+  package init(settings: Settings, redis: RedisConfiguration, logger: Logger) {
+    self.settings = settings
+    self.redis = redis
+    self.logger = logger
+  }
+
+  /// Looks at everything once.
+  package func run() async -> Report {
+    var report = Report()
+    let tokens = await inspectRedis(&report)
+    await inspectWeChat(tokens, &report)
+    return report
+  }
+
+  // MARK: Redis
+
+  private func inspectRedis(_ report: inout Report) async -> [AccountName: AccessToken] {
+    let group = MultiThreadedEventLoopGroup.singleton
+    let client = RedisClient(configuration: redis, eventLoopGroup: group, logger: logger)
+    return await withTaskGroup { tasks in
+      tasks.addTask { await client.run() }
+      let tokens = await inspectRedis(client, &report)
+      tasks.cancelAll()
+      return tokens
+    }
+  }
+
+  private func inspectRedis(
+    _ client: RedisClient, _ report: inout Report
+  ) async -> [AccountName: AccessToken] {
+    let deadline = ContinuousClock.now + Inspection.redisLimit
+    let subject = "redis \(redis.endpoint)"
+    func ask(_ words: String...) async throws(RedisError) -> RedisReply {
+      try await client.execute(
+        RedisCommand(words[0], Array(words.dropFirst())), deadline: deadline,
+        waitForConnection: true)
+    }
+    var tokens: [AccountName: AccessToken] = [:]
+    do throws(RedisError) {
+      // The first call pays for the connection; the second shows the latency.
+      _ = try await ask("PING")
+      let start = ContinuousClock.now
+      let time = try await ask("TIME")
+      let latency = start.duration(to: .now)
+      report.add(.good, subject, "answers within \(latency.inMilliseconds) ms")
+      inspectClock(time, &report)
+      let information = try await ask("INFO")
+      if let text = information.text {
+        inspect(Information(text), &report)
+      } else {
+        report.add(.doubtful, "INFO", "refused; version, role and persistence are unknown")
+      }
+      await inspectPermissions(client, deadline: deadline, &report)
+      for account in settings.accounts {
+        let key = KeyLayout(prefix: settings.redis.keyPrefix).accessToken(account.name)
+        let reply = try await ask("GET", key)
+        if let token = reply.text {
+          tokens[account.name] = AccessToken(token)
+          report.add(.good, key, "holds a token")
+        } else {
+          report.add(.doubtful, key, "holds no token yet")
+        }
+      }
+    } catch {
+      report.isUnreachable = true
+      report.add(.bad, subject, "\(error)")
+    }
+    return tokens
+  }
+
+  private func inspectClock(_ reply: RedisReply, _ report: inout Report) {
+    guard let seconds = reply.elements?.first?.number else { return }
+    let offset = Double(seconds) - Double(Timestamp.now.milliseconds) / 1000
+    report.add(
+      abs(offset) > Inspection.noticeableOffset ? .doubtful : .good, "clock",
+      "Redis differs from this machine by about \(Int(offset.rounded())) s"
+        + " (harmless to the protocol, confusing in logs)")
+  }
+
+  /// `INFO`'s lines.
+  private struct Information {
+    private let values: [Substring: Substring]
+
+    init(_ text: String) {
+      var values: [Substring: Substring] = [:]
+      for line in text.split(whereSeparator: \.isNewline) {
+        guard let colon = line.firstIndex(of: ":") else { continue }
+        values[line[..<colon]] = line[line.index(after: colon)...]
+      }
+      self.values = values
+    }
+
+    subscript(name: Substring) -> String { values[name].map(String.init) ?? "unknown" }
+  }
+
+  private func inspect(_ information: Information, _ report: inout Report) {
+    report.add(.good, "version", information["redis_version"])
+    let role = information["role"]
+    report.add(
+      role == "master" ? .good : .bad, "role",
+      role == "master" ? "primary" : "\(role): writes are refused here; name the primary")
+    let policy = information["maxmemory_policy"]
+    let evicts = policy != "noeviction" && policy != "unknown"
+    report.add(
+      evicts ? .doubtful : .good, "maxmemory-policy",
+      evicts
+        ? "\(policy): Redis may evict the lock and the token; use noeviction" : policy)
+    let persists = information["aof_enabled"] == "1" || information["rdb_last_save_time"] != "unknown"
+    report.add(
+      .good, "persistence",
+      information["aof_enabled"] == "1"
+        ? "append-only file" : persists ? "snapshots at most" : "unknown")
+  }
+
+  /// Tries what the daemon needs, with steps that change nothing that anyone reads.
+  private func inspectPermissions(
+    _ client: RedisClient, deadline: ContinuousClock.Instant, _ report: inout Report
+  ) async {
+    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
+    let probeKey = "\(layout.prefix)check"
+    let trials: [(String, RedisCommand)] = [
+      ("scripts", RedisCommand("EVAL", "return redis.call('EXISTS', KEYS[1])", "1", layout.leader)),
+      ("write", RedisCommand("SET", probeKey, "1", "PX", "1000")),
+      ("publish", RedisCommand("PUBLISH", layout.events, "{\"event\":\"check\"}")),
+      ("list", RedisCommand("LLEN", layout.refreshRequests)),
+    ]
+    for (name, command) in trials {
+      do throws(RedisError) {
+        let reply = try await client.execute(command, deadline: deadline)
+        if let refusal = reply.refusal {
+          report.add(.bad, "permission: \(name)", "\(refusal)")
+        } else {
+          report.add(.good, "permission: \(name)", "granted")
+        }
+      } catch {
+        report.add(.bad, "permission: \(name)", "\(error)")
+      }
+    }
+  }
+
+  // MARK: WeChat
+
+  private func inspectWeChat(
+    _ tokens: [AccountName: AccessToken], _ report: inout Report
+  ) async {
+    let client = WeChatClient(
+      hosts: settings.apiURLs, logger: logger,
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
+    for account in settings.accounts {
+      let token = tokens[account.name]
+      let (outcome, _) = await client.probe(
+        token ?? Inspection.noToken, quotaOf: account.api == .token ? .token : .stableToken,
+        notAfter: .now + settings.timing.apiTimeout, timeout: settings.timing.apiTimeout)
+      add(outcome, hasToken: token != nil, account.name, &report)
+    }
+    await client.shutdown()
+  }
+
+  private func add(
+    _ outcome: ProbeOutcome, hasToken: Bool, _ account: AccountName, _ report: inout Report
+  ) {
+    let subject = "wechat, account \(account)"
+    switch outcome {
+    case .alive(let limit, let remaining):
+      let quota = limit.map { "; \(remaining.map(String.init) ?? "?") of \($0) calls left today" }
+      report.add(.good, subject, "answers, and the token in Redis is alive\(quota ?? "")")
+    case .dead(let code, _) where hasToken:
+      report.add(.bad, subject, "answers, but refuses the token in Redis with \(code)")
+    case .dead:
+      report.add(.good, subject, "answers; AppID and AppSecret are not tried, that would mint")
+    case .unclear(let failure):
+      if let address = failure.egressAddress {
+        report.isRefused = true
+        report.add(
+          .bad, subject,
+          "refuses our address \(address): add it to the IP list of the account (40164)")
+      } else if failure.isTransport || failure.code == nil {
+        report.isUnreachable = true
+        report.add(.bad, subject, "\(failure)")
+      } else {
+        report.add(.doubtful, subject, "\(failure)")
+      }
+    }
+  }
+}
+
+extension Duration {
+  /// Milliseconds with one decimal, for people.
+  fileprivate var inMilliseconds: Double { (inSeconds * 10_000).rounded() / 10 }
+}

@@ -1,0 +1,70 @@
+import Logging
+import NIOCore
+import NIOPosix
+import RedisClient
+import TokenCore
+
+/// What every verb that keeps tokens is made of: connections, keeper, WeChat, journal.
+struct Parts {
+  let links: RedisLinks
+  let journal: Journal
+  let service: KeeperService
+  let weChat: WeChatClient
+  let metrics: MetricsRegistry
+
+  /// Wires them to each other; nothing runs yet.
+  init(
+    settings: Settings, redis: RedisConfiguration, version: String, logger: Logger,
+    eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+  ) {
+    let metrics = MetricsRegistry()
+    metrics.preregister(
+      accounts: settings.accounts.map(\.name), version: version,
+      redisCommands: TokenStore.commandNames)
+    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
+    let links = RedisLinks(
+      configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
+      eventLoopGroup: eventLoopGroup, logger: logger, metrics: metrics)
+    let journal = Journal(logger: logger, metrics: metrics)
+    let store = TokenStore(
+      client: links.commands, layout: layout,
+      appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
+    weChat = WeChatClient(
+      hosts: settings.apiURLs, logger: logger, eventLoopGroup: eventLoopGroup)
+    let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
+    service = KeeperService(
+      keeper: Keeper(
+        instance: settings.instance, accounts: settings.accounts.map(\.name),
+        timing: settings.timing, margins: settings.margins,
+        generator: SystemRandomNumberGenerator()),
+      effects: .init(
+        perform: { command, deadline in
+          let start = ContinuousClock.now
+          let result = await store.perform(command, deadline: deadline)
+          metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
+          metrics.increment(
+            .redisCommands,
+            ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])
+          if result.isAnswered { journal.storeAnswered() }
+          return result
+        },
+        fetch: { order in await fetcher.fetch(order) }),
+      commandTimeout: settings.timing.opTimeout, eventLoop: eventLoopGroup.next(),
+      journal: { note, now in
+        journal.record(note, at: now)
+        switch note {
+        case .becameLeader: links.leadershipChanged(isLeader: true)
+        case .steppedDown: links.leadershipChanged(isLeader: false)
+        default: break
+        }
+      })
+    links.post { [service] in service.post($0) }
+    self.links = links
+    self.journal = journal
+    self.metrics = metrics
+  }
+}
+
+extension Result where Failure == StoreFailure {
+  fileprivate var isAnswered: Bool { if case .success = self { true } else { false } }
+}

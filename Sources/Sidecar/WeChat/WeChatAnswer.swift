@@ -1,0 +1,208 @@
+import FoundationEssentials
+package import TokenCore
+
+/// The body of an answer, read leniently: numbers may come as strings.
+struct WeChatAnswer: Decodable {
+  /// A number as WeChat may write it.
+  enum Number: Hashable {
+    case absent
+    case whole(Int64)
+    /// Something stands there, but no number.
+    case malformed
+  }
+
+  var errorCode = Number.absent
+  var message = ""
+  var accessToken: String?
+  var lifetime = Number.absent
+  var quota: QuotaFigures?
+
+  /// The object within `quota/get`'s answer.
+  struct QuotaFigures: Decodable {
+    var dailyLimit = Number.absent
+    var remaining = Number.absent
+
+    private enum CodingKeys: String, CodingKey {
+      case dailyLimit = "daily_limit"
+      case remaining = "remain"
+    }
+
+    init(from decoder: any Decoder) throws {
+      let members = try decoder.container(keyedBy: CodingKeys.self)
+      dailyLimit = members.number(.dailyLimit)
+      remaining = members.number(.remaining)
+    }
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case errorCode = "errcode"
+    case message = "errmsg"
+    case accessToken = "access_token"
+    case lifetime = "expires_in"
+    case quota
+  }
+
+  /// Nil when the bytes are not one JSON object.
+  init?(_ body: [UInt8]) {
+    guard let answer = try? JSONDecoder().decode(WeChatAnswer.self, from: Data(body)) else {
+      return nil
+    }
+    self = answer
+  }
+
+  init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: CodingKeys.self)
+    errorCode = members.number(.errorCode)
+    message = (try? members.decode(String.self, forKey: .message)) ?? ""
+    accessToken = try? members.decode(String.self, forKey: .accessToken)
+    lifetime = members.number(.lifetime)
+    quota = try? members.decode(QuotaFigures.self, forKey: .quota)
+  }
+}
+
+extension KeyedDecodingContainer {
+  /// The number of that name, written as one or as a string.
+  fileprivate func number(_ key: Key) -> WeChatAnswer.Number {
+    guard contains(key), (try? decodeNil(forKey: key)) != true else { return .absent }
+    if let whole = try? decode(Int64.self, forKey: key) { return .whole(whole) }
+    if let text = try? decode(String.self, forKey: key), let whole = Int64(text) {
+      return .whole(whole)
+    }
+    return .malformed
+  }
+}
+
+/// What is read from an error message, whose wording is never compared: it changes.
+package enum ErrorMessage {
+  /// The request id behind `rid:`; nil when there is none.
+  package static func requestID(in message: String) -> String? {
+    guard let mark = message.utf8.firstRange(of: "rid:") else { return nil }
+    let id = message.utf8[mark.upperBound...].drop { $0 == UInt8(ascii: " ") }
+      .prefix { isRequestIDByte($0) }
+    // Eight, eight and eight digits with two dashes: anything far longer is not one.
+    return (1...40).contains(id.count) ? String(Substring(id)) : nil
+  }
+
+  /// The server's Unix second, which is the first part of a request id; nil when it isn't one.
+  package static func second(ofRequestID id: String) -> Int64? {
+    guard let first = id.split(separator: "-").first, first.utf8.count == 8 else { return nil }
+    return Int64(first, radix: 16)
+  }
+
+  /// The address behind `invalid ip`, which is the one that WeChat saw us come from.
+  package static func address(in message: String) -> String? {
+    guard let mark = message.utf8.firstRange(of: "ip ") else { return nil }
+    let address = message.utf8[mark.upperBound...].prefix { isAddressByte($0) }
+    return (2...45).contains(address.count) ? String(Substring(address)) : nil
+  }
+
+  private static func isRequestIDByte(_ byte: UInt8) -> Bool {
+    isHexadecimal(byte) || byte == UInt8(ascii: "-")
+  }
+
+  private static func isAddressByte(_ byte: UInt8) -> Bool {
+    isHexadecimal(byte) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: ":")
+  }
+
+  private static func isHexadecimal(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+      UInt8(ascii: "A")...UInt8(ascii: "F"):
+      true
+    default: false
+    }
+  }
+}
+
+extension String.UTF8View {
+  /// The first place of that ASCII text.
+  fileprivate func firstRange(of text: StaticString) -> Range<Index>? {
+    let wanted = Array("\(text)".utf8)
+    var start = startIndex
+    while start != endIndex {
+      if self[start...].starts(with: wanted) {
+        return start..<index(start, offsetBy: wanted.count)
+      }
+      start = index(after: start)
+    }
+    return nil
+  }
+}
+
+/// Judges a whole answer to a fetch: which of the three outcomes it is.
+package enum FetchClassifier {
+  /// Tokens are 136 to 157 bytes today and documented up to 512.
+  static let maxTokenBytes = 2048
+  /// WeChat says at most two hours; a life beyond a month is not believed.
+  static let maxLifetime: Int64 = 30 * 86_400
+
+  /// The outcome of an answer that arrived whole.
+  ///
+  /// - Parameter sentAt: just before the request was written.
+  package static func classify(status: Int, body: [UInt8], sentAt: Moment) -> FetchOutcome {
+    guard status < 500 else {
+      return .unknown(nonsense("WeChat's gateway answered with status \(status)"))
+    }
+    guard let answer = WeChatAnswer(body) else {
+      let what = body.isEmpty ? "an empty body" : "a body that is no JSON object"
+      return .unknown(nonsense("WeChat answered with status \(status) and \(what)"))
+    }
+    switch answer.errorCode {
+    case .whole(0), .absent: return token(in: answer, status: status, sentAt: sentAt)
+    case .malformed:
+      return .unknown(nonsense("WeChat answered with an errcode that is no number"))
+    case .whole(let code):
+      guard answer.accessToken == nil else {
+        return .unknown(
+          nonsense("WeChat answered with errcode \(code) and a token in one", code: Int(code)))
+      }
+      let failure = failure(Int(clamping: code), message: answer.message)
+      return code == Int64(WeChatError.systemError) ? .unknown(failure) : .knownFailure(failure)
+    }
+  }
+
+  /// The failure that an errcode and its message stand for.
+  package static func failure(_ code: Int, message: String) -> FetchFailure {
+    let row = WeChatError.row(code)
+    let requestID = ErrorMessage.requestID(in: message)
+    return FetchFailure(
+      row.category, code: code,
+      reason: "WeChat answered with errcode \(code): \(row.advice)",
+      requestID: requestID, egressAddress: code == 40164 ? ErrorMessage.address(in: message) : nil,
+      holdOff: row.holdOff)
+  }
+
+  private static func token(in answer: WeChatAnswer, status: Int, sentAt: Moment) -> FetchOutcome {
+    guard (200..<300).contains(status) else {
+      return .unknown(nonsense("WeChat answered with status \(status) and no errcode"))
+    }
+    guard let token = answer.accessToken, !token.isEmpty else {
+      return .unknown(nonsense("WeChat answered with neither a token nor an errcode"))
+    }
+    guard token.utf8.count <= maxTokenBytes else {
+      return .unknown(nonsense("WeChat answered with a token longer than \(maxTokenBytes) bytes"))
+    }
+    guard token.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else {
+      return .unknown(nonsense("WeChat answered with a token that has blanks or control bytes"))
+    }
+    // A token without a life that can be believed was minted, but must not be published.
+    switch answer.lifetime {
+    case .absent: return .unknown(nonsense("WeChat answered with a token but no expires_in"))
+    case .malformed:
+      return .unknown(nonsense("WeChat answered with a token whose expires_in is no number"))
+    case .whole(0): return .unknown(nonsense("WeChat answered with a token whose expires_in is 0"))
+    case .whole(let seconds) where seconds < 0:
+      return .unknown(nonsense("WeChat answered with a token whose expires_in is negative"))
+    case .whole(let seconds) where seconds > maxLifetime:
+      return .unknown(nonsense("WeChat answered with a token whose expires_in is over 30 days"))
+    case .whole(let seconds):
+      return .token(
+        FetchedToken(
+          token: AccessToken(token), lifetime: .seconds(seconds), sentAt: sentAt))
+    }
+  }
+
+  private static func nonsense(_ reason: String, code: Int? = nil) -> FetchFailure {
+    FetchFailure(.transient, code: code, reason: reason)
+  }
+}
