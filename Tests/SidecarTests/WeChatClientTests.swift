@@ -176,7 +176,8 @@ extension FetchOutcome {
   @Test(
     "an answer that is lost after the request was written leaves the outcome unknown",
     arguments: [
-      Fault.mintThenDrop, .dropBeforeMint, .truncatedBody, .slowLoris(interval: 100),
+      Fault.mintThenDrop, .dropBeforeMint, .mintThenReset, .resetBeforeMint, .truncatedBody,
+      .slowLoris(interval: 100),
       .mintThenHold, .holdBeforeMint,
     ])
   func losesAnswers(fault: Fault) async throws {

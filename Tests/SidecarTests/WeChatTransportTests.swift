@@ -107,6 +107,23 @@ import WeChatSimulator
     }
   }
 
+  @Test(
+    "a host that answers nonsense is left for the next one, but a refusal keeps it",
+    arguments: [
+      (Fault.status(502), true), (.html, true), (.errorCode(-1), true), (.mintThenDrop, true),
+      (.errorCode(40164), false), (.errorCode(45009), false),
+    ])
+  func leavesBadHosts(fault: Fault, isLeft: Bool) async throws {
+    try await WeChatBench.run(hosts: 2) { bench in
+      func host() async -> String { await bench.client.fetch(Self.request()).facts.host }
+      let hosts = bench.server.ports.map { "127.0.0.1:\($0)" }
+      #expect(await host() == hosts[0])
+      bench.simulator.setFault(fault)
+      #expect(await host() == hosts[0])
+      #expect(await host() == hosts[isLeft ? 1 : 0])
+    }
+  }
+
   @Test("without Date the skew comes from the request id")
   func readsSkewFromRequestID() async throws {
     try await WeChatBench.run(prepare: { $0.secretState = .frozen }) { bench in
