@@ -316,10 +316,13 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
   package var mayHaveRun: Bool
   /// What happened, fit for a log.
   package var reason: String
+  /// Whether people must act: a right is missing, a password is wrong, a key has another type.
+  package var needsOperator: Bool
 
-  package init(mayHaveRun: Bool, reason: String) {
+  package init(mayHaveRun: Bool, reason: String, needsOperator: Bool = false) {
     self.mayHaveRun = mayHaveRun
     self.reason = reason
+    self.needsOperator = needsOperator
   }
 
   package var description: String { reason }
