@@ -216,7 +216,7 @@ package struct AccountKeeper: Sendable {
 
   // MARK: Time
 
-  func nextWake(lead: Lead?, storeIsConnected: Bool) -> Moment? {
+  func nextWake(lead: Lead?, storeIsConnected: Bool, isShuttingDown: Bool) -> Moment? {
     var wakes: [Moment] = []
     if storeIsConnected, case .due(let moment) = debt?.step { wakes.append(moment) }
     switch phase {
@@ -228,7 +228,7 @@ package struct AccountKeeper: Sendable {
     case .holding:
       if storeIsConnected, lead != nil {
         wakes.append(lookAt)
-        if let start = fetchStart { wakes.append(start) }
+        if !isShuttingDown, let start = fetchStart { wakes.append(start) }
       }
     case .following, .takingOver, .looking, .republishing, .recommitting, .beginning, .ready,
       .fetching, .committing, .resolving:
