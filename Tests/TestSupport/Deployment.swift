@@ -60,12 +60,17 @@ package final class Deployment: Sendable {
       var app = AppSettings(appID: appID, secret: secret)
       app.life = life
       app.grace = grace
+      // Whether WeChat keeps more than one replaced token is unconfirmed. If it keeps one, a token
+      // dies with the second mint after it, before anybody could have read the answer.
+      app.maxOldTokens = 8
       simulator.register(app)
       let weChat = try await SimulatorServer.start(simulator)
       let deployment = Deployment(redis: redis, weChat: weChat)
       let outcome: Swift.Result<Result, any Error>
       do {
-        outcome = .success(try await deployment.connected { try await body(deployment) })
+        let result = try await deployment.connected { try await body(deployment) }
+        try deployment.checkSecrecy()
+        outcome = .success(result)
       } catch {
         outcome = .failure(
           SidecarProcess.Failure("\(error)\n\(deployment.transcript)"))
@@ -89,6 +94,17 @@ package final class Deployment: Sendable {
   /// What every process logged, for the report of a failure.
   package var transcript: String {
     processes.map { "--- \($0.instance)\n\($0.errorText.suffix(6000))" }.joined(separator: "\n")
+  }
+
+  /// Whatever a test does, no output of any process shows the secret or a token.
+  private func checkSecrecy() throws {
+    let secrets = [Self.secret] + simulator.audit.mints().compactMap(\.token)
+    for process in processes {
+      let output = process.errorText + process.outputText
+      guard let leaked = secrets.first(where: output.contains) else { continue }
+      throw SidecarProcess.Failure(
+        "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token")")
+    }
   }
 
   // MARK: Replicas
