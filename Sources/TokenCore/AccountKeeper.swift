@@ -243,7 +243,7 @@ package struct AccountKeeper: Sendable {
 
   // MARK: Time
 
-  func nextWake(lead: Lead?, storeIsConnected: Bool) -> Moment? {
+  func nextWake(lead: Lead?, storeIsConnected: Bool, isShuttingDown: Bool) -> Moment? {
     var wakes: [Moment] = []
     if storeIsConnected, case .due(let moment) = debt?.step { wakes.append(moment) }
     switch phase {
@@ -255,8 +255,10 @@ package struct AccountKeeper: Sendable {
     case .holding:
       if storeIsConnected, lead != nil {
         wakes.append(lookAt)
-        if let start = fetchStart { wakes.append(start) }
-        if let probe = prober.nextWake, copy != nil { wakes.append(probe) }
+        if !isShuttingDown {
+          if let start = fetchStart { wakes.append(start) }
+          if let probe = prober.nextWake, copy != nil { wakes.append(probe) }
+        }
       }
     case .following, .takingOver, .looking, .republishing, .recommitting, .beginning, .ready,
       .fetching, .committing, .resolving:

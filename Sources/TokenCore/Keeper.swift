@@ -75,10 +75,18 @@ package struct Keeper: Sendable {
   /// When `woke` is due, unless something happens before; nil when only answers are waited for.
   package var nextWake: Moment? {
     guard !isStopped else { return nil }
-    var wakes = accounts.compactMap { $0.nextWake(lead: lead, storeIsConnected: storeIsConnected) }
-    if let wake = election.nextWake(storeIsConnected: storeIsConnected) { wakes.append(wake) }
-    if let shutdownBy { wakes.append(shutdownBy) }
-    if storeIsConnected, !heartbeatIsSent { wakes.append(heartbeatAt) }
+    let isEnding = shutdownBy != nil
+    var wakes = accounts.compactMap {
+      $0.nextWake(lead: lead, storeIsConnected: storeIsConnected, isShuttingDown: isEnding)
+    }
+    // While ending, a lock is kept and given back, but not sought, and nothing else is told.
+    if !isEnding || election.leadership != nil,
+      let wake = election.nextWake(storeIsConnected: storeIsConnected)
+    {
+      wakes.append(wake)
+    }
+    if let shutdownBy, !isReleasing { wakes.append(shutdownBy) }
+    if storeIsConnected, !heartbeatIsSent, !isEnding { wakes.append(heartbeatAt) }
     wakes.append(tickAt)
     return wakes.min()
   }

@@ -248,7 +248,7 @@ public final class Simulator: Sendable {
         let refusal = state.model.refusal(code, message, appID: appID, at: now)
         Self.record(refusal, request, fault: fault, parallel: parallel, at: now, &state)
         return Self.delivery(of: refusal, &state)
-      case .drop, .status, .html, .truncate, .empty, .body, .drip, .delay, .redirect:
+      case .drop, .reset, .status, .html, .truncate, .empty, .body, .drip, .delay, .redirect:
         if answer == nil {
           let now = state.model.settle(at: state.clock.time(at: .now))
           let nothing = SimulatedAnswer(json: .null, code: -1, appID: appID)
@@ -356,10 +356,17 @@ struct Delivery: Sendable {
   var delay = 0
   var location: String?
   var date: String?
-  var isDropped = false
+  var ending = Ending.answered
+
+  /// What becomes of the connection in place of an answer.
+  enum Ending {
+    case answered, dropped, reset
+  }
 
   /// The connection is closed without a word.
-  static let drop = Delivery(isDropped: true)
+  static let drop = Delivery(ending: .dropped)
+  /// The connection is reset.
+  static let reset = Delivery(ending: .reset)
 }
 
 extension Simulator {
@@ -379,6 +386,7 @@ extension Simulator {
     let page = Array("<html><body><h1>It works, but not here</h1></body></html>".utf8)
     switch effect {
     case .drop: delivery = .drop
+    case .reset: delivery = .reset
     case .status(let status): (delivery.status, delivery.body) = (status, page)
     case .html: delivery.body = page
     case .truncate: delivery.sentBytes = delivery.body.count / 2

@@ -73,7 +73,7 @@ import WeChatSimulator
         logger: Logger(label: "test"), eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
       let fetched = await client.fetch(Self.request()).outcome.fetched
       #expect(fetched != nil)
-      #expect(proxy.targets == ["127.0.0.1:\(bench.server.ports[0])"])
+      #expect(proxy.targets == [bench.authority(of: 0)])
       await client.shutdown()
       await proxy.stop()
     }
@@ -104,6 +104,60 @@ import WeChatSimulator
       for _ in 0..<3 { #expect(await bench.fetch(timeout: .seconds(2)).known?.isTransport == true) }
       try await bench.server.bringUp()
       #expect(await bench.fetch(timeout: .seconds(2)).fetched != nil)
+    }
+  }
+
+  @Test(
+    "a host that answers nonsense is left for the next one, but a refusal keeps it",
+    arguments: [
+      (Fault.status(502), true), (.html, true), (.errorCode(-1), true), (.mintThenDrop, true),
+      (.errorCode(40164), false), (.errorCode(45009), false),
+    ])
+  func leavesBadHosts(fault: Fault, isLeft: Bool) async throws {
+    try await WeChatBench.run(hosts: 2) { bench in
+      func host() async -> String { await bench.client.fetch(Self.request()).facts.host }
+      let hosts = [0, 1].map { bench.authority(of: $0) }
+      #expect(await host() == hosts[0])
+      bench.simulator.setFault(fault)
+      #expect(await host() == hosts[0])
+      #expect(await host() == hosts[isLeft ? 1 : 0])
+    }
+  }
+
+  @Test(
+    "whatever goes wrong, a known failure means that nothing was minted, and a token is live",
+    arguments: [1, 2, 3, 4] as [UInt64])
+  func tellsTheTruth(seed: UInt64) async throws {
+    let faults: [Fault?] = [
+      nil, .mintThenDrop, .dropBeforeMint, .mintThenReset, .resetBeforeMint, .truncatedBody,
+      .emptyBody, .html, .status(502), .status(502, afterMint: true), .errorCode(-1),
+      .errorCode(40164), .errorCode(45009), .body("{"), .mintThenHold, .holdBeforeMint,
+    ]
+    var generator = SeededGenerator(seed: seed)
+    try await WeChatBench.run { bench in
+      var innocent: Set<String> = []
+      for number in 0..<40 {
+        // An app for each call: a request may arrive after its caller has given up.
+        let appID = "wx\(number)"
+        bench.simulator.register(AppSettings(appID: appID, secret: WeChatBench.secret))
+        if let fault = faults.randomElement(using: &generator) ?? nil {
+          bench.simulator.setFault(fault, appID: appID)
+        }
+        let isLate = Int.random(in: 0..<8, using: &generator) == 0
+        let outcome = await bench.fetch(
+          appID: appID, notAfter: isLate ? .zero : .seconds(30), timeout: .milliseconds(300))
+        switch outcome {
+        case .token(let fetched):
+          #expect(bench.simulator.newestToken(of: appID) == fetched.token.revealed)
+          #expect(bench.simulator.judge(fetched.token.revealed).isLive)
+        case .knownFailure: innocent.insert(appID)
+        case .unknown(let failure): #expect(failure.category == .transient)
+        }
+      }
+      bench.simulator.releaseHeld()
+      let guilty = Set(bench.simulator.audit.mints().compactMap(\.appID))
+      #expect(innocent.isDisjoint(with: guilty), "\(innocent.intersection(guilty))")
+      #expect(!innocent.isEmpty)
     }
   }
 

@@ -1,10 +1,5 @@
+import Foundation
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// A process that a test starts, signals and ends.
 ///
@@ -15,17 +10,30 @@ package final class ChildProcess: Sendable {
     package let description: String
   }
 
+  /// How a process ended.
+  package enum Exit: Hashable, Sendable {
+    case code(Int)
+    case signal(Int)
+  }
+
   private enum State {
     case running(pid_t)
-    /// The status as `waitpid` gave it.
-    case ended(CInt)
+    case ended(Exit)
   }
 
   /// Protects the process id: once it has been waited for, it may be somebody else's.
   private let state: Mutex<State>
 
-  /// Starts a program, found by `PATH`, with its three standard streams on `/dev/null`.
-  package init(_ arguments: [String]) throws {
+  /// Starts a program, found by `PATH`.
+  ///
+  /// - Parameters:
+  ///   - environment: all that it sees; nil passes on our own.
+  ///   - standardOutput: a descriptor that the child writes to; nil for `/dev/null`. It stays the
+  ///     caller's.
+  package init(
+    _ arguments: [String], environment: [String: String]? = nil, standardInput: CInt? = nil,
+    standardOutput: CInt? = nil, standardError: CInt? = nil
+  ) throws {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
@@ -36,25 +44,34 @@ package final class ChildProcess: Sendable {
     var files = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&files)
     defer { unsafe posix_spawn_file_actions_destroy(&files) }
-    for descriptor: CInt in 0...2 {
-      unsafe posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_RDWR, 0)
+    for (descriptor, source) in zip(CInt(0)..., [standardInput, standardOutput, standardError]) {
+      if let source {
+        unsafe posix_spawn_file_actions_adddup2(&files, source, descriptor)
+      } else {
+        unsafe posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_RDWR, 0)
+      }
     }
-    var words: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) }
-    unsafe words.append(nil)
-    defer { unsafe words.forEach { unsafe free($0) } }
+    let variables = environment ?? ProcessInfo.processInfo.environment
+    let words = unsafe copied(arguments)
+    let settings = unsafe copied(variables.map { "\($0.key)=\($0.value)" }.sorted())
+    defer { unsafe (words + settings).forEach { unsafe free($0) } }
     var pid: pid_t = 0
-    let result = unsafe posix_spawnp(&pid, arguments[0], &files, &attributes, words, environ)
+    let result = unsafe posix_spawnp(&pid, arguments[0], &files, &attributes, words, settings)
     guard result == 0 else {
       throw Failure(description: "\(arguments[0]) cannot be started: errno \(result)")
     }
     state = Mutex(.running(pid))
+    Guardian.watch(pid)
   }
 
   /// Whether the process has not ended yet.
-  package var isRunning: Bool {
+  package var isRunning: Bool { exit == nil }
+
+  /// How the process ended; nil while it runs.
+  package var exit: Exit? {
     state.withLock { state in
       collect(&state, WNOHANG)
-      if case .running = state { return true } else { return false }
+      if case .ended(let exit) = state { return exit } else { return nil }
     }
   }
 
@@ -79,8 +96,78 @@ package final class ChildProcess: Sendable {
     var status: CInt = 0
     while true {
       let result = unsafe waitpid(pid, &status, options)
-      if result == pid { return state = .ended(status) }
+      if result == pid {
+        let number = Int(status & 0x7f)
+        state = .ended(number == 0 ? .code(Int((status >> 8) & 0xff)) : .signal(number))
+        return Guardian.forget(pid)
+      }
       if result == 0 || errno != EINTR { return }
     }
   }
+}
+
+/// Ends what a test process started when it dies without having ended it itself.
+///
+/// A shell that reads the ids of our children from a pipe; the pipe ends with us.
+private final class Guardian: Sendable {
+  private static let shared = Guardian()
+  private let pipe: CInt
+
+  private static let script = """
+    trap '' INT TERM HUP
+    while read -r sign id; do
+      case $sign in
+        +) ids="$ids $id" ;;
+        -) rest=; for one in $ids; do [ "$one" = "$id" ] || rest="$rest $one"; done; ids=$rest ;;
+      esac
+    done
+    [ -z "$ids" ] || kill -9 $ids
+    """
+
+  private init() {
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    var files = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&files)
+    defer {
+      unsafe posix_spawnattr_destroy(&attributes)
+      unsafe posix_spawn_file_actions_destroy(&files)
+    }
+    let ends = openPipe()
+    unsafe posix_spawn_file_actions_adddup2(&files, ends.reading, 0)
+    unsafe posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_RDWR, 0)
+    unsafe posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_RDWR, 0)
+    let words = unsafe copied(["/bin/sh", "-c", Self.script])
+    defer { unsafe words.forEach { unsafe free($0) } }
+    var pid: pid_t = 0
+    let result = unsafe posix_spawn(&pid, "/bin/sh", &files, &attributes, words, environ)
+    precondition(result == 0, "/bin/sh cannot be started")
+    close(ends.reading)
+    pipe = ends.writing
+  }
+
+  static func watch(_ id: pid_t) { shared.tell("+ \(id)\n") }
+  static func forget(_ id: pid_t) { shared.tell("- \(id)\n") }
+
+  private func tell(_ line: String) {
+    // Shorter than PIPE_BUF, so that lines of several threads do not mix.
+    _ = unsafe line.utf8CString.withUnsafeBytes { bytes in
+      unsafe write(pipe, bytes.baseAddress, bytes.count - 1)
+    }
+  }
+}
+
+/// The strings as C has them, with the null at the end; the caller frees them.
+private func copied(_ strings: [String]) -> [UnsafeMutablePointer<CChar>?] {
+  var copies: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
+  unsafe copies.append(nil)
+  return unsafe copies
+}
+
+/// A pipe whose ends no other child inherits.
+package func openPipe() -> (reading: CInt, writing: CInt) {
+  var ends: [CInt] = [-1, -1]
+  precondition(unsafe pipe(&ends) == 0, "no pipe is to be had: errno \(errno)")
+  for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+  return (ends[0], ends[1])
 }

@@ -21,6 +21,7 @@ package final class RedisServer: Sendable {
   /// The server's working directory: its log, its socket, and what a test puts there.
   package let directory: URL
   private let arguments: [String]
+  private let environment: [String: String]
   private let password: String?
   private let isReadyBy: Duration
   /// Protects the running process against a test that stops and restarts from several tasks.
@@ -45,17 +46,18 @@ package final class RedisServer: Sendable {
   ///   - arguments: more options, such as `["--maxmemory", "3mb"]`.
   ///   - password: sets `requirepass`.
   ///   - tlsArguments: the options that name certificates; `--tls-port` is added to them.
+  ///   - environment: variables beside our own, such as those of libfaketime.
   ///   - isReadyBy: how long a start may take, loading included.
   package static func start(
     arguments: [String] = [], password: String? = nil, tlsArguments: [String]? = nil,
-    isReadyBy: Duration = .seconds(20)
+    environment: [String: String] = [:], isReadyBy: Duration = .seconds(20)
   ) async throws -> RedisServer {
     // Somebody else may take a free port between our look and the server's: then try another.
     var lastError: any Error = Failure("no attempt was made")
     for _ in 0..<5 {
       let server = try RedisServer(
         arguments: arguments, password: password, tlsArguments: tlsArguments,
-        isReadyBy: isReadyBy)
+        environment: environment, isReadyBy: isReadyBy)
       do {
         try await server.launch()
         return server
@@ -68,7 +70,8 @@ package final class RedisServer: Sendable {
   }
 
   private init(
-    arguments: [String], password: String?, tlsArguments: [String]?, isReadyBy: Duration
+    arguments: [String], password: String?, tlsArguments: [String]?,
+    environment: [String: String], isReadyBy: Duration
   ) throws {
     port = try FreePort.pick()
     tlsPort = try tlsArguments.map { _ in try FreePort.pick() }
@@ -85,6 +88,7 @@ package final class RedisServer: Sendable {
     if let tlsPort, let tlsArguments { all += ["--tls-port", "\(tlsPort)"] + tlsArguments }
     if let password { all += ["--requirepass", password] }
     self.arguments = all + arguments
+    self.environment = environment
     self.password = password
     self.isReadyBy = isReadyBy
   }
@@ -133,12 +137,15 @@ package final class RedisServer: Sendable {
     return try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await client.run() }
       defer { group.cancelAll() }
+      _ = try await client.execute(
+        RedisCommand("PING"), deadline: .now + .seconds(10), waitForConnection: true)
       return try await body(client)
     }
   }
 
   private func launch() async throws {
-    let new = try ChildProcess(["redis-server"] + arguments)
+    let all = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    let new = try ChildProcess(["redis-server"] + arguments, environment: all)
     process.withLock { $0 = new }
     try await waitUntilReady(new)
   }

@@ -1,14 +1,16 @@
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import Testing
 import WeChatSimulator
 
-@Suite("The simulator on sockets") struct SimulatorServerTests {
+@Suite("The simulator on sockets", .serialized) struct SimulatorServerTests {
+  /// Not 127.0.0.1: no other suite may take the port of a host that is down.
+  private static let address = "127.10.0.1"
+
   /// Sends raw bytes and returns all that comes until the server closes the connection.
   private func exchange(_ port: Int, _ request: String) async throws -> String {
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .connect(host: "127.0.0.1", port: port) { channel in
+      .connect(host: Self.address, port: port) { channel in
         channel.eventLoop.makeCompletedFuture {
           try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
         }
@@ -31,7 +33,7 @@ import WeChatSimulator
     let simulator = Simulator(seed: 3, startingAt: 1_691_484_970_000)
     simulator.setClockRate(0)
     simulator.register(AppSettings(appID: "wx1", secret: "s1"))
-    let server = try await SimulatorServer.start(simulator, hosts: hosts)
+    let server = try await SimulatorServer.start(simulator, hosts: hosts, address: Self.address)
     do { try await body(simulator, server) } catch {
       await server.stop()
       throw error

@@ -45,7 +45,6 @@ struct Parts {
           metrics.increment(
             .redisCommands,
             ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])
-          if result.isAnswered { journal.storeAnswered() }
           return result
         },
         fetch: { order in await fetcher.fetch(order) },
@@ -61,7 +60,10 @@ struct Parts {
         }
       })
     links.post(
-      events: { [service] in service.post($0) },
+      events: { [service] event in
+        if case .storeConnected = event { journal.storeConnected() }
+        service.post(event)
+      },
       hints: { [service] hint in
         let event = hint.event(for: service.view.keeper, at: MonotonicClock.now())
         guard let event else { return false }

@@ -17,7 +17,7 @@ package final class Journal: Sendable {
     var tallies: [AccountName: Tally] = [:]
     /// What was logged last of a kind that repeats.
     var lastFailure: [AccountName: String] = [:]
-    var lastStoreFailure: String?
+    var storeFailures: Set<String> = []
     var startedAt: [AccountName: Moment] = [:]
   }
 
@@ -115,8 +115,11 @@ package final class Journal: Sendable {
     }
   }
 
-  /// Redis answered again: the next failure is news.
-  package func storeAnswered() { state.withLock { $0.lastStoreFailure = nil } }
+  /// Redis is connected anew: what failed before is news again when it still fails.
+  package func storeConnected() { state.withLock { $0.storeFailures.removeAll() } }
+
+  /// So many different failures are remembered; one more than that starts anew.
+  private static let failuresRemembered = 64
 
   private func refreshed(
     _ account: AccountName, _ trigger: Trigger, _ version: Version, _ lifetime: Duration,
@@ -188,13 +191,14 @@ package final class Journal: Sendable {
 
   private func storeFailed(_ account: AccountName?, _ failure: StoreFailure) {
     let isNews = state.withLock { state in
-      defer { state.lastStoreFailure = failure.reason }
-      return state.lastStoreFailure != failure.reason
+      if state.storeFailures.count >= Journal.failuresRemembered { state.storeFailures.removeAll() }
+      return state.storeFailures.insert(failure.reason).inserted
     }
     var metadata = Logger.Metadata.keyed([.error: "\(failure.reason)"])
     if let account { metadata[.account] = "\(account)" }
     logger.log(
-      level: isNews ? .warning : .debug, "A step at Redis failed; it is tried again",
+      level: isNews ? (failure.needsOperator ? .error : .warning) : .debug,
+      "A step at Redis failed; it is tried again",
       metadata: metadata)
   }
 

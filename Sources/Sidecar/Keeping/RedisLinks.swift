@@ -30,6 +30,8 @@ package final class RedisLinks: Service, Sendable {
 
   /// So many reports are taken in one go; the rest waits for the next.
   private static let drainedAtOnce = 1000
+  /// A Redis that is not there within this is asked no more about its memory policy.
+  private static let longestWaitForRedis: Duration = .seconds(3600)
   /// A blocked pop is given this much longer than Redis holds it before the connection is doubted.
   private static let popSlack: Duration = .seconds(2)
 
@@ -105,6 +107,7 @@ package final class RedisLinks: Service, Sendable {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.commands.run() }
       group.addTask { await self.listen() }
+      group.addTask { await self.warnAboutEviction() }
       group.addTask { await self.waitForReports() }
       try? await gracefulShutdown()
       group.cancelAll()
@@ -153,6 +156,22 @@ package final class RedisLinks: Service, Sendable {
         level: isNews ? (failure.needsOperator ? .error : .warning) : .debug,
         "Redis cannot be reached; trying again", metadata: .keyed([.error: "\(failure)"]))
     }
+  }
+
+  /// Says once, loudly, when Redis may throw the lock away to make room. Proxies and ACLs that
+  /// refuse the question are no reason to worry anybody.
+  private func warnAboutEviction() async {
+    let reply = try? await commands.execute(
+      RedisCommand("INFO", "memory"), deadline: .now + Self.longestWaitForRedis,
+      waitForConnection: true)
+    let name = "maxmemory_policy:"
+    let line = reply?.text?.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name) }
+    guard let policy = line?.dropFirst(name.count), policy != "noeviction" else { return }
+    logger.warning(
+      """
+      Redis evicts keys when its memory is full; the lock, which has a TTL, goes among the first. \
+      Set maxmemory-policy to noeviction on the Redis that the tokens are in
+      """, metadata: .keyed([.reason: "maxmemory-policy is \(policy)"]))
   }
 
   /// Hears of changes at once instead of at the next look.

@@ -239,7 +239,14 @@ package struct TokenStore: Sendable {
 
   /// What Redis refused it did not do, with one exception: a script that died half-way.
   private func refused(_ refusal: RedisServerError, by key: String) -> StoreFailure {
-    StoreFailure(mayHaveRun: true, reason: "\(refusal.description) (key \(key))")
+    let needsOperator =
+      switch refusal.kind {
+      case .noPermission, .noAuth, .wrongPassword, .wrongType: true
+      default: false
+      }
+    return StoreFailure(
+      mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
+      needsOperator: needsOperator)
   }
 }
 

@@ -317,7 +317,9 @@ extension WeChatClient {
   /// Whether another host may do better.
   private static func isHostAtFault(_ reply: Reply) -> Bool {
     switch reply {
-    case .answered(let status, _, _): status >= 500
+    case .answered(let status, let body, _):
+      status >= 500
+        || WeChatAnswer(body).map { $0.errorCode == .whole(Int64(WeChatError.systemError)) } ?? true
     case .notSent(let failure), .lost(let failure): failure.isTransport
     }
   }

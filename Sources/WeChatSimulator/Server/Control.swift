@@ -192,6 +192,8 @@ extension Fault {
     case "mintThenHold": self = .mintThenHold
     case "mintThenDrop": self = .mintThenDrop
     case "dropBeforeMint": self = .dropBeforeMint
+    case "mintThenReset": self = .mintThenReset
+    case "resetBeforeMint": self = .resetBeforeMint
     case "holdBeforeMint": self = .holdBeforeMint
     case "truncatedBody": self = .truncatedBody
     case "emptyBody": self = .emptyBody

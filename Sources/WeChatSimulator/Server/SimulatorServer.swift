@@ -35,6 +35,9 @@ public final class SimulatorServer: Sendable {
   /// Starts to listen.
   ///
   /// - Parameters:
+  ///   - address: where to listen. The port of a host that is down may be taken by another server
+  ///     of the same address: servers side by side are best given addresses of their own, such as
+  ///     127.0.0.2.
   ///   - hosts: how many API hosts there are (`api`, `api2`, …), each on a port of its own.
   ///   - port: the port of the first API host; 0 takes a free one. The others are always free ones.
   ///   - tls: certificate and key of the API hosts; nil for plain HTTP.
@@ -57,6 +60,8 @@ public final class SimulatorServer: Sendable {
   }
 
   /// Takes a host down: its connections are closed, and new ones are refused.
+  ///
+  /// Its port is free meanwhile; `start` says what follows from that.
   public func takeDown(host: Int = 0) async { await hosts.takeDown(host) }
 
   /// Brings a host back on the port that it had.

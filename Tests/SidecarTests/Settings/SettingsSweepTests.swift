@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import TokenCore
 
 @testable import Sidecar
 
@@ -26,7 +27,7 @@ private struct SeededGenerator: RandomNumberGenerator {
   private static let mark = "Hu5h"
 
   private static let environment = ProcessInfo.processInfo.environment
-  private static let count = environment["WCH_SWEEP_COUNT"].flatMap { Int($0) } ?? 2000
+  private static let count = environment["WCH_SWEEP_COUNT"].flatMap { Int($0) } ?? 1000
   private static let seed = environment["WCH_SWEEP_SEED"].flatMap { UInt64($0) }
 
   @Test func `whatever is given, it loads or says what is wrong, and shows no secret`() {

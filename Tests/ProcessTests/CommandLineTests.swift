@@ -1,0 +1,80 @@
+import NIOCore
+import NIOPosix
+import TestSupport
+import Testing
+
+@Suite struct CommandLineTests {
+  /// An account and addresses at which nobody listens.
+  private static let sound = [
+    "WCH_APPID": Deployment.appID, "WCH_APPSECRET": Deployment.secret,
+    "WCH_API_URL": "http://127.0.0.1:1", "WCH_REDIS_URL": "redis://127.0.0.1:1/0",
+    "WCH_HTTP_LISTEN": "off",
+  ]
+
+  @Test("wrong settings end it with 78, and every problem is named")
+  func wrongSettings() async throws {
+    let process = try SidecarProcess(
+      environment: [
+        "WCH_APPID": "wx1", "WCH_LEASEE": "15s", "WCH_RENEW": "5", "WCH_REDIS_URL": "http://x",
+        "WCH_TICK": "10m", "WCH_API": "tokens",
+      ], instance: "wrong")
+    #expect(try await process.waitForExit() == .code(78))
+    for name in [
+      "WCH_APPSECRET", "WCH_LEASEE", "WCH_LEASE", "WCH_RENEW", "WCH_REDIS_URL", "WCH_API",
+    ] {
+      #expect(process.errorText.contains(name), "\(name) is not named in \(process.errorText)")
+    }
+    #expect(process.outputText.isEmpty)
+  }
+
+  @Test("times that contradict each other end it with 78 and the names of the settings")
+  func contradictingTimes() async throws {
+    let process = try SidecarProcess(
+      environment: Self.sound.merging(["WCH_LEASE": "5s"]) { $1 }, instance: "contradicting")
+    #expect(try await process.waitForExit() == .code(78))
+    for name in ["WCH_LEASE", "WCH_RENEW", "WCH_RETRY", "WCH_API_TIMEOUT"] {
+      #expect(process.errorText.contains(name), "\(name) is not named in \(process.errorText)")
+    }
+  }
+
+  @Test("a port that somebody listens on ends it with 1 and the port's number")
+  func portInUse() async throws {
+    let taken = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .bind(host: "127.0.0.1", port: 0).get()
+    let port = try #require(taken.localAddress?.port)
+    let process = try SidecarProcess(
+      environment: Self.sound.merging(["WCH_HTTP_LISTEN": "127.0.0.1:\(port)"]) { $1 },
+      instance: "port")
+    #expect(try await process.waitForExit() == .code(1))
+    #expect(process.errorText.contains("127.0.0.1:\(port)"))
+    try await taken.close().get()
+  }
+
+  @Test("--version prints a version, and nothing else")
+  func version() async throws {
+    let process = try SidecarProcess(["--version"], environment: [:], instance: "version")
+    #expect(try await process.waitForExit() == .code(0))
+    #expect(process.outputText.contains(#/^[0-9]+\.[0-9]+\.[0-9]+\n$/#))
+    #expect(process.errorText.isEmpty)
+  }
+
+  @Test("help names the verbs and the settings")
+  func help() async throws {
+    let process = try SidecarProcess(["--help"], environment: [:], instance: "help")
+    #expect(try await process.waitForExit() == .code(0))
+    for verb in ["run", "demo", "status", "health"] {
+      #expect(process.outputText.contains(verb))
+    }
+    let run = try SidecarProcess(["run", "--help"], environment: [:], instance: "help")
+    #expect(try await run.waitForExit() == .code(0))
+    for setting in ["WCH_APPID", "WCH_REDIS_URL", "WCH_LEASE", "WCH_HTTP_LISTEN"] {
+      #expect(run.outputText.contains(setting))
+    }
+  }
+
+  @Test("a wrong flag is a wrong use: 64")
+  func wrongVerb() async throws {
+    let process = try SidecarProcess(["statsu"], environment: [:], instance: "wrong")
+    #expect(try await process.waitForExit() == .code(64))
+  }
+}

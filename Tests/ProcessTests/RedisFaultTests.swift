@@ -1,0 +1,326 @@
+import Foundation
+import RedisClient
+import TestSupport
+import Testing
+import WeChatSimulator
+
+@Suite struct RedisFaultTests {
+  @Test("a Redis out of memory still takes renewals, commits and a new leader")
+  func outOfMemory() async throws {
+    // A token of 8 s is refreshed at a remaining life of 3 s.
+    try await Deployment.run(life: 8000, grace: 3000) { deployment in
+      let leader = try await deployment.start(count: 2, Deployment.brisk)
+      for process in deployment.processes { try await process.waitForStatus(200, of: "/readyz") }
+      try await deployment.ask("CONFIG", "SET", "maxmemory", "1mb")
+      #expect(try await deployment.ask("SET", "x", "y").refusal?.kind == .outOfMemory)
+      try await deployment.withReader { reader in
+        try await deployment.simulator.waitUntilAudit("two refreshes", within: .seconds(20)) {
+          $0.mints().count >= 3
+        }
+        #expect(try await deployment.leader() === leader)
+        leader.terminate()
+        #expect(try await leader.waitForExit() == .code(0))
+        try await deployment.waitForLeader(otherThan: leader)
+        try await deployment.simulator.waitUntilAudit("one of the next leader") {
+          $0.mints().count >= 4
+        }
+        try await waitUntil("it is in Redis", within: .seconds(5)) {
+          try await deployment.token()
+            == deployment.simulator.newestToken(of: Deployment.appID)
+        }
+        #expect(reader.deadReadings == 0)
+        #expect(reader.missingReadings == 0)
+      }
+    }
+  }
+
+  /// Why a Redis that answers takes no writes.
+  enum Refusal: String, CaseIterable {
+    case readOnly = "READONLY"
+    case noReplicas = "NOREPLICAS"
+    case cannotPersist = "MISCONF"
+    case busy = "BUSY"
+
+    func begin(at deployment: Deployment) async throws {
+      switch self {
+      case .readOnly:
+        // A replica of a primary that nobody can reach, so that it keeps its keys.
+        try await deployment.ask("REPLICAOF", "127.0.0.1", "1")
+      case .noReplicas:
+        try await deployment.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+      case .cannotPersist:
+        // A snapshot cannot replace a directory.
+        try FileManager.default.createDirectory(
+          at: Self.snapshot(of: deployment), withIntermediateDirectories: false)
+        try await deployment.ask("CONFIG", "SET", "save", "3600 1")
+        try await Self.save(deployment, status: "err")
+      case .busy:
+        try await deployment.ask("CONFIG", "SET", "busy-reply-threshold", "50")
+        // It never answers; the deadline is over as soon as it is sent.
+        _ = try? await deployment.client.execute(
+          .init("EVAL", "while true do end", "0"), deadline: .now + .milliseconds(50),
+          onAbandonment: .closeConnection)
+      }
+    }
+
+    func end(at deployment: Deployment) async throws {
+      switch self {
+      case .readOnly: try await deployment.ask("REPLICAOF", "NO", "ONE")
+      case .noReplicas: try await deployment.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+      case .cannotPersist:
+        try FileManager.default.removeItem(at: Self.snapshot(of: deployment))
+        try await Self.save(deployment, status: "ok")
+      case .busy: try await deployment.ask("SCRIPT", "KILL")
+      }
+    }
+
+    private static func snapshot(of deployment: Deployment) -> URL {
+      deployment.redis.directory.appendingPathComponent("dump.rdb")
+    }
+
+    private static func save(_ deployment: Deployment, status: String) async throws {
+      try await deployment.ask("BGSAVE")
+      try await waitUntil("a snapshot with \(status)", within: .seconds(5)) {
+        let text = try await deployment.ask("INFO", "persistence").text ?? ""
+        return text.contains("rdb_last_bgsave_status:\(status)")
+          && text.contains("rdb_bgsave_in_progress:0")
+      }
+    }
+  }
+
+  @Test(
+    "a Redis that refuses writes is named in the log, nobody fetches, and all recovers by itself",
+    arguments: Refusal.allCases)
+  func refusedWrites(refusal: Refusal) async throws {
+    try await Deployment.run { deployment in
+      let leader = try await deployment.start(count: 2, Deployment.brisk)
+      let token = try await deployment.token()
+      try await refusal.begin(at: deployment)
+      try await leader.waitForLog("This replica no longer leads")
+      #expect(
+        leader.log.contains {
+          ["warning", "error"].contains($0.level) && $0.text.contains(refusal.rawValue)
+        }, "\(refusal.rawValue) is not named")
+      let position = deployment.processes.map(\.logPosition)
+      try await refusal.end(at: deployment)
+      try await waitUntil("somebody leads again", within: .seconds(10)) {
+        zip(deployment.processes, position).contains { process, position in
+          process.log.dropFirst(position).contains { $0.message == "This replica leads" }
+        }
+      }
+      #expect(try await deployment.token() == token)
+      #expect(deployment.mints == 1)
+    }
+  }
+
+  @Test("a Redis password that is replaced is read again from its file")
+  func rotatedPassword() async throws {
+    try await Deployment.run { deployment in
+      let file = deployment.redis.directory.appendingPathComponent("password")
+      try "old\n".write(to: file, atomically: true, encoding: .utf8)
+      try await deployment.ask("ACL", "SETUSER", "app", "on", ">old", "~*", "&*", "+@all")
+      let replica = try deployment.start(
+        "a",
+        Deployment.brisk.merging([
+          "WCH_REDIS_USERNAME": "app", "WCH_REDIS_PASSWORD_FILE": file.path,
+        ]) { $1 })
+      let token = try await deployment.waitForLiveToken()
+      try await deployment.ask("ACL", "SETUSER", "app", "resetpass", ">new")
+      try await deployment.ask("CLIENT", "KILL", "USER", "app")
+      try await waitUntil("the refusal is an alarm", within: .seconds(10)) {
+        replica.log.contains { $0.level == "error" && $0.text.contains("WRONGPASS") }
+      }
+      let position = replica.logPosition
+      try "new\n".write(to: file, atomically: true, encoding: .utf8)
+      try await replica.waitForLog("Redis is connected", after: position)
+      try await replica.waitForStatus(200, of: "/readyz")
+      #expect(try await deployment.token() == token)
+      #expect(!replica.errorText.contains(">new") && !replica.errorText.contains("\"old\""))
+    }
+  }
+
+  @Test("a lock and a token that Redis evicts are back without a fetch")
+  func eviction() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.start(count: 2, Deployment.brisk)
+      let before = try await deployment.keys()
+      for process in deployment.processes { try await process.waitForStatus(200, of: "/readyz") }
+      try await deployment.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+      try await deployment.ask("CONFIG", "SET", "maxmemory", "1mb")
+      // Any write makes Redis look for memory.
+      try await waitUntil("lock and token are evicted", within: .seconds(5)) {
+        try await deployment.ask("SET", "x", "y")
+        return try await deployment.ask("EXISTS", "WCH_leader", "WCH_access_token").number == 0
+      }
+      try await deployment.ask("CONFIG", "SET", "maxmemory", "0")
+      try await waitUntil("the token is back", within: .seconds(3)) {
+        let now = try await deployment.keys()
+        return now.token == before.token && now.expiresIn == before.expiresIn
+      }
+      try await deployment.waitForLeader()
+      #expect(deployment.mints == 1)
+    }
+  }
+
+  @Test("an evicting memory policy is warned about at the start")
+  func evictingPolicy() async throws {
+    try await Deployment.run(redisArguments: ["--maxmemory-policy", "volatile-lru"]) {
+      deployment in
+      try await deployment.start(count: 1)
+      let replica = deployment.processes[0]
+      try await waitUntil("a warning that names the policy", within: .seconds(5)) {
+        replica.log.contains { $0.level == "warning" && $0.text.contains("volatile-lru") }
+      }
+    }
+  }
+
+  @Test(
+    "a Redis that sleeps costs no fetch, whether shorter or longer than the lease",
+    arguments: [2, 6])
+  func sleepingRedis(seconds: Int) async throws {
+    try await Deployment.run(redisArguments: ["--enable-debug-command", "yes"]) { deployment in
+      let leader = try await deployment.start(count: 3, Deployment.brisk)
+      let token = try await deployment.token()
+      _ = try await deployment.client.execute(
+        .init("DEBUG", "SLEEP", "\(seconds)"), deadline: .now + .seconds(20))
+      let position = deployment.processes.map(\.logPosition)
+      if .seconds(seconds) < Deployment.briskLease {
+        let other = try await firstExcept(for: .seconds(2)) { () -> String? in
+          let holder = try await deployment.leader()
+          return holder === leader ? nil : holder?.instance ?? "nobody"
+        }
+        #expect(other == nil)
+      } else {
+        try await waitUntil("somebody leads again", within: .seconds(10)) {
+          zip(deployment.processes, position).contains { process, position in
+            process.log.dropFirst(position).contains { $0.message == "This replica leads" }
+          }
+        }
+        #expect(leader.log.contains { $0.message == "This replica no longer leads" })
+      }
+      #expect(try await deployment.token() == token)
+      #expect(deployment.mints == 1)
+    }
+  }
+
+  @Test(
+    "a Redis whose clock is stepped keeps one leader and a token of the right life",
+    arguments: [40, 3600, -600])
+  func steppedClock(seconds: Int) async throws {
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+    try #require(
+      FileManager.default.fileExists(atPath: library), "Debian's package libfaketime is missing")
+    let file = FileManager.default.temporaryDirectory
+      .appendingPathComponent("clock\(UInt32.random(in: 0 ... .max))")
+    try "+0".write(to: file, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(at: file) }
+    let environment = [
+      // With the C library's allocator: jemalloc asks for the time before libfaketime is ready.
+      "LD_PRELOAD": "\(library):libc.so.6", "FAKETIME_TIMESTAMP_FILE": file.path,
+      "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+    ]
+    try await Deployment.run(redisEnvironment: environment) { deployment in
+      try await deployment.start(count: 3, Deployment.brisk)
+      try await deployment.withReader { reader in
+        let start = ContinuousClock.now
+        let before = try await deployment.keys()
+        let sign = seconds < 0 ? "" : "+"
+        try "\(sign)\(seconds)".write(to: file, atomically: true, encoding: .utf8)
+        try await waitUntil("the clock is stepped", within: .seconds(5)) {
+          let now = try await deployment.keys()
+          return abs(now.redisTime - before.redisTime - Int64(seconds)) <= 5
+        }
+        let end = ContinuousClock.now + Deployment.briskLease + .seconds(2)
+        try await waitUntil("one leader, and the right lives", within: .seconds(6)) {
+          try await deployment.problems(since: start) == nil
+        }
+        let problem = try await firstExcept(for: ContinuousClock.now.duration(to: end)) {
+          try await deployment.problems(since: start)
+        }
+        #expect(problem == nil)
+        #expect(deployment.mints == 1)
+        #expect(reader.deadReadings == 0)
+        #expect(reader.missingReadings == 0)
+      }
+    }
+  }
+
+  @Test("a Redis user without a permission is told which one, and the daemon waits for it")
+  func missingPermission() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.ask(
+        "ACL", "SETUSER", "limited", "on", ">pw", "~*", "&*", "+@all", "-evalsha")
+      let replica = try deployment.start(
+        "a", ["WCH_REDIS_URL": "redis://limited:pw@127.0.0.1:\(deployment.redis.port)/0"])
+      try await waitUntil("the permission is named", within: .seconds(10)) {
+        replica.log.contains {
+          ["warning", "error"].contains($0.level) && $0.text.contains("NOPERM")
+            && $0.text.lowercased().contains("evalsha")
+        }
+      }
+      try await replica.waitForStatus(200, of: "/livez")
+      try await replica.waitForStatus(503, of: "/readyz")
+      #expect(deployment.mints == 0)
+      try await deployment.ask("ACL", "SETUSER", "limited", "+evalsha")
+      try await deployment.waitForLiveToken(within: .seconds(30))
+      try await replica.waitForStatus(200, of: "/readyz")
+    }
+  }
+
+  @Test("a deployment of another AppID on the same keys stays out and says why")
+  func foreignApp() async throws {
+    try await Deployment.run { deployment in
+      let other = "wxfedcba9876543210"
+      deployment.simulator.register(AppSettings(appID: other, secret: Deployment.secret))
+      try await deployment.start(count: 1, Deployment.brisk)
+      let token = try await deployment.token()
+      let stranger = try deployment.start(
+        "x", Deployment.brisk.merging(["WCH_APPID": other]) { $1 })
+      try await waitUntil("the conflict is logged", within: .seconds(10)) {
+        stranger.log.contains {
+          $0.level == "error" && $0.message.contains("belong to another AppID")
+        }
+      }
+      let answer = try await stranger.waitForStatus(503, of: "/readyz")
+      #expect(answer.body.contains("AppID"))
+      // Also when the lock is free: the token is still the others'.
+      deployment.processes[0].kill()
+      let wrong = try await firstExcept(for: Deployment.briskLease + .seconds(2)) {
+        () -> String? in
+        let now = try await deployment.token()
+        return now == token ? nil : now ?? "nothing"
+      }
+      #expect(wrong == nil)
+      #expect(deployment.simulator.audit.mints(of: other).isEmpty)
+      try await stranger.waitForStatus(503, of: "/readyz")
+    }
+  }
+}
+
+extension Deployment {
+  /// What is wrong with lock, token and expiry; nil when all is well.
+  fileprivate func problems(since start: ContinuousClock.Instant) async throws -> String? {
+    let leaders = try await leadingReplicas()
+    let holder = try await leader()?.instance
+    guard leaders == [holder] else { return "\(leaders) lead, \(holder ?? "nobody") has the lock" }
+    let lock = try await ask("PTTL", "WCH_leader").number ?? 0
+    guard lock > 0, .milliseconds(lock) <= Self.briskLease else { return "the lock has \(lock) ms" }
+    let keys = try await keys()
+    // Two clocks may differ by a fiftieth of the life before that counts as wrong.
+    let left = 7200 - (ContinuousClock.now - start).components.seconds + 150
+    guard keys.tokenTTL / 1000 <= left else { return "the token has \(keys.tokenTTL) ms" }
+    guard abs(keys.tokenTTL - keys.expiresInTTL) <= 5 else { return "the TTLs differ: \(keys)" }
+    let told = (keys.expiresIn ?? 0) - keys.redisTime
+    return abs(told - (keys.tokenTTL / 1000 - 120)) <= 2 ? nil : "\(told) s are told: \(keys)"
+  }
+
+  private func leadingReplicas() async throws -> [String?] {
+    var leading: [String?] = []
+    for process in processes where process.isRunning {
+      if try await process.status()["role"] as? String == "leader" {
+        leading.append(process.instance)
+      }
+    }
+    return leading
+  }
+}

@@ -1,0 +1,110 @@
+import TestSupport
+import Testing
+import WeChatSimulator
+
+@Suite struct RepairTests {
+  /// What somebody does to a key that applications read.
+  enum Damage: CaseIterable {
+    case deleted, overwritten, madeAList, persisted, ttlTooLong, ttlTooShort
+
+    /// Does it to one key.
+    func inflict(on key: String, of deployment: Deployment) async throws {
+      switch self {
+      case .deleted: try await deployment.ask("DEL", key)
+      case .overwritten: try await deployment.ask("SET", key, "nonsense", "KEEPTTL")
+      case .madeAList:
+        try await deployment.ask("DEL", key)
+        try await deployment.ask("RPUSH", key, "nonsense")
+      case .persisted: try await deployment.ask("PERSIST", key)
+      case .ttlTooLong: try await deployment.ask("PEXPIRE", key, "10800000")
+      case .ttlTooShort: try await deployment.ask("PEXPIRE", key, "60000")
+      }
+    }
+  }
+
+  @Test(
+    "keys that somebody damaged are restored within a tick, without a fetch",
+    arguments: Damage.allCases)
+  func restores(damage: Damage) async throws {
+    let tick: Duration = .seconds(2)
+    try await Deployment.run { deployment in
+      try await deployment.start(count: 2, Deployment.brisk)
+      for damaged in [
+        ["WCH_access_token"], ["WCH_expires_in"], ["WCH_access_token", "WCH_expires_in"],
+      ] {
+        let before = try await deployment.keys()
+        let start = ContinuousClock.now
+        for key in damaged { try await damage.inflict(on: key, of: deployment) }
+        #expect(try await deployment.keys() != before)
+        try await waitUntil("\(damaged) restored", within: tick + .seconds(1)) {
+          let now = try await deployment.keys()
+          return now.token == before.token && now.expiresIn == before.expiresIn
+            && abs(now.tokenTTL - before.tokenTTL) <= 4000
+            && abs(now.tokenTTL - now.expiresInTTL) <= 5
+        }
+        #expect(ContinuousClock.now - start <= tick)
+      }
+      #expect(deployment.mints == 1)
+    }
+  }
+
+  @Test("a Redis that comes back empty has the token again within 2.5 s, from memory")
+  func emptyRedis() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.start(count: 3)
+      let before = try await deployment.keys()
+      for process in deployment.processes { try await process.waitForStatus(200, of: "/readyz") }
+      // A fetch is due as well, since the history is lost: slow enough to be told apart.
+      deployment.simulator.setLatency(3000...3000)
+      deployment.redis.kill()
+      // Until the waits between two attempts have grown to their longest.
+      for process in deployment.processes {
+        try await waitUntil("\(process.instance) tries slowly", within: .seconds(20)) {
+          process.log.count { $0.message == "Redis cannot be reached; trying again" } >= 7
+        }
+      }
+      try await deployment.redis.restart()
+      let start = ContinuousClock.now
+      let token = try await waited(for: "a token", within: .seconds(10), every: .milliseconds(1)) {
+        try? await deployment.token()
+      }
+      #expect(ContinuousClock.now - start <= .milliseconds(2500))
+      #expect(token == before.token)
+      let after = try await deployment.keys()
+      #expect(abs((after.expiresIn ?? 0) - (before.expiresIn ?? 0)) <= 1)
+      #expect(after.tokenTTL <= before.tokenTTL)
+      #expect(abs(after.tokenTTL - after.expiresInTTL) <= 5)
+    }
+  }
+
+  @Test("after FLUSHALL the token is back within a renewal, and the lost history costs one fetch")
+  func flushed() async throws {
+    let renewal: Duration = .seconds(1)
+    try await Deployment.run { deployment in
+      try await deployment.start(count: 3, Deployment.brisk)
+      let before = try await deployment.token()
+      deployment.simulator.setLatency(700...700)
+      let start = ContinuousClock.now
+      try await deployment.ask("FLUSHALL")
+      try await deployment.withReader { reader in
+        let token = try await waited(for: "a token", within: .seconds(10)) {
+          try await deployment.token()
+        }
+        #expect(ContinuousClock.now - start <= renewal + .milliseconds(500))
+        #expect(token == before)
+        try await deployment.simulator.waitUntilAudit("the fetch that the lost history needs") {
+          $0.mints().count == 2
+        }
+        try await waitUntil("the new token is in Redis", within: .seconds(5)) {
+          try await deployment.token()
+            == deployment.simulator.newestToken(of: Deployment.appID)
+        }
+        #expect(reader.deadReadings == 0)
+      }
+      let again = try await firstExcept(for: .seconds(3)) {
+        deployment.mints > 2 ? deployment.mints : nil
+      }
+      #expect(again == nil)
+    }
+  }
+}

@@ -1,0 +1,229 @@
+import Foundation
+import Logging
+import NIOPosix
+package import RedisClient
+import Synchronization
+package import WeChatSimulator
+
+/// A whole deployment on one machine: a Redis, a WeChat and replicas of the real program.
+package final class Deployment: Sendable {
+  /// The account that every deployment has.
+  package static let appID = "wx0123456789abcdef"
+  package static let secret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+  /// A lease of 4 s in place of 15: valid under the same rules, for tests that wait it out.
+  package static let brisk: [String: String] = [
+    "WCH_LEASE": "4s", "WCH_RENEW": "1s", "WCH_RETRY": "300ms", "WCH_TICK": "2s",
+    "WCH_REDIS_COMMAND_TIMEOUT": "500ms", "WCH_API_TIMEOUT": "1s",
+  ]
+  /// The lease of these settings.
+  package static let briskLease: Duration = .seconds(4)
+
+  package let redis: RedisServer
+  package let weChat: SimulatorServer
+  /// A connection of the test's own.
+  package let client: RedisClient
+  /// Protects the list of what was started.
+  private let started = Mutex<[SidecarProcess]>([])
+
+  /// The simulated WeChat.
+  package var simulator: Simulator { weChat.simulator }
+  /// Every process that was started, ended ones included.
+  package var processes: [SidecarProcess] { started.withLock { $0 } }
+
+  private init(redis: RedisServer, weChat: SimulatorServer) {
+    self.redis = redis
+    self.weChat = weChat
+    client = RedisClient(
+      configuration: RedisConfiguration(endpoint: redis.endpoint),
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test"))
+  }
+
+  /// Starts Redis and WeChat, runs the body, and ends everything.
+  ///
+  /// - Parameters:
+  ///   - alone: nothing else runs meanwhile: for tests that measure a time.
+  ///   - life: of a token, in milliseconds; whole seconds.
+  ///   - grace: how long a replaced token goes on working, in milliseconds.
+  ///   - redisArguments: more options of redis-server.
+  ///   - redisEnvironment: more variables of redis-server.
+  package static func run<Result: Sendable>(
+    alone: Bool = false, life: Milliseconds = 7_200_000, grace: Milliseconds = 300_000,
+    redisArguments: [String] = [], redisEnvironment: [String: String] = [:],
+    _ body: @escaping @Sendable (Deployment) async throws -> Result
+  ) async throws -> Result {
+    try await MachineShare.shared.take(alone: alone) {
+      let redis = try await RedisServer.start(
+        arguments: redisArguments, environment: redisEnvironment)
+      defer { redis.stop() }
+      let simulator = Simulator(seed: .random(in: 0 ... .max))
+      var app = AppSettings(appID: appID, secret: secret)
+      app.life = life
+      app.grace = grace
+      // Whether WeChat keeps more than one replaced token is unconfirmed. If it keeps one, a token
+      // dies with the second mint after it, before anybody could have read the answer.
+      app.maxOldTokens = 8
+      simulator.register(app)
+      let weChat = try await SimulatorServer.start(simulator)
+      let deployment = Deployment(redis: redis, weChat: weChat)
+      let outcome: Swift.Result<Result, any Error>
+      do {
+        let result = try await deployment.connected { try await body(deployment) }
+        try deployment.checkSecrecy()
+        outcome = .success(result)
+      } catch {
+        outcome = .failure(
+          SidecarProcess.Failure("\(error)\n\(deployment.transcript)"))
+      }
+      for process in deployment.processes { process.kill() }
+      await weChat.stop()
+      return try outcome.get()
+    }
+  }
+
+  private func connected<Result: Sendable>(
+    _ body: @escaping @Sendable () async throws -> Result
+  ) async throws -> Result {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { await self.client.run() }
+      defer { group.cancelAll() }
+      return try await body()
+    }
+  }
+
+  /// What every process logged, for the report of a failure.
+  package var transcript: String {
+    processes.map { "--- \($0.instance)\n\($0.errorText.suffix(6000))" }.joined(separator: "\n")
+  }
+
+  /// Whatever a test does, no output of any process shows the secret or a token.
+  private func checkSecrecy() throws {
+    let secrets = [Self.secret] + simulator.audit.mints().compactMap(\.token)
+    for process in processes {
+      let output = process.errorText + process.outputText
+      guard let leaked = secrets.first(where: output.contains) else { continue }
+      throw SidecarProcess.Failure(
+        "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token")")
+    }
+  }
+
+  // MARK: Replicas
+
+  /// The settings that a replica needs to find Redis and WeChat.
+  package func environment(instance: String) -> [String: String] {
+    [
+      "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API_URL": weChat.url,
+      "WCH_REDIS_URL": redis.url, "WCH_INSTANCE": instance,
+      "WCH_HTTP_LISTEN": "unix:\(socket(of: instance))", "WCH_LOG_LEVEL": "debug",
+    ]
+  }
+
+  private func socket(of instance: String) -> String {
+    redis.directory.appendingPathComponent("\(instance).h").path
+  }
+
+  /// Starts a replica.
+  @discardableResult
+  package func start(_ instance: String, _ settings: [String: String] = [:]) throws
+    -> SidecarProcess
+  {
+    let process = try SidecarProcess(
+      environment: environment(instance: instance).merging(settings) { $1 },
+      instance: instance, socket: socket(of: instance))
+    started.withLock { $0.append(process) }
+    return process
+  }
+
+  /// Starts replicas `a`, `b`, … and waits until one leads and a live token is in Redis.
+  @discardableResult
+  package func start(count: Int, _ settings: [String: String] = [:]) async throws
+    -> SidecarProcess
+  {
+    for index in 0..<count {
+      try start(String(UnicodeScalar(UInt8(ascii: "a") + UInt8(index))), settings)
+    }
+    try await waitForLiveToken()
+    return try await waitForLeader()
+  }
+
+  /// The running replica that holds the lock.
+  package func leader() async throws -> SidecarProcess? {
+    guard let lock = try await ask("GET", "WCH_leader").text else { return nil }
+    let name = lock.prefix { $0 != ":" }
+    return processes.last { $0.instance == name }
+  }
+
+  /// Waits until a replica holds the lock.
+  @discardableResult
+  package func waitForLeader(
+    otherThan former: SidecarProcess? = nil, within limit: Duration = .seconds(20)
+  ) async throws -> SidecarProcess {
+    try await waited(for: "a leader", within: limit, every: .milliseconds(2)) {
+      let leader = try? await leader()
+      return leader.flatMap { $0 === former ? nil : $0 }
+    }
+  }
+
+  // MARK: Redis
+
+  /// Asks Redis on the test's own connection.
+  @discardableResult
+  package func ask(_ name: String, _ arguments: String...) async throws -> RedisReply {
+    try await client.execute(
+      RedisCommand(name, arguments), deadline: .now + .seconds(5), waitForConnection: true)
+  }
+
+  /// The token that applications see.
+  package func token() async throws -> String? { try await ask("GET", "WCH_access_token").text }
+
+  /// The two keys as they are at one instant.
+  package func keys() async throws -> PublishedKeys {
+    let replies = try await client.execute(
+      [
+        RedisCommand("MULTI"), RedisCommand("GET", "WCH_access_token"),
+        RedisCommand("PTTL", "WCH_access_token"), RedisCommand("GET", "WCH_expires_in"),
+        RedisCommand("PTTL", "WCH_expires_in"), RedisCommand("TIME"), RedisCommand("EXEC"),
+      ], deadline: .now + .seconds(5), waitForConnection: true)
+    guard let values = replies.last?.elements, values.count == 5 else {
+      throw SidecarProcess.Failure("the keys cannot be read")
+    }
+    return PublishedKeys(
+      token: values[0].text, tokenTTL: values[1].number ?? -3, expiresIn: values[2].number,
+      expiresInTTL: values[3].number ?? -3, redisTime: values[4].elements?.first?.number ?? 0)
+  }
+
+  /// Waits until Redis has a token that WeChat accepts.
+  @discardableResult
+  package func waitForLiveToken(within limit: Duration = .seconds(10)) async throws -> String {
+    try await waited(for: "a live token", within: limit, every: .milliseconds(1)) {
+      guard let token = try? await token() else { return nil }
+      return simulator.judge(token).isLive ? token : nil
+    }
+  }
+
+  /// How many tokens WeChat has minted.
+  package var mints: Int { simulator.audit.mints().count }
+
+  /// Runs a reader for as long as the body runs.
+  package func withReader<Result: Sendable>(
+    _ body: @escaping @Sendable (TokenReader) async throws -> Result
+  ) async throws -> Result {
+    let reader = TokenReader(client: client, simulator: simulator)
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { await reader.run() }
+      defer { group.cancelAll() }
+      return try await body(reader)
+    }
+  }
+}
+
+/// What the contract publishes, read at one instant.
+package struct PublishedKeys: Hashable, Sendable {
+  package let token: String?
+  /// Milliseconds; -1 without a TTL, -2 without a key.
+  package let tokenTTL: Int64
+  package let expiresIn: Int64?
+  package let expiresInTTL: Int64
+  /// Redis's clock in seconds.
+  package let redisTime: Int64
+}

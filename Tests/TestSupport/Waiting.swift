@@ -1,0 +1,49 @@
+/// What was waited for did not come.
+package struct TimedOut: Error, CustomStringConvertible {
+  package let description: String
+
+  package init(_ awaited: String, within limit: Duration) {
+    description = "\(awaited): not within \(limit)"
+  }
+}
+
+/// Asks again and again until there is an answer: the way to wait for an event in another process.
+///
+/// - Parameters:
+///   - what: completes "… did not come".
+///   - limit: after which the wait fails.
+///   - interval: between two questions.
+package func waited<Value: Sendable>(
+  for what: String, within limit: Duration, every interval: Duration = .milliseconds(5),
+  _ answer: () async throws -> Value?
+) async throws -> Value {
+  let deadline = ContinuousClock.now + limit
+  while true {
+    if let value = try await answer() { return value }
+    guard ContinuousClock.now < deadline else { throw TimedOut(what, within: limit) }
+    try await Task.sleep(for: interval)
+  }
+}
+
+/// Waits until the condition holds.
+package func waitUntil(
+  _ what: String, within limit: Duration, every interval: Duration = .milliseconds(5),
+  _ holds: () async throws -> Bool
+) async throws {
+  _ = try await waited(for: what, within: limit, every: interval) { try await holds() ? () : nil }
+}
+
+/// Watches for a span that a condition goes on holding; the opposite of a wait.
+///
+/// - Returns: what was seen first that should not have been; nil when all was well.
+package func firstExcept<Value: Sendable>(
+  for span: Duration, every interval: Duration = .milliseconds(20),
+  _ exception: () async throws -> Value?
+) async throws -> Value? {
+  let end = ContinuousClock.now + span
+  repeat {
+    if let value = try await exception() { return value }
+    try await Task.sleep(for: interval)
+  } while ContinuousClock.now < end
+  return nil
+}
