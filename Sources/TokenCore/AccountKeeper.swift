@@ -411,7 +411,10 @@ extension AccountKeeper {
     else { return }
     if let copy, copy.version > version { return }
     if let copy, copy.version == version, copy.token == token {
-      self.copy?.confirmedAt = max(copy.confirmedAt, sentAt)
+      // While a trace of a later fetch stands, the token's death may already be under way.
+      if view.intent == nil, view.dirty == nil, view.sweep == nil {
+        self.copy?.confirmedAt = max(copy.confirmedAt, sentAt)
+      }
       return
     }
     copy = Copy(
@@ -672,6 +675,7 @@ extension AccountKeeper {
     case .unknown(let failure):
       phase = .holding
       unresolved = version
+      copy?.isOwn = false
       return backOff(attempt, failure, isUnknown: true, at: now, using: &generator)
     }
   }
