@@ -272,7 +272,10 @@ extension World {
       }
     }
     if chance.percent(30) { redis.data.lock = nil }
-    if chance.percent(20) { redis.data.epoch = nil }
+    if chance.percent(20) {
+      redis.data.epoch = nil
+      storeDisturbedAt = now
+    }
     lockDisturbedAt = now
     disturb(until: now)
   }
