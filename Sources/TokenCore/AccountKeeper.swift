@@ -372,6 +372,7 @@ package struct AccountKeeper: Sendable {
       phase = .holding
       storeFailures = 0
       copy?.confirmedAt = sentAt
+      copy?.seenAt = sentAt
       return wrote ? [.note(.repaired(name))] : []
     case (.recommitting(.sent(sentAt)), .commit(let commit), _):
       return recommitted(commit, reply, sentAt: sentAt)
@@ -460,14 +461,18 @@ extension AccountKeeper {
     else { return }
     if let copy, copy.version > version { return }
     if let copy, copy.version == version, copy.token == token {
-      self.copy?.confirmedAt = max(copy.confirmedAt, sentAt)
       self.copy?.recordedExpiry = view.expiresAt
+      self.copy?.seenAt = max(copy.seenAt, sentAt)
+      // While a trace of a later fetch stands, the token's death may already be under way.
+      if view.intent == nil, view.dirty == nil, view.sweep == nil {
+        self.copy?.confirmedAt = max(copy.confirmedAt, sentAt)
+      }
       return
     }
     copy = Copy(
       token: token, version: version, lifetime: view.lifetime ?? remaining,
       expiresAt: sentAt + remaining, recordedExpiry: view.expiresAt, confirmedAt: sentAt,
-      isOwn: false)
+      seenAt: sentAt, isOwn: false)
   }
 
   private mutating func tookOver(
@@ -734,6 +739,7 @@ extension AccountKeeper {
     case .unknown(let failure):
       phase = .holding
       unresolved = version
+      copy?.isOwn = false
       return backOff(attempt, failure, isUnknown: true, at: now, using: &generator)
     }
   }
@@ -794,7 +800,8 @@ extension AccountKeeper {
       let isUnchanged = copy?.token == fetched.token
       copy = Copy(
         token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
-        expiresAt: fetched.sentAt + fetched.lifetime, confirmedAt: sentAt, isOwn: true)
+        expiresAt: fetched.sentAt + fetched.lifetime, confirmedAt: sentAt, seenAt: sentAt,
+        isOwn: true)
       phase = .holding
       wanted = nil
       unresolved = nil

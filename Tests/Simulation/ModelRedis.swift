@@ -56,6 +56,9 @@ package struct ModelRedis: Sendable {
     package var fetchedBy: String?
     package var expiresAt: RedisTime?
     package var lifetime: Duration?
+    /// The day that fetches are counted in, and how many were allowed.
+    package var day: Int64 = 0
+    package var fetchesToday = 0
     /// Stands for the digest of the committed token.
     package var digest: String?
 
@@ -97,8 +100,7 @@ package struct ModelRedis: Sendable {
       data.lock?.expiresAt = now + lease
       return .renewed
     case .release(let term):
-      guard data.lock?.holder == term.description else { return .lost }
-      data.lock = nil
+      if data.lock?.holder == term.description { data.lock = nil }
       return .released
     case .look(let name):
       return changing(name) { .account($0.view(of: $1)) }

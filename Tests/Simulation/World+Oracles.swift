@@ -10,6 +10,9 @@ extension World {
       /// How long applications have been reading a dead token, without a break.
       var deadFor: Int64 = 0
       var deadSince: Instant?
+      /// What was published last, and when other tokens ceased to be.
+      var published: String?
+      var gone: [String: Instant] = [:]
     }
 
     /// What a version was used for: by whom it was begun, and how often it was sent.
@@ -22,6 +25,7 @@ extension World {
     var accounts: [Account] = []
     var highestEpoch: Epoch = .none
     var epochs: [String: Epoch] = [:]
+    var grantedAt: Instant = 0
     var owners: [Epoch: (replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = [[:], [:]]
     var holes: Set<Int> = []
@@ -81,6 +85,11 @@ extension World {
     for index in accounts.indices {
       converges(index)
       isNotDeadForLong(index)
+      let token = publishedToken(index)
+      if token != marks.accounts[index].published {
+        if let before = marks.accounts[index].published { marks.accounts[index].gone[before] = now }
+        marks.accounts[index].published = token
+      }
       let committed = redis.data.accounts[index].state.committed
       if let committed, let before = marks.accounts[index].committed, committed < before {
         violate(.commitsGrow, "\(committed) after \(before)")
@@ -185,7 +194,9 @@ extension World {
       let owner = marks.owners[epoch], let expiresAt = lock.expiresAt, expiresAt > redisTime
     else { return }
     let replica = replicas[owner.replica]
-    guard replica.isAlive, replica.life == owner.life, replica.isConnected else { return }
+    guard replica.isAlive, replica.life == owner.life, replica.isConnected,
+      !replica.isPaused(at: now)
+    else { return }
     if now - max(since, replica.undisturbedSince) > 8 * second {
       violate(.orphanedLock, "\(lock.holder) is held and not led")
     }
@@ -198,7 +209,8 @@ extension World {
     switch (arrival.command, reply) {
     case (.acquire(let term, _, _), .acquired(let epoch)):
       let name = term.description
-      if let known = marks.epochs[name] {
+      // A term keeps its epoch, unless the record of it was lost.
+      if let known = marks.epochs[name], known == epoch || storeDisturbedAt < marks.grantedAt {
         if known != epoch { violate(.epochsGrow, "\(name) has \(known) and \(epoch)") }
       } else {
         if epoch <= marks.highestEpoch {
@@ -206,6 +218,7 @@ extension World {
         }
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
+        marks.grantedAt = now
         marks.owners[epoch] = (arrival.replica, arrival.life)
       }
     case (.begin(let begin), .began):
@@ -221,9 +234,9 @@ extension World {
       wrote(arrival, republish.account, fence: republish.fence)
       let account = index(of: republish.account)
       if let token = publishedToken(account), let death = weChat.death(of: token, account: account),
-        death <= now
+        death <= now, let gone = marks.accounts[account].gone[token], now - gone > plan.grace
       {
-        violate(.freshRepublish, "\(token) of \(republish.version) was dead already")
+        violate(.freshRepublish, "\(token) of \(republish.version) was dead already, and gone for \((now - gone) / second)s")
       }
     default: break
     }
@@ -270,7 +283,7 @@ extension World {
     for other in calls.suffix(8).dropLast()
     where other.account == call.account && other.replica != call.replica && !other.isProcessed
       && !other.isThroughHole && now - other.sentAt < reach
-      && storeDisturbedAt < other.sentAt - 10 * second
+      && max(storeDisturbedAt, lockDisturbedAt) < other.sentAt - 10 * second
     {
       violate(
         .noOverlap,

@@ -38,6 +38,15 @@ extension World {
     mix(UInt64(truncatingIfNeeded: now))
     mix(UInt64(replica) << 8 | UInt64(actions.count))
     remember(replica)
+    if case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
+      due <= moment
+    {
+      violate(
+        .busyWaiting,
+        "r\(replica) is due at \(due), now and after waking at \(moment): "
+          + "\(replicas[replica].keeper.election.state), "
+          + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
+    }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
     if replicas[replica].isAlive { scheduleWake(replica) }
@@ -66,6 +75,7 @@ extension World {
       switch item.action {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
       case .fetch(let order): fetch(order, isPastCheck: item.isPastCheck, replica)
+      case .probe, .giveBack: break
       case .note(let note): noted(note, replica)
       case .stop:
         trace("r\(replica) stopped")
