@@ -76,9 +76,10 @@ import Testing
       $0.states[second] == "follows"
     }
 
+    let lock = screen.lock
     demo.type("w")
-    screen = try await demo.wait(for: "a token after the wipe") {
-      $0.has("FLUSHALL") && $0.leader != nil && $0.token != nil
+    screen = try await demo.wait(for: "a lock and a token after the wipe") {
+      $0.lock != nil && $0.lock != lock && $0.leader != nil && $0.token != nil
     }
 
     // What nobody should obey: letters without a meaning, and an arrow.
@@ -87,7 +88,7 @@ import Testing
 
     demo.type("b")
     screen = try await demo.wait(for: "a refresh that WeChat refuses") {
-      $0.has("WeChat broken") && $0.has("WeChat gave no token")
+      $0.has("WeChat broken") && $0.hasHappened("WeChat gave no token")
     }
     let before = screen.token
     demo.type("b")
@@ -98,7 +99,7 @@ import Testing
     let revoked = screen.token
     demo.type("r")
     screen = try await demo.wait(for: "a token in place of the dead one") {
-      $0.has("reported to WCH") && $0.token != nil && $0.token != revoked
+      $0.hasHappened("reported to WCH") && $0.token != nil && $0.token != revoked
     }
 
     demo.resize(columns: 40, rows: 8)
@@ -168,7 +169,13 @@ private final class TerminalDemo {
   /// What one picture says.
   struct Screen {
     let lines: [String]
+    /// The lines of all pictures since the last key.
+    let history: Set<String>
 
+    /// Whether a line of any picture since the last key has the words.
+    func hasHappened(_ words: String) -> Bool { history.contains { $0.contains(words) } }
+
+    /// Whether a line has the words.
     func has(_ words: String) -> Bool { lines.contains { $0.contains(words) } }
 
     /// The replicas' states by their names.
@@ -186,10 +193,12 @@ private final class TerminalDemo {
       }
     }
 
-    /// The token's first characters.
-    var token: String? {
-      lines.lazy.compactMap { $0.firstMatch(of: #/^WCH_access_token +([^ ]{7,})/#)?.1 }.first
-        .map(String.init)
+    /// The first characters of the token, and those of the lock's value.
+    var token: String? { value(of: "WCH_access_token") }
+    var lock: String? { value(of: "WCH_leader") }
+    private func value(of key: String) -> String? {
+      lines.lazy.map { $0.split(separator: " ") }
+        .first { $0.count > 2 && $0[0] == key }.map { String($0[1]) }
     }
     var port: Substring {
       lines.first?.firstMatch(of: #/127\.0\.0\.1:([0-9]+)/#)?.1 ?? ""
@@ -208,20 +217,29 @@ private final class TerminalDemo {
     var isPerfect: Bool { figures.map { $0.percent == 100 && $0.succeeded == $0.uses } ?? true }
   }
 
+  /// `TIOCSPTLCK` and `TIOCGPTN` of Linux's <asm/ioctls.h>: macros that Swift does not see.
+  private static let setLock: UInt = 0x4004_5431
+  private static let getNumber: UInt = 0x8004_5430
+
   private let master: CInt
   private let slave: CInt
   private let former: termios
   private let process: ChildProcess
   private var bytes: [UInt8] = []
-  private var screen = Screen(lines: [])
+  private var screen = Screen(lines: [], history: [])
+  private var history: Set<String> = []
   /// Pictures on which success was below 100 %.
   private(set) var imperfections: [String] = []
 
   init() throws {
-    master = posix_openpt(O_RDWR | O_NOCTTY)
-    try #require(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0)
-    let name = try #require(unsafe ptsname(master).map { unsafe String(cString: $0) })
-    slave = open(name, O_RDWR | O_NOCTTY)
+    master = unsafe open("/dev/ptmx", O_RDWR | O_NOCTTY)
+    var number: CInt = 0
+    var isLocked: CInt = 0
+    try #require(master >= 0)
+    try #require(unsafe ioctl(master, Self.setLock, &isLocked) == 0)
+    try #require(unsafe ioctl(master, Self.getNumber, &number) == 0)
+    let name = "/dev/pts/\(number)"
+    slave = unsafe open(name, O_RDWR | O_NOCTTY)
     try #require(slave >= 0)
     var settings = termios()
     unsafe tcgetattr(slave, &settings)
@@ -243,6 +261,7 @@ private final class TerminalDemo {
   }
 
   func type(_ keys: String) {
+    history = []
     let bytes = Array(keys.utf8)
     _ = unsafe write(master, bytes, bytes.count)
   }
@@ -311,8 +330,9 @@ private final class TerminalDemo {
     {
       let text = String(decoding: bytes[from..<to.lowerBound], as: UTF8.self)
         .replacing(#/\u{1b}\[[0-9;?]*[A-Za-z]/#, with: "")
-      screen = Screen(
-        lines: text.split(separator: "\r\n", omittingEmptySubsequences: false).map(String.init))
+      let lines = text.split(separator: "\r\n", omittingEmptySubsequences: false).map(String.init)
+      history.formUnion(lines)
+      screen = Screen(lines: lines, history: history)
       if !screen.isPerfect { imperfections.append(text) }
       bytes.removeFirst(to.upperBound)
     }
