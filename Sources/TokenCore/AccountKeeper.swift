@@ -371,7 +371,6 @@ package struct AccountKeeper: Sendable {
     case (.republishing(.sent(sentAt)), .republish, .republished(let wrote)):
       phase = .holding
       storeFailures = 0
-      copy?.confirmedAt = sentAt
       copy?.seenAt = sentAt
       return wrote ? [.note(.repaired(name))] : []
     case (.recommitting(.sent(sentAt)), .commit(let commit), _):
@@ -606,7 +605,7 @@ extension AccountKeeper {
     storeFailures = 0
     switch reply {
     case .committed:
-      copy?.confirmedAt = sentAt
+      copy?.seenAt = sentAt
       return [.note(.recommitted(name, commit.version))]
     case .superseded(let epoch), .deposed(let epoch):
       return [.saw(epoch), .stepDown(.fenced)]
