@@ -127,14 +127,16 @@ extension World {
       guard replica.isAlive else { return false }
       let account = replica.keeper.accounts[index]
       if account.debt != nil { return true }
+      // A copy that is newer than Redis's is committed again by a leader, marked by a follower.
+      if let copy = account.copy, let committed = state.committed, copy.version > committed {
+        return plan.parts.contains(.recommit)
+      }
       guard replica.keeper.election.leadership != nil else { return false }
       switch account.phase {
       case .beginning, .ready, .fetching, .committing, .recommitting, .takingOver: return true
       case .following, .holding, .looking, .republishing, .resolving: break
       }
-      if account.wanted != nil { return true }
-      guard let copy = account.copy, let committed = state.committed else { return false }
-      return copy.version > committed
+      return account.wanted != nil
     }
   }
 
@@ -194,6 +196,12 @@ extension World {
       let owner = marks.owners[epoch], let expiresAt = lock.expiresAt, expiresAt > redisTime
     else { return }
     let replica = replicas[owner.replica]
+    switch replica.keeper.election.state {
+    case .acquiring(let term, _), .uncertain(let term, _):
+      // It is repeated until an answer comes.
+      if term.description == lock.holder { return }
+    case .idle, .following, .polling, .leading: break
+    }
     guard replica.isAlive, replica.life == owner.life, replica.isConnected,
       !replica.isPaused(at: now), replica.term?.description != lock.holder
     else { return }
@@ -203,6 +211,20 @@ extension World {
   }
 
   // MARK: At one effect
+
+  /// When a keeper decides to publish its copy again.
+  mutating func decided(_ republish: StoreCommand.Republish, _ replica: Int) {
+    let index = index(of: republish.account)
+    for case .token(let secret) in republish.outputs.map(\.format) {
+      let token = secret.revealed
+      guard token != marks.accounts[index].published,
+        let death = weChat.death(of: token, account: index), death <= now,
+        let gone = marks.accounts[index].gone[token], now - gone > plan.grace
+      else { continue }
+      violate(
+        .freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
+    }
+  }
 
   /// After Redis has executed a command.
   mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data) {
@@ -214,8 +236,9 @@ extension World {
         // Only a clock that was set back and a loss of the data together can defeat `TIME`.
         let isExcused =
           redisTime.milliseconds < marks.highestEpoch.rawValue && storeDisturbedAt > marks.grantedAt
-        if epoch <= marks.highestEpoch, !isExcused {
-          violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)")
+        if epoch <= marks.highestEpoch {
+          if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
+          marks.highestEpoch = .none
         }
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
@@ -233,12 +256,6 @@ extension World {
       wrote(arrival, commit.account, fence: commit.fence)
     case (.republish(let republish), .republished(wrote: true)):
       wrote(arrival, republish.account, fence: republish.fence)
-      let account = index(of: republish.account)
-      if let token = publishedToken(account), let death = weChat.death(of: token, account: account),
-        death <= now, let gone = marks.accounts[account].gone[token], now - gone > plan.grace
-      {
-        violate(.freshRepublish, "\(token) of \(republish.version) was dead already, and gone for \((now - gone) / second)s")
-      }
     default: break
     }
   }
@@ -272,7 +289,9 @@ extension World {
     {
       violate(.fetchesAreFew, "r\(call.replica) fetches twice within a second")
     }
-    replicas[call.replica].lastFetchAt[call.account] = call.sentLocally
+    if !call.isThroughHole {
+      replicas[call.replica].lastFetchAt[call.account] = call.sentLocally
+    }
     let isPermitted = replica.leaseFrom.map { call.sentLocally <= $0 + timing.validity } ?? false
     if !isPermitted, !call.isThroughHole {
       violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")

@@ -47,6 +47,7 @@ extension World {
           + "\(replicas[replica].keeper.election.state), "
           + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
     }
+    for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
     if replicas[replica].isAlive { scheduleWake(replica) }
@@ -402,6 +403,7 @@ extension World {
       return
     }
     replicas[replica].pendingCalls.remove(at: index)
+    if case .knownFailure = outcome { calls[id].isProcessed = true }
     handle(.fetched(order.account, order.version, outcome), replica)
   }
 
