@@ -64,6 +64,7 @@ extension World {
         continue
       }
       let begin = max(now, issue.diesAt)
+      if marks.accounts[index].deadSince == nil { trace("DEAD \(token)") }
       if marks.accounts[index].deadSince == nil { marks.accounts[index].deadSince = begin }
       marks.accounts[index].deadFor += next - begin
       verdict.deadSeconds += Double(next - begin) / Double(second)
@@ -235,7 +236,7 @@ extension World {
       if marks.epochs[name] != epoch {
         // Only a clock that was set back and a loss of the data together can defeat `TIME`.
         let isExcused =
-          redisTime.milliseconds < marks.highestEpoch.rawValue && storeDisturbedAt > marks.grantedAt
+          redisTime.milliseconds < marks.highestEpoch.rawValue && storeDisturbedAt >= marks.grantedAt
         if epoch <= marks.highestEpoch {
           if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
           marks.highestEpoch = .none
@@ -285,11 +286,11 @@ extension World {
       violate(.begunBeforeFetch, "r\(call.replica) sends \(order.version)")
     }
     if let last = replica.lastFetchAt[call.account], call.sentLocally - last < .seconds(1),
-      !call.isThroughHole
+      !call.wasHeld
     {
       violate(.fetchesAreFew, "r\(call.replica) fetches twice within a second")
     }
-    if !call.isThroughHole {
+    if !call.wasHeld {
       replicas[call.replica].lastFetchAt[call.account] = call.sentLocally
     }
     let isPermitted = replica.leaseFrom.map { call.sentLocally <= $0 + timing.validity } ?? false
@@ -297,12 +298,12 @@ extension World {
       violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")
     }
     guard let copy = replica.keeper.accounts[call.account].copy,
-      copy.remaining(at: call.sentLocally) > .zero, !call.isThroughHole
+      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld
     else { return }
     let reach = (timing.apiTimeout + .seconds(1)).wholeNanoseconds
     for other in calls.suffix(8).dropLast()
     where other.account == call.account && other.replica != call.replica && !other.isProcessed
-      && !other.isThroughHole && now - other.sentAt < reach
+      && !other.wasHeld && now - other.sentAt < reach
       && max(storeDisturbedAt, lockDisturbedAt) < other.sentAt - 10 * second
     {
       violate(

@@ -310,7 +310,7 @@ extension World {
     calls.append(
       Call(
         replica: replica, life: life, account: account, order: order, sentAt: now,
-        sentLocally: moment, isThroughHole: isLate && isPastCheck))
+        sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: isPastCheck))
     trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
     sent(id)
     replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))
