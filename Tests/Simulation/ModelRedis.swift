@@ -150,8 +150,9 @@ package struct ModelRedis: Sendable {
       return .held(
         holder: lock.holder, remaining: lock.expiresAt.map { $0 - now } ?? .milliseconds(-1))
     }
+    let isRepeated = data.lock != nil
     data.lock = Lock(holder: me, expiresAt: now + lease)
-    if let record = data.epoch, record.term == me { return .acquired(record.epoch) }
+    if isRepeated, let record = data.epoch, record.term == me { return .acquired(record.epoch) }
     var next = (data.epoch?.epoch.rawValue ?? 0) + 1
     if parts.contains(.epochFloor) {
       next = max(next, floor.rawValue + 1, now.milliseconds)
