@@ -121,14 +121,14 @@ package struct ModelRedis: Sendable {
     }
   }
 
-  /// Removes what has expired.
+  /// Removes what has expired: Redis keeps a key for the whole of its last millisecond.
   package mutating func expire(at now: RedisTime) {
-    if let at = data.lock?.expiresAt, at <= now { data.lock = nil }
+    if let at = data.lock?.expiresAt, at < now { data.lock = nil }
     for index in data.accounts.indices {
-      if let at = data.accounts[index].token?.expiresAt, at <= now {
+      if let at = data.accounts[index].token?.expiresAt, at < now {
         data.accounts[index].token = nil
       }
-      if let at = data.accounts[index].expiry?.expiresAt, at <= now {
+      if let at = data.accounts[index].expiry?.expiresAt, at < now {
         data.accounts[index].expiry = nil
       }
     }
