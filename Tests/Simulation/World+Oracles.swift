@@ -64,6 +64,7 @@ extension World {
         continue
       }
       let begin = max(now, issue.diesAt)
+      if marks.accounts[index].deadSince == nil { trace("DEAD \(token)") }
       if marks.accounts[index].deadSince == nil { marks.accounts[index].deadSince = begin }
       marks.accounts[index].deadFor += next - begin
       verdict.deadSeconds += Double(next - begin) / Double(second)
@@ -127,14 +128,16 @@ extension World {
       guard replica.isAlive else { return false }
       let account = replica.keeper.accounts[index]
       if account.debt != nil { return true }
+      // A copy that is newer than Redis's is committed again by a leader, marked by a follower.
+      if let copy = account.copy, let committed = state.committed, copy.version > committed {
+        return plan.parts.contains(.recommit)
+      }
       guard replica.keeper.election.leadership != nil else { return false }
       switch account.phase {
       case .beginning, .ready, .fetching, .committing, .recommitting, .takingOver: return true
       case .following, .holding, .looking, .republishing, .resolving: break
       }
-      if account.wanted != nil { return true }
-      guard let copy = account.copy, let committed = state.committed else { return false }
-      return copy.version > committed
+      return account.wanted != nil
     }
   }
 
@@ -194,8 +197,14 @@ extension World {
       let owner = marks.owners[epoch], let expiresAt = lock.expiresAt, expiresAt > redisTime
     else { return }
     let replica = replicas[owner.replica]
+    switch replica.keeper.election.state {
+    case .acquiring(let term, _), .uncertain(let term, _):
+      // It is repeated until an answer comes.
+      if term.description == lock.holder { return }
+    case .idle, .following, .polling, .leading: break
+    }
     guard replica.isAlive, replica.life == owner.life, replica.isConnected,
-      !replica.isPaused(at: now)
+      !replica.isPaused(at: now), replica.term?.description != lock.holder
     else { return }
     if now - max(since, replica.undisturbedSince) > 8 * second {
       violate(.orphanedLock, "\(lock.holder) is held and not led")
@@ -204,17 +213,33 @@ extension World {
 
   // MARK: At one effect
 
+  /// When a keeper decides to publish its copy again.
+  mutating func decided(_ republish: StoreCommand.Republish, _ replica: Int) {
+    let index = index(of: republish.account)
+    for case .token(let secret) in republish.outputs.map(\.format) {
+      let token = secret.revealed
+      guard token != marks.accounts[index].published,
+        let death = weChat.death(of: token, account: index), death <= now,
+        let gone = marks.accounts[index].gone[token], now - gone > plan.grace
+      else { continue }
+      violate(
+        .freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
+    }
+  }
+
   /// After Redis has executed a command.
   mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data) {
     switch (arrival.command, reply) {
     case (.acquire(let term, _, _), .acquired(let epoch)):
       let name = term.description
-      // A term keeps its epoch, unless the record of it was lost.
-      if let known = marks.epochs[name], known == epoch || storeDisturbedAt < marks.grantedAt {
-        if known != epoch { violate(.epochsGrow, "\(name) has \(known) and \(epoch)") }
-      } else {
+      // A term keeps its epoch as long as the lock is its own.
+      if marks.epochs[name] != epoch {
+        // Only a clock that was set back and a loss of the data together can defeat `TIME`.
+        let isExcused =
+          redisTime.milliseconds < marks.highestEpoch.rawValue && storeDisturbedAt >= marks.grantedAt
         if epoch <= marks.highestEpoch {
-          violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)")
+          if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
+          marks.highestEpoch = .none
         }
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
@@ -232,12 +257,6 @@ extension World {
       wrote(arrival, commit.account, fence: commit.fence)
     case (.republish(let republish), .republished(wrote: true)):
       wrote(arrival, republish.account, fence: republish.fence)
-      let account = index(of: republish.account)
-      if let token = publishedToken(account), let death = weChat.death(of: token, account: account),
-        death <= now, let gone = marks.accounts[account].gone[token], now - gone > plan.grace
-      {
-        violate(.freshRepublish, "\(token) of \(republish.version) was dead already, and gone for \((now - gone) / second)s")
-      }
     default: break
     }
   }
@@ -267,22 +286,24 @@ extension World {
       violate(.begunBeforeFetch, "r\(call.replica) sends \(order.version)")
     }
     if let last = replica.lastFetchAt[call.account], call.sentLocally - last < .seconds(1),
-      !call.isThroughHole
+      !call.wasHeld
     {
       violate(.fetchesAreFew, "r\(call.replica) fetches twice within a second")
     }
-    replicas[call.replica].lastFetchAt[call.account] = call.sentLocally
+    if !call.wasHeld {
+      replicas[call.replica].lastFetchAt[call.account] = call.sentLocally
+    }
     let isPermitted = replica.leaseFrom.map { call.sentLocally <= $0 + timing.validity } ?? false
     if !isPermitted, !call.isThroughHole {
       violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")
     }
     guard let copy = replica.keeper.accounts[call.account].copy,
-      copy.remaining(at: call.sentLocally) > .zero, !call.isThroughHole
+      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld
     else { return }
     let reach = (timing.apiTimeout + .seconds(1)).wholeNanoseconds
     for other in calls.suffix(8).dropLast()
     where other.account == call.account && other.replica != call.replica && !other.isProcessed
-      && !other.isThroughHole && now - other.sentAt < reach
+      && !other.wasHeld && now - other.sentAt < reach
       && max(storeDisturbedAt, lockDisturbedAt) < other.sentAt - 10 * second
     {
       violate(

@@ -47,6 +47,7 @@ extension World {
           + "\(replicas[replica].keeper.election.state), "
           + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
     }
+    for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
     if replicas[replica].isAlive { scheduleWake(replica) }
@@ -310,7 +311,7 @@ extension World {
     calls.append(
       Call(
         replica: replica, life: life, account: account, order: order, sentAt: now,
-        sentLocally: moment, isThroughHole: isLate && isPastCheck))
+        sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: isPastCheck))
     trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
     sent(id)
     replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))
@@ -403,6 +404,7 @@ extension World {
       return
     }
     replicas[replica].pendingCalls.remove(at: index)
+    if case .knownFailure = outcome { calls[id].isProcessed = true }
     handle(.fetched(order.account, order.version, outcome), replica)
   }
 

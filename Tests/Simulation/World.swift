@@ -45,6 +45,8 @@ package struct World {
     let sentLocally: Moment
     /// Whether it was sent after the lease, the process having been paused past the check.
     let isThroughHole: Bool
+    /// Whether the process was paused between the decision and the send at all.
+    let wasHeld: Bool
     var isProcessed = false
   }
 

@@ -42,6 +42,9 @@ struct Simulate: ParsableCommand {
       let plan = Plan(seed: seed, hours: hours, replicas: replicas, parts: parts)
       var world = World(plan: plan, log: trace ? { print($0) } : nil)
       let verdict = world.run()
+      if verdict.worstDeadSeconds > 60 {
+        print("seed \(seed) \(plan.profile) dead \(verdict.deadSeconds) worst \(verdict.worstDeadSeconds) holes \(verdict.holes)")
+      }
       dead += verdict.deadSeconds
       allSteps += verdict.steps
       if let violation = verdict.violation {
