@@ -56,10 +56,12 @@ import WeChatSimulator
         try await Self.save(deployment, status: "err")
       case .busy:
         try await deployment.ask("CONFIG", "SET", "busy-reply-threshold", "50")
-        // It never answers; the deadline is over as soon as it is sent.
-        _ = try? await deployment.client.execute(
-          .init("EVAL", "while true do end", "0"), deadline: .now + .milliseconds(50),
-          onAbandonment: .closeConnection)
+        // On a connection of its own. It never answers; nobody waits for it.
+        try await deployment.redis.withClient { client in
+          _ = try? await client.execute(
+            .init("EVAL", "while true do end", "0"), deadline: .now + .milliseconds(500),
+            waitForConnection: true)
+        }
       }
     }
 

@@ -134,7 +134,7 @@ package final class Deployment: Sendable {
     return process
   }
 
-  /// Starts replicas `a`, `b`, … and waits until one leads and a live token is in Redis.
+  /// Starts replicas `a`, `b`, … and waits until all run, one leads and a live token is in Redis.
   @discardableResult
   package func start(count: Int, _ settings: [String: String] = [:]) async throws
     -> SidecarProcess
@@ -143,6 +143,7 @@ package final class Deployment: Sendable {
       try start(String(UnicodeScalar(UInt8(ascii: "a") + UInt8(index))), settings)
     }
     try await waitForLiveToken()
+    for process in processes { try await process.waitForStatus(200, of: "/startupz") }
     return try await waitForLeader()
   }
 
