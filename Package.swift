@@ -87,8 +87,11 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "TokenCoreTests", dependencies: ["TokenCore"], swiftSettings: strict),
     .testTarget(
-      name: "SidecarTests", dependencies: ["Sidecar", "TestSupport", "Simulation"],
-      swiftSettings: strict),
+      name: "SidecarTests",
+      dependencies: [
+        "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", "TestSupport", "Simulation", nio,
+        nioPosix, nioSSL, log,
+      ], swiftSettings: strict),
     .testTarget(
       name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
     .testTarget(

@@ -77,6 +77,10 @@ package struct RedisServerError: Error, Hashable, Sendable {
 extension RedisServerError: CustomStringConvertible, CustomReflectable {
   /// The message as far as it is the server's own words: what it quotes of the command is cut.
   package var description: String {
+    // What an ACL refuses is named in quotes: a command, never its arguments.
+    if kind == .noPermission, let name = refusedCommand {
+      return "NOPERM the Redis user may not run `\(name)`: grant it (ACL SETUSER … +\(name))"
+    }
     var shown = message[...]
     // "ERR unknown command 'AUTH', with args beginning with: 'user' 'password'" is how a server
     // without AUTH would put a password into a log.
@@ -88,6 +92,13 @@ extension RedisServerError: CustomStringConvertible, CustomReflectable {
     }
     let text = String(shown.prefix(Self.longestShown)).filter { $0 >= " " && $0 != "\u{7f}" }
     return text.count < message.count ? text + "…" : text
+  }
+
+  /// The command that an ACL refuses, from "… no permissions to run the 'evalsha' command".
+  private var refusedCommand: Substring? {
+    guard let start = message.firstRange(of: "run the '")?.upperBound else { return nil }
+    let name = message[start...].prefix { $0.isASCII && ($0.isLetter || "|-_".contains($0)) }
+    return name.isEmpty || !message[name.endIndex...].hasPrefix("'") ? nil : name
   }
 
   package var customMirror: Mirror { Mirror(self, children: [:]) }

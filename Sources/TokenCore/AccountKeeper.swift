@@ -70,6 +70,7 @@ package struct AccountKeeper: Sendable {
   enum Outcome: Hashable, Sendable {
     case send(StoreCommand)
     case fetch(FetchOrder)
+    case probe(ProbeOrder)
     case renewLease
     case saw(Epoch)
     case stepDown(StepDownReason)
@@ -96,6 +97,14 @@ package struct AccountKeeper: Sendable {
   package private(set) var wanted: Wanted?
   package private(set) var debt: Debt?
   package private(set) var failures = Failures()
+  /// What was asked for by those who say that the token is dead.
+  package private(set) var reports: ReportLedger
+  private var prober: Prober
+  /// What WeChat told of its daily limit, and how many fetches Redis counted today.
+  private var dailyLimit: Int?
+  private var fetchesToday = 0
+  /// When tokens of this account were found dead before their time.
+  private var earlyDeaths: [Moment] = []
   /// Who fetched the token that Redis has, as its record says.
   package private(set) var fetchedBy: String?
   /// When the next look is due while leading.
@@ -113,12 +122,19 @@ package struct AccountKeeper: Sendable {
   let instance: InstanceID
   let timing: Timing
   let margins: Margins
+  let credential: Credential
 
-  init(name: AccountName, instance: InstanceID, timing: Timing, margins: Margins) {
+  init(
+    name: AccountName, instance: InstanceID, timing: Timing, margins: Margins,
+    credential: Credential
+  ) {
     self.name = name
     self.instance = instance
     self.timing = timing
     self.margins = margins
+    self.credential = credential
+    reports = ReportLedger(limits: credential.repeats ? .stableToken : .token)
+    prober = Prober(interval: credential.probe)
     phase = .following(.due(.origin))
   }
 
@@ -140,6 +156,12 @@ package struct AccountKeeper: Sendable {
     return (copy.token, copy.expiresAt, copy.lifetime)
   }
 
+  /// Whether the token is the account's: the published one, or one about to be.
+  func knows(_ token: AccessToken) -> Bool {
+    if case .committing(_, let fetched, _) = phase, fetched.token == token { return true }
+    return copy?.token == token
+  }
+
   /// Whether something is under way that an orderly end should wait for.
   var mustFinish: Bool {
     switch phase {
@@ -157,6 +179,7 @@ package struct AccountKeeper: Sendable {
     unresolved = nil
     isSuspicious = false
     storeFailures = 0
+    prober.restart(at: now)
   }
 
   /// Leadership is over: stop at once, and own up to what cannot be taken back.
@@ -220,7 +243,7 @@ package struct AccountKeeper: Sendable {
 
   // MARK: Time
 
-  func nextWake(lead: Lead?, storeIsConnected: Bool) -> Moment? {
+  func nextWake(lead: Lead?, storeIsConnected: Bool, isShuttingDown: Bool) -> Moment? {
     var wakes: [Moment] = []
     if storeIsConnected, case .due(let moment) = debt?.step { wakes.append(moment) }
     switch phase {
@@ -232,7 +255,10 @@ package struct AccountKeeper: Sendable {
     case .holding:
       if storeIsConnected, lead != nil {
         wakes.append(lookAt)
-        if let start = fetchStart { wakes.append(start) }
+        if !isShuttingDown {
+          if let start = fetchStart { wakes.append(start) }
+          if let probe = prober.nextWake, copy != nil { wakes.append(probe) }
+        }
       }
     case .following, .takingOver, .looking, .republishing, .recommitting, .beginning, .ready,
       .fetching, .committing, .resolving:
@@ -244,8 +270,14 @@ package struct AccountKeeper: Sendable {
   /// When the fetch that is wanted, or the scheduled one, may begin.
   private var fetchStart: Moment? {
     let spaced = lastFetchAt.map { $0 + Timing.fetchSpacing } ?? .origin
-    guard let start = wanted?.notBefore ?? refreshAt else { return nil }
+    guard let start = wanted?.notBefore ?? scheduledStart else { return nil }
     return max(start, spaced)
+  }
+
+  /// The schedule's refresh, or the one that was asked for, whichever comes first.
+  private var scheduledStart: Moment? {
+    guard let asked = reports.asked?.notBefore else { return refreshAt }
+    return refreshAt.map { min($0, asked) } ?? asked
   }
 
   /// Does what is due.
@@ -277,6 +309,13 @@ package struct AccountKeeper: Sendable {
         lookAt = now + lead.lookEvery
         phase = .looking(sentAt: now)
         outcomes.append(.send(.look(name)))
+      }
+      if !isShuttingDown, let copy, prober.ask(about: copy.version, at: now) {
+        outcomes.append(
+          .probe(
+            ProbeOrder(
+              account: name, version: copy.version, token: copy.token,
+              deadline: now + timing.apiTimeout)))
       }
     case .republishing(.due(let moment)) where moment <= now:
       guard let lead else { break }
@@ -596,9 +635,18 @@ extension AccountKeeper {
   private mutating func begin(at now: Moment, lead: Lead) -> [Outcome] {
     sequence += 1
     let attempt = Attempt(
-      version: Version(epoch: lead.epoch, sequence: sequence),
-      trigger: wanted?.trigger ?? .schedule, beganAt: now)
+      version: Version(epoch: lead.epoch, sequence: sequence), trigger: nextTrigger(at: now),
+      beganAt: now)
+    reports.began(
+      for: attempt.trigger,
+      bringsAnother: !credential.repeats || attempt.trigger.needsAnotherToken, at: now)
     return begin(attempt, at: now, lead: lead)
+  }
+
+  private func nextTrigger(at now: Moment) -> Trigger {
+    if let wanted { return wanted.trigger }
+    if let asked = reports.asked, asked.notBefore <= now { return asked.trigger }
+    return .schedule
   }
 
   private mutating func begin(_ attempt: Attempt, at now: Moment, lead: Lead) -> [Outcome] {
@@ -623,6 +671,7 @@ extension AccountKeeper {
     switch reply {
     case .began(let receipt):
       isSuspicious = false
+      fetchesToday = receipt.fetchesToday
       var attempt = attempt
       attempt.receipt = receipt
       return fetch(attempt, at: now, lead: lead, isShuttingDown: isShuttingDown)
@@ -656,6 +705,7 @@ extension AccountKeeper {
     lastFetchAt = now
     let order = FetchOrder(
       account: name, version: attempt.version, trigger: attempt.trigger,
+      isForced: credential.repeats && attempt.trigger.needsAnotherToken,
       deadline: now + timing.apiTimeout, notAfter: lead.validUntil)
     return [.note(.refreshStarted(name, attempt.trigger, attempt.version)), .fetch(order)]
   }
@@ -748,6 +798,8 @@ extension AccountKeeper {
       phase = .holding
       wanted = nil
       unresolved = nil
+      if !isUnchanged { reports.settled() }
+      prober.restart(at: now)
       return [
         .note(
           .refreshed(
@@ -786,5 +838,82 @@ extension AccountKeeper {
     guard debt?.step == .sent(sentAt) else { return [] }
     debt = nil
     return [.note(.marked(name, mark.version))]
+  }
+}
+
+// MARK: Reports and proofs
+
+extension AccountKeeper {
+  /// Somebody says that this token is dead, or wants another one whatever it is (`rejected` nil).
+  mutating func reported(_ rejected: AccessToken?, at now: Moment) -> [Outcome] {
+    let outcome = judge(rejected, at: now)
+    var outcomes: [Outcome] = [.note(.reported(name, outcome))]
+    if rejected != nil {
+      switch outcome {
+      case .accepted, .limited: outcomes += diedEarly(at: now)
+      case .notCurrent, .coalesced: break
+      }
+    }
+    return outcomes
+  }
+
+  private mutating func judge(_ rejected: AccessToken?, at now: Moment) -> ReportOutcome {
+    if let rejected {
+      if case .committing(_, let fetched, _) = phase, fetched.token == rejected {
+        return .coalesced
+      }
+      guard rejected == copy?.token else { return .notCurrent }
+    }
+    switch phase {
+    case .beginning, .ready, .fetching, .committing: return .coalesced
+    case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .resolving:
+      break
+    }
+    guard wanted == nil, reports.asked == nil else { return .coalesced }
+    let notBefore = reports.ask(
+      rejected == nil ? .force : .report, at: now, hasBudget: hasBudget)
+    return notBefore > now ? .limited(notBefore - now) : .accepted
+  }
+
+  /// Whether the day's fetches leave something for those who ask.
+  private var hasBudget: Bool {
+    let budget =
+      credential.dailyBudget ?? (dailyLimit ?? Credential.assumedDailyLimit) / 2
+    return fetchesToday < budget
+  }
+
+  /// WeChat's answer to a probe. `dailyLimit` is what it allows, when it says so.
+  mutating func probed(
+    _ version: Version, isDead: Bool, dailyLimit: Int?, at now: Moment
+  ) -> [Outcome] {
+    if let dailyLimit, dailyLimit > 0 { self.dailyLimit = dailyLimit }
+    guard copy?.version == version, prober.answered(version, isDead: isDead, at: now) else {
+      return []
+    }
+    if reports.asked == nil { _ = reports.ask(.probe, at: now, hasBudget: hasBudget) }
+    return diedEarly(at: now)
+  }
+
+  /// A token of ours died before its time: once may be chance, twice is somebody else's fetch.
+  private mutating func diedEarly(at now: Moment) -> [Outcome] {
+    earlyDeaths.removeAll { now - $0 > Self.deathMemory }
+    earlyDeaths.append(now)
+    if earlyDeaths.count > Self.deathsRemembered { earlyDeaths.removeFirst() }
+    return [.note(.diedEarly(name, lately: earlyDeaths.count))]
+  }
+
+  /// Deaths further apart than this have nothing to do with each other.
+  static let deathMemory: Duration = .seconds(6 * 3600)
+  /// More deaths than this say nothing more.
+  static let deathsRemembered = 20
+}
+
+extension Trigger {
+  /// Whether the token that WeChat would hand out again will not do.
+  var needsAnotherToken: Bool {
+    switch self {
+    case .report, .force, .probe: true
+    case .schedule, .start, .takeover, .dirty, .sweep: false
+    }
   }
 }

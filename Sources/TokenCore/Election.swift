@@ -123,6 +123,11 @@ package struct Election: Sendable {
       return []
     }
     switch reply {
+    case .acquired(let epoch) where sentAt + timing.validity <= now:
+      // The answer took longer than the lease: nobody shall wait for a lock that nobody uses.
+      saw(epoch)
+      state = .following(pollAt: now + jittered(timing.retry, using: &generator))
+      return [.send(.release(term))]
     case .acquired(let epoch):
       let leadership = Leadership(
         term: term, epoch: epoch, since: now, hasHistory: floor > .none,

@@ -41,6 +41,7 @@ package struct Keeper: Sendable {
 
   package init(
     instance: InstanceID, accounts: [AccountName], timing: Timing, margins: Margins,
+    credentials: [AccountName: Credential] = [:],
     generator: any RandomNumberGenerator & Sendable
   ) {
     precondition(!accounts.isEmpty, "a keeper without accounts has nothing to keep")
@@ -50,7 +51,9 @@ package struct Keeper: Sendable {
     self.generator = generator
     election = Election(instance: instance, timing: timing)
     self.accounts = accounts.sorted().map {
-      AccountKeeper(name: $0, instance: instance, timing: timing, margins: margins)
+      AccountKeeper(
+        name: $0, instance: instance, timing: timing, margins: margins,
+        credential: credentials[$0] ?? Credential())
     }
   }
 
@@ -72,10 +75,18 @@ package struct Keeper: Sendable {
   /// When `woke` is due, unless something happens before; nil when only answers are waited for.
   package var nextWake: Moment? {
     guard !isStopped else { return nil }
-    var wakes = accounts.compactMap { $0.nextWake(lead: lead, storeIsConnected: storeIsConnected) }
-    if let wake = election.nextWake(storeIsConnected: storeIsConnected) { wakes.append(wake) }
-    if let shutdownBy { wakes.append(shutdownBy) }
-    if storeIsConnected, !heartbeatIsSent { wakes.append(heartbeatAt) }
+    let isEnding = shutdownBy != nil
+    var wakes = accounts.compactMap {
+      $0.nextWake(lead: lead, storeIsConnected: storeIsConnected, isShuttingDown: isEnding)
+    }
+    // While ending, a lock is kept and given back, but not sought, and nothing else is told.
+    if !isEnding || election.leadership != nil,
+      let wake = election.nextWake(storeIsConnected: storeIsConnected)
+    {
+      wakes.append(wake)
+    }
+    if let shutdownBy, !isReleasing { wakes.append(shutdownBy) }
+    if storeIsConnected, !heartbeatIsSent, !isEnding { wakes.append(heartbeatAt) }
     wakes.append(tickAt)
     return wakes.min()
   }
@@ -108,6 +119,13 @@ package struct Keeper: Sendable {
       guard let index = index(of: account) else { break }
       let outcomes = accounts[index].fetched(version, outcome, at: now, using: &generator)
       apply(outcomes, at: now, to: &actions)
+    case .probed(let account, let version, let isDead, let dailyLimit):
+      guard let index = index(of: account) else { break }
+      let outcomes = accounts[index].probed(
+        version, isDead: isDead, dailyLimit: dailyLimit, at: now)
+      apply(outcomes, at: now, to: &actions)
+    case .reported(let report):
+      take(report, at: now, to: &actions)
     case .hinted(let account):
       for index in accounts.indices where account == nil || accounts[index].name == account {
         accounts[index].hinted(at: now)
@@ -120,6 +138,26 @@ package struct Keeper: Sendable {
     case .shutdownRequested:
       guard shutdownBy == nil else { break }
       shutdownBy = now + timing.apiTimeout + timing.opTimeout * 2
+    }
+  }
+
+  /// A report is the leader's to judge; what reaches another replica is given back.
+  private mutating func take(_ report: Report, at now: Moment, to actions: inout [Action]) {
+    guard isLeader(at: now) else {
+      actions.append(.giveBack(report))
+      return
+    }
+    switch report {
+    case .rejected(let token):
+      let index = accounts.firstIndex { $0.knows(token) }
+      guard let index else {
+        actions.append(.note(.reported(nil, .notCurrent)))
+        return
+      }
+      apply(accounts[index].reported(token, at: now), at: now, to: &actions)
+    case .force(let account):
+      guard let index = index(of: account) else { return }
+      apply(accounts[index].reported(nil, at: now), at: now, to: &actions)
     }
   }
 
@@ -216,6 +254,7 @@ package struct Keeper: Sendable {
       switch outcome {
       case .send(let command): actions.append(.store(command, issuedAt: now))
       case .fetch(let order): actions.append(.fetch(order))
+      case .probe(let order): actions.append(.probe(order))
       case .renewLease: election.renewSoon(at: now)
       case .saw(let epoch): election.saw(epoch)
       case .note(let note):
@@ -377,6 +416,10 @@ extension Keeper {
     case hinted(AccountName?)
     /// The lock may have changed hands.
     case leadershipHinted
+    /// A probe was answered: whether WeChat refused the token, and its daily limit if it told.
+    case probed(AccountName, Version, isDead: Bool, dailyLimit: Int?)
+    /// An application says that a token does not work, or wants another one.
+    case reported(Report)
     /// An account's secret was replaced by its owner.
     case secretChanged(AccountName)
     /// The process is to end in order.
@@ -389,6 +432,10 @@ extension Keeper {
     case store(StoreCommand, issuedAt: Moment)
     /// Ask WeChat for a token, once.
     case fetch(FetchOrder)
+    /// Ask WeChat whether a token lives, once; mints nothing.
+    case probe(ProbeOrder)
+    /// Put a report back on the list: the leader is somebody else.
+    case giveBack(Report)
     /// Log it, count it.
     case note(Note)
     /// The keeper is done; the process may end.
@@ -401,8 +448,27 @@ package struct FetchOrder: Hashable, Sendable {
   package let account: AccountName
   package let version: Version
   package let trigger: Trigger
+  /// Whether WeChat must make a new token though it has one (`stable_token` only).
+  package let isForced: Bool
   /// When the whole call must be over.
   package let deadline: Moment
   /// The request must not be written later than this: the lease may be another's by then.
   package let notAfter: Moment
+}
+
+/// One question whether a token lives.
+package struct ProbeOrder: Hashable, Sendable {
+  package let account: AccountName
+  package let version: Version
+  package let token: AccessToken
+  /// When the whole call must be over.
+  package let deadline: Moment
+}
+
+/// What an application asks for.
+package enum Report: Hashable, Sendable {
+  /// WeChat refused this token.
+  case rejected(AccessToken)
+  /// A person wants a new token for this account.
+  case force(AccountName)
 }

@@ -39,6 +39,10 @@ package enum Note: Hashable, Sendable {
   case recommitted(AccountName, Version)
   /// A fetch outside the order was made known to the leader.
   case marked(AccountName, Version)
+  /// What became of a request to refresh; nil when no account knows the token.
+  case reported(AccountName?, ReportOutcome)
+  /// A token of ours was found dead before its time, so many times lately.
+  case diedEarly(AccountName, lately: Int)
   case storeStepFailed(AccountName?, StoreFailure)
   /// The keys in Redis are another AppID's.
   case foreignApp(remaining: Duration?)

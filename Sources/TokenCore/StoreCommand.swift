@@ -48,6 +48,16 @@ package enum StoreCommand: Hashable, Sendable {
     package var hasHistory: Bool
     /// Whether the server is not the one that the last commit saw: sweep afterwards.
     package var isSuspicious: Bool
+
+    package init(
+      account: AccountName, version: Version, span: Duration, hasHistory: Bool, isSuspicious: Bool
+    ) {
+      self.account = account
+      self.version = version
+      self.span = span
+      self.hasHistory = hasHistory
+      self.isSuspicious = isSuspicious
+    }
   }
 
   /// What COMMIT takes.
@@ -73,6 +83,25 @@ package enum StoreCommand: Hashable, Sendable {
     /// The server that the committing replica sees.
     package var runID: String?
     package var instance: InstanceID
+
+    package init(
+      account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
+      age: Duration, dirty: DirtyMark?, parent: Version?, sweepWasDue: Bool, isRecommit: Bool,
+      runID: String?, instance: InstanceID
+    ) {
+      self.account = account
+      self.fence = fence
+      self.version = version
+      self.outputs = outputs
+      self.lifetime = lifetime
+      self.age = age
+      self.dirty = dirty
+      self.parent = parent
+      self.sweepWasDue = sweepWasDue
+      self.isRecommit = isRecommit
+      self.runID = runID
+      self.instance = instance
+    }
   }
 
   /// What REPUBLISH takes.
@@ -84,6 +113,18 @@ package enum StoreCommand: Hashable, Sendable {
     package var lifetime: Duration
     /// The token's life that is left by the replica's own clock.
     package var remaining: Duration
+
+    package init(
+      account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
+      remaining: Duration
+    ) {
+      self.account = account
+      self.fence = fence
+      self.version = version
+      self.outputs = outputs
+      self.lifetime = lifetime
+      self.remaining = remaining
+    }
   }
 
   /// What MARK takes.
@@ -92,6 +133,14 @@ package enum StoreCommand: Hashable, Sendable {
     package var version: Version
     /// Whether the fetch's outcome is unknown: then a straggler may still come, and a sweep is set.
     package var isUnknown: Bool
+
+    package init(
+      account: AccountName, version: Version, isUnknown: Bool
+    ) {
+      self.account = account
+      self.version = version
+      self.isUnknown = isUnknown
+    }
   }
 
   /// What a replica says of itself.
@@ -100,6 +149,14 @@ package enum StoreCommand: Hashable, Sendable {
     package var isLeader: Bool
     /// Whether leadership is being given up right now.
     package var abdicates: Bool
+
+    package init(
+      instance: InstanceID, isLeader: Bool, abdicates: Bool
+    ) {
+      self.instance = instance
+      self.isLeader = isLeader
+      self.abdicates = abdicates
+    }
   }
 }
 
@@ -124,6 +181,11 @@ package struct Output: Hashable, Sendable {
 
   package var key: Key
   package var format: Format
+
+  package init(key: Key, format: Format) {
+    self.key = key
+    self.format = format
+  }
 }
 
 /// What Redis answered to a step.
@@ -161,11 +223,16 @@ package struct BeginReceipt: Hashable, Sendable {
   package var dirty: DirtyMark?
   package var committed: Version?
   package var sweepIsDue: Bool
+  /// How many fetches were allowed today, this one included.
+  package var fetchesToday: Int
 
-  package init(dirty: DirtyMark?, committed: Version?, sweepIsDue: Bool) {
+  package init(
+    dirty: DirtyMark?, committed: Version?, sweepIsDue: Bool, fetchesToday: Int = 0
+  ) {
     self.dirty = dirty
     self.committed = committed
     self.sweepIsDue = sweepIsDue
+    self.fetchesToday = fetchesToday
   }
 }
 
@@ -249,10 +316,13 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
   package var mayHaveRun: Bool
   /// What happened, fit for a log.
   package var reason: String
+  /// Whether people must act: a right is missing, a password is wrong, a key has another type.
+  package var needsOperator: Bool
 
-  package init(mayHaveRun: Bool, reason: String) {
+  package init(mayHaveRun: Bool, reason: String, needsOperator: Bool = false) {
     self.mayHaveRun = mayHaveRun
     self.reason = reason
+    self.needsOperator = needsOperator
   }
 
   package var description: String { reason }

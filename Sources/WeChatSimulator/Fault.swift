@@ -9,6 +9,8 @@ public struct Fault: Hashable, Sendable {
     case hold
     /// The connection is closed without a word.
     case drop
+    /// The connection is reset without a word: what was written to it may be lost unread.
+    case reset
     /// WeChat answers that errcode, with the message of its table or the one given.
     case errorCode(Int, message: String?)
     /// The gateway answers with that status and a page of HTML.
@@ -45,6 +47,10 @@ public struct Fault: Hashable, Sendable {
   public static let mintThenDrop = Fault(commits: true, effect: .drop)
   /// The connection dies before anything is minted.
   public static let dropBeforeMint = Fault(commits: false, effect: .drop)
+  /// The token is minted, and the connection is reset before the answer.
+  public static let mintThenReset = Fault(commits: true, effect: .reset)
+  /// The connection is reset before anything is minted.
+  public static let resetBeforeMint = Fault(commits: false, effect: .reset)
   /// The request waits for `releaseHeld()`, and only then is the token minted.
   public static let holdBeforeMint = Fault(commits: false, effect: .hold)
   /// The token is minted, and half of the answer arrives.
@@ -107,6 +113,8 @@ struct ActiveFault: Sendable {
   let fault: Fault
   let endpoint: Endpoint
   let appID: String?
+  /// The part of the requests that meet it.
+  let share: Double
   /// How many requests it meets yet; nil until it is cleared.
   var remaining: Int?
 }

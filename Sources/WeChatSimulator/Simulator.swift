@@ -71,6 +71,14 @@ public final class Simulator: Sendable {
     }
   }
 
+  /// All apps by their AppID.
+  public var apps: [String: AppState] { state.withLock { $0.model.apps } }
+
+  /// A WeCom app; nil when there is none of that secret.
+  public func corpApp(corpID: String, secret: String) -> CorpApp? {
+    state.withLock { $0.model.corpApps[CorpApp.ID(corpID: corpID, secret: secret)] }
+  }
+
   /// The settings of an app; nil when there is none of that AppID.
   public func settings(of appID: String) -> AppSettings? {
     state.withLock { $0.model.apps[appID]?.settings }
@@ -131,12 +139,17 @@ public final class Simulator: Sendable {
   /// Switches a fault on for the next `count` requests to the endpoint, or until it is cleared.
   ///
   /// The fault that was switched on first comes first.
+  ///
+  /// - Parameter share: the part of those requests that meet it, drawn with the seed.
   public func setFault(
-    _ fault: Fault, endpoint: Endpoint = .credentials, appID: String? = nil, count: Int? = 1
+    _ fault: Fault, endpoint: Endpoint = .credentials, appID: String? = nil, count: Int? = 1,
+    share: Double = 1
   ) {
+    guard count != 0 else { return }
     edit {
       $0.faults.append(
-        ActiveFault(fault: fault, endpoint: endpoint, appID: appID, remaining: count))
+        ActiveFault(
+          fault: fault, endpoint: endpoint, appID: appID, share: share, remaining: count))
     }
   }
 
@@ -235,7 +248,7 @@ public final class Simulator: Sendable {
         let refusal = state.model.refusal(code, message, appID: appID, at: now)
         Self.record(refusal, request, fault: fault, parallel: parallel, at: now, &state)
         return Self.delivery(of: refusal, &state)
-      case .drop, .status, .html, .truncate, .empty, .body, .drip, .delay, .redirect:
+      case .drop, .reset, .status, .html, .truncate, .empty, .body, .drip, .delay, .redirect:
         if answer == nil {
           let now = state.model.settle(at: state.clock.time(at: .now))
           let nothing = SimulatedAnswer(json: .null, code: -1, appID: appID)
@@ -272,8 +285,14 @@ public final class Simulator: Sendable {
   }
 
   private static func takeFault(for path: String, appID: String?, _ state: inout State) -> Fault? {
-    let place = state.faults.firstIndex {
-      $0.endpoint.covers(path) && ($0.appID == nil || $0.appID == appID)
+    var place: Int?
+    for (index, fault) in state.faults.enumerated()
+    where fault.endpoint.covers(path) && (fault.appID == nil || fault.appID == appID) {
+      guard fault.share >= 1 || .random(in: 0..<1, using: &state.generator) < fault.share else {
+        continue
+      }
+      place = index
+      break
     }
     guard let place else { return nil }
     let active = state.faults[place]
@@ -337,17 +356,26 @@ struct Delivery: Sendable {
   var delay = 0
   var location: String?
   var date: String?
-  var isDropped = false
+  var ending = Ending.answered
+
+  /// What becomes of the connection in place of an answer.
+  enum Ending {
+    case answered, dropped, reset
+  }
 
   /// The connection is closed without a word.
-  static let drop = Delivery(isDropped: true)
+  static let drop = Delivery(ending: .dropped)
+  /// The connection is reset.
+  static let reset = Delivery(ending: .reset)
 }
 
 extension Simulator {
   private static func delivery(of answer: SimulatedAnswer, _ state: inout State) -> Delivery {
     var delivery = Delivery(body: Array(answer.json.compact.utf8))
     delivery.delay = Int.random(in: state.latency, using: &state.generator)
-    delivery.date = httpDate(state.clock.time(at: .now) + state.model.skew)
+    if state.model.sendsDate {
+      delivery.date = httpDate(state.clock.time(at: .now) + state.model.skew)
+    }
     return delivery
   }
 
@@ -358,6 +386,7 @@ extension Simulator {
     let page = Array("<html><body><h1>It works, but not here</h1></body></html>".utf8)
     switch effect {
     case .drop: delivery = .drop
+    case .reset: delivery = .reset
     case .status(let status): (delivery.status, delivery.body) = (status, page)
     case .html: delivery.body = page
     case .truncate: delivery.sentBytes = delivery.body.count / 2

@@ -24,6 +24,12 @@ struct Run: AsyncParsableCommand {
       print(Version.current)
       return
     }
+    if let word = flags.first, !word.hasPrefix("-") {
+      let verbs = Root.configuration.subcommands.compactMap { $0._commandName }
+      throw Failure(
+        .usage,
+        "wch-sidecar: there is no verb \"\(word)\"; the verbs are \(verbs.joined(separator: ", "))")
+    }
     let (settings, redis) = try Setup.load(flags)
     let output = try Setup.logOutput(settings)
     let logger = Setup.logger(settings, output: output)

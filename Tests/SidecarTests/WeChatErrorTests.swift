@@ -75,7 +75,9 @@ import WeChatSimulator
       ),
       ("invalid ip 2001:db8::1, not in whitelist", nil, "2001:db8::1"),
       ("invalid ip 119.253.43.19, not in whitelist hint: [a]", nil, "119.253.43.19"),
-      ("system error", nil, nil), ("rid: ", nil, nil), ("ip ", nil, nil),
+      ("ip is 10.0.0.1 now", nil, "10.0.0.1"),
+      ("version 1.2.3 ip 300.1.1.1", nil, nil), ("system error", nil, nil), ("rid: ", nil, nil),
+      ("ip ", nil, nil),
       ("rid: " + String(repeating: "a", count: 41), nil, nil),
     ] as [(String, String?, String?)])
   func readsMessages(message: String, requestID: String?, address: String?) {

@@ -137,6 +137,8 @@ package final class RedisServer: Sendable {
     return try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await client.run() }
       defer { group.cancelAll() }
+      _ = try await client.execute(
+        RedisCommand("PING"), deadline: .now + .seconds(10), waitForConnection: true)
       return try await body(client)
     }
   }

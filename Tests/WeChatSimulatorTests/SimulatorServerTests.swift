@@ -1,14 +1,16 @@
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import Testing
 import WeChatSimulator
 
-@Suite("The simulator on sockets") struct SimulatorServerTests {
+@Suite("The simulator on sockets", .serialized) struct SimulatorServerTests {
+  /// Not 127.0.0.1: no other suite may take the port of a host that is down.
+  private static let address = "127.10.0.1"
+
   /// Sends raw bytes and returns all that comes until the server closes the connection.
   private func exchange(_ port: Int, _ request: String) async throws -> String {
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .connect(host: "127.0.0.1", port: port) { channel in
+      .connect(host: Self.address, port: port) { channel in
         channel.eventLoop.makeCompletedFuture {
           try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
         }
@@ -31,7 +33,7 @@ import WeChatSimulator
     let simulator = Simulator(seed: 3, startingAt: 1_691_484_970_000)
     simulator.setClockRate(0)
     simulator.register(AppSettings(appID: "wx1", secret: "s1"))
-    let server = try await SimulatorServer.start(simulator, hosts: hosts)
+    let server = try await SimulatorServer.start(simulator, hosts: hosts, address: Self.address)
     do { try await body(simulator, server) } catch {
       await server.stop()
       throw error
@@ -111,6 +113,70 @@ import WeChatSimulator
       #expect(try await get(server.controlPort, "/audit?since=1").contains(token))
       #expect(try await get(server.controlPort, "/nonsense").hasPrefix("HTTP/1.1 404"))
       #expect(try await post("/faults", "{}").hasPrefix("HTTP/1.1 400"))
+      #expect(try await post("/faults", "[").hasPrefix("HTTP/1.1 400"))
+    }
+  }
+
+  @Test("the control API registers apps, moves the clock, lets things happen and switches hosts")
+  func controlsAll() async throws {
+    try await withServer { simulator, server in
+      func expect(
+        _ status: Int, _ method: String, _ path: String, _ body: String = "{}"
+      ) async throws {
+        let answer = try await exchange(
+          server.controlPort,
+          "\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(method) \(path): \(answer)")
+      }
+      try await expect(200, "PUT", "/apps/wx2", #"{"secret":"s2","life":5000,"grace":1000}"#)
+      #expect(simulator.settings(of: "wx2")?.life == 5000)
+      try await expect(200, "PUT", "/apps/wx2", #"{"allowedAddresses":["10.0.0.1"]}"#)
+      #expect(simulator.settings(of: "wx2")?.allowedAddresses == ["10.0.0.1"])
+      try await expect(200, "PUT", "/apps/wx2", #"{"allowedAddresses":null}"#)
+      #expect(simulator.settings(of: "wx2")?.allowedAddresses == nil)
+      try await expect(400, "PUT", "/apps/wx2", #"{"lief":1}"#)
+      try await expect(400, "PUT", "/apps/wx3", #"{"life":1}"#)
+
+      let before = simulator.now
+      try await expect(200, "POST", "/clock", #"{"advance":60000}"#)
+      #expect(simulator.now == before + 60_000)
+
+      try await expect(200, "POST", "/apps/wx1/events", #"{"event":"freezeSecret","after":600000}"#)
+      #expect(simulator.settings(of: "wx1")?.secretState == .active)
+      simulator.advance(by: 600_000)
+      #expect(simulator.settings(of: "wx1")?.secretState == .frozen)
+      try await expect(200, "POST", "/apps/wx1/events", #"{"event":"unfreezeSecret"}"#)
+      try await expect(200, "POST", "/apps/wx1/events", #"{"event":"foreignToken"}"#)
+      #expect(simulator.newestToken(of: "wx1") != nil)
+      try await expect(400, "POST", "/apps/wx9/events", #"{"event":"foreignToken"}"#)
+      try await expect(400, "POST", "/apps/wx1/events", #"{"event":"x"}"#)
+
+      try await expect(200, "PUT", "/corps/c1", #"{"secret":"s","whenRepeated":"constant"}"#)
+      #expect(simulator.corpApp(corpID: "c1", secret: "s")?.whenRepeated == .constant)
+      try await expect(200, "PUT", "/latency", #"{"min":0,"max":1}"#)
+      try await expect(400, "PUT", "/latency", #"{"min":2,"max":1}"#)
+      try await expect(200, "PUT", "/wire", #"{"suffix":"hint","requiresEncryption":true}"#)
+      #expect(try await get(server.ports[0], target).contains(#""errcode":43003"#))
+      try await expect(200, "PUT", "/wire", #"{"requiresEncryption":false}"#)
+
+      try await expect(200, "POST", "/hosts/0/down")
+      await #expect(throws: (any Error).self) { try await get(server.ports[0], target) }
+      try await expect(200, "POST", "/hosts/0/up")
+      #expect(try await get(server.ports[0], target).contains("access_token"))
+      try await expect(400, "POST", "/hosts/7/up")
+      try await expect(200, "GET", "/apps")
+      try await expect(200, "GET", "/hosts")
+    }
+  }
+
+  @Test("a fault with a share meets that part of the requests")
+  func sharesFaults() async throws {
+    try await withServer { simulator, server in
+      simulator.setFault(.errorCode(-1), count: nil, share: 0.5)
+      for _ in 0..<40 { _ = try await get(server.ports[0], target) }
+      let failed = simulator.audit.events.count { $0.code == -1 }
+      #expect((5...35).contains(failed))
     }
   }
 }

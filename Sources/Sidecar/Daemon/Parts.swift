@@ -36,7 +36,7 @@ struct Parts {
       keeper: Keeper(
         instance: settings.instance, accounts: settings.accounts.map(\.name),
         timing: settings.timing, margins: settings.margins,
-        generator: SystemRandomNumberGenerator()),
+        credentials: settings.credentials, generator: SystemRandomNumberGenerator()),
       effects: .init(
         perform: { command, deadline in
           let start = ContinuousClock.now
@@ -45,10 +45,11 @@ struct Parts {
           metrics.increment(
             .redisCommands,
             ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])
-          if result.isAnswered { journal.storeAnswered() }
           return result
         },
-        fetch: { order in await fetcher.fetch(order) }),
+        fetch: { order in await fetcher.fetch(order) },
+        probe: { order in await fetcher.probe(order) },
+        giveBack: { report in await links.send(Hint(report)) }),
       commandTimeout: settings.timing.opTimeout, eventLoop: eventLoopGroup.next(),
       journal: { note, now in
         journal.record(note, at: now)
@@ -58,7 +59,17 @@ struct Parts {
         default: break
         }
       })
-    links.post { [service] in service.post($0) }
+    links.post(
+      events: { [service] event in
+        if case .storeConnected = event { journal.storeConnected() }
+        service.post(event)
+      },
+      hints: { [service] hint in
+        let event = hint.event(for: service.view.keeper, at: MonotonicClock.now())
+        guard let event else { return false }
+        service.post(event)
+        return true
+      })
     self.links = links
     self.journal = journal
     self.metrics = metrics

@@ -20,7 +20,7 @@ package struct Fetcher: Sendable {
     let (outcome, facts) = await client.fetch(
       WeChatRequest(
         account: account.name, appID: account.appID, appSecret: account.secret.current(),
-        api: account.api == .token ? .token : .stableToken, forceRefresh: false,
+        api: account.api == .token ? .token : .stableToken, forceRefresh: order.isForced,
         notAfter: MonotonicClock.instant(of: order.notAfter),
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
     metrics.increment(
@@ -30,6 +30,29 @@ package struct Fetcher: Sendable {
         "errcode": outcome.errorCode,
       ])
     return outcome
+  }
+
+  /// Asks WeChat about the quota of the account's endpoint: proves the token and mints nothing.
+  package func probe(_ order: ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?) {
+    guard let account = accounts[order.account] else {
+      preconditionFailure("the keeper probes only configured accounts")
+    }
+    let (outcome, facts) = await client.probe(
+      order.token, quotaOf: account.api == .token ? .token : .stableToken,
+      notAfter: MonotonicClock.instant(of: order.deadline),
+      timeout: max(.zero, order.deadline - MonotonicClock.now()))
+    let code: String
+    let answer: (isDead: Bool, dailyLimit: Int?)
+    switch outcome {
+    case .alive(let limit, _): (code, answer) = ("0", (false, limit))
+    case .dead(let refusal, _): (code, answer) = ("\(refusal)", (true, nil))
+    case .unclear(let failure):
+      (code, answer) = (failure.code.map(String.init) ?? "none", (false, nil))
+    }
+    metrics.increment(
+      .upstreamRequests,
+      ["account": account.name.description, "endpoint": facts.endpoint, "errcode": code])
+    return answer
   }
 }
 

@@ -1,7 +1,7 @@
 import FoundationEssentials
 package import TokenCore
 
-/// What other programs tell the keeper through Redis: hints, never the truth.
+/// What other programs tell this one through Redis.
 package enum Hint: Hashable, Sendable {
   /// An account's token changed.
   case tokenChanged(AccountName)
@@ -9,43 +9,101 @@ package enum Hint: Hashable, Sendable {
   case leadershipChanged
   /// Look again: something was marked.
   case wake
+  /// An application says that this token does not work.
+  case rejected(AccessToken)
+  /// An application says that the token with this SHA-256 does not work (64 hexadecimal digits).
+  case rejectedDigest(String)
+  /// A person wants a new token.
+  case force(AccountName)
 
   private struct Message: Decodable {
     var event: String?
     var account: String?
     var wake: Bool?
+    var sha256: String?
+    var force: Bool?
   }
 
-  /// Longer messages are none of ours.
-  private static let longest = 2048
+  /// Longer items are none of ours: WeChat's tokens are below 512 characters.
+  package static let longest = 2048
 
-  /// Reads a message of `WCH_events` or an item of `WCH_refresh_requests`; nil for anything else.
-  package init?(_ bytes: [UInt8]) {
-    guard bytes.count <= Hint.longest,
-      let message = try? JSONDecoder().decode(Message.self, from: Data(bytes))
-    else { return nil }
-    switch (message.event, message.account) {
-    case ("token", let name?):
-      if name == AccountName.unnamed.description {
-        self = .tokenChanged(.unnamed)
-      } else if let account = AccountName(name) {
-        self = .tokenChanged(account)
-      } else {
+  /// Reads a message of `WCH_events`; nil for anything else.
+  package init?(event bytes: [UInt8]) {
+    guard let message = Hint.message(bytes) else { return nil }
+    switch message.event {
+    case "token":
+      guard let account = message.account.flatMap(Hint.account) else { return nil }
+      self = .tokenChanged(account)
+    case "leader": self = .leadershipChanged
+    default: return nil
+    }
+  }
+
+  /// Reads an item of `WCH_refresh_requests`: a token, or an object; nil for anything else.
+  package init?(report bytes: [UInt8]) {
+    guard bytes.first == UInt8(ascii: "{") else {
+      guard (1...Hint.longest).contains(bytes.count),
+        bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7f })
+      else { return nil }
+      self = .rejected(AccessToken(String(decoding: bytes, as: UTF8.self)))
+      return
+    }
+    guard let message = Hint.message(bytes) else { return nil }
+    if message.wake == true {
+      self = .wake
+    } else if let digest = message.sha256 {
+      guard digest.utf8.count == 64 else { return nil }
+      self = .rejectedDigest(digest.lowercased())
+    } else if message.force == true {
+      guard let account = Hint.account(message.account ?? AccountName.unnamed.description) else {
         return nil
       }
-    case ("leader", _): self = .leadershipChanged
-    default:
-      guard message.wake == true else { return nil }
-      self = .wake
+      self = .force(account)
+    } else {
+      return nil
     }
   }
 
-  /// The keeper's event.
-  package var event: Keeper.Event {
+  /// The item for the list that says the same; nil for what is not said there.
+  package var item: String? {
     switch self {
-    case .tokenChanged(let account): .hinted(account)
-    case .leadershipChanged: .leadershipHinted
-    case .wake: .hinted(nil)
+    case .wake: "{\"wake\":true}"
+    case .rejected(let token): token.revealed
+    case .rejectedDigest(let digest): "{\"sha256\":\"\(digest)\"}"
+    case .force(let account): "{\"force\":true,\"account\":\"\(account)\"}"
+    case .tokenChanged, .leadershipChanged: nil
     }
+  }
+
+  /// A report as it goes back to the list.
+  package init(_ report: Report) {
+    switch report {
+    case .rejected(let token): self = .rejected(token)
+    case .force(let account): self = .force(account)
+    }
+  }
+
+  /// The keeper's event; a digest is resolved to the token of one of the keeper's accounts.
+  package func event(for keeper: Keeper, at now: Moment) -> Keeper.Event? {
+    switch self {
+    case .tokenChanged(let account): return .hinted(account)
+    case .leadershipChanged: return .leadershipHinted
+    case .wake: return .hinted(nil)
+    case .rejected(let token): return .reported(.rejected(token))
+    case .force(let account): return .reported(.force(account))
+    case .rejectedDigest(let digest):
+      let token = keeper.accounts.lazy.compactMap { $0.freshest(at: now)?.token }
+        .first { TokenStore.fullDigest($0.revealed) == digest }
+      return token.map { .reported(.rejected($0)) }
+    }
+  }
+
+  private static func message(_ bytes: [UInt8]) -> Message? {
+    guard bytes.count <= longest else { return nil }
+    return try? JSONDecoder().decode(Message.self, from: Data(bytes))
+  }
+
+  private static func account(_ name: String) -> AccountName? {
+    name == AccountName.unnamed.description ? .unnamed : AccountName(name)
   }
 }

@@ -17,7 +17,7 @@ package final class Journal: Sendable {
     var tallies: [AccountName: Tally] = [:]
     /// What was logged last of a kind that repeats.
     var lastFailure: [AccountName: String] = [:]
-    var lastStoreFailure: String?
+    var storeFailures: Set<String> = []
     var startedAt: [AccountName: Moment] = [:]
   }
 
@@ -89,6 +89,13 @@ package final class Journal: Sendable {
       logger.warning(
         "An earlier fetch of this replica may have replaced the token; the leader was told",
         metadata: .keyed([.account: "\(account)", .tokenVersion: "\(version)"]))
+    case .reported(let account, let outcome):
+      metrics.increment(.refreshRequests, ["outcome": outcome.label])
+      var metadata = Logger.Metadata.keyed([.refreshOutcome: "\(outcome.label)"])
+      if let account { metadata[.account] = "\(account)" }
+      logger.debug("A report was judged", metadata: metadata)
+    case .diedEarly(let account, let lately):
+      diedEarly(account, lately)
     case .storeStepFailed(let account, let failure):
       storeFailed(account, failure)
     case .foreignApp(let remaining):
@@ -108,8 +115,11 @@ package final class Journal: Sendable {
     }
   }
 
-  /// Redis answered again: the next failure is news.
-  package func storeAnswered() { state.withLock { $0.lastStoreFailure = nil } }
+  /// Redis is connected anew: what failed before is news again when it still fails.
+  package func storeConnected() { state.withLock { $0.storeFailures.removeAll() } }
+
+  /// So many different failures are remembered; one more than that starts anew.
+  private static let failuresRemembered = 64
 
   private func refreshed(
     _ account: AccountName, _ trigger: Trigger, _ version: Version, _ lifetime: Duration,
@@ -161,15 +171,34 @@ package final class Journal: Sendable {
       "WeChat gave no token; the old one stays in Redis", metadata: metadata)
   }
 
+  private func diedEarly(_ account: AccountName, _ lately: Int) {
+    metrics.increment(.foreignRefreshes, ["account": account.description])
+    let metadata = Logger.Metadata.keyed([.account: "\(account)", .count: "\(lately)"])
+    switch lately {
+    case 1:
+      logger.warning("The token died before its time; fetching another", metadata: metadata)
+    case 2:
+      logger.error(
+        """
+        Another party refreshes this account: its tokens die before their time. Find what else \
+        uses this AppID's secret (an SDK with a cache of its own, a test system, the old \
+        controller) and let it read the keys in Redis instead, or set api to stable_token here
+        """, metadata: metadata)
+    default:
+      logger.debug("The token died before its time again", metadata: metadata)
+    }
+  }
+
   private func storeFailed(_ account: AccountName?, _ failure: StoreFailure) {
     let isNews = state.withLock { state in
-      defer { state.lastStoreFailure = failure.reason }
-      return state.lastStoreFailure != failure.reason
+      if state.storeFailures.count >= Journal.failuresRemembered { state.storeFailures.removeAll() }
+      return state.storeFailures.insert(failure.reason).inserted
     }
     var metadata = Logger.Metadata.keyed([.error: "\(failure.reason)"])
     if let account { metadata[.account] = "\(account)" }
     logger.log(
-      level: isNews ? .warning : .debug, "A step at Redis failed; it is tried again",
+      level: isNews ? (failure.needsOperator ? .error : .warning) : .debug,
+      "A step at Redis failed; it is tried again",
       metadata: metadata)
   }
 
@@ -191,6 +220,18 @@ extension StepDownReason {
     case .newerLayout: "a newer version wrote the records"
     case .abdicated: "WeChat cannot be reached or refuses this address; another replica may try"
     case .shutdown: "the process ends; the lock was given back"
+    }
+  }
+}
+
+extension ReportOutcome {
+  /// The label `outcome` of the metrics.
+  package var label: String {
+    switch self {
+    case .accepted: "refreshed"
+    case .notCurrent: "current"
+    case .coalesced: "coalesced"
+    case .limited: "limited"
     }
   }
 }

@@ -14,15 +14,23 @@ package final class KeeperService: Service, Sendable {
       @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<StoreReply, StoreFailure>
     /// Asks WeChat once; always answers by the order's deadline.
     package var fetch: @Sendable (FetchOrder) async -> FetchOutcome
+    /// Asks WeChat whether a token lives; always answers by the order's deadline.
+    package var probe: @Sendable (ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?)
+    /// Puts a report back on the list.
+    package var giveBack: @Sendable (Report) async -> Void
 
     package init(
       perform: @escaping @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<
         StoreReply, StoreFailure
       >,
-      fetch: @escaping @Sendable (FetchOrder) async -> FetchOutcome
+      fetch: @escaping @Sendable (FetchOrder) async -> FetchOutcome,
+      probe: @escaping @Sendable (ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?),
+      giveBack: @escaping @Sendable (Report) async -> Void
     ) {
       self.perform = perform
       self.fetch = fetch
+      self.probe = probe
+      self.giveBack = giveBack
     }
   }
 
@@ -60,7 +68,7 @@ package final class KeeperService: Service, Sendable {
     self.eventLoop = eventLoop
     self.journal = journal
     // Unbounded is bounded here: answers by the steps in flight, of which the keeper has one an
-    // account and a handful of its own; hints by what Redis sends; nothing else posts.
+    // account and a handful of its own; hints by what Redis sends, reports by the drain's bound.
     (events, continuation) = AsyncStream.makeStream()
     (stopped, stoppedContinuation) = AsyncStream.makeStream()
     published = Mutex(View(keeper: keeper))
@@ -128,6 +136,16 @@ package final class KeeperService: Service, Sendable {
         group.addTask { [self] in
           post(.fetched(order.account, order.version, await effects.fetch(order)))
         }
+      case .probe(let order):
+        group.addTask { [self] in
+          let answer = await effects.probe(order)
+          post(
+            .probed(
+              order.account, order.version, isDead: answer.isDead,
+              dailyLimit: answer.dailyLimit))
+        }
+      case .giveBack(let report):
+        group.addTask { [self] in await effects.giveBack(report) }
       case .note(let note):
         journal(note, now)
       case .stop:

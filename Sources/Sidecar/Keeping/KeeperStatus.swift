@@ -11,6 +11,10 @@ package struct KeeperStatus: StatusSource {
 
   /// A token that was seen in Redis this recently makes a replica ready.
   private static let recently: Duration = .seconds(60)
+  /// A request for a refresh waits at most this long (DESIGN section 5.3).
+  private static let longestWait: Duration = .seconds(10)
+  /// How often a waiting request looks at the keeper's state, which is in memory.
+  private static let look: Duration = .milliseconds(5)
   /// Without an event for this many ticks the loop does not run.
   private static let missedTicks = 3
 
@@ -96,9 +100,80 @@ package struct KeeperStatus: StatusSource {
   }
 
   package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
-    .unavailable(
-      reason: "this version takes reports only through the list in Redis",
-      retryAfter: settings.timing.retry)
+    let deadline = ContinuousClock.now + KeeperStatus.longestWait
+    guard let (account, rejected) = subject(of: request) else {
+      // A token that nobody has now was replaced before: its reader should read again.
+      let named = request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
+      guard let named, kept(named) != nil else { return .unknownAccount }
+      return .current(refreshed(named))
+    }
+    let before = kept(account)?.copy
+    guard await pass(on: request, rejected: rejected, account) else {
+      return .unavailable(
+        reason: "the request could not be handed to the leader: Redis does not take it",
+        retryAfter: settings.timing.retry)
+    }
+    while ContinuousClock.now < deadline, !Task.isCancelled {
+      guard let kept = kept(account) else { return .unknownAccount }
+      if let copy = kept.copy, copy.version != before?.version { return .refreshed(refreshed(account)) }
+      let now = MonotonicClock.now()
+      if let asked = kept.reports.asked, asked.notBefore > now {
+        return .limited(
+          account: account, retryAfter: asked.notBefore - now,
+          reason: "reports of this account are limited; this one is kept and served then")
+      }
+      if let wanted = kept.wanted, wanted.notBefore > now + .seconds(10) {
+        return .unavailable(
+          reason: kept.failures.last.map { "WeChat: \($0)" } ?? "the refresh is held up",
+          retryAfter: wanted.notBefore - now)
+      }
+      // Cancellation ends the wait early, and the loop notices it.
+      try? await Task.sleep(for: KeeperStatus.look)
+    }
+    return .limited(
+      account: account, retryAfter: .seconds(30),
+      reason: "no new token within ten seconds; the request is kept by the leader")
+  }
+
+  /// The account and the token that a request is about; nil when the token is not a current one.
+  private func subject(of request: RefreshRequest) -> (AccountName, AccessToken?)? {
+    let accounts = service.view.keeper.accounts.filter {
+      request.account == nil || $0.name == request.account
+    }
+    switch request.reason {
+    case .force:
+      return accounts.first.map { ($0.name, nil) }
+    case .rejected(let token):
+      return accounts.first { $0.copy?.token == token }.map { ($0.name, token) }
+    case .rejectedSHA256(let digest):
+      let account = accounts.first { account in
+        account.copy.map { TokenStore.fullDigest($0.token.revealed) == digest } ?? false
+      }
+      return account.flatMap { account in account.copy.map { (account.name, $0.token) } }
+    }
+  }
+
+  private func pass(
+    on request: RefreshRequest, rejected: AccessToken?, _ account: AccountName
+  ) async -> Bool {
+    let report: Report = rejected.map { .rejected($0) } ?? .force(account)
+    if service.view.keeper.isLeader(at: MonotonicClock.now()) {
+      service.post(.reported(report))
+      return true
+    }
+    return await links.send(Hint(report))
+  }
+
+  private func kept(_ account: AccountName) -> AccountKeeper? {
+    service.view.keeper.accounts.first { $0.name == account }
+  }
+
+  private func refreshed(_ account: AccountName) -> RefreshedToken {
+    let keeper = service.view.keeper
+    let expiry = kept(account).flatMap {
+      clientExpiry($0, keeper: keeper, at: MonotonicClock.now())
+    }
+    return RefreshedToken(account: account, expiresAt: expiry)
   }
 
   // MARK: Parts

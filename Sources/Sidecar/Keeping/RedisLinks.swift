@@ -28,8 +28,10 @@ package final class RedisLinks: Service, Sendable {
   private let leadership: AsyncStream<Bool>
   private let leadershipChanges: AsyncStream<Bool>.Continuation
 
-  /// Items of the report list longer than this are dropped unread.
-  private static let longestItem = 2048
+  /// So many reports are taken in one go; the rest waits for the next.
+  private static let drainedAtOnce = 1000
+  /// A Redis that is not there within this is asked no more about its memory policy.
+  private static let longestWaitForRedis: Duration = .seconds(3600)
   /// A blocked pop is given this much longer than Redis holds it before the connection is doubted.
   private static let popSlack: Duration = .seconds(2)
 
@@ -41,9 +43,13 @@ package final class RedisLinks: Service, Sendable {
     struct Shared {
       var state = State()
       var post: (@Sendable (Keeper.Event) -> Void)?
+      var take: (@Sendable (Hint) -> Bool)?
     }
 
     func post(_ event: Keeper.Event) { shared.withLock { $0.post }?(event) }
+
+    /// False when the hint means nothing here.
+    func take(_ hint: Hint) -> Bool { shared.withLock { $0.take }?(hint) ?? false }
   }
 
   /// - Parameter popTimeout: how long one wait for reports lasts; at most a third of the lease, so
@@ -71,9 +77,25 @@ package final class RedisLinks: Service, Sendable {
   /// What is known of the command connection.
   package var state: State { hub.shared.withLock { $0.state } }
 
-  /// Sends the keeper's events there from now on.
-  package func post(to listener: @escaping @Sendable (Keeper.Event) -> Void) {
-    hub.shared.withLock { $0.post = listener }
+  /// Sends the keeper's events and what others say there from now on. A hint that means nothing
+  /// is answered with false, and counted.
+  package func post(
+    events: @escaping @Sendable (Keeper.Event) -> Void,
+    hints: @escaping @Sendable (Hint) -> Bool
+  ) {
+    hub.shared.withLock { shared in
+      shared.post = events
+      shared.take = hints
+    }
+  }
+
+  /// Puts something on the list that the leader reads; false when Redis did not take it.
+  @discardableResult
+  package func send(_ hint: Hint) async -> Bool {
+    guard let item = hint.item else { return false }
+    let reply = try? await commands.execute(
+      RedisCommand("RPUSH", layout.refreshRequests, item), deadline: .now + Self.popSlack)
+    return reply.map { $0.refusal == nil } ?? false
   }
 
   /// Starts or ends the waiting for reports.
@@ -85,6 +107,7 @@ package final class RedisLinks: Service, Sendable {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.commands.run() }
       group.addTask { await self.listen() }
+      group.addTask { await self.warnAboutEviction() }
       group.addTask { await self.waitForReports() }
       try? await gracefulShutdown()
       group.cancelAll()
@@ -135,6 +158,22 @@ package final class RedisLinks: Service, Sendable {
     }
   }
 
+  /// Says once, loudly, when Redis may throw the lock away to make room. Proxies and ACLs that
+  /// refuse the question are no reason to worry anybody.
+  private func warnAboutEviction() async {
+    let reply = try? await commands.execute(
+      RedisCommand("INFO", "memory"), deadline: .now + Self.longestWaitForRedis,
+      waitForConnection: true)
+    let name = "maxmemory_policy:"
+    let line = reply?.text?.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name) }
+    guard let policy = line?.dropFirst(name.count), policy != "noeviction" else { return }
+    logger.warning(
+      """
+      Redis evicts keys when its memory is full; the lock, which has a TTL, goes among the first. \
+      Set maxmemory-policy to noeviction on the Redis that the tokens are in
+      """, metadata: .keyed([.reason: "maxmemory-policy is \(policy)"]))
+  }
+
   /// Hears of changes at once instead of at the next look.
   private func listen() async {
     let hub = hub
@@ -143,7 +182,7 @@ package final class RedisLinks: Service, Sendable {
     await subscriber.run(
       channels: [layout.events],
       onMessage: { message in
-        if let hint = Hint(message.payload) { hub.post(hint.event) }
+        if let hint = Hint(event: message.payload) { _ = hub.take(hint) }
       },
       onSubscribed: {
         // Whatever was said while nobody listened.
@@ -185,14 +224,59 @@ package final class RedisLinks: Service, Sendable {
         RedisCommand("BLPOP", layout.refreshRequests, seconds),
         deadline: .now + popTimeout + RedisLinks.popSlack, waitForConnection: true,
         onAbandonment: .closeConnection)
-      guard let item = reply.elements?.last?.bytes, item.count <= RedisLinks.longestItem else {
+      guard let item = reply.elements?.last?.bytes else {
         // A refusal answers at once: the next wait must not become a busy loop.
         if reply.refusal != nil { try? await Task.sleep(for: popTimeout) }
         return
       }
-      if let hint = Hint(item) { hub.post(hint.event) }
+      // Everything that was said so far is heard before anything is done about it: a thousand
+      // reports of one token are one.
+      var items = [item]
+      while let more = try await drain(client), !more.isEmpty {
+        take(items)
+        items = more
+      }
+      take(items)
     } catch {
       logger.debug("Waiting for reports failed", metadata: .keyed([.error: "\(error)"]))
+    }
+  }
+
+  /// Takes what else the list has; nil when Redis refuses.
+  private func drain(_ client: RedisClient) async throws(RedisError) -> [[UInt8]]? {
+    let rest = ["1", layout.refreshRequests, "\(Self.drainedAtOnce)", "\(Hint.longest)"]
+    let deadline = ContinuousClock.now + Self.popSlack
+    var reply = try await client.execute(
+      RedisCommand("EVALSHA", [Script.drain.digest] + rest), deadline: deadline)
+    if reply.refusal?.kind == .noScript {
+      reply = try await client.execute(
+        RedisCommand("EVAL", [Script.drain.source] + rest), deadline: deadline)
+    }
+    guard let elements = reply.elements else { return nil }
+    let oversized = Int(elements.first?.number ?? 0)
+    if oversized > 0 {
+      metrics.increment(.refreshRequests, ["outcome": "oversized"], by: Double(oversized))
+    }
+    return elements.dropFirst().compactMap(\.bytes)
+  }
+
+  /// Judges items: each of the different ones once.
+  private func take(_ items: [[UInt8]]) {
+    var heard: Set<Hint> = []
+    for item in items {
+      guard item.count <= Hint.longest else {
+        metrics.increment(.refreshRequests, ["outcome": "oversized"])
+        continue
+      }
+      guard let hint = Hint(report: item) else {
+        metrics.increment(.refreshRequests, ["outcome": "ignored"])
+        continue
+      }
+      guard heard.insert(hint).inserted else {
+        metrics.increment(.refreshRequests, ["outcome": "coalesced"])
+        continue
+      }
+      if !hub.take(hint) { metrics.increment(.refreshRequests, ["outcome": "ignored"]) }
     }
   }
 }

@@ -56,10 +56,9 @@ enum FileValue: Hashable, Sendable, Decodable {
     do {
       value = try decoder.decode(FileValue.self, from: Data(bytes))
     } catch {
-      // The decoder tells no place on Linux; what it may quote could be a secret.
-      throw FileProblem(
-        "is not valid JSON5: texts and durations stand in quotes, commas between members,"
-          + " braces in pairs")
+      // The decoder's own words are not shown: what it quotes could be a secret.
+      let place = JSON5Mistake.first(in: bytes).map { ": \($0)" } ?? ""
+      throw FileProblem("is not valid JSON5\(place)")
     }
     guard case .object(let members) = value else {
       throw FileProblem("holds \(value.kind) and not an object: write `{ redisUrl: \"…\" }`")

@@ -19,7 +19,23 @@ struct RedactedURL: CustomStringConvertible {
       if let colon = text[start..<at].firstIndex(of: ":") {
         found = text.index(after: colon) < at
         text.replaceSubrange(text.index(after: colon)..<at, with: found ? "***" : "")
+      } else {
+        // A user's name, or a password whose colon was forgotten.
+        text.replaceSubrange(start..<at, with: "***")
       }
+    } else {
+      // Without its `@` a password looks like a port.
+      let end = text[start...].firstIndex { $0 == "/" || $0 == "?" } ?? text.endIndex
+      let hosts = text[start..<end].split(separator: ",", omittingEmptySubsequences: false)
+      let shown = hosts.map { host in
+        let afterAddress = host.hasPrefix("[") ? host.firstIndex(of: "]") : host.startIndex
+        guard let colon = host[(afterAddress ?? host.startIndex)...].firstIndex(of: ":"),
+          !host[host.index(after: colon)...].utf8.allSatisfy({ (0x30...0x39).contains($0) })
+        else { return String(host) }
+        found = true
+        return "\(host[...colon])***"
+      }
+      if found { text.replaceSubrange(start..<end, with: shown.joined(separator: ",")) }
     }
     if let question = text.firstIndex(of: "?") {
       let query = text[text.index(after: question)...].split(

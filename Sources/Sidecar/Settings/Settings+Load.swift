@@ -107,6 +107,10 @@ private let redisSchemes = [
   "rediss-cluster",
 ]
 
+private func hasRedisScheme(_ url: String) -> Bool {
+  url.firstRange(of: "://").map { redisSchemes.contains(String(url[..<$0.lowerBound])) } == true
+}
+
 /// An AppSecret has 32 hexadecimal digits; anything visible passes, white space never does.
 @Sendable private func visibleProblem(_ text: String) -> FileProblem? {
   isVisibleASCII(text) && text.utf8.count <= 1024
@@ -216,10 +220,10 @@ extension SettingsReader {
   }
 
   fileprivate mutating func redis(_ urlProblem: (String) -> String?) -> Settings.Redis {
-    let url = value(.redisUrl, shownAs: { RedactedURL($0).description }) { text in
-      let scheme = text.firstRange(of: "://").map { String(text[..<$0.lowerBound]) }
-      return scheme.map(redisSchemes.contains) == true ? text : nil
-    }
+    // Without one of the schemes nobody knows where a password begins: nothing is shown then.
+    let url = value(
+      .redisUrl, shownAs: { hasRedisScheme($0) ? RedactedURL($0).description : "…" },
+      { hasRedisScheme($0) ? $0 : nil })
     if let url, let given = sources[.redisUrl], url == given.text, let problem = urlProblem(url) {
       report(given.origin, problem)
     }

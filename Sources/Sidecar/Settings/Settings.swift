@@ -84,6 +84,17 @@ package struct Settings: Sendable {
   /// What was ignored only because `WCH_STRICT` is off, and what works but is unwise.
   package let warnings: [SettingsProblem]
 
+  /// What each account's kind of token means to its keeper.
+  package var credentials: [AccountName: Credential] {
+    Dictionary(
+      uniqueKeysWithValues: accounts.map { account in
+        var credential = Credential()
+        credential.repeats = account.api == .stableToken
+        credential.probe = probe
+        return (account.name, credential)
+      })
+  }
+
   /// The two margins together, as the core takes them.
   package var margins: Margins {
     var margins = Margins()

@@ -179,6 +179,7 @@ struct StatusPage {
     border-radius:.6rem}table{border-collapse:collapse;width:100%;font-size:.9rem}
     th,td{text-align:left;padding:.55rem .8rem;border-bottom:1px solid var(--line);
     vertical-align:top;font-variant-numeric:tabular-nums}th small{display:block}
+    th,td:not(:last-child){white-space:nowrap}
     tbody tr:last-child td{border-bottom:0}
     footer{margin-top:2rem;color:var(--soft);font-size:.85rem}a{color:inherit}
     """

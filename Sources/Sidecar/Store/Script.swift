@@ -24,6 +24,7 @@ package struct Script: Hashable, Sendable {
   /// Every script, for `SCRIPT LOAD` and for tests.
   package static let all: [Script] = [
     acquire, renew, release, look, takeOver, begin, resolve, commit, republish, mark, heartbeat,
+    drain,
   ]
 
   /// Redis's time in milliseconds; the arithmetic stays below 2^53, so doubles are exact.
@@ -101,6 +102,21 @@ package struct Script: Hashable, Sendable {
         .. '","expires_at":' .. expires_at .. '}')
     end
     """
+
+  /// KEYS reports; ARGV most, longest. Replies the items that are not too long, after how many
+  /// were; takes them from the list, however long that is.
+  package static let drain = Script(
+    "drain",
+    """
+    local items = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
+    redis.call('LTRIM', KEYS[1], ARGV[1], -1)
+    local reply, long = {0}, 0
+    for _, item in ipairs(items) do
+      if #item <= tonumber(ARGV[2]) then reply[#reply + 1] = item else long = long + 1 end
+    end
+    reply[1] = long
+    return reply
+    """)
 
   private static func onLock(_ name: String, _ body: String) -> Script {
     Script(name, time + "\n" + body)
@@ -185,8 +201,8 @@ package struct Script: Hashable, Sendable {
     """)
 
   /// KEYS state, token; ARGV app, layout, epoch, seq, span, history?, suspicious?, sweep.
-  /// Replies `began dirty committed_epoch committed_seq due?`, `fenced epoch`, `stale epoch seq`,
-  /// `foreign PTTL` or `newer v`. Repeating it renews the same intent.
+  /// Replies `began dirty committed_epoch committed_seq due? fetches_today`, `fenced epoch`,
+  /// `stale epoch seq`, `foreign PTTL` or `newer v`. Repeating it renews the same intent.
   package static let begin = onRecord(
     "begin",
     """
@@ -207,11 +223,16 @@ package struct Script: Hashable, Sendable {
       sweep_later(number('intent_at'), span)
     end
     if (committed_epoch == 0 and ARGV[6] == '1') or ARGV[7] == '1' then sweep_later(now, span) end
+    -- Days end at midnight in China, where WeChat counts.
+    local day = math.floor((now + 28800000) / 86400000)
+    if number('day') ~= day then redis.call('HSET', KEYS[1], 'day', int(day), 'fetches', 0) end
+    if not is_commit('intent', epoch, seq) then redis.call('HINCRBY', KEYS[1], 'fetches', 1) end
     -- Due after what this very BEGIN added: a straggler that it found is not over yet.
     local due = number('sweep') > 0 and number('sweep') <= now
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'intent_epoch', ARGV[3], 'intent_seq', ARGV[4],
       'intent_at', int(now), 'intent_deadline', int(now + tonumber(ARGV[5])))
-    return {'began', field('dirty'), int(committed_epoch), int(committed_seq), due and 1 or 0}
+    return {'began', field('dirty'), int(committed_epoch), int(committed_seq), due and 1 or 0,
+      number('fetches')}
     """)
 
   /// KEYS state; ARGV epoch, seq. Replies `resolved`; takes back only this intent.

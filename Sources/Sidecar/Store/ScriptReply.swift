@@ -28,7 +28,8 @@ struct ScriptReply {
     case "began":
       .began(
         BeginReceipt(
-          dirty: text(1), committed: version(2), sweepIsDue: integer(4) == 1))
+          dirty: text(1), committed: version(2), sweepIsDue: integer(4) == 1,
+          fetchesToday: Int(integer(5) ?? 0)))
     case "stale": .stale(committed: version(1) ?? Version(epoch: .none, sequence: 0))
     case "resolved": .resolved
     case "committed": .committed

@@ -25,7 +25,12 @@ package struct TokenStore: Sendable {
 
   /// The first 16 hexadecimal digits of a text's SHA-256.
   package static func digest(_ text: String) -> TokenDigest {
-    String(hexadecimal(SHA256.hash(data: Array(text.utf8))).prefix(16))
+    String(fullDigest(text).prefix(16))
+  }
+
+  /// The 64 hexadecimal digits of a text's SHA-256.
+  package static func fullDigest(_ text: String) -> String {
+    hexadecimal(SHA256.hash(data: Array(text.utf8)))
   }
 
   /// The names under which steps are counted.
@@ -234,7 +239,14 @@ package struct TokenStore: Sendable {
 
   /// What Redis refused it did not do, with one exception: a script that died half-way.
   private func refused(_ refusal: RedisServerError, by key: String) -> StoreFailure {
-    StoreFailure(mayHaveRun: true, reason: "\(refusal.description) (key \(key))")
+    let needsOperator =
+      switch refusal.kind {
+      case .noPermission, .noAuth, .wrongPassword, .wrongType: true
+      default: false
+      }
+    return StoreFailure(
+      mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
+      needsOperator: needsOperator)
   }
 }
 

@@ -89,11 +89,19 @@ package enum ErrorMessage {
     return Int64(first, radix: 16)
   }
 
-  /// The address behind `invalid ip`, which is the one that WeChat saw us come from.
+  /// The first address in a message such as `invalid ip 123.56.6.137 ipv6 …`, which is the one
+  /// that WeChat saw us come from.
   package static func address(in message: String) -> String? {
-    guard let mark = message.utf8.firstRange(of: "ip ") else { return nil }
-    let address = message.utf8[mark.upperBound...].prefix { isAddressByte($0) }
-    return (2...45).contains(address.count) ? String(Substring(address)) : nil
+    message.utf8.split { !isAddressByte($0) }.lazy.map { String(Substring($0)) }
+      .first(where: isAddress)
+  }
+
+  /// Four numbers up to 255, or what looks like IPv6: at least two colons.
+  private static func isAddress(_ text: String) -> Bool {
+    guard text.utf8.count <= 45 else { return false }
+    if text.utf8.count(where: { $0 == UInt8(ascii: ":") }) >= 2 { return text.utf8.count > 2 }
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }
   }
 
   private static func isRequestIDByte(_ byte: UInt8) -> Bool {
@@ -104,13 +112,15 @@ package enum ErrorMessage {
     isHexadecimal(byte) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: ":")
   }
 
-  private static func isHexadecimal(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
-      UInt8(ascii: "A")...UInt8(ascii: "F"):
-      true
-    default: false
-    }
+}
+
+/// Whether the byte is a digit of base 16.
+func isHexadecimal(_ byte: UInt8) -> Bool {
+  switch byte {
+  case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+    UInt8(ascii: "A")...UInt8(ascii: "F"):
+    true
+  default: false
   }
 }
 

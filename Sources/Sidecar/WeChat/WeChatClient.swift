@@ -1,4 +1,4 @@
-package import AsyncHTTPClient
+import AsyncHTTPClient
 import FoundationEssentials
 package import Logging
 package import NIOCore
@@ -53,8 +53,8 @@ package struct CallFacts: Hashable, Sendable {
   package var status: Int?
   /// From the start of the call to its end.
   package var duration: Duration
-  /// How far WeChat's clock is ahead of ours by `Date`, exact to a second or so and half of the
-  /// round trip; nil without a `Date`.
+  /// How far WeChat's clock is ahead of ours by `Date`, else by the request id, exact to a second
+  /// or so; nil without either.
   package var clockSkew: Duration?
 }
 
@@ -73,31 +73,55 @@ package final class WeChatClient: Sendable {
   /// Bytes of an answer that are read; WeChat's are a few hundred.
   static let maxBody = 64 * 1024
 
-  private let hosts: [String]
-  private let client: HTTPClient
+  /// One base URL and the client that reaches it.
+  private struct Host {
+    var base: BaseURL
+    var client: HTTPClient
+  }
+
+  private let hosts: [Host]
+  /// The clients in use: one that goes directly, one through the proxy.
+  private let clients: [HTTPClient]
   private let gates: SendGates
   private let logger: Logger
-  /// The host that answered last, as an index.
+  /// The host that is asked next, as an index.
   private let current = Mutex(0)
 
   /// A client for those base URLs, the preferred first.
   ///
   /// - Parameters:
-  ///   - proxy: an outbound proxy; nil for none.
-  ///   - trustRoots: what certificates are checked against; nil for the system's.
+  ///   - hosts: such as `https://api.weixin.qq.com`, at least one; settings have checked them.
+  ///   - proxies: which of them are reached through a proxy.
+  ///   - extraCertificates: authorities that are trusted besides the system's.
   package init(
-    hosts: [String], proxy: HTTPClient.Configuration.Proxy? = nil,
-    trustRoots: NIOSSLTrustRoots? = nil, logger: Logger, eventLoopGroup: any EventLoopGroup
+    hosts: [String], proxies: ProxyRules = .none, extraCertificates: [NIOSSLCertificate] = [],
+    logger: Logger, eventLoopGroup: any EventLoopGroup
   ) {
     precondition(!hosts.isEmpty, "At least one host is needed")
-    self.hosts = hosts.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
     self.logger = logger
     let gates = SendGates()
     self.gates = gates
+    var clients: [OutboundProxy?: HTTPClient] = [:]
+    self.hosts = hosts.map { url in
+      let base = BaseURL(url)
+      let proxy = proxies.proxy(forHost: base.host, port: base.port, isHTTPS: base.isHTTPS)
+      if let client = clients[proxy] { return Host(base: base, client: client) }
+      let client = HTTPClient(
+        eventLoopGroupProvider: .shared(eventLoopGroup),
+        configuration: Self.configuration(proxy, extraCertificates, gates))
+      clients[proxy] = client
+      return Host(base: base, client: client)
+    }
+    self.clients = Array(clients.values)
+  }
+
+  private static func configuration(
+    _ proxy: OutboundProxy?, _ extraCertificates: [NIOSSLCertificate], _ gates: SendGates
+  ) -> HTTPClient.Configuration {
     var tls = TLSConfiguration.makeClientConfiguration()
-    if let trustRoots { tls.trustRoots = trustRoots }
+    tls.additionalTrustRoots = extraCertificates.isEmpty ? [] : [.certificates(extraCertificates)]
     var configuration = HTTPClient.Configuration(
-      tlsConfiguration: tls, redirectConfiguration: .disallow, proxy: proxy,
+      tlsConfiguration: tls, redirectConfiguration: .disallow, proxy: proxy?.configuration,
       http1_1ConnectionDebugInitializer: { gates.install(in: $0) })
     configuration.httpVersion = .http1Only
     // One attempt a call, on a connection of its own: a reused one may be half dead.
@@ -105,8 +129,7 @@ package final class WeChatClient: Sendable {
     configuration.connectionPool.retryConnectionEstablishment = false
     // A span would carry the URL and with it the secret.
     configuration.tracing.tracer = nil
-    client = HTTPClient(
-      eventLoopGroupProvider: .shared(eventLoopGroup), configuration: configuration)
+    return configuration
   }
 
   /// Makes one attempt to fetch a token; the outcome says it all.
@@ -125,7 +148,7 @@ package final class WeChatClient: Sendable {
           method: .POST, path: "/cgi-bin/stable_token",
           body: Self.stableBody(request))
       }
-    let (reply, facts) = await attempt(
+    var (reply, facts) = await attempt(
       call, notAfter: request.notAfter, timeout: request.timeout)
     let outcome: FetchOutcome =
       switch reply {
@@ -134,6 +157,7 @@ package final class WeChatClient: Sendable {
       case .notSent(let failure): .knownFailure(failure)
       case .lost(let failure): .unknown(failure)
       }
+    if facts.clockSkew == nil { facts.clockSkew = Self.skew(of: outcome, facts.duration) }
     return (outcome, facts)
   }
 
@@ -157,10 +181,12 @@ package final class WeChatClient: Sendable {
 
   /// Ends the client; calls under way fail.
   package func shutdown() async {
-    do {
-      try await client.shutdown()
-    } catch {
-      logger.debug("The WeChat client was shut down twice")
+    for client in clients {
+      do {
+        try await client.shutdown()
+      } catch {
+        logger.debug("The WeChat client was shut down twice")
+      }
     }
   }
 
@@ -225,12 +251,12 @@ extension WeChatClient {
   ) async -> (Reply, CallFacts) {
     let start = ContinuousClock.now
     let index = current.withLock { $0 }
-    let base = hosts[index]
+    let host = hosts[index]
     let gate = SendGate(notAfter: notAfter)
     let mark = gates.add(gate)
     defer { gates.remove(mark) }
-    var facts = CallFacts(host: Self.authority(of: base), endpoint: call.path, duration: .zero)
-    let result = await send(call, to: base, mark: mark, timeout: timeout)
+    var facts = CallFacts(host: host.base.authority, endpoint: call.path, duration: .zero)
+    let result = await send(call, to: host, mark: mark, timeout: timeout)
     let passage = gate.close()
     facts.duration = ContinuousClock.now - start
     let reply: Reply
@@ -259,13 +285,13 @@ extension WeChatClient {
     return (reply, facts)
   }
 
-  private func send(_ call: Call, to base: String, mark: String, timeout: Duration) async
+  private func send(_ call: Call, to host: Host, mark: String, timeout: Duration) async
     -> Result<HTTPClient.Response, any Error>
   {
     let deadline = NIODeadline.now() + .nanoseconds(timeout.wholeNanoseconds)
     do {
       var request = try HTTPClient.Request(
-        url: base + call.path + Self.encode(call.query), method: call.method)
+        url: host.base.url + call.path + Self.encode(call.query), method: call.method)
       request.headers.add(name: SendGates.mark, value: mark)
       request.headers.add(name: "accept", value: "application/json")
       request.headers.add(name: "user-agent", value: "wch-sidecar")
@@ -273,7 +299,7 @@ extension WeChatClient {
         request.headers.add(name: "content-type", value: "application/json")
         request.body = .string(body)
       }
-      let task = client.execute(
+      let task = host.client.execute(
         request: request,
         delegate: ResponseAccumulator(request: request, maxBodySize: Self.maxBody),
         deadline: deadline)
@@ -291,7 +317,9 @@ extension WeChatClient {
   /// Whether another host may do better.
   private static func isHostAtFault(_ reply: Reply) -> Bool {
     switch reply {
-    case .answered(let status, _, _): status >= 500
+    case .answered(let status, let body, _):
+      status >= 500
+        || WeChatAnswer(body).map { $0.errorCode == .whole(Int64(WeChatError.systemError)) } ?? true
     case .notSent(let failure), .lost(let failure): failure.isTransport
     }
   }
@@ -324,19 +352,58 @@ extension WeChatClient {
     return String(decoding: escaped, as: UTF8.self)
   }
 
-  /// Host and port of a base URL.
-  private static func authority(of base: String) -> String {
-    let rest = base.split(separator: "/", omittingEmptySubsequences: true).dropFirst().first
-    // A user name before an @ has no place in a log.
-    return rest?.split(separator: "@").last.map(String.init) ?? base
-  }
-
   private static func skew(of response: HTTPClient.Response, duration: Duration) -> Duration? {
     guard let date = response.headers.first(name: "date"), let server = HTTPDate.second(of: date)
     else { return nil }
+    return skew(ofSecond: server, duration)
+  }
+
+  /// A request id begins with the second of WeChat's clock.
+  private static func skew(of outcome: FetchOutcome, _ duration: Duration) -> Duration? {
+    switch outcome {
+    case .token: nil
+    case .knownFailure(let failure), .unknown(let failure):
+      failure.requestID.flatMap { ErrorMessage.second(ofRequestID: $0) }
+        .map { skew(ofSecond: $0, duration) }
+    }
+  }
+
+  private static func skew(ofSecond server: Int64, _ duration: Duration) -> Duration {
+    // The answer was written about the middle of the call, and the second has lost its fraction.
     let ours = Date().timeIntervalSince1970 - duration.inSeconds / 2
-    // `Date` has cut off its fraction: half a second is the likeliest.
     return .milliseconds(Int64((Double(server) + 0.5 - ours) * 1000))
+  }
+}
+
+/// The parts of a base URL.
+struct BaseURL: Hashable {
+  /// Without a slash at its end.
+  let url: String
+  let host: String
+  let port: Int
+  let isHTTPS: Bool
+
+  init(_ text: String) {
+    url = String(text.reversed().drop { $0 == "/" }.reversed())
+    isHTTPS = !url.lowercased().hasPrefix("http://")
+    let rest = url.split(separator: "/").dropFirst().first ?? ""
+    // A user name before an @ has no place in a log.
+    let authority = rest.split(separator: "@").last ?? ""
+    let standard = isHTTPS ? 443 : 80
+    if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
+      host = String(authority[authority.index(after: authority.startIndex)..<end])
+      port = Int(authority[end...].dropFirst(2)) ?? standard
+    } else {
+      let parts = authority.split(separator: ":")
+      host = parts.first.map(String.init) ?? ""
+      port = parts.dropFirst().first.flatMap { Int($0) } ?? standard
+    }
+  }
+
+  /// Host and port, without the port that is usual.
+  var authority: String {
+    let shown = host.contains(":") ? "[\(host)]" : host
+    return port == (isHTTPS ? 443 : 80) ? shown : "\(shown):\(port)"
   }
 }
 
@@ -350,6 +417,7 @@ private func describe(_ error: any Error) -> String {
       ?? "no address answered"
   case let error as IOError: "\(error)"
   case let error as NIOSSLError: "TLS failed: \(error)"
+  case let error as NIOSSLExtraError: "TLS failed: \(error)"
   case let error as BoringSSLError: "TLS failed: \(error)"
   case is ResponseAccumulator.ResponseTooBigError:
     "the answer was longer than \(WeChatClient.maxBody) bytes"

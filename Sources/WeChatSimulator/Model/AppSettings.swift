@@ -48,7 +48,7 @@ public struct AppSettings: Sendable {
   public var shortestLife: Milliseconds?
   /// How long a replaced token goes on working, at most to its natural end.
   public var grace: Milliseconds = 300_000
-  /// How long before its end a stable token is replaced by a plain call.
+  /// How long before its end a stable token is replaced by a plain call; at most half of its life.
   public var stableRenewal: Milliseconds = 300_000
   /// How many replaced tokens are kept in their grace at once; what WeChat does is unconfirmed.
   public var maxOldTokens = 1

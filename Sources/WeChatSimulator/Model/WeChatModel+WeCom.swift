@@ -31,9 +31,6 @@ public struct CorpApp: Sendable {
 
   /// An app in good order.
   public init(corpID: String, secret: String) { id = ID(corpID: corpID, secret: secret) }
-
-  /// How the app is named in the audit: the corporation and the end of nothing secret.
-  var auditName: String { id.corpID }
 }
 
 struct CorpUsage: Hashable, Sendable {

@@ -60,6 +60,8 @@ public struct WeChatModel: Sendable {
   public var requiresEncryption = false
   /// Added to the server's clock in `Date` and `rid`, to play a server whose clock is wrong.
   public var skew: Milliseconds = 0
+  /// Whether answers carry `Date`.
+  public var sendsDate = true
   /// Added to UTC to find where quota days begin (WeChat's is assumed to be 00:00 in UTC+8).
   public var dayOffset: Milliseconds = 8 * 3_600_000
   /// How long tokens are: nil draws 136 to 157 characters as the published samples have.

@@ -1,6 +1,14 @@
 import NIOCore
 import NIOHTTP1
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// Serves one connection of an API host.
 ///
 /// `@unchecked Sendable`: all state is touched on the channel's event loop only; deliveries come
@@ -61,9 +69,9 @@ final class APIHandler: ChannelInboundHandler, @unchecked Sendable {
       ) { [punctual] in self.deliver(punctual, on: channel) }
       return
     }
-    guard !delivery.isDropped else {
+    guard delivery.ending == .answered else {
       finish()
-      channel.close(promise: nil)
+      cut(channel, byReset: delivery.ending == .reset)
       return
     }
     var headers = HTTPHeaders()
@@ -83,6 +91,16 @@ final class APIHandler: ChannelInboundHandler, @unchecked Sendable {
     }
     write(sent, on: channel)
     end(isWhole: isWhole, on: channel)
+  }
+
+  /// Closes the connection without an answer; a linger of no time makes the kernel send a reset.
+  private func cut(_ channel: any Channel, byReset: Bool) {
+    guard byReset, let socket = channel as? any SocketOptionProvider else {
+      return channel.close(promise: nil)
+    }
+    socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenComplete { _ in
+      channel.close(promise: nil)
+    }
   }
 
   private func drip(_ bytes: ArraySlice<UInt8>, every interval: TimeAmount, on channel: any Channel)

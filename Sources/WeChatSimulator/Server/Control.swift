@@ -1,31 +1,158 @@
 /// The control API: what tests and developers do to the simulator over HTTP, in JSON.
+///
+/// The documentation catalogue's article on the control API lists the requests.
 struct Control: Sendable {
-  let simulator: Simulator
+  typealias Answer = (status: Int, body: JSON)
 
-  /// Status and body of the answer to a control request.
-  func answer(_ request: SimulatedRequest) -> (Int, JSON) {
-    let body = JSON(parsing: request.body) ?? [:]
-    switch (request.method, request.path) {
-    case ("GET", "/judge"): return (200, judge(request.item("token")))
-    case ("GET", "/audit"): return (200, audit(since: request.item("since")))
-    case ("GET", "/summary"): return (200, summary(of: request.item("appid")))
-    case ("DELETE", "/audit"): simulator.clearAudit()
-    case ("GET", "/held"): return (200, ["held": .integer(Int64(simulator.heldCount))])
-    case ("POST", "/held/release"):
+  let simulator: Simulator
+  let hosts: Hosts
+
+  private static let done: Answer = (200, ["ok": true])
+
+  /// Answers one control request.
+  func answer(_ request: SimulatedRequest) async -> Answer {
+    let path = request.path.split(separator: "/").map(String.init)
+    let body: JSON
+    if request.body.isEmpty {
+      body = [:]
+    } else {
+      guard let parsed = JSON(parsing: request.body), case .object = parsed else {
+        return Self.refused("The body is no JSON object")
+      }
+      body = parsed
+    }
+    switch (request.method, path.first ?? "", path.count) {
+    case ("GET", "judge", 1): return (200, judge(request.item("token")))
+    case ("GET", "audit", 1): return (200, audit(since: request.item("since")))
+    case ("DELETE", "audit", 1): simulator.clearAudit()
+    case ("GET", "summary", 1): return (200, summary(of: request.item("appid")))
+    case ("GET", "held", 1): return (200, ["held": .integer(Int64(simulator.heldCount))])
+    case ("POST", "held", 2) where path[1] == "release":
       return (200, ["released": .integer(Int64(simulator.releaseHeld()))])
-    case ("POST", "/faults"):
-      guard let fault = Fault(body) else { return Self.malformed("fault") }
-      simulator.setFault(
-        fault, endpoint: body["path"]?.string.map { .path($0) } ?? .credentials,
-        appID: body["appid"]?.string, count: body["count"]?.integer.map { Int($0) })
-    case ("DELETE", "/faults"): simulator.clearFaults()
+    case ("POST", "faults", 1): return addFault(body)
+    case ("DELETE", "faults", 1): simulator.clearFaults()
+    case ("GET", "clock", 1): break
+    case ("POST", "clock", 1): return moveClock(body)
+    case ("PUT", "latency", 1): return setLatency(body)
+    case ("PUT", "wire", 1): return setWire(body)
+    case ("GET", "apps", 1): return (200, apps())
+    case ("PUT", "apps", 2): return putApp(path[1], body)
+    case ("POST", "apps", 3) where path[2] == "events": return schedule(body, for: path[1])
+    case ("PUT", "corps", 2): return putCorpApp(path[1], body)
+    case ("GET", "hosts", 1):
+      return (200, ["ports": .array(hosts.ports.map { .integer(Int64($0)) })])
+    case ("POST", "hosts", 3): return await switchHost(path[1], to: path[2])
     default: return (404, ["error": "There is no such control request"])
     }
-    return (200, ["ok": true])
+    return request.path == "/clock" ? (200, ["now": .integer(simulator.now)]) : Self.done
   }
 
-  private static func malformed(_ what: String) -> (Int, JSON) {
-    (400, ["error": .string("The \(what) is missing or malformed")])
+  private static func refused(_ reason: String) -> Answer { (400, ["error": .string(reason)]) }
+
+  private func addFault(_ body: JSON) -> Answer {
+    guard let fault = Fault(body) else {
+      return Self.refused("\"fault\" or its \"value\" is wrong")
+    }
+    simulator.setFault(
+      fault, endpoint: body["path"]?.string.map { .path($0) } ?? .credentials,
+      appID: body["appid"]?.string, count: body["count"]?.count,
+      share: body["share"]?.share ?? 1)
+    return Self.done
+  }
+
+  private func moveClock(_ body: JSON) -> Answer {
+    if let rate = body["rate"]?.number { simulator.setClockRate(rate) }
+    if let span = body["advance"]?.span { simulator.advance(by: span) }
+    if let skew = body["skew"]?.integer { simulator.configure { $0.skew = skew } }
+    return (200, ["now": .integer(simulator.now)])
+  }
+
+  private func setLatency(_ body: JSON) -> Answer {
+    guard let least = body["min"]?.count, let most = body["max"]?.count, least <= most,
+      most <= 3_600_000
+    else { return Self.refused("\"min\" and \"max\" must be milliseconds, in that order") }
+    simulator.setLatency(least...most)
+    return Self.done
+  }
+
+  private func setWire(_ body: JSON) -> Answer {
+    if let name = body["suffix"]?.string {
+      guard let suffix = MessageSuffix(rawValue: name) else {
+        return Self.refused("There is no such suffix")
+      }
+      simulator.configure { $0.messageSuffix = suffix }
+    }
+    if let requires = body["requiresEncryption"]?.bool {
+      simulator.configure { $0.requiresEncryption = requires }
+    }
+    if let length = body["tokenLength"]?.count {
+      simulator.configure { $0.tokenLength = min(length, 512) }
+    }
+    if let offset = body["dayOffset"]?.integer { simulator.configure { $0.dayOffset = offset } }
+    return Self.done
+  }
+
+  private func apps() -> JSON {
+    .array(
+      simulator.apps.values.sorted { $0.settings.appID < $1.settings.appID }.map { app in
+        [
+          "appid": .string(app.settings.appID), "mints": .integer(Int64(app.mints)),
+          "legacy": simulator.newestToken(of: app.settings.appID).map { .string($0) } ?? .null,
+          "stable": simulator.newestToken(of: app.settings.appID, kind: .stable)
+            .map { .string($0) } ?? .null,
+        ]
+      })
+  }
+
+  private func putApp(_ appID: String, _ body: JSON) -> Answer {
+    guard case .object(let members) = body else { return Self.done }
+    guard
+      var settings = simulator.settings(of: appID)
+        ?? body["secret"]?.string.map({ AppSettings(appID: appID, secret: $0) })
+    else { return Self.refused("A new app needs a \"secret\"") }
+    for (name, value) in members where !settings.set(name, to: value) {
+      return Self.refused("\(name) is no setting of an app, or its value doesn't fit")
+    }
+    simulator.register(settings)
+    return Self.done
+  }
+
+  private func putCorpApp(_ corpID: String, _ body: JSON) -> Answer {
+    guard case .object(let members) = body, let secret = body["secret"]?.string else {
+      return Self.refused("A WeCom app is known by its \"secret\"")
+    }
+    var app =
+      simulator.corpApp(corpID: corpID, secret: secret)
+      ?? CorpApp(corpID: corpID, secret: secret)
+    for (name, value) in members where name != "secret" && !app.set(name, to: value) {
+      return Self.refused("\(name) is no setting of a WeCom app, or its value doesn't fit")
+    }
+    simulator.register(app)
+    return Self.done
+  }
+
+  private func schedule(_ body: JSON, for appID: String) -> Answer {
+    guard let event = OperatorEvent(body) else {
+      return Self.refused("There is no such event, or something is missing in it")
+    }
+    guard simulator.settings(of: appID) != nil else { return Self.refused("There is no such app") }
+    simulator.schedule(event, for: appID, after: body["after"]?.span ?? 0)
+    return Self.done
+  }
+
+  private func switchHost(_ number: String, to state: String) async -> Answer {
+    guard let host = Int(number), hosts.ports.indices.contains(host) else {
+      return Self.refused("There is no such host")
+    }
+    switch state {
+    case "down": await hosts.takeDown(host)
+    case "up":
+      do { try await hosts.bringUp(host) } catch {
+        return (500, ["error": "The host's port is taken"])
+      }
+    default: return Self.refused("A host goes \"up\" or \"down\"")
+    }
+    return Self.done
   }
 
   private func judge(_ token: String) -> JSON {
@@ -65,6 +192,8 @@ extension Fault {
     case "mintThenHold": self = .mintThenHold
     case "mintThenDrop": self = .mintThenDrop
     case "dropBeforeMint": self = .dropBeforeMint
+    case "mintThenReset": self = .mintThenReset
+    case "resetBeforeMint": self = .resetBeforeMint
     case "holdBeforeMint": self = .holdBeforeMint
     case "truncatedBody": self = .truncatedBody
     case "emptyBody": self = .emptyBody

@@ -19,7 +19,16 @@ final class ControlHandler: ChannelInboundHandler, @unchecked Sendable {
     let part = unwrapInboundIn(data)
     if case .head(let head) = part { keepsAlive = head.isKeepAlive }
     guard let request = collector.take(part, clientAddress: "", isEncrypted: false) else { return }
-    let (status, json) = control.answer(request)
+    let (channel, control, keepsAlive) = (context.channel, control, keepsAlive)
+    // The pipeline holds the next request back until this one is answered.
+    channel.eventLoop.makeFutureWithTask { await control.answer(request) }
+      .whenSuccess { status, json in
+        Self.write(status, json, keepsAlive: keepsAlive, to: channel)
+      }
+  }
+
+  private static func write(_ status: Int, _ json: JSON, keepsAlive: Bool, to channel: any Channel)
+  {
     let body = ByteBuffer(string: json.compact + "\n")
     let headers: HTTPHeaders = [
       "Content-Type": "application/json", "Content-Length": "\(body.readableBytes)",
@@ -27,11 +36,10 @@ final class ControlHandler: ChannelInboundHandler, @unchecked Sendable {
     ]
     let head = HTTPResponseHead(
       version: .http1_1, status: HTTPResponseStatus(statusCode: status), headers: headers)
-    context.write(wrapOutboundOut(.head(head)), promise: nil)
-    context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
-    let channel = keepsAlive ? nil : context.channel
-    context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
-      channel?.close(promise: nil)
+    channel.write(HTTPServerResponsePart.head(head), promise: nil)
+    channel.write(HTTPServerResponsePart.body(.byteBuffer(body)), promise: nil)
+    channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { _ in
+      if !keepsAlive { channel.close(promise: nil) }
     }
   }
 

@@ -25,7 +25,7 @@ final class FakeFiles: Sendable {
 let leastEnvironment = ["WCH_APPID": "wx0123456789abcdef", "WCH_APPSECRET": "s3cr3t-s3cr3t"]
 
 /// Loads settings from memory.
-func load(
+func loadSettings(
   _ arguments: [String] = [], _ environment: [String: String] = [:],
   files: FakeFiles = FakeFiles(), requiresAccount: Bool = true,
   redisURLProblem: (String) -> String? = { _ in nil }
@@ -36,12 +36,12 @@ func load(
 }
 
 /// The problems of settings that must not load, as text.
-func problems(
+func settingsProblems(
   _ arguments: [String] = [], _ environment: [String: String] = leastEnvironment,
   files: FakeFiles = FakeFiles()
 ) -> [String] {
   do throws(SettingsError) {
-    _ = try load(arguments, environment, files: files)
+    _ = try loadSettings(arguments, environment, files: files)
     return []
   } catch {
     return error.problems.map(\.description)

@@ -6,7 +6,7 @@ import TokenCore
 
 @Suite struct SettingsTests {
   @Test func `an AppID and its secret are enough, the rest has the documented defaults`() throws {
-    let settings = try load([], leastEnvironment)
+    let settings = try loadSettings([], leastEnvironment)
     #expect(settings.accounts.map(\.name) == [.unnamed])
     #expect(settings.accounts[0].appID == "wx0123456789abcdef")
     #expect(settings.accounts[0].secret.current() == Secret("s3cr3t-s3cr3t"))
@@ -54,7 +54,7 @@ import TokenCore
         retry: '1s', renew: "3s", logLevel: "debug", keyPrefix: "F_", }
       """
     ])
-    let settings = try load(
+    let settings = try loadSettings(
       ["--retry=1500ms", "--config", "/c.json5"],
       leastEnvironment.merging(["WCH_RETRY": "1200ms", "WCH_RENEW": "4s"]) { $1 }, files: files)
     #expect(settings.timing.retry == .milliseconds(1500))
@@ -66,7 +66,7 @@ import TokenCore
 
   @Test func `all problems are reported at once, each with its origin`() {
     let files = FakeFiles(["/c.json5": "{ leese: '15s', tick: 20, logLevel: 'loud' }"])
-    let found = problems(
+    let found = settingsProblems(
       ["--renew", "5", "--tcik", "x", "--config=/c.json5"],
       ["WCH_APPID": "wx1", "WCH_REDIS_PORT": "6379", "WCH_RETRY": "2 s"], files: files)
     #expect(
@@ -92,7 +92,7 @@ import TokenCore
     ("WCH_HTTP_BEARER_TOKEN_FILE", "WCH_HTTP_BEARER_FILE"),
   ])
   func `an unknown variable names the nearest known one`(unknown: String, nearest: String) {
-    let found = problems([], leastEnvironment.merging([unknown: "hush-hush"]) { $1 })
+    let found = settingsProblems([], leastEnvironment.merging([unknown: "hush-hush"]) { $1 })
     #expect(found.count == 1)
     #expect(
       found.first?.contains("`\(unknown)`: is unknown; the nearest known one is \(nearest) ")
@@ -112,14 +112,14 @@ import TokenCore
     ],
   ])
   func `a namespace with Services called wch and wch-redis starts`(links: [String: String]) throws {
-    let settings = try load([], leastEnvironment.merging(links) { $1 })
+    let settings = try loadSettings([], leastEnvironment.merging(links) { $1 })
     #expect(settings.warnings == [])
   }
 
   @Test(arguments: ["WCH_PORTS", "WCH_REDIS_PORT", "WCH_SERVICES", "WCH_API_SERVICE_PORT"])
   func `what no Service's family explains stays an error`(name: String) {
     // The family `WCH` explains `WCH_SERVICE_*`, `WCH_PORT` and `WCH_PORT_*` only.
-    let found = problems(
+    let found = settingsProblems(
       [], leastEnvironment.merging(["WCH_SERVICE_HOST": "10.0.0.1", name: "1"]) { $1 })
     #expect(found.count == 1)
   }
@@ -128,15 +128,15 @@ import TokenCore
     throws
   {
     let environment = leastEnvironment.merging(["WCH_FOO": "1", "WCH_STRICT": "off"]) { $1 }
-    let settings = try load([], environment)
+    let settings = try loadSettings([], environment)
     #expect(settings.warnings.map(\.origin) == [.environment("`WCH_FOO`")])
-    #expect(problems(["--foo", "1"], environment).count == 1)
+    #expect(settingsProblems(["--foo", "1"], environment).count == 1)
   }
 
   @Test(arguments: ["--appsecret", "--http-bearer", "--redis-password"], ["=", " "])
   func `a flag never carries a secret`(flag: String, separator: String) {
     let arguments = separator == "=" ? ["\(flag)=hush-hush"] : [flag, "hush-hush"]
-    let found = problems(arguments)
+    let found = settingsProblems(arguments)
     #expect(found.count == 1)
     #expect(found.first?.contains("_FILE") == true)
     #expect(found.first?.contains("hush-hush") == false)
@@ -149,32 +149,54 @@ import TokenCore
   func `a Redis URL with a password is refused as a flag and hidden from everything`(url: String)
     throws
   {
-    let found = problems(["--redis-url", url])
+    let found = settingsProblems(["--redis-url", url])
     #expect(found.count == 1)
     #expect(found.first?.contains("hush") == false)
-    let settings = try load([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 })
+    let settings = try loadSettings([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 })
     #expect(settings.redis.url.revealed == url)
     #expect(!settings.describe().contains("hush"))
     #expect(!"\(settings)".contains("hush"))
   }
 
+  @Test(arguments: [
+    ("redis://h:6379/0?db=1", "redis://h:6379/0?db=1"), ("redis://u:p@h", "redis://u:***@h"),
+    ("redis://:p@h", "redis://:***@h"), ("redis://p@h", "redis://***@h"),
+    ("redis://u:p", "redis://u:***"), ("redis://u:p@q@h", "redis://u:***@h"),
+    ("redis-sentinel://a:1,b:2/0?master=m", "redis-sentinel://a:1,b:2/0?master=m"),
+    ("redis-sentinel://a:1,u:p/0", "redis-sentinel://a:1,u:***/0"),
+    ("redis://[::1]:6379", "redis://[::1]:6379"), ("redis://[::1]:p", "redis://[::1]:***"),
+    ("unix:///run/s?password=p&db=1", "unix:///run/s?password=***&db=1"),
+  ])
+  func `a URL is shown without what may be a password`(url: String, shown: String) {
+    #expect(RedactedURL(url).description == shown)
+  }
+
+  @Test(arguments: ["u:hush@h", "u:hushh", "redis:hush", "hush"])
+  func `a Redis URL without a scheme is not shown at all`(url: String) {
+    let found = settingsProblems([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 })
+    #expect(found.count == 1)
+    #expect(found.first?.contains("hush") == false)
+  }
+
   @Test func `a Redis URL without a password may be a flag`() throws {
-    let settings = try load(["--redis-url", "redis://user@h:7000/3"], leastEnvironment)
+    let settings = try loadSettings(["--redis-url", "redis://user@h:7000/3"], leastEnvironment)
     #expect(settings.redis.url.revealed == "redis://user@h:7000/3")
   }
 
   @Test func `REDIS_URL is an alias that WCH_REDIS_URL overrides`() throws {
     let alias = ["REDIS_URL": "redis://alias"]
     #expect(
-      try load([], leastEnvironment.merging(alias) { $1 }).redis.url.revealed == "redis://alias")
+      try loadSettings([], leastEnvironment.merging(alias) { $1 }).redis.url.revealed
+        == "redis://alias")
     let both = alias.merging(["WCH_REDIS_URL": "redis://ours"]) { $1 }
     #expect(
-      try load([], leastEnvironment.merging(both) { $1 }).redis.url.revealed == "redis://ours")
+      try loadSettings([], leastEnvironment.merging(both) { $1 }).redis.url.revealed
+        == "redis://ours")
   }
 
   @Test func `a Redis URL is judged by the client's parser at the same time`() {
     do throws(SettingsError) {
-      _ = try load(
+      _ = try loadSettings(
         [], leastEnvironment.merging(["WCH_REDIS_URL": "redis://h?x=1", "WCH_LEASE": "1"]) { $1 },
         redisURLProblem: { _ in "the parameter x is unknown" })
       Issue.record("loaded")
@@ -188,33 +210,34 @@ import TokenCore
 
   @Test(arguments: ["http://h", "h:6379", "redis:/h", "://h"])
   func `another scheme than Redis's is refused`(url: String) {
-    #expect(problems([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 }).count == 1)
+    #expect(
+      settingsProblems([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 }).count == 1)
   }
 
   @Test func `a secret and its file in one source are an error, in two the higher one wins`()
     throws
   {
     let files = FakeFiles(["/s": "from-file\n", "/c": "{ appsecretFile: '/s' }"])
-    let both = problems(
+    let both = settingsProblems(
       [], leastEnvironment.merging(["WCH_APPSECRET_FILE": "/s"]) { $1 }, files: files)
     #expect(both.count == 1)
     #expect(both.first?.contains("WCH_APPSECRET_FILE are both given") == true)
-    let settings = try load(["--config=/c"], leastEnvironment, files: files)
+    let settings = try loadSettings(["--config=/c"], leastEnvironment, files: files)
     #expect(settings.accounts[0].secret.current() == Secret("s3cr3t-s3cr3t"))
-    let flag = try load(["--appsecret-file", "/s"], leastEnvironment, files: files)
+    let flag = try loadSettings(["--appsecret-file", "/s"], leastEnvironment, files: files)
     #expect(flag.accounts[0].secret.current() == Secret("from-file"))
   }
 
   @Test(arguments: [("", "is empty"), ("\n", "is empty"), ("a b", "white space")])
   func `a secret's file must hold a usable secret`(content: String, reason: String) {
-    let found = problems(
+    let found = settingsProblems(
       [], ["WCH_APPID": "wx1", "WCH_APPSECRET_FILE": "/s"], files: FakeFiles(["/s": content]))
     #expect(found.count == 1)
     #expect(found.first?.contains(reason) == true)
   }
 
   @Test func `a secret's file that is missing is named`() {
-    let found = problems([], ["WCH_APPID": "wx1", "WCH_APPSECRET_FILE": "/nowhere"])
+    let found = settingsProblems([], ["WCH_APPID": "wx1", "WCH_APPSECRET_FILE": "/nowhere"])
     #expect(
       found == ["environment variable WCH_APPSECRET_FILE: the file `/nowhere` does not exist"])
   }
@@ -229,7 +252,7 @@ import TokenCore
           game: { appid: "wx2", appsecret: "game-secret", api: "token" } } }
       """,
     ])
-    let settings = try load([], ["WCH_CONFIG": "/c"], files: files)
+    let settings = try loadSettings([], ["WCH_CONFIG": "/c"], files: files)
     #expect(settings.accounts.map(\.name.description) == ["default", "game", "shop"])
     #expect(settings.accounts.map(\.appID) == ["wx0", "wx2", "wx1"])
     #expect(settings.accounts.map(\.api) == [.stableToken, .token, .stableToken])
@@ -262,12 +285,12 @@ import TokenCore
   ])
   func `what is wrong in the file is named by its key`(text: String, expected: String) {
     let environment = ["WCH_CONFIG": "/c"]
-    let found = problems([], environment, files: FakeFiles(["/c": text]))
+    let found = settingsProblems([], environment, files: FakeFiles(["/c": text]))
     #expect(found.contains { $0.contains(expected) }, "\(found)")
   }
 
   @Test func `a duration without quotes in the file is told by its key`() {
-    let found = problems(
+    let found = settingsProblems(
       [], leastEnvironment.merging(["WCH_CONFIG": "/c"]) { $1 },
       files: FakeFiles(["/c": "{\n  lease: 15s,\n}"]))
     #expect(
@@ -277,7 +300,7 @@ import TokenCore
   }
 
   @Test func `a configuration file that is missing is named`() {
-    #expect(problems(["--config", "/none"]) == ["file /none: does not exist"])
+    #expect(settingsProblems(["--config", "/none"]) == ["file /none: does not exist"])
   }
 
   @Test(arguments: [
@@ -287,7 +310,7 @@ import TokenCore
     (["--lease", "--renew", "5s"], "flag --lease: needs a value"), (["a", "b"], "argument 1"),
   ])
   func `flags are strict`(arguments: [String], expected: String) {
-    #expect(problems(arguments).first?.contains(expected) == true)
+    #expect(settingsProblems(arguments).first?.contains(expected) == true)
   }
 
   @Test(arguments: [
@@ -304,7 +327,7 @@ import TokenCore
     ("WCH_HTTP_BEARER", "a b"), ("WCH_HTTP_TLS_CERT_FILE", "/none"),
   ])
   func `a wrong value is refused with what would be right`(name: String, value: String) {
-    let found = problems([], leastEnvironment.merging([name: value]) { $1 })
+    let found = settingsProblems([], leastEnvironment.merging([name: value]) { $1 })
     #expect(!found.isEmpty)
     #expect(found.first?.hasPrefix("environment variable \(name): ") == true)
   }
@@ -315,13 +338,13 @@ import TokenCore
     ("unix:/run/wch.sock", .unix(path: "/run/wch.sock")), ("off", .off),
   ])
   func `where to listen`(text: String, expected: ListenAddress) throws {
-    let settings = try load(["--http-listen", text], leastEnvironment)
+    let settings = try loadSettings(["--http-listen", text], leastEnvironment)
     #expect(settings.http.listen == expected)
     #expect(settings.http.listen.description == text)
   }
 
   @Test func `a certificate needs its key`() {
-    let found = problems(
+    let found = settingsProblems(
       [], leastEnvironment.merging(["WCH_HTTP_TLS_CERT_FILE": "/cert"]) { $1 },
       files: FakeFiles(["/cert": "x"]))
     #expect(found.count == 1)
@@ -329,7 +352,7 @@ import TokenCore
   }
 
   @Test func `the probe can be off, and several addresses are tried in order`() throws {
-    let settings = try load(
+    let settings = try loadSettings(
       ["--probe", "off", "--api-url", "https://a/, https://b:8443,http://10.0.0.1"],
       leastEnvironment)
     #expect(settings.probe == nil)
@@ -338,13 +361,13 @@ import TokenCore
   }
 
   @Test func `a verb that only looks needs no account`() throws {
-    #expect(problems([], [:]).count == 1)
-    #expect(try load([], [:], requiresAccount: false).accounts.isEmpty)
+    #expect(settingsProblems([], [:]).count == 1)
+    #expect(try loadSettings([], [:], requiresAccount: false).accounts.isEmpty)
   }
 
   @Test func `the settings in effect show every value's origin and no secret`() throws {
     let files = FakeFiles(["/c": "{ retry: '1s' }", "/b": "bearer-hush"])
-    let settings = try load(
+    let settings = try loadSettings(
       ["--config", "/c", "--log-level", "debug"],
       leastEnvironment.merging(["WCH_TICK": "10s", "WCH_HTTP_BEARER_FILE": "/b"]) { $1 },
       files: files)
@@ -369,7 +392,7 @@ import TokenCore
 
   @Test func `secret files that went bad are told while the last good values stay`() throws {
     let files = FakeFiles(["/s": "first", "/b": "bearer"])
-    let settings = try load(
+    let settings = try loadSettings(
       ["--appsecret-file=/s", "--http-bearer-file=/b"], ["WCH_APPID": "wx1"], files: files)
     #expect(settings.secretProblems() == [])
     files["/s"] = ""
@@ -386,7 +409,7 @@ import TokenCore
   }
 
   @Test func `timing that cannot work is refused with the numbers and where they came from`() {
-    let found = problems(["--renew", "10s"])
+    let found = settingsProblems(["--renew", "10s"])
     #expect(
       found == [
         "settings: renew + 2 × (redisCommandTimeout + retry) ≤ lease - 1s does not hold: 10s + 2 ×"

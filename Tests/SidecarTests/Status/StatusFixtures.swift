@@ -55,10 +55,10 @@ final class FakeSource: StatusSource {
 }
 
 /// A logger that says nothing.
-let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+let quietLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// Settings of the HTTP interface.
-func http(
+func httpSettings(
   _ listen: ListenAddress = .tcp(host: "127.0.0.1", port: 0), bearer: String? = nil,
   tls: Settings.TLSFiles? = nil
 ) -> Settings.HTTP {
@@ -66,16 +66,16 @@ func http(
 }
 
 /// Runs a server while a test uses it.
-func withServer(
-  _ settings: Settings.HTTP = http(), source: FakeSource = FakeSource(),
+func withStatusServer(
+  _ settings: Settings.HTTP = httpSettings(), source: FakeSource = FakeSource(),
   metrics: MetricsRegistry = MetricsRegistry(readProcess: { nil }),
   certificateInterval: Duration = .zero, _ body: (_ port: Int) async throws -> Void
 ) async throws {
   let (listening, announce) = AsyncThrowingStream.makeStream(of: Int.self)
   let server = StatusServer(
-    settings: settings, source: source, metrics: metrics, logger: quiet,
+    settings: settings, source: source, metrics: metrics, logger: quietLogger,
     certificateInterval: certificateInterval, whenListening: { announce.yield($0 ?? 0) })
-  let group = ServiceGroup(services: [server], logger: quiet)
+  let group = ServiceGroup(services: [server], logger: quietLogger)
   let running = Task {
     do {
       try await group.run()
@@ -195,7 +195,7 @@ private final class GatheringHandler: ChannelInboundHandler, Sendable {
 }
 
 /// A folder for a test, removed at its end.
-func withFolder(_ body: (String) async throws -> Void) async throws {
+func withTemporaryFolder(_ body: (String) async throws -> Void) async throws {
   // Unix sockets need a short path.
   let folder = "/tmp/wch-\(UInt32.random(in: .min ... .max))"
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -12,7 +12,7 @@ import TokenCore
   @Test func `the page shows the reference's five figures, in two languages, and who leads`()
     async throws
   {
-    try await withServer { port in
+    try await withStatusServer { port in
       let reply = try await ask("/", port: port)
       #expect(reply.status == 200)
       #expect(reply.headers["content-type"] == "text/html; charset=utf-8")
@@ -38,7 +38,7 @@ import TokenCore
       $0.snapshot.redis = StatusSnapshot.Redis(isConnected: false, lastError: "refused & gone")
       $0.snapshot.accounts[0].hasToken = false
     }
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let body = try await ask("/", port: port).body
       #expect(body.contains("无 none"))
       #expect(body.contains("isolated"))
@@ -47,7 +47,7 @@ import TokenCore
   }
 
   @Test func `the status is JSON with every member present`() async throws {
-    try await withServer { port in
+    try await withStatusServer { port in
       let reply = try await ask("/v1/status", port: port)
       #expect(reply.status == 200)
       #expect(reply.headers["content-type"] == "application/json")
@@ -82,7 +82,7 @@ import TokenCore
   ])
   func `a check is 200 or 503 with its reason`(path: String, check: HealthCheck) async throws {
     let source = FakeSource()
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let good = try await ask(path, port: port)
       #expect(good.status == 200)
       #expect(try good.json()["detail"] as? String == "fine")
@@ -95,7 +95,7 @@ import TokenCore
   }
 
   @Test func `metrics are Prometheus text and count the requests themselves`() async throws {
-    try await withServer { port in
+    try await withStatusServer { port in
       _ = try await ask("/livez", port: port)
       _ = try await ask("/nowhere?secret=1", port: port)
       _ = try await ask("/livez", by: "PATCH", port: port)
@@ -123,7 +123,7 @@ import TokenCore
   ) async throws {
     let account = try #require(account)
     let source = FakeSource()
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let reply = try await ask(path, port: port)
       #expect(reply.status == 200)
       #expect(reply.headers["cache-control"] == "no-store")
@@ -140,7 +140,7 @@ import TokenCore
     source.answers.withLock {
       $0.token = .none(reason: "no token yet", retryAfter: .milliseconds(1200))
     }
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let reply = try await ask("/v1/token", port: port)
       #expect(reply.status == 503)
       #expect(reply.headers["retry-after"] == "2")
@@ -154,7 +154,7 @@ import TokenCore
   {
     let source = FakeSource()
     source.answers.withLock { $0.token = .unknownAccount }
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let code = try await statusCode(of: "/v1/token?account=\(name)", port: port)
       #expect(code == status)
     }
@@ -166,7 +166,7 @@ import TokenCore
     async throws
   {
     let source = FakeSource()
-    try await withServer(http(bearer: "b3arer"), source: source) { port in
+    try await withStatusServer(httpSettings(bearer: "b3arer"), source: source) { port in
       for headers in [
         [], ["Authorization: b3arer"], ["Authorization: Bearer b3areR"],
         ["Authorization: Bearer b3arer0"], ["Authorization: Bearer b3are"],
@@ -192,7 +192,7 @@ import TokenCore
     let bearer = try SecretFile(path: "/b", readFile: files.read)
     let settings = Settings.HTTP(
       listen: .tcp(host: "127.0.0.1", port: 0), tls: nil, bearer: .file(bearer))
-    try await withServer(settings) { port in
+    try await withStatusServer(settings) { port in
       let headers = ["Authorization: Bearer second"]
       let before = try await statusCode(of: "/v1/token", port: port, headers: headers)
       #expect(before == 401)
@@ -205,7 +205,7 @@ import TokenCore
     async throws
   {
     guard let outside = Self.outsideAddress() else { return }
-    try await withServer(http(.tcp(host: "0.0.0.0", port: 0))) { port in
+    try await withStatusServer(httpSettings(.tcp(host: "0.0.0.0", port: 0))) { port in
       for (method, path) in [("GET", "/v1/token"), ("POST", "/v1/refresh")] {
         let reply = try await ask(path, by: method, port: port, host: outside)
         #expect(reply.status == 403)
@@ -215,7 +215,7 @@ import TokenCore
       #expect(try await statusCode(of: "/v1/status", port: port, host: outside) == 200)
       #expect(try await statusCode(of: "/v1/token", port: port) == 200)
     }
-    try await withServer(http(.tcp(host: "0.0.0.0", port: 0), bearer: "b")) { port in
+    try await withStatusServer(httpSettings(.tcp(host: "0.0.0.0", port: 0), bearer: "b")) { port in
       let headers = ["Authorization: Bearer b"]
       let code = try await statusCode(
         of: "/v1/token", port: port, host: outside, headers: headers)
@@ -239,7 +239,7 @@ import TokenCore
   func `a web page reaches no token by a name that it made point here`(
     headers: [String], status: Int
   ) async throws {
-    try await withServer { port in
+    try await withStatusServer { port in
       let code = try await statusCode(of: "/v1/token", port: port, headers: headers)
       #expect(code == status)
       #expect(try await statusCode(of: "/livez", port: port, headers: headers) == 200)
@@ -268,7 +268,7 @@ import TokenCore
     body: String, expected: RefreshRequest
   ) async throws {
     let source = FakeSource()
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let reply = try await ask("/v1/refresh", by: "POST", port: port, body: body)
       #expect(reply.status == 200)
       #expect(
@@ -285,7 +285,7 @@ import TokenCore
   ])
   func `a request that asks for nothing is told what to ask`(body: String) async throws {
     let source = FakeSource()
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let reply = try await ask("/v1/refresh", by: "POST", port: port, body: body)
       #expect(reply.status == 400)
       #expect(reply.headers["content-type"] == "application/problem+json")
@@ -303,7 +303,7 @@ import TokenCore
   {
     let source = FakeSource()
     source.answers.withLock { $0.refresh = answer }
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let reply = try await ask("/v1/refresh", by: "POST", port: port, body: "{\"force\":true}")
       #expect(reply.status == status)
       #expect(try reply.json()["outcome"] as? String == outcome)
@@ -320,7 +320,7 @@ import TokenCore
   {
     let source = FakeSource()
     source.answers.withLock { $0.refresh = answer }
-    try await withServer(source: source) { port in
+    try await withStatusServer(source: source) { port in
       let reply = try await ask("/v1/refresh", by: "POST", port: port, body: "{\"force\":true}")
       #expect(reply.status == status)
       #expect(reply.headers["content-type"] == "application/problem+json")
@@ -333,7 +333,7 @@ import TokenCore
     let body =
       frame
       + String(repeating: " ", count: StatusResponder.bodyLimit - frame.utf8.count + excess)
-    try await withServer { port in
+    try await withStatusServer { port in
       let code = try await statusCode(of: "/v1/refresh", by: "POST", port: port, body: body)
       #expect(code == status)
     }
@@ -343,7 +343,7 @@ import TokenCore
 
   @Test(arguments: ["/nowhere", "/v1/token/", "//", "/v1", "/V1/token", "/livez/../v1/token"])
   func `what is not there is a problem`(path: String) async throws {
-    try await withServer { port in
+    try await withStatusServer { port in
       let reply = try await ask(path, port: port)
       #expect(reply.status == 404)
       #expect(reply.headers["content-type"] == "application/problem+json")
@@ -358,7 +358,7 @@ import TokenCore
   func `another method is refused with those that are allowed`(
     method: String, path: String, allowed: String
   ) async throws {
-    try await withServer { port in
+    try await withStatusServer { port in
       let reply = try await ask(path, by: method, port: port)
       #expect(reply.status == 405)
       #expect(reply.headers["allow"] == allowed)
@@ -367,7 +367,7 @@ import TokenCore
   }
 
   @Test func `HEAD has the head of GET and no body`() async throws {
-    try await withServer { port in
+    try await withStatusServer { port in
       let reply = try await ask("/livez", by: "HEAD", port: port)
       #expect(reply.status == 200)
       #expect(reply.body == "")
@@ -378,7 +378,7 @@ import TokenCore
     "GARBAGE\r\n\r\n", "GET / HTTP/1.1\r\nX: \(String(repeating: "x", count: 20_000))\r\n\r\n",
   ])
   func `what is no request is refused and hung up on`(text: String) async throws {
-    try await withServer { port in
+    try await withStatusServer { port in
       let reply = try await send(text, to: SocketAddress(ipAddress: "127.0.0.1", port: port))
       #expect((400..<500).contains(reply.status))
       #expect(try await statusCode(of: "/livez", port: port) == 200)
@@ -388,9 +388,9 @@ import TokenCore
   // MARK: Listening
 
   @Test func `a port in use is an error that names the port`() async throws {
-    try await withServer { port in
+    try await withStatusServer { port in
       await #expect(throws: StatusServerError.addressInUse(.tcp(host: "127.0.0.1", port: port))) {
-        try await withServer(http(.tcp(host: "127.0.0.1", port: port))) { _ in }
+        try await withStatusServer(httpSettings(.tcp(host: "127.0.0.1", port: port))) { _ in }
       }
       let error = StatusServerError.addressInUse(.tcp(host: "127.0.0.1", port: port))
       #expect(error.description.contains("port \(port) on 127.0.0.1 is in use"))
@@ -399,38 +399,39 @@ import TokenCore
 
   @Test func `an address of another host is an error`() async throws {
     await #expect(throws: StatusServerError.self) {
-      try await withServer(http(.tcp(host: "192.0.2.1", port: 0))) { _ in }
+      try await withStatusServer(httpSettings(.tcp(host: "192.0.2.1", port: 0))) { _ in }
     }
   }
 
   @Test func `a Unix socket answers, guarded paths too, and one that is left over is replaced`()
     async throws
   {
-    try await withFolder { folder in
+    try await withTemporaryFolder { folder in
       let path = folder + "/s"
       for _ in 1...2 {
-        try await withServer(http(.unix(path: path))) { _ in
+        try await withStatusServer(httpSettings(.unix(path: path))) { _ in
           let reply = try await send(
             "GET /v1/token HTTP/1.1\r\nHost: wch\r\nConnection: close\r\n\r\n",
             to: SocketAddress(unixDomainSocketPath: path))
           #expect(reply.status == 200)
           // The second one does not take the first one's socket away.
           await #expect(throws: StatusServerError.addressInUse(.unix(path: path))) {
-            try await withServer(http(.unix(path: path))) { _ in }
+            try await withStatusServer(httpSettings(.unix(path: path))) { _ in }
           }
         }
       }
       try Data().write(to: URL(filePath: folder + "/file"))
       await #expect(throws: StatusServerError.self) {
-        try await withServer(http(.unix(path: folder + "/file"))) { _ in }
+        try await withStatusServer(httpSettings(.unix(path: folder + "/file"))) { _ in }
       }
     }
   }
 
   @Test func `when it is off it only waits for the end`() async throws {
     let server = StatusServer(
-      settings: http(.off), source: FakeSource(), metrics: MetricsRegistry(readProcess: { nil }),
-      logger: quiet)
+      settings: httpSettings(.off), source: FakeSource(),
+      metrics: MetricsRegistry(readProcess: { nil }),
+      logger: quietLogger)
     let running = Task { try await server.run() }
     running.cancel()
     try await running.value
@@ -439,13 +440,13 @@ import TokenCore
   // MARK: TLS
 
   @Test func `HTTPS takes the certificate of the moment`() async throws {
-    try await withFolder { folder in
+    try await withTemporaryFolder { folder in
       let first = try Self.makeCertificate(in: folder, named: "first")
       let second = try Self.makeCertificate(in: folder, named: "second")
       let files = Settings.TLSFiles(certificate: folder + "/cert", key: folder + "/key")
       try first.certificate.write(toFile: files.certificate, atomically: true, encoding: .utf8)
       try first.key.write(toFile: files.key, atomically: true, encoding: .utf8)
-      try await withServer(http(tls: files)) { port in
+      try await withStatusServer(httpSettings(tls: files)) { port in
         func status(trusting certificate: String) async throws -> Int {
           try await send(
             "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
@@ -467,7 +468,7 @@ import TokenCore
   }
 
   @Test func `a certificate that cannot be used is an error that says so`() async throws {
-    try await withFolder { folder in
+    try await withTemporaryFolder { folder in
       let pair = try Self.makeCertificate(in: folder, named: "a")
       let other = try Self.makeCertificate(in: folder, named: "b")
       for (certificate, key) in [
@@ -479,7 +480,7 @@ import TokenCore
         files["/key"] = key
         #expect(throws: StatusServerError.self) {
           try CertificateFiles(
-            Settings.TLSFiles(certificate: "/cert", key: "/key"), logger: quiet,
+            Settings.TLSFiles(certificate: "/cert", key: "/key"), logger: quietLogger,
             readFile: files.read)
         }
       }

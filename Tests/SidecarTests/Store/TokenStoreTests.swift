@@ -1,0 +1,285 @@
+import RedisClient
+import Sidecar
+import TestSupport
+import Testing
+import TokenCore
+
+/// The scripts, step by step, on a real Redis.
+@Suite("The steps at Redis")
+struct TokenStoreTests {
+  private static let account = AccountName.unnamed
+  private static let layout = KeyLayout(prefix: "WCH_")
+
+  /// A store on a fresh Redis of its own.
+  private func withStore(
+    appID: String = "wx1", _ body: @Sendable (TokenStore, RedisServer) async throws -> Void
+  ) async throws {
+    let server = try await RedisServer.start()
+    defer { server.stop() }
+    try await server.withClient { client in
+      try await body(
+        TokenStore(client: client, layout: Self.layout, appIDs: [Self.account: appID]), server)
+    }
+  }
+
+  private func term(_ name: String) -> Term {
+    Term(instance: InstanceID(name)!, nonce: String(repeating: name, count: 4))
+  }
+
+  private func commit(
+    fence: Epoch, _ epoch: Epoch, _ sequence: Int64, token: String, parent: Version? = nil,
+    dirty: DirtyMark? = nil, sweepWasDue: Bool = false, isRecommit: Bool = false
+  ) -> StoreCommand {
+    .commit(
+      .init(
+        account: Self.account, fence: fence, version: Version(epoch: epoch, sequence: sequence),
+        outputs: [
+          Output(key: .accessToken, format: .token(AccessToken(token))),
+          Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
+        ], lifetime: .seconds(7200), age: .milliseconds(100), dirty: dirty, parent: parent,
+        sweepWasDue: sweepWasDue, isRecommit: isRecommit, runID: "r", instance: InstanceID("a")!))
+  }
+
+  private func begin(_ epoch: Epoch, _ sequence: Int64) -> StoreCommand {
+    .begin(
+      .init(
+        account: Self.account, version: Version(epoch: epoch, sequence: sequence),
+        span: .seconds(6), hasHistory: false, isSuspicious: false))
+  }
+
+  private func view(_ store: TokenStore) async throws -> AccountView {
+    let reply = try await store.run(.look(Self.account))
+    guard case .account(let view) = reply else { throw Unexpected(reply: reply) }
+    return view
+  }
+
+  private struct Unexpected: Error { let reply: StoreReply }
+
+  @Test("a lock is given once, kept by its holder, and its epochs grow")
+  func locking() async throws {
+    try await withStore { store, server in
+      let first = term("a")
+      let reply = try await store.run(.acquire(first, lease: .seconds(15), floor: .none))
+      guard case .acquired(let epoch) = reply else { throw Unexpected(reply: reply) }
+      #expect(
+        try await store.run(.acquire(first, lease: .seconds(15), floor: .none)) == .acquired(epoch),
+        "a repeated ACQUIRE keeps its epoch")
+      guard
+        case .held("a:aaaa", let left) = try await store.run(
+          .acquire(term("b"), lease: .seconds(15), floor: .none))
+      else { return #expect(Bool(false), "the lock is held") }
+      #expect(left > .seconds(10) && left <= .seconds(15))
+      #expect(try await store.run(.renew(first, lease: .seconds(15))) == .renewed)
+      #expect(try await store.run(.renew(term("b"), lease: .seconds(15))) == .lost)
+      #expect(try await store.run(.release(term("b"))) == .released)
+      #expect(try await server.command("EXISTS", Self.layout.leader).number == 1)
+      #expect(try await store.run(.release(first)) == .released)
+      #expect(try await server.command("EXISTS", Self.layout.leader).number == 0)
+      let later = try await store.run(.acquire(term("b"), lease: .seconds(15), floor: .none))
+      guard case .acquired(let next) = later else { throw Unexpected(reply: later) }
+      #expect(next > epoch)
+    }
+  }
+
+  @Test("epochs grow over a wiped Redis, by the floor that a replica saw")
+  func epochsSurviveAWipe() async throws {
+    try await withStore { store, server in
+      let floor = Epoch(99_999_999_999_999)
+      _ = try await server.command("FLUSHALL")
+      #expect(
+        try await store.run(.acquire(term("a"), lease: .seconds(15), floor: floor))
+          == .acquired(Epoch(floor.rawValue + 1)))
+    }
+  }
+
+  @Test("a commit writes both keys at once, and the same expiry and life")
+  func committing() async throws {
+    try await withStore { store, server in
+      let epoch = Epoch(1000)
+      guard case .account = try await store.run(.takeOver(Self.account, epoch)) else {
+        return #expect(Bool(false), "a fresh account can be taken over")
+      }
+      #expect(
+        try await store.run(begin(epoch, 1))
+          == .began(
+            BeginReceipt(dirty: nil, committed: nil, sweepIsDue: false, fetchesToday: 1)))
+      #expect(try await view(store).intent?.version == Version(epoch: epoch, sequence: 1))
+      #expect(try await store.run(commit(fence: epoch, epoch, 1, token: "T1")) == .committed)
+      let seen = try await view(store)
+      #expect(seen.token == AccessToken("T1") && seen.tokenMatchesRecord)
+      #expect(seen.intent == nil && seen.dirty == nil && seen.sweep == nil)
+      let record = try #require(seen.expiresAt)
+      #expect(seen.clientExpiry == (record.milliseconds - 120_000) / 1000)
+      let left = try #require(seen.tokenRemaining)
+      #expect(left <= .seconds(7199.9) && left > .seconds(7190))
+      #expect(try #require(seen.clientExpiryRemaining) == left)
+    }
+  }
+
+  @Test("a deposed leader cannot write, and its commit leaves the mark")
+  func fencing() async throws {
+    try await withStore { store, _ in
+      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(begin(Epoch(1), 1))
+      _ = try await store.run(.takeOver(Self.account, Epoch(2)))
+      #expect(
+        try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
+          == .deposed(Epoch(2)))
+      let seen = try await view(store)
+      #expect(seen.token == nil)
+      #expect(seen.dirty?.hasPrefix("1.1@") == true)
+      #expect(try await store.run(begin(Epoch(1), 2)) == .fenced(Epoch(2)))
+    }
+  }
+
+  @Test("a token that was published in its turn is superseded, not marked")
+  func superseded() async throws {
+    try await withStore { store, _ in
+      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(begin(Epoch(1), 1))
+      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
+      _ = try await store.run(.takeOver(Self.account, Epoch(2)))
+      #expect(
+        try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
+          == .superseded(Epoch(2)))
+      #expect(try await view(store).dirty == nil)
+    }
+  }
+
+  @Test("a begin that finds an older intent sets the sweep, which that fetch does not clear")
+  func sweeping() async throws {
+    try await withStore { store, server in
+      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(begin(Epoch(1), 1))
+      _ = try await store.run(begin(Epoch(1), 2))
+      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 2, token: "T2"))
+      let sweep = try #require(try await view(store).sweep)
+      let now = try await view(store).now
+      #expect(sweep > now && sweep - now <= Timing.sweep)
+      // Its time has come: the next fetch began when it was due, and clears it.
+      _ = try await server.command("HSET", Self.layout.state(Self.account), "sweep", "1000")
+      #expect(try await view(store).sweepIsDue)
+      guard case .began(let receipt) = try await store.run(begin(Epoch(1), 3)) else {
+        return #expect(Bool(false), "a begin in order is allowed")
+      }
+      #expect(receipt.sweepIsDue)
+      _ = try await store.run(
+        commit(fence: Epoch(1), Epoch(1), 3, token: "T3", sweepWasDue: receipt.sweepIsDue))
+      #expect(try await view(store).sweep == nil)
+    }
+  }
+
+  @Test("a mark between begin and commit outlives that commit")
+  func markingDuringAFetch() async throws {
+    try await withStore { store, server in
+      _ = try await store.run(.takeOver(Self.account, Epoch(5)))
+      _ = try await server.command("HSET", Self.layout.state(Self.account), "sweep", "1000")
+      _ = try await store.run(begin(Epoch(5), 1))
+      let mark = StoreCommand.Mark(
+        account: Self.account, version: Version(epoch: Epoch(4), sequence: 9), isUnknown: true)
+      #expect(try await store.run(.mark(mark)) == .marked)
+      _ = try await store.run(
+        commit(fence: Epoch(5), Epoch(5), 1, token: "T1", sweepWasDue: true))
+      let seen = try await view(store)
+      #expect(seen.dirty?.hasPrefix("4.9@") == true)
+      #expect(try #require(seen.sweep) > seen.now)
+      #expect(try await server.command("LPOP", "WCH_refresh_requests").text == "{\"wake\":true}")
+    }
+  }
+
+  @Test("a mark of a fetch that was published in its turn changes nothing")
+  func markingWhatIsSettled() async throws {
+    try await withStore { store, _ in
+      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(begin(Epoch(1), 1))
+      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
+      let mark = StoreCommand.Mark(
+        account: Self.account, version: Version(epoch: Epoch(1), sequence: 1), isUnknown: true)
+      #expect(try await store.run(.mark(mark)) == .marked)
+      #expect(try await view(store).dirty == nil)
+    }
+  }
+
+  @Test(
+    "damaged keys are restored, and sound ones are left alone",
+    arguments: ["none", "deleted", "overwritten", "list", "persisted", "longer", "shorter"])
+  func republishing(damage: String) async throws {
+    try await withStore { store, server in
+      let key = Self.layout.accessToken(Self.account)
+      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(begin(Epoch(1), 1))
+      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
+      switch damage {
+      case "deleted": _ = try await server.command("DEL", key)
+      case "overwritten": _ = try await server.command("SET", key, "foreign", "PX", "7199000")
+      case "list":
+        _ = try await server.command("DEL", key)
+        _ = try await server.command("RPUSH", key, "x")
+      case "persisted": _ = try await server.command("PERSIST", key)
+      case "longer": _ = try await server.command("PEXPIRE", key, "9999999")
+      case "shorter": _ = try await server.command("PEXPIRE", key, "60000")
+      default: break
+      }
+      let command = StoreCommand.republish(
+        .init(
+          account: Self.account, fence: Epoch(1),
+          version: Version(epoch: Epoch(1), sequence: 1),
+          outputs: [
+            Output(key: .accessToken, format: .token(AccessToken("T1"))),
+            Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
+          ], lifetime: .seconds(7200), remaining: .milliseconds(7_199_800)))
+      #expect(try await store.run(command) == .republished(wrote: damage != "none"))
+      let seen = try await view(store)
+      #expect(seen.token == AccessToken("T1"))
+      #expect(try #require(seen.tokenRemaining) > .seconds(7190))
+      #expect(try #require(seen.tokenRemaining) <= .seconds(7200))
+      #expect(try await store.run(command) == .republished(wrote: false))
+    }
+  }
+
+  @Test("another AppID's live token is left alone, and forgotten once it has expired")
+  func foreignApp() async throws {
+    try await withStore { store, server in
+      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(begin(Epoch(1), 1))
+      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
+      try await server.withClient { client in
+        let other = TokenStore(client: client, layout: Self.layout, appIDs: [Self.account: "wx2"])
+        guard case .foreignApp(let left?) = try await other.run(.takeOver(Self.account, Epoch(2)))
+        else { return #expect(Bool(false), "the other's token lives") }
+        #expect(left > .seconds(7000))
+        _ = try await server.command("DEL", Self.layout.accessToken(Self.account))
+        guard case .account(let view) = try await other.run(.takeOver(Self.account, Epoch(2)))
+        else { return #expect(Bool(false), "the other's token is over") }
+        #expect(view.committed == nil && view.fence == Epoch(2))
+      }
+    }
+  }
+
+  @Test("replicas see each other, and those that are gone are forgotten")
+  func heartbeats() async throws {
+    try await withStore { store, server in
+      func beat(_ name: String, abdicates: Bool = false) async throws -> [Replica] {
+        let heartbeat = StoreCommand.Heartbeat(
+          instance: InstanceID(name)!, isLeader: name == "a", abdicates: abdicates)
+        let reply = try await store.run(.heartbeat(heartbeat))
+        guard case .replicas(let others, _) = reply else { throw Unexpected(reply: reply) }
+        return others
+      }
+      _ = try await server.command(
+        "HSET", Self.layout.replicas, "gone", "{\"seen\":1000}", "broken", "nonsense")
+      #expect(try await beat("a", abdicates: true).isEmpty)
+      let others = try await beat("b")
+      #expect(others.map(\.instance.rawValue) == ["a"])
+      #expect(others.first?.isLeader == true && others.first?.abdicatedAt != nil)
+      #expect(try await server.command("HLEN", Self.layout.replicas).number == 2)
+    }
+  }
+}
+
+extension TokenStore {
+  /// The step's answer; a failure ends the test.
+  fileprivate func run(_ command: StoreCommand) async throws -> StoreReply {
+    try await perform(command, deadline: .now + .seconds(5)).get()
+  }
+}

@@ -1,0 +1,60 @@
+import TokenCore
+
+/// One line about an event, for the trace of a run; only the simulation's own tokens are in it.
+func brief(_ event: Keeper.Event) -> String {
+  switch event {
+  case .stored(let command, _, .success(let reply)): "\(brief(command)) -> \(brief(reply))"
+  case .stored(let command, _, .failure(let failure)): "\(brief(command)) failed: \(failure)"
+  case .fetched(_, let version, let outcome): "fetched \(version): \(brief(outcome))"
+  case .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
+    .secretChanged, .shutdownRequested:
+    "\(event)"
+  }
+}
+
+private func brief(_ outcome: FetchOutcome) -> String {
+  switch outcome {
+  case .token(let fetched): "token \(fetched.token.revealed)"
+  case .knownFailure(let failure): "failure \(failure)"
+  case .unknown(let failure): "unknown \(failure)"
+  }
+}
+
+/// One line about a command.
+func brief(_ command: StoreCommand) -> String {
+  switch command {
+  case .pollLock: "poll"
+  case .acquire(let term, _, let floor): "acquire \(term.instance):\(term.nonce.prefix(4)) floor \(floor)"
+  case .renew(let term, _): "renew \(term.instance):\(term.nonce.prefix(4))"
+  case .release(let term): "release \(term.instance):\(term.nonce.prefix(4))"
+  case .look: "look"
+  case .takeOver(_, let epoch): "takeOver \(epoch)"
+  case .begin(let begin):
+    "begin \(begin.version)\(begin.hasHistory ? " history" : "")\(begin.isSuspicious ? " suspicious" : "")"
+  case .resolve(_, let version): "resolve \(version)"
+  case .commit(let commit):
+    "\(commit.isRecommit ? "recommit" : "commit") \(commit.version) fence \(commit.fence) "
+      + "token \(token(of: commit.outputs))\(commit.sweepWasDue ? " sweep was due" : "")"
+  case .republish(let republish):
+    "republish \(republish.version) fence \(republish.fence) token \(token(of: republish.outputs))"
+  case .mark(let mark): "mark \(mark.version)\(mark.isUnknown ? " unknown" : "")"
+  case .heartbeat: "heartbeat"
+  }
+}
+
+private func token(of outputs: [Output]) -> String {
+  for output in outputs {
+    if case .token(let token) = output.format { return token.revealed }
+  }
+  return "-"
+}
+
+/// One line about a reply.
+func brief(_ reply: StoreReply) -> String {
+  guard case .account(let view) = reply else { return "\(reply)" }
+  let intent = view.intent.map { "\($0.version)" } ?? "-"
+  let committed = view.committed.map { "\($0)" } ?? "-"
+  let sweep = view.sweep.map { "\($0 - view.now)" } ?? "-"
+  return "token \(view.token?.revealed ?? "-") committed \(committed) fence \(view.fence) "
+    + "intent \(intent) dirty \(view.dirty ?? "-") sweep \(sweep) run \(view.runID ?? "-")"
+}

@@ -1,0 +1,180 @@
+package import TokenCore
+
+/// Redis as the protocol uses it: the steps of PROTOCOL section 3 executed on plain values.
+///
+/// Every command is atomic and sees one time, as a script does. Keys expire by the server's wall
+/// clock, which the caller passes in: it can be stepped and can run at another rate.
+package struct ModelRedis: Sendable {
+  /// Everything that a wipe loses and a fail-over turns back.
+  package struct Data: Hashable, Sendable {
+    package var lock: Lock?
+    package var epoch: EpochRecord?
+    package var accounts: [Account]
+    package var replicas: [Replica] = []
+  }
+
+  package struct Lock: Hashable, Sendable {
+    package var holder: String
+    /// Without one, the lock never lapses: only a foreign hand does that.
+    package var expiresAt: RedisTime?
+  }
+
+  package struct EpochRecord: Hashable, Sendable {
+    package var epoch: Epoch
+    package var term: String
+  }
+
+  /// A string key, or one of another type.
+  package struct Key: Hashable, Sendable {
+    /// Nil when the key is of another type.
+    package var text: String?
+    package var expiresAt: RedisTime?
+
+    package init(text: String?, expiresAt: RedisTime?) {
+      self.text = text
+      self.expiresAt = expiresAt
+    }
+  }
+
+  /// The keys of one account.
+  package struct Account: Hashable, Sendable {
+    package let name: AccountName
+    package var token: Key?
+    package var expiry: Key?
+    package var state = State()
+  }
+
+  /// The hash of one account; a missing one reads as an empty one.
+  package struct State: Hashable, Sendable {
+    package var fence: Epoch = .none
+    package var committed: Version?
+    package var parent: Version?
+    package var intent: Intent?
+    package var dirty: DirtyMark?
+    package var sweep: RedisTime?
+    package var runID: String?
+    package var fetchedBy: String?
+    package var expiresAt: RedisTime?
+    package var lifetime: Duration?
+    /// Stands for the digest of the committed token.
+    package var digest: String?
+
+    package init() {}
+  }
+
+  package var data: Data
+  /// Which server this is; a restart or a fail-over brings another one.
+  package var runID = "run-1"
+  /// The parts of the protocol that the scripts have.
+  let parts: Parts
+
+  package init(accounts: [AccountName], parts: Parts = .all) {
+    data = Data(accounts: accounts.map { Account(name: $0) })
+    self.parts = parts
+  }
+
+  // MARK: Commands
+
+  /// Carries a command out at the server's time.
+  package mutating func execute(_ command: StoreCommand, at now: RedisTime) -> StoreReply {
+    expire(at: now)
+    let scripts = AccountScripts(parts: parts, now: now)
+    func changing(
+      _ name: AccountName, _ body: (AccountScripts, inout Account) -> StoreReply
+    ) -> StoreReply {
+      let index = data.accounts.firstIndex { $0.name == name } ?? data.accounts.count
+      if index == data.accounts.count { data.accounts.append(Account(name: name)) }
+      return body(scripts, &data.accounts[index])
+    }
+    switch command {
+    case .pollLock:
+      return .lock(
+        holder: data.lock?.holder, remaining: data.lock?.expiresAt.map { $0 - now })
+    case .acquire(let term, let lease, let floor):
+      return acquire(term, lease: lease, floor: floor, at: now)
+    case .renew(let term, let lease):
+      guard data.lock?.holder == term.description else { return .lost }
+      data.lock?.expiresAt = now + lease
+      return .renewed
+    case .release(let term):
+      guard data.lock?.holder == term.description else { return .lost }
+      data.lock = nil
+      return .released
+    case .look(let name):
+      return changing(name) { .account($0.view(of: $1)) }
+    case .takeOver(let name, let epoch):
+      return changing(name) { $0.takeOver(epoch, &$1) }
+    case .begin(let begin):
+      return changing(begin.account) { $0.begin(begin, &$1) }
+    case .resolve(let name, let version):
+      return changing(name) { $0.resolve(version, &$1) }
+    case .commit(let commit):
+      return changing(commit.account) { $0.commit(commit, &$1) }
+    case .republish(let republish):
+      return changing(republish.account) { $0.republish(republish, &$1) }
+    case .mark(let mark):
+      return changing(mark.account) { $0.mark(mark, &$1) }
+    case .heartbeat(let heartbeat):
+      return beat(heartbeat, at: now)
+    }
+  }
+
+  /// Removes what has expired.
+  package mutating func expire(at now: RedisTime) {
+    if let at = data.lock?.expiresAt, at <= now { data.lock = nil }
+    for index in data.accounts.indices {
+      if let at = data.accounts[index].token?.expiresAt, at <= now {
+        data.accounts[index].token = nil
+      }
+      if let at = data.accounts[index].expiry?.expiresAt, at <= now {
+        data.accounts[index].expiry = nil
+      }
+    }
+  }
+
+  /// Loses everything.
+  package mutating func wipe() {
+    data = Data(accounts: data.accounts.map { Account(name: $0.name) })
+  }
+
+
+  // MARK: The lock
+
+  private mutating func acquire(
+    _ term: Term, lease: Duration, floor: Epoch, at now: RedisTime
+  ) -> StoreReply {
+    let me = term.description
+    if let lock = data.lock, lock.holder != me || !parts.contains(.idempotentAcquire) {
+      return .held(
+        holder: lock.holder, remaining: lock.expiresAt.map { $0 - now } ?? .milliseconds(-1))
+    }
+    data.lock = Lock(holder: me, expiresAt: now + lease)
+    if let record = data.epoch, record.term == me { return .acquired(record.epoch) }
+    var next = (data.epoch?.epoch.rawValue ?? 0) + 1
+    if parts.contains(.epochFloor) {
+      next = max(next, floor.rawValue + 1, now.milliseconds)
+    }
+    data.epoch = EpochRecord(epoch: Epoch(next), term: me)
+    return .acquired(Epoch(next))
+  }
+
+  // MARK: Replicas
+
+  /// Replicas that were not seen for so long are forgotten.
+  private static let replicaMemory: Duration = .seconds(60)
+
+  private mutating func beat(
+    _ heartbeat: StoreCommand.Heartbeat, at now: RedisTime
+  ) -> StoreReply {
+    let before = data.replicas.first { $0.instance == heartbeat.instance }
+    data.replicas.removeAll {
+      $0.instance == heartbeat.instance || now - $0.seenAt > ModelRedis.replicaMemory
+    }
+    let others = data.replicas
+    data.replicas.append(
+      Replica(
+        instance: heartbeat.instance, isLeader: heartbeat.isLeader, seenAt: now,
+        abdicatedAt: heartbeat.abdicates ? now : before?.abdicatedAt))
+    return .replicas(others, now: now)
+  }
+}

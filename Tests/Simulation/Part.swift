@@ -1,0 +1,70 @@
+/// A part of the protocol that a planted bug takes away; each must be missed by an oracle.
+package enum Part: String, CaseIterable, Sendable {
+  /// Scripts compare the epoch with the account's fence.
+  case fence
+  /// A replica stops when its own lease is over, and no request is written after that.
+  case leaseCheck = "lease-check"
+  /// BEGIN leaves the intent of a fetch.
+  case intent
+  /// MARK, and a refused COMMIT, leave a dirty mark.
+  case dirtyMark = "dirty-mark"
+  /// What may still arrive is fetched over after 90 s.
+  case sweep
+  /// What Redis lost is committed again.
+  case recommit
+  /// A new leader waits for the fetch of the old one to be over.
+  case drainWait = "drain-wait"
+  /// The lease counts from before the sending of the step, not from the answer.
+  case leaseFromSend = "lease-from-send"
+  /// An epoch exceeds all that were ever seen, also after a wipe.
+  case epochFloor = "epoch-floor"
+  /// ACQUIRE, repeated by the holder, succeeds again.
+  case idempotentAcquire = "idempotent-acquire"
+  /// Only a copy that was seen as current lately is published again.
+  case freshCopy = "fresh-copy"
+  /// The server that a commit saw is recorded and compared.
+  case runID = "run-id"
+  /// Not a part, but a wasteful habit of other systems, planted by taking this away: a new leader
+  /// keeps a good token instead of fetching a new one always.
+  case adoption
+}
+
+/// A set of parts.
+package struct Parts: OptionSet, Hashable, Sendable {
+  package let rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  /// The set of one part.
+  package init(_ part: Part) {
+    let index = Part.allCases.firstIndex(of: part) ?? 0
+    rawValue = 1 << UInt32(index)
+  }
+
+  /// The set of several parts.
+  package init(_ parts: [Part]) { self = parts.reduce(into: []) { $0.insert(Parts($1)) } }
+
+  /// The whole protocol.
+  package static let all = Parts(Part.allCases)
+
+  package static let fence = Parts(.fence)
+  package static let leaseCheck = Parts(.leaseCheck)
+  package static let intent = Parts(.intent)
+  package static let dirtyMark = Parts(.dirtyMark)
+  package static let sweep = Parts(.sweep)
+  package static let recommit = Parts(.recommit)
+  package static let drainWait = Parts(.drainWait)
+  package static let leaseFromSend = Parts(.leaseFromSend)
+  package static let epochFloor = Parts(.epochFloor)
+  package static let idempotentAcquire = Parts(.idempotentAcquire)
+  package static let freshCopy = Parts(.freshCopy)
+  package static let runID = Parts(.runID)
+  package static let adoption = Parts(.adoption)
+
+  /// `SET NX PX` and a plain `SET`: how most systems do it.
+  package static let plainLock = all.subtracting(
+    Parts([.fence, .intent, .dirtyMark, .sweep, .recommit, .drainWait, .runID]))
+  /// The same, with the write fenced.
+  package static let fencedWrite = plainLock.union(.fence)
+  /// The same again, and every new leader fetches first.
+  package static let alwaysRefetch = fencedWrite.subtracting(.adoption)
+}

@@ -1,0 +1,86 @@
+/// What is done to a run; everything follows from the seed.
+package struct Plan: Sendable {
+  /// How faults come.
+  package enum Profile: Sendable {
+    /// Many, at effect boundaries and in between, also at once.
+    case chaos
+    /// One at a time, each long after the one before.
+    case single
+  }
+
+  package let seed: UInt64
+  package let hours: Int64
+  package let replicas: Int
+  package let profile: Profile
+  let accounts: Int
+  let parts: Parts
+  let lifetime: Int64
+  let grace: Int64 = 300 * second
+  /// Faults of this run, some more than once: the swarm's choice.
+  let faults: [Fault]
+  /// How likely a fault is where a fetch or a token is at stake, in a million.
+  let atCriticalEffects: Int64
+  /// How likely a fault is at any other effect, in a million.
+  let atOrdinaryEffects: Int64
+  /// The mean time between faults that come by themselves.
+  let betweenFaults: Int64
+  let stragglers: Int64
+  let lostAnswers: Int64
+  let refusals: Int64
+  /// Replies and requests at Redis that are lost without any other fault, in a million.
+  let lostPackets: Int64
+  let lostHints: Int64
+  /// Whether a command that timed out costs the connection.
+  let timeoutDisconnects: Bool
+  /// Whether the server tells its run id.
+  let tellsRunID: Bool
+
+  package init(
+    seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
+    profile: Profile? = nil
+  ) {
+    var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
+    self.seed = seed
+    self.hours = hours
+    self.replicas = replicas
+    self.parts = parts
+    let isSingle = chance.percent(30)
+    self.profile = profile ?? (isSingle ? .single : .chaos)
+    accounts = chance.percent(85) ? 1 : 2
+    lifetime = chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
+    var faults = Fault.allCases.filter { _ in chance.percent(60) }
+    // Where everything is decided: crashes and pauses belong to every run.
+    faults += [.crash, .pause]
+    self.faults = faults
+    atCriticalEffects = chance.pick([0, 10_000, 50_000, 150_000])
+    atOrdinaryEffects = chance.pick([0, 10, 50])
+    betweenFaults = chance.pick([5, 10, 15, 30, 60]) * minute
+    let isQuiet = self.profile == .single
+    stragglers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
+    lostAnswers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
+    refusals = isQuiet ? 0 : chance.pick([0, 10_000, 50_000])
+    lostPackets = isQuiet ? 0 : chance.pick([0, 20, 500])
+    lostHints = isQuiet ? 0 : chance.pick([0, 200_000, 1_000_000])
+    timeoutDisconnects = chance.percent(50)
+    tellsRunID = chance.percent(85)
+  }
+}
+
+/// What can go wrong, apart from what the network loses by itself.
+enum Fault: String, CaseIterable {
+  case crash, pause, cutRedis, cutWeChat, cutBoth, dropConnection, slowNetwork
+  case restartEmpty, flush, restart, failOver, stepClock, deleteLock, evict, readOnly, stall
+  case damageKeys, rollingRestart, straggler, lostAnswer, refusal
+
+  /// Whether the fault is one of the server, not of one replica.
+  var isOfRedis: Bool {
+    switch self {
+    case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
+      .stall, .damageKeys:
+      true
+    case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
+      .rollingRestart, .straggler, .lostAnswer, .refusal:
+      false
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import TokenCore
+
+/// One replica: a real keeper, and a model of the shell and the machine around it.
+struct SimulatedReplica {
+  /// A step at Redis that was sent and not answered.
+  struct PendingStep {
+    let id: Int
+    let command: StoreCommand
+    let issuedAt: Moment
+  }
+
+  /// A call of WeChat that is not over.
+  struct PendingCall {
+    let id: Int
+    let order: FetchOrder
+    let sentAt: Moment
+  }
+
+  /// Actions that a pause or nothing else holds back.
+  struct Held {
+    var action: Keeper.Action
+    /// Whether the pause came between the check of the lease and the send (PROTOCOL section 7).
+    var isPastCheck: Bool
+  }
+
+  let index: Int
+  let clock: SkewedClock
+  var keeper: Keeper
+  var instance: InstanceID
+  /// Counts lives; whatever was meant for an earlier one is dropped.
+  var life = 0
+  var isAlive = false
+  var pausedUntil: Instant = 0
+  var backlog: [World.Happening] = []
+  var held: [Held] = []
+  var isConnected = false
+  var reconnects = 0
+  var pendingSteps: [PendingStep] = []
+  var pendingCalls: [PendingCall] = []
+  var scheduledWake: Instant?
+  var isEnding = false
+
+  // What is cut, and until when.
+  var requestsToRedisLostUntil: Instant = 0
+  var repliesOfRedisLostUntil: Instant = 0
+  var requestsToWeChatLostUntil: Instant = 0
+  var answersOfWeChatLostUntil: Instant = 0
+  var slowUntil: Instant = 0
+
+  /// Since when it has been connected and has not been paused, as far as is known.
+  var undisturbedSince: Instant = 0
+
+  // What the oracles remember.
+  var term: Term?
+  var leaseFrom: Moment?
+  var leaseFromInstant: Instant = 0
+  var copies: [Version?]
+  var lastFetchAt: [Moment?]
+
+  func local(at instant: Instant) -> Moment { Moment(nanoseconds: clock.local(at: instant)) }
+
+  func isPaused(at instant: Instant) -> Bool { instant < pausedUntil }
+}

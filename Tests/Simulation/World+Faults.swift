@@ -1,0 +1,294 @@
+import TokenCore
+
+/// What goes wrong, and where.
+extension World {
+  /// Where a fault can strike an effect.
+  enum Boundary: CaseIterable {
+    /// The keeper has decided; nothing is sent yet.
+    case send
+    /// Redis or WeChat has just done it; the answer is not on its way yet.
+    case execution
+    /// The answer is here; the keeper has not seen it.
+    case answer
+  }
+
+  mutating func boundary(_ boundary: Boundary, _ action: Keeper.Action, _ replica: Int) {
+    guard !isHealed else { return }
+    let isCritical = World.isCritical(action)
+    if let fault = armed, isCritical, armedFor == boundary {
+      armed = nil
+      inject(fault, replica)
+      return
+    }
+    guard plan.profile == .chaos else { return }
+    let rate = isCritical ? plan.atCriticalEffects : plan.atOrdinaryEffects
+    if chance.chance(perMillion: rate) { inject(chance.pick(plan.faults), replica) }
+  }
+
+  /// Whether a token or the lock is at stake.
+  private static func isCritical(_ action: Keeper.Action) -> Bool {
+    switch action {
+    case .fetch: true
+    case .store(let command, _):
+      switch command {
+      case .acquire, .takeOver, .begin, .resolve, .commit, .republish, .mark, .release: true
+      case .pollLock, .renew, .look, .heartbeat: false
+      }
+    case .note, .stop: false
+    }
+  }
+
+  /// The next fault that comes by itself.
+  mutating func nextFault() {
+    guard !isHealed else { return }
+    switch plan.profile {
+    case .chaos:
+      inject(chance.pick(plan.faults), someReplica())
+      queue.push(.fault, at: now + chance.below(2 * plan.betweenFaults))
+    case .single:
+      if let fault = armed {
+        // No effect came by to strike at.
+        armed = nil
+        inject(fault, someReplica())
+        queue.push(.fault, at: now + 40 * minute)
+      } else {
+        armed = chance.pick(plan.faults)
+        armedFor = chance.pick(Boundary.allCases)
+        queue.push(.fault, at: now + max(20 * minute, disturbedUntil - now + 20 * minute))
+      }
+    }
+  }
+
+  private mutating func someReplica() -> Int {
+    let leader = replicas.firstIndex { $0.keeper.election.leadership != nil }
+    if let leader, chance.percent(60) { return leader }
+    return Int(chance.below(Int64(replicas.count)))
+  }
+
+  /// Something is broken until then.
+  mutating func disturb(until instant: Instant) {
+    disturbedUntil = max(disturbedUntil, instant)
+  }
+
+  mutating func inject(_ fault: Fault, _ replica: Int) {
+    verdict.faults += 1
+    if fault.isOfRedis {
+      injectIntoRedis(fault)
+    } else {
+      injectInto(replica, fault)
+    }
+  }
+
+  private mutating func injectInto(_ replica: Int, _ fault: Fault) {
+    trace("FAULT \(fault.rawValue) r\(replica)")
+    switch fault {
+    case .crash:
+      let wait = chance.percent(10) ? 10 * minute : chance.within(200...120_000) * millisecond
+      kill(replica, restartAfter: wait)
+      disturb(until: now + wait)
+    case .pause:
+      guard replicas[replica].isAlive else { return }
+      let length = chance.within(5...400) * second
+      pause(replica, for: length)
+    case .cutRedis: cutRedis(replica, for: chance.within(3...300) * second)
+    case .cutWeChat: cutWeChat(replica, for: chance.within(3...600) * second)
+    case .cutBoth:
+      let length = chance.within(3...300) * second
+      cutRedis(replica, for: length)
+      cutWeChat(replica, for: length)
+    case .dropConnection:
+      loseConnection(replica)
+      disturb(until: now + 3 * second)
+    case .slowNetwork:
+      replicas[replica].slowUntil = now + chance.within(5...60) * second
+      replicas[replica].undisturbedSince = replicas[replica].slowUntil
+      disturb(until: replicas[replica].slowUntil + 5 * second)
+    case .rollingRestart:
+      queue.push(.rollOn(next: 0), at: now)
+      disturb(until: now + Int64(replicas.count) * 40 * second)
+    case .straggler:
+      straggleNext = true
+    case .lostAnswer:
+      loseNextAnswer = true
+    case .refusal: beginRefusing()
+    case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
+      .stall, .damageKeys:
+      break
+    }
+  }
+
+  mutating func beginRefusing() {
+    refusal = chance.pick([-1, -1, -1, 45011, 45009, 40164, 40125])
+    refuseUntil = now + chance.within(1...120) * second
+    // What the backoff for this class may still wait when the refusals are over.
+    let wait: Int64 =
+      switch refusal {
+      case 45009: 900 * second
+      case 40164, 40125: 320 * second
+      case 45011: 70 * second
+      default: 40 * second
+      }
+    disturb(until: refuseUntil + wait)
+  }
+
+  mutating func pause(_ replica: Int, for length: Int64) {
+    let until = now + length
+    replicas[replica].pausedUntil = max(replicas[replica].pausedUntil, until)
+    queue.push(.resume(replica: replica), at: replicas[replica].pausedUntil)
+    disturb(until: until)
+  }
+
+  private mutating func cutRedis(_ replica: Int, for length: Int64) {
+    let way = chance.below(4)
+    if way != 0 { replicas[replica].requestsToRedisLostUntil = now + length }
+    if way != 1 { replicas[replica].repliesOfRedisLostUntil = now + length }
+    replicas[replica].undisturbedSince = now + length
+    // The backoff of a fetch that may not begin is over soon after.
+    disturb(until: now + length + 5 * second)
+  }
+
+  private mutating func cutWeChat(_ replica: Int, for length: Int64) {
+    let way = chance.below(4)
+    if way != 0 { replicas[replica].requestsToWeChatLostUntil = now + length }
+    if way != 1 { replicas[replica].answersOfWeChatLostUntil = now + length }
+    disturb(until: now + length + 40 * second)
+  }
+
+  mutating func kill(_ replica: Int, restartAfter wait: Int64) {
+    guard replicas[replica].isAlive else { return }
+    trace("r\(replica) is dead")
+    replicas[replica].isAlive = false
+    replicas[replica].life += 1
+    replicas[replica].pausedUntil = 0
+    replicas[replica].backlog = []
+    replicas[replica].held = []
+    replicas[replica].isConnected = false
+    replicas[replica].pendingSteps = []
+    replicas[replica].pendingCalls = []
+    replicas[replica].scheduledWake = nil
+    replicas[replica].term = nil
+    replicas[replica].leaseFrom = nil
+    for account in accounts.indices {
+      replicas[replica].copies[account] = nil
+      replicas[replica].lastFetchAt[account] = nil
+    }
+    queue.push(.restart(replica: replica, life: replicas[replica].life), at: now + wait)
+  }
+
+  private mutating func loseConnection(_ replica: Int) {
+    queue.push(
+      .connectionLost(replica: replica, life: replicas[replica].life),
+      at: now + chance.below(50 * millisecond))
+  }
+
+  mutating func rollOn(_ replica: Int) {
+    guard !isHealed, replica < replicas.count else { return }
+    if replicas[replica].isAlive, !replicas[replica].isPaused(at: now) {
+      end(replica)
+    }
+    queue.push(.rollOn(next: replica + 1), at: now + 40 * second)
+  }
+
+  /// SIGTERM; after 30 s SIGKILL.
+  mutating func end(_ replica: Int) {
+    replicas[replica].isEnding = true
+    queue.push(
+      .endByForce(replica: replica, life: replicas[replica].life), at: now + 30 * second)
+    handle(.shutdownRequested, replica)
+  }
+
+  // MARK: Redis
+
+  private mutating func injectIntoRedis(_ fault: Fault) {
+    trace("FAULT \(fault.rawValue) of redis")
+    switch fault {
+    case .restartEmpty:
+      redis.wipe()
+      lostWrites()
+      startAnotherServer(after: chance.within(50...20_000) * millisecond)
+    case .flush:
+      redis.wipe()
+      lostWrites()
+      disturb(until: now)
+    case .restart:
+      startAnotherServer(after: chance.within(50...120_000) * millisecond)
+    case .failOver:
+      failOver(losing: chance.within(50...10_000) * millisecond)
+      startAnotherServer(after: chance.within(50...15_000) * millisecond)
+    case .stepClock:
+      guard now < plan.hours * hour - 5 * minute else { return }
+      let step = chance.within(500...100_000) * millisecond
+      clockStep += chance.percent(50) ? step : -step
+      lockDisturbedAt = now
+      disturb(until: now + step)
+    case .deleteLock:
+      redis.data.lock = nil
+      lockDisturbedAt = now
+      disturb(until: now)
+    case .evict: evict()
+    case .readOnly:
+      redisReadOnlyUntil = now + chance.within(1...30) * second
+      disturb(until: redisReadOnlyUntil + 3 * second)
+    case .stall:
+      redisStalledUntil = now + chance.within(200...20_000) * millisecond
+      disturb(until: redisStalledUntil + 3 * second)
+    case .damageKeys: damageKeys()
+    case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
+      .rollingRestart, .straggler, .lostAnswer, .refusal:
+      break
+    }
+  }
+
+  /// Writes are gone: what was true of this lineage of the data need not be true of the next.
+  mutating func lostWrites() {
+    history = []
+    lockDisturbedAt = now
+    storeDisturbedAt = now
+    for account in accounts.indices { marks.accounts[account].committed = nil }
+  }
+
+  private mutating func startAnotherServer(after wait: Int64) {
+    servers += 1
+    redis.runID = "run-\(servers)"
+    redisDownUntil = now + wait
+    for replica in replicas.indices where replicas[replica].isAlive { loseConnection(replica) }
+    disturb(until: redisDownUntil + 3 * second)
+  }
+
+  /// A replica of Redis that had not seen the last writes becomes the primary.
+  private mutating func failOver(losing span: Int64) {
+    if let kept = history.first(where: { $0.at > now - span }) { redis.data = kept.data }
+    clockStep += chance.within(-200...200) * millisecond
+    lostWrites()
+  }
+
+  private mutating func evict() {
+    for account in accounts.indices {
+      if chance.percent(40) { redis.data.accounts[account].token = nil }
+      if chance.percent(40) { redis.data.accounts[account].expiry = nil }
+      if chance.percent(20) {
+        redis.data.accounts[account].state = .init()
+        lostWrites()
+      }
+    }
+    if chance.percent(30) { redis.data.lock = nil }
+    if chance.percent(20) { redis.data.epoch = nil }
+    lockDisturbedAt = now
+    disturb(until: now)
+  }
+
+  /// A foreign hand writes to the keys of applications.
+  private mutating func damageKeys() {
+    let account = Int(chance.below(Int64(accounts.count)))
+    switch chance.below(5) {
+    case 0: redis.data.accounts[account].token?.text = "foreign"
+    case 1: redis.data.accounts[account].token?.text = nil
+    case 2: redis.data.accounts[account].token?.expiresAt = nil
+    case 3: redis.data.accounts[account].expiry = nil
+    default:
+      let late = redisTime + .seconds(100_000)
+      redis.data.accounts[account].expiry?.expiresAt = late
+    }
+    disturb(until: now)
+  }
+}

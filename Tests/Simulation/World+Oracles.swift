@@ -1,0 +1,322 @@
+import TokenCore
+
+/// The invariants of PROTOCOL section 8, looked at after every step.
+extension World {
+  /// What the oracles remember about the whole system.
+  struct Marks {
+    struct Account {
+      /// The highest commit of this lineage of the data.
+      var committed: Version?
+      /// How long applications have been reading a dead token, without a break.
+      var deadFor: Int64 = 0
+      var deadSince: Instant?
+    }
+
+    /// What a version was used for: by whom it was begun, and how often it was sent.
+    struct Use {
+      var replica: Int
+      var life: Int
+      var sends = 0
+    }
+
+    var accounts: [Account] = []
+    var highestEpoch: Epoch = .none
+    var epochs: [String: Epoch] = [:]
+    var owners: [Epoch: (replica: Int, life: Int)] = [:]
+    var uses: [[Version: Use]] = [[:], [:]]
+    var holes: Set<Int> = []
+    var orphanSince: Instant?
+    var orphan: String?
+    var quietBy: Instant?
+  }
+
+  mutating func violate(_ rule: Violation.Rule, _ detail: String) {
+    guard verdict.violation == nil else { return }
+    let violation = Violation(
+      rule: rule, seconds: Double(now / millisecond) / 1000, detail: detail)
+    trace("VIOLATION \(violation)")
+    verdict.violation = violation
+  }
+
+  func isCalm(for span: Int64) -> Bool { now - disturbedUntil >= span }
+
+  // MARK: Time passes
+
+  /// Counts how long the tokens in Redis have been dead, up to the next happening.
+  mutating func account(until next: Instant) {
+    guard next > now else { return }
+    for index in accounts.indices {
+      guard let token = publishedToken(index) else {
+        verdict.tokenlessSeconds += Double(next - now) / Double(second)
+        marks.accounts[index].deadFor = 0
+        marks.accounts[index].deadSince = nil
+        continue
+      }
+      guard let issue = weChat.issues[index].last(where: { $0.token == token }),
+        issue.diesAt < min(next, issue.issuedAt + plan.lifetime)
+      else {
+        marks.accounts[index].deadFor = 0
+        marks.accounts[index].deadSince = nil
+        continue
+      }
+      let begin = max(now, issue.diesAt)
+      if marks.accounts[index].deadSince == nil { marks.accounts[index].deadSince = begin }
+      marks.accounts[index].deadFor += next - begin
+      verdict.deadSeconds += Double(next - begin) / Double(second)
+      verdict.worstDeadSeconds = max(
+        verdict.worstDeadSeconds, Double(marks.accounts[index].deadFor) / Double(second))
+    }
+  }
+
+  /// What an application reads.
+  func publishedToken(_ account: Int) -> String? {
+    guard let key = redis.data.accounts[account].token, let text = key.text else { return nil }
+    if let expiresAt = key.expiresAt, expiresAt <= redisTime { return nil }
+    return text
+  }
+
+  // MARK: After every step
+
+  mutating func observe() {
+    for index in accounts.indices {
+      converges(index)
+      isNotDeadForLong(index)
+      let committed = redis.data.accounts[index].state.committed
+      if let committed, let before = marks.accounts[index].committed, committed < before {
+        violate(.commitsGrow, "\(committed) after \(before)")
+      }
+      if committed != nil { marks.accounts[index].committed = committed }
+    }
+    for replica in replicas.indices where replicas[replica].isAlive { leadsAlone(replica) }
+    lockIsNotOrphaned()
+  }
+
+  private mutating func converges(_ index: Int) {
+    guard let newest = weChat.newest(account: index), let token = publishedToken(index),
+      token != newest.token, !isCovered(index, token)
+    else { return }
+    guard !isHole(newest) else { return }
+    violate(
+      .convergence,
+      """
+      account \(accounts[index]): Redis has \(token), WeChat's newest is \(newest.token), \
+      and nothing says so
+      """)
+  }
+
+  /// Whether something makes sure that a fetch follows.
+  private func isCovered(_ index: Int, _ token: String) -> Bool {
+    let state = redis.data.accounts[index].state
+    if state.intent != nil || state.dirty != nil || state.sweep != nil { return true }
+    // A token that is not the committed one is replaced as damaged, and one without a record.
+    if state.committed == nil || state.digest != token { return true }
+    // The server is not the one that the commit saw: the next leader fetches.
+    if plan.tellsRunID, plan.parts.contains(.runID), let seen = state.runID, seen != redis.runID {
+      return true
+    }
+    return replicas.contains { replica in
+      guard replica.isAlive else { return false }
+      let account = replica.keeper.accounts[index]
+      if account.debt != nil { return true }
+      guard replica.keeper.election.leadership != nil else { return false }
+      switch account.phase {
+      case .beginning, .ready, .fetching, .committing, .recommitting, .takingOver: return true
+      case .following, .holding, .looking, .republishing, .resolving: break
+      }
+      if account.wanted != nil { return true }
+      guard let copy = account.copy, let committed = state.committed else { return false }
+      return copy.version > committed
+    }
+  }
+
+  /// Whether the token was minted by a request that left after the lease, the process having been
+  /// paused between check and send, and the process is no more: PROTOCOL section 7.
+  private mutating func isHole(_ issue: ModelWeChat.Issue) -> Bool {
+    guard let id = issue.request, calls[id].isThroughHole else { return false }
+    let call = calls[id]
+    guard replicas[call.replica].life != call.life else { return false }
+    if marks.holes.insert(id).inserted { verdict.holes += 1 }
+    return true
+  }
+
+  private mutating func isNotDeadForLong(_ index: Int) {
+    guard let since = marks.accounts[index].deadSince else { return }
+    if let newest = weChat.newest(account: index), isHole(newest) { return }
+    if plan.profile == .single {
+      violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
+    }
+    let bound = timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
+      + timing.opTimeout * 4
+    let begin = max(since, disturbedUntil)
+    if now - begin > bound.wholeNanoseconds {
+      violate(
+        .deadToken,
+        "account \(accounts[index]) has had a dead token for \((now - since) / second)s")
+    }
+  }
+
+  private mutating func leadsAlone(_ index: Int) {
+    guard let leadership = replicas[index].keeper.election.leadership,
+      leadership.validUntil > replicas[index].local(at: now)
+    else { return }
+    if redis.data.lock?.holder == leadership.term.description { return }
+    guard lockDisturbedAt < replicas[index].leaseFromInstant else { return }
+    if !plan.parts.contains(.leaseCheck) { return }
+    violate(.oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
+  }
+
+  private mutating func lockIsNotOrphaned() {
+    guard let lock = redis.data.lock else {
+      marks.orphan = nil
+      return
+    }
+    let isLed = replicas.contains {
+      $0.isAlive && $0.keeper.election.leadership?.term.description == lock.holder
+    }
+    if isLed {
+      marks.orphan = nil
+      return
+    }
+    if marks.orphan != lock.holder {
+      marks.orphan = lock.holder
+      marks.orphanSince = now
+    }
+    guard let since = marks.orphanSince, let epoch = marks.epochs[lock.holder],
+      let owner = marks.owners[epoch], let expiresAt = lock.expiresAt, expiresAt > redisTime
+    else { return }
+    let replica = replicas[owner.replica]
+    guard replica.isAlive, replica.life == owner.life, replica.isConnected else { return }
+    if now - max(since, replica.undisturbedSince) > 8 * second {
+      violate(.orphanedLock, "\(lock.holder) is held and not led")
+    }
+  }
+
+  // MARK: At one effect
+
+  /// After Redis has executed a command.
+  mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data) {
+    switch (arrival.command, reply) {
+    case (.acquire(let term, _, _), .acquired(let epoch)):
+      let name = term.description
+      if let known = marks.epochs[name] {
+        if known != epoch { violate(.epochsGrow, "\(name) has \(known) and \(epoch)") }
+      } else {
+        if epoch <= marks.highestEpoch {
+          violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)")
+        }
+        marks.epochs[name] = epoch
+        marks.highestEpoch = max(marks.highestEpoch, epoch)
+        marks.owners[epoch] = (arrival.replica, arrival.life)
+      }
+    case (.begin(let begin), .began):
+      let account = index(of: begin.account)
+      if marks.uses[account][begin.version] == nil {
+        marks.uses[account][begin.version] = Marks.Use(
+          replica: arrival.replica, life: arrival.life)
+      }
+    case (.commit(let commit), .committed):
+      verdict.commits += commit.isRecommit ? 0 : 1
+      wrote(arrival, commit.account, fence: commit.fence)
+    case (.republish(let republish), .republished(wrote: true)):
+      wrote(arrival, republish.account, fence: republish.fence)
+      let account = index(of: republish.account)
+      if let token = publishedToken(account), let death = weChat.death(of: token, account: account),
+        death <= now
+      {
+        violate(.freshRepublish, "\(token) of \(republish.version) was dead already")
+      }
+    default: break
+    }
+  }
+
+  private mutating func wrote(_ arrival: Arrival, _ name: AccountName, fence: Epoch) {
+    let state = redis.data.accounts[index(of: name)].state
+    let owner = marks.owners[fence]
+    guard owner?.replica == arrival.replica, owner?.life == arrival.life,
+      !plan.parts.contains(.fence) || state.fence == fence
+    else {
+      violate(.fenceHolderWrites, "r\(arrival.replica) wrote with \(fence), fence \(state.fence)")
+      return
+    }
+  }
+
+  /// When a request leaves for WeChat.
+  mutating func sent(_ id: Int) {
+    let call = calls[id]
+    let order = call.order
+    let replica = replicas[call.replica]
+    if var use = marks.uses[call.account][order.version], use.replica == call.replica,
+      use.life == call.life, use.sends == 0
+    {
+      use.sends = 1
+      marks.uses[call.account][order.version] = use
+    } else {
+      violate(.begunBeforeFetch, "r\(call.replica) sends \(order.version)")
+    }
+    if let last = replica.lastFetchAt[call.account], call.sentLocally - last < .seconds(1),
+      !call.isThroughHole
+    {
+      violate(.fetchesAreFew, "r\(call.replica) fetches twice within a second")
+    }
+    replicas[call.replica].lastFetchAt[call.account] = call.sentLocally
+    let isPermitted = replica.leaseFrom.map { call.sentLocally <= $0 + timing.validity } ?? false
+    if !isPermitted, !call.isThroughHole {
+      violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")
+    }
+    guard let copy = replica.keeper.accounts[call.account].copy,
+      copy.remaining(at: call.sentLocally) > .zero, !call.isThroughHole
+    else { return }
+    let reach = (timing.apiTimeout + .seconds(1)).wholeNanoseconds
+    for other in calls.suffix(8).dropLast()
+    where other.account == call.account && other.replica != call.replica && !other.isProcessed
+      && !other.isThroughHole && now - other.sentAt < reach
+      && storeDisturbedAt < other.sentAt - 10 * second
+    {
+      violate(
+        .noOverlap,
+        "r\(call.replica) sends \(order.version) beside \(other.order.version) of r\(other.replica)")
+    }
+  }
+
+  /// After a keeper has taken an event.
+  mutating func remember(_ replica: Int) {
+    for index in accounts.indices {
+      guard let version = replicas[replica].keeper.accounts[index].copy?.version else { continue }
+      if let before = replicas[replica].copies[index], version < before {
+        violate(.copiesGrow, "r\(replica) has \(version) after \(before)")
+      }
+      replicas[replica].copies[index] = version
+    }
+  }
+
+  /// When Redis's confirmation of the lock reaches a replica.
+  mutating func confirmLease(
+    _ step: SimulatedReplica.PendingStep, _ result: Result<StoreReply, StoreFailure>,
+    _ replica: Int
+  ) {
+    let confirmed: Term
+    switch (step.command, result) {
+    case (.acquire(let term, _, _), .success(.acquired)): confirmed = term
+    case (.renew(let term, _), .success(.renewed)): confirmed = term
+    default: return
+    }
+    if replicas[replica].term == confirmed, let from = replicas[replica].leaseFrom,
+      from > step.issuedAt
+    {
+      return
+    }
+    replicas[replica].term = confirmed
+    replicas[replica].leaseFrom = step.issuedAt
+    replicas[replica].leaseFromInstant = replicas[replica].clock.instant(
+      showing: step.issuedAt.nanoseconds)
+  }
+
+  mutating func noted(_ note: Note, _ replica: Int) {
+    let text = "\(note)"
+    trace("r\(replica) notes \(text)")
+    if text.contains("T0-") || text.contains("T1-") {
+      violate(.noSecret, "r\(replica) notes a token")
+    }
+    if case .becameLeader = note { verdict.elections += 1 }
+  }
+}

@@ -1,0 +1,433 @@
+import TokenCore
+
+/// What the shell does around a keeper: it carries out actions and brings one answer to each.
+extension World {
+  /// A new keeper, as a process that starts has it: with no memory.
+  mutating func birth(_ index: Int, life: Int) -> (InstanceID, Keeper) {
+    let name = chance.percent(50) ? "r\(index)" : "r\(index)-\(life)"
+    guard let instance = InstanceID(name) else { preconditionFailure("\(name) is a good name") }
+    var timing = timing
+    if !plan.parts.contains(.leaseCheck) { timing.lease = .seconds(100_000) }
+    let keeper = Keeper(
+      instance: instance, accounts: accounts, timing: timing, margins: Margins(),
+      generator: SplitMix64(seed: chance.next()))
+    return (instance, keeper)
+  }
+
+  mutating func restart(_ replica: Int) {
+    let (instance, keeper) = birth(replica, life: replicas[replica].life)
+    replicas[replica].instance = instance
+    replicas[replica].keeper = keeper
+    replicas[replica].isAlive = true
+    replicas[replica].isEnding = false
+    trace("r\(replica) starts as \(instance)")
+    handle(.started, replica)
+    queue.push(
+      .reconnect(replica: replica, life: replicas[replica].life),
+      at: now + chance.within(1...50) * millisecond)
+  }
+
+  // MARK: The keeper
+
+  mutating func handle(_ event: Keeper.Event, _ replica: Int) {
+    let moment = replicas[replica].local(at: now)
+    if log != nil {
+      if case .woke = event {} else { trace("r\(replica) <- \(brief(event))") }
+    }
+    let actions = replicas[replica].keeper.handle(event, at: moment)
+    mix(UInt64(truncatingIfNeeded: now))
+    mix(UInt64(replica) << 8 | UInt64(actions.count))
+    remember(replica)
+    perform(
+      actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
+    if replicas[replica].isAlive { scheduleWake(replica) }
+  }
+
+  mutating func scheduleWake(_ replica: Int) {
+    guard let due = replicas[replica].keeper.nextWake else { return }
+    let instant = max(
+      replicas[replica].clock.instant(showing: due.nanoseconds), now + 100_000)
+    if let scheduled = replicas[replica].scheduledWake, scheduled <= instant { return }
+    replicas[replica].scheduledWake = instant
+    queue.push(.wake(replica: replica, life: replicas[replica].life), at: instant)
+  }
+
+  mutating func perform(_ held: [SimulatedReplica.Held], _ replica: Int) {
+    let life = replicas[replica].life
+    for (index, item) in held.enumerated() {
+      if !item.isPastCheck { boundary(.send, item.action, replica) }
+      guard replicas[replica].life == life, replicas[replica].isAlive else { return }
+      if replicas[replica].isPaused(at: now) {
+        var rest = Array(held[index...])
+        if case .fetch = item.action, chance.percent(30) { rest[0].isPastCheck = true }
+        replicas[replica].held += rest
+        return
+      }
+      switch item.action {
+      case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
+      case .fetch(let order): fetch(order, isPastCheck: item.isPastCheck, replica)
+      case .note(let note): noted(note, replica)
+      case .stop:
+        trace("r\(replica) stopped")
+        let isEnding = replicas[replica].isEnding
+        kill(replica, restartAfter: isEnding ? second : 10 * second)
+        return
+      }
+    }
+  }
+
+  mutating func resume(_ replica: Int) {
+    guard replicas[replica].isAlive, !replicas[replica].isPaused(at: now) else { return }
+    guard replicas[replica].pausedUntil > 0 else { return }
+    replicas[replica].pausedUntil = 0
+    replicas[replica].undisturbedSince = now
+    trace("r\(replica) resumes")
+    let life = replicas[replica].life
+    let held = replicas[replica].held
+    let backlog = replicas[replica].backlog
+    replicas[replica].held = []
+    replicas[replica].backlog = []
+    let timerFirst = chance.percent(50)
+    perform(held, replica)
+    if timerFirst, replicas[replica].life == life, !replicas[replica].isPaused(at: now) {
+      handle(.woke, replica)
+    }
+    for happening in backlog where replicas[replica].life == life { take(happening) }
+    if replicas[replica].life == life, replicas[replica].isAlive { scheduleWake(replica) }
+  }
+
+  // MARK: Redis
+
+  private mutating func send(_ command: StoreCommand, issuedAt: Moment, _ replica: Int) {
+    steps += 1
+    let step = steps
+    let life = replicas[replica].life
+    guard replicas[replica].isConnected else {
+      let failure = StoreFailure(mayHaveRun: false, reason: "not connected")
+      queue.push(
+        .event(replica: replica, life: life, .stored(command, issuedAt: issuedAt, .failure(failure))),
+        at: now + 100_000)
+      return
+    }
+    trace("r\(replica) sends \(brief(command))")
+    replicas[replica].pendingSteps.append(.init(id: step, command: command, issuedAt: issuedAt))
+    let moment = replicas[replica].local(at: now)
+    queue.push(
+      .stepTimedOut(replica: replica, life: life, step: step),
+      at: replicas[replica].clock.instant(showing: (moment + timing.opTimeout).nanoseconds))
+    let arrival = Arrival(
+      replica: replica, life: life, step: step, command: rewritten(command),
+      connection: servers)
+    if now < replicas[replica].requestsToRedisLostUntil {
+      // What waits in a buffer may come through when the way is free again.
+      if chance.percent(40) {
+        queue.push(
+          .arrive(arrival),
+          at: replicas[replica].requestsToRedisLostUntil + chance.below(second))
+      }
+      return
+    }
+    if chance.chance(perMillion: isHealed ? 0 : plan.lostPackets) { return }
+    queue.push(.arrive(arrival), at: now + delay(replica))
+  }
+
+  mutating func delay(_ replica: Int) -> Int64 {
+    if now < replicas[replica].slowUntil { return chance.within(1...4000) * millisecond }
+    return chance.percent(2)
+      ? chance.within(5...200) * millisecond : chance.within(200...3000) * 1000
+  }
+
+  mutating func arrive(_ arrival: Arrival) {
+    // A server that is gone takes what was on its way with it.
+    guard now >= redisDownUntil, arrival.connection == servers else { return }
+    guard now >= redisStalledUntil else {
+      queue.push(.arrive(arrival), at: redisStalledUntil + chance.below(millisecond))
+      return
+    }
+    let replica = arrival.replica
+    let result: Result<StoreReply, StoreFailure>
+    if now < redisReadOnlyUntil, arrival.command.writes {
+      result = .failure(StoreFailure(mayHaveRun: false, reason: "READONLY"))
+    } else {
+      result = .success(execute(arrival))
+    }
+    boundary(.execution, .store(arrival.command, issuedAt: .origin), replica)
+    guard now >= redisDownUntil else { return }
+    if now < replicas[replica].repliesOfRedisLostUntil { return }
+    if chance.chance(perMillion: isHealed ? 0 : plan.lostPackets) { return }
+    queue.push(
+      .answer(replica: replica, life: arrival.life, step: arrival.step, result),
+      at: now + delay(replica))
+  }
+
+  private mutating func execute(_ arrival: Arrival) -> StoreReply {
+    let time = redisTime
+    redis.expire(at: time)
+    let before = redis.data
+    let reply = redis.execute(arrival.command, at: time)
+    if log != nil, arrival.command.writes {
+      trace("redis: r\(arrival.replica) \(brief(arrival.command)) -> \(brief(reply))")
+    }
+    if arrival.command.writes {
+      history.append((at: now, data: before))
+      if history.count > 400 { history.removeFirst(200) }
+    }
+    executed(arrival, reply, before: before)
+    hint(after: arrival.command, reply)
+    return reply
+  }
+
+  private mutating func hint(after command: StoreCommand, _ reply: StoreReply) {
+    let event: Keeper.Event
+    switch (command, reply) {
+    case (.commit(let commit), .committed): event = .hinted(commit.account)
+    case (.republish(let republish), .republished(wrote: true)):
+      event = .hinted(republish.account)
+    case (.mark(let mark), .marked): event = .hinted(mark.account)
+    case (.release, .released): event = .leadershipHinted
+    default: return
+    }
+    for replica in replicas.indices {
+      if chance.chance(perMillion: isHealed ? 0 : plan.lostHints) { continue }
+      if now < replicas[replica].repliesOfRedisLostUntil { continue }
+      guard replicas[replica].isConnected else { continue }
+      queue.push(
+        .event(replica: replica, life: replicas[replica].life, event), at: now + delay(replica))
+    }
+  }
+
+  mutating func answered(
+    _ replica: Int, _ step: Int, _ result: Result<StoreReply, StoreFailure>
+  ) {
+    guard let index = replicas[replica].pendingSteps.firstIndex(where: { $0.id == step }) else {
+      return
+    }
+    let pending = replicas[replica].pendingSteps[index]
+    let life = replicas[replica].life
+    boundary(.answer, .store(pending.command, issuedAt: pending.issuedAt), replica)
+    guard replicas[replica].life == life, replicas[replica].isAlive else { return }
+    if replicas[replica].isPaused(at: now) {
+      replicas[replica].backlog.append(
+        .answer(replica: replica, life: life, step: step, result))
+      return
+    }
+    guard let index = replicas[replica].pendingSteps.firstIndex(where: { $0.id == step }) else {
+      return
+    }
+    replicas[replica].pendingSteps.remove(at: index)
+    var result = result
+    if case .success(let reply) = result { result = .success(rewritten(reply, of: pending.command)) }
+    confirmLease(pending, result, replica)
+    handle(.stored(pending.command, issuedAt: pending.issuedAt, result), replica)
+    if !plan.parts.contains(.leaseFromSend), case .renew = pending.command,
+      replicas[replica].life == life, !replicas[replica].isPaused(at: now)
+    {
+      let moment = replicas[replica].local(at: now)
+      handle(.stored(pending.command, issuedAt: moment, result), replica)
+    }
+  }
+
+  mutating func timedOut(_ replica: Int, _ step: Int) {
+    guard let index = replicas[replica].pendingSteps.firstIndex(where: { $0.id == step }) else {
+      return
+    }
+    let pending = replicas[replica].pendingSteps.remove(at: index)
+    let life = replicas[replica].life
+    let failure = StoreFailure(mayHaveRun: true, reason: "timed out")
+    handle(.stored(pending.command, issuedAt: pending.issuedAt, .failure(failure)), replica)
+    if plan.timeoutDisconnects, replicas[replica].life == life { disconnect(replica) }
+  }
+
+  /// The connection is gone; every step under way ends without an answer.
+  mutating func disconnect(_ replica: Int) {
+    guard replicas[replica].isAlive, replicas[replica].isConnected else { return }
+    let life = replicas[replica].life
+    replicas[replica].isConnected = false
+    replicas[replica].reconnects = 0
+    let pending = replicas[replica].pendingSteps
+    replicas[replica].pendingSteps = []
+    let failure = StoreFailure(mayHaveRun: true, reason: "connection lost")
+    for step in pending {
+      take(
+        .event(
+          replica: replica, life: life,
+          .stored(step.command, issuedAt: step.issuedAt, .failure(failure))))
+    }
+    take(.event(replica: replica, life: life, .storeDisconnected))
+    guard replicas[replica].life == life else { return }
+    queue.push(
+      .reconnect(replica: replica, life: life), at: now + chance.within(20...80) * millisecond)
+  }
+
+  mutating func reconnect(_ replica: Int) {
+    guard !replicas[replica].isConnected else { return }
+    let life = replicas[replica].life
+    let isReachable =
+      now >= redisDownUntil && now >= redisStalledUntil
+      && now >= replicas[replica].requestsToRedisLostUntil
+      && now >= replicas[replica].repliesOfRedisLostUntil
+    guard isReachable else {
+      replicas[replica].reconnects = min(replicas[replica].reconnects + 1, 6)
+      let wait = min(2 * second, 50 * millisecond << Int64(replicas[replica].reconnects))
+      queue.push(
+        .reconnect(replica: replica, life: life), at: now + wait / 2 + chance.below(wait / 2))
+      return
+    }
+    replicas[replica].isConnected = true
+    replicas[replica].undisturbedSince = now
+    handle(.storeConnected(runID: plan.tellsRunID ? redis.runID : nil), replica)
+  }
+
+  // MARK: WeChat
+
+  private mutating func fetch(_ order: FetchOrder, isPastCheck: Bool, _ replica: Int) {
+    let moment = replicas[replica].local(at: now)
+    let life = replicas[replica].life
+    let isLate = moment > order.notAfter
+    steps += 1
+    if (isLate && plan.parts.contains(.leaseCheck) && !isPastCheck) || moment >= order.deadline {
+      if !isPastCheck {
+        let refused = FetchFailure(.transient, reason: "too late to be sent")
+        queue.push(
+          .event(
+            replica: replica, life: life,
+            .fetched(order.account, order.version, .knownFailure(refused))), at: now + 100_000)
+        return
+      }
+    }
+    let account = index(of: order.account)
+    let id = calls.count
+    calls.append(
+      Call(
+        replica: replica, life: life, account: account, order: order, sentAt: now,
+        sentLocally: moment, isThroughHole: isLate && isPastCheck))
+    trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
+    sent(id)
+    replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))
+    let deadline = replicas[replica].clock.instant(showing: order.deadline.nanoseconds)
+    queue.push(
+      .callTimedOut(replica: replica, life: life, call: id), at: max(deadline, now + millisecond))
+    if now < replicas[replica].requestsToWeChatLostUntil {
+      switch chance.below(3) {
+      case 0:
+        // The connection is refused or not made: nothing was sent.
+        let failure = FetchFailure(.transient, reason: "cannot connect", isTransport: true)
+        queue.push(
+          .respond(replica: replica, life: life, call: id, .knownFailure(failure)),
+          at: now + chance.within(1...3000) * millisecond)
+      case 1: queue.push(.process(call: id), at: now + chance.below(60 * second))
+      default: break
+      }
+      return
+    }
+    let isStraggler = straggleNext || chance.chance(perMillion: isHealed ? 0 : plan.stragglers)
+    straggleNext = false
+    let lag =
+      isStraggler ? chance.below(60 * second) : chance.within(30...600) * millisecond
+    queue.push(.process(call: id), at: now + lag)
+  }
+
+  mutating func process(_ id: Int) {
+    let call = calls[id]
+    calls[id].isProcessed = true
+    let replica = call.replica
+    verdict.fetches += 1
+    var outcome = refused(call, id)
+    if outcome == nil {
+      let lifetime = plan.lifetime
+      let token = weChat.mint(account: call.account, request: id, lifetime: lifetime, at: now)
+      trace("wechat: \(call.order.version) of r\(replica) -> \(token)")
+      outcome = .token(
+        FetchedToken(
+          token: AccessToken(token), lifetime: .nanoseconds(lifetime), sentAt: call.sentLocally))
+      if !isHealed, chance.chance(perMillion: 5000) {
+        outcome = .unknown(FetchFailure(.transient, reason: "an answer that makes no sense"))
+      }
+    }
+    boundary(.execution, .fetch(call.order), replica)
+    let isLost = loseNextAnswer || chance.chance(perMillion: isHealed ? 0 : plan.lostAnswers)
+    loseNextAnswer = false
+    guard let outcome, !isLost, now >= replicas[replica].answersOfWeChatLostUntil else { return }
+    queue.push(
+      .respond(replica: replica, life: call.life, call: id, outcome),
+      at: now + chance.within(10...300) * millisecond)
+  }
+
+  /// WeChat's refusal, if it refuses.
+  private mutating func refused(_ call: Call, _ id: Int) -> FetchOutcome? {
+    if now >= refuseUntil {
+      guard chance.chance(perMillion: isHealed ? 0 : plan.refusals) else { return nil }
+      beginRefusing()
+    }
+    trace("wechat: refuses \(call.order.version) of r\(call.replica) with \(refusal)")
+    switch refusal {
+    case 45009:
+      return .knownFailure(FetchFailure(.quota, code: 45009, reason: "the day's quota"))
+    case 45011: return .knownFailure(FetchFailure(.rate, code: 45011, reason: "the minute's"))
+    case 40164:
+      return .knownFailure(FetchFailure(.operator, code: 40164, reason: "address refused"))
+    case 40125:
+      return .knownFailure(FetchFailure(.configuration, code: 40125, reason: "bad secret"))
+    default:
+      // -1 says nothing: WeChat may have minted all the same.
+      if chance.percent(50) {
+        _ = weChat.mint(
+          account: call.account, request: id, lifetime: plan.lifetime, at: now)
+      }
+      return .unknown(FetchFailure(.transient, code: -1, reason: "system busy"))
+    }
+  }
+
+  mutating func responded(_ replica: Int, _ id: Int, _ outcome: FetchOutcome) {
+    guard replicas[replica].pendingCalls.contains(where: { $0.id == id }) else { return }
+    let order = calls[id].order
+    let life = replicas[replica].life
+    boundary(.answer, .fetch(order), replica)
+    guard replicas[replica].life == life, replicas[replica].isAlive else { return }
+    if replicas[replica].isPaused(at: now) {
+      replicas[replica].backlog.append(
+        .respond(replica: replica, life: life, call: id, outcome))
+      return
+    }
+    guard let index = replicas[replica].pendingCalls.firstIndex(where: { $0.id == id }) else {
+      return
+    }
+    replicas[replica].pendingCalls.remove(at: index)
+    handle(.fetched(order.account, order.version, outcome), replica)
+  }
+
+  // MARK: Planted bugs
+
+  /// The command as it is sent when a part is taken away.
+  private func rewritten(_ command: StoreCommand) -> StoreCommand {
+    guard !plan.parts.contains(.leaseCheck) else { return command }
+    return switch command {
+    case .acquire(let term, _, let floor):
+      .acquire(term, lease: Timing().lease, floor: floor)
+    case .renew(let term, _): .renew(term, lease: Timing().lease)
+    default: command
+    }
+  }
+
+  /// The reply as it is shown to the keeper when a part is taken away.
+  private func rewritten(_ reply: StoreReply, of command: StoreCommand) -> StoreReply {
+    guard case .account(var view) = reply else { return reply }
+    if !plan.parts.contains(.drainWait) { view.intent?.deadline = view.now + .seconds(-10) }
+    if !plan.parts.contains(.adoption), case .takeOver = command {
+      view.dirty = view.dirty ?? "always"
+    }
+    return .account(view)
+  }
+}
+
+extension StoreCommand {
+  /// Whether the command is one that a read-only server refuses.
+  var writes: Bool {
+    switch self {
+    case .pollLock, .look: false
+    case .acquire, .renew, .release, .takeOver, .begin, .resolve, .commit, .republish, .mark,
+      .heartbeat:
+      true
+    }
+  }
+}

@@ -1,0 +1,226 @@
+import TokenCore
+
+/// One run: keepers, Redis, WeChat, the network between them and everything that goes wrong.
+///
+/// A single queue of happenings, ordered by time and then by scheduling; nothing in it looks at a
+/// real clock, starts a task or depends on the order of a hash table, so that a seed replays.
+package struct World {
+  /// Something that happens at an instant.
+  enum Happening {
+    case wake(replica: Int, life: Int)
+    case event(replica: Int, life: Int, Keeper.Event)
+    case arrive(Arrival)
+    case answer(replica: Int, life: Int, step: Int, Result<StoreReply, StoreFailure>)
+    case stepTimedOut(replica: Int, life: Int, step: Int)
+    case process(call: Int)
+    case respond(replica: Int, life: Int, call: Int, FetchOutcome)
+    case callTimedOut(replica: Int, life: Int, call: Int)
+    case reconnect(replica: Int, life: Int)
+    case resume(replica: Int)
+    case connectionLost(replica: Int, life: Int)
+    case restart(replica: Int, life: Int)
+    case endByForce(replica: Int, life: Int)
+    case rollOn(next: Int)
+    case fault
+    case heal
+    case check(Check)
+  }
+
+  /// A command on its way to Redis.
+  struct Arrival {
+    let replica: Int
+    let life: Int
+    let step: Int
+    let command: StoreCommand
+    let connection: Int
+  }
+
+  /// A call of WeChat, as the world sees it.
+  struct Call {
+    let replica: Int
+    let life: Int
+    let account: Int
+    let order: FetchOrder
+    let sentAt: Instant
+    let sentLocally: Moment
+    /// Whether it was sent after the lease, the process having been paused past the check.
+    let isThroughHole: Bool
+    var isProcessed = false
+  }
+
+  /// What is looked at once the faults have stopped.
+  enum Check {
+    case leader, token, quiet, crashed, successor, released, heir, flushed, restored, end
+  }
+
+  let plan: Plan
+  let accounts: [AccountName]
+  var now: Instant = 0
+  var chance: SplitMix64
+  var queue = EventQueue<Happening>()
+  var replicas: [SimulatedReplica] = []
+  var calls: [Call] = []
+  var steps = 0
+  var verdict: Verdict
+
+  var redis: ModelRedis
+  /// Recent contents of Redis, oldest first: what a fail-over may turn back to.
+  var history: [(at: Instant, data: ModelRedis.Data)] = []
+  let redisClock: SkewedClock
+  var clockStep: Int64 = 0
+  var redisDownUntil: Instant = 0
+  var redisReadOnlyUntil: Instant = 0
+  var redisStalledUntil: Instant = 0
+  var servers = 1
+
+  var weChat: ModelWeChat
+  var straggleNext = false
+  var loseNextAnswer = false
+  var refuseUntil: Instant = 0
+  var refusal = 0
+
+  var isHealed = false
+  var armed: Fault?
+  var armedFor: Boundary = .send
+  /// Until then something is broken, or its consequences are allowed to last.
+  var disturbedUntil: Instant = 0
+  /// When the lock was last taken away by a fault.
+  var lockDisturbedAt: Instant = 0
+  /// When Redis last lost anything that was written to it.
+  var storeDisturbedAt: Instant = 0
+  var marks = World.Marks()
+  var healedAt: Instant = 0
+  let timing = Timing()
+
+  /// Takes the lines of the trace, when anyone wants them.
+  var log: ((String) -> Void)?
+
+  package init(plan: Plan, log: ((String) -> Void)? = nil) {
+    self.plan = plan
+    self.log = log
+    accounts = [AccountName.unnamed, AccountName("shop")].compactMap { $0 }.prefix(plan.accounts)
+      .map { $0 }
+    chance = SplitMix64(seed: plan.seed)
+    verdict = Verdict(seed: plan.seed)
+    redis = ModelRedis(accounts: accounts, parts: plan.parts)
+    weChat = ModelWeChat(accounts: plan.accounts, grace: plan.grace)
+    redisClock = SkewedClock(
+      offset: 1_780_000_000 * second, partsPerMillion: chance.within(-10_000...10_000))
+    marks.accounts = Array(repeating: Marks.Account(), count: plan.accounts)
+    for index in 0..<plan.replicas {
+      let clock = SkewedClock(
+        offset: chance.within(0...1000) * second, partsPerMillion: chance.within(-10_000...10_000))
+      let (instance, keeper) = birth(index, life: 0)
+      replicas.append(
+        SimulatedReplica(
+          index: index, clock: clock, keeper: keeper, instance: instance,
+          copies: Array(repeating: nil, count: plan.accounts),
+          lastFetchAt: Array(repeating: nil, count: plan.accounts)))
+    }
+  }
+
+  /// Runs the plan to its end, or to the first violation.
+  package mutating func run() -> Verdict {
+    let chaosEnds = plan.hours * hour
+    for index in replicas.indices {
+      queue.push(.restart(replica: index, life: 0), at: chance.below(3 * second))
+    }
+    queue.push(.fault, at: plan.betweenFaults / 2 + chance.below(plan.betweenFaults))
+    queue.push(.heal, at: chaosEnds)
+    while verdict.violation == nil, let (time, happening) = queue.pop() {
+      account(until: time)
+      now = time
+      steps += 1
+      take(happening)
+      observe()
+      if isOver { break }
+    }
+    verdict.steps = steps
+    verdict.replicaHours = Double(now) / Double(hour) * Double(plan.replicas)
+    return verdict
+  }
+
+  var isOver = false
+
+  mutating func take(_ happening: Happening) {
+    switch happening {
+    case .wake(let replica, let life):
+      guard replicas[replica].life == life else { return }
+      if replicas[replica].isPaused(at: now) {
+        // The timer is late by the rest of the pause; resuming looks at it anyway.
+        replicas[replica].scheduledWake = nil
+        return
+      }
+      replicas[replica].scheduledWake = nil
+      let moment = replicas[replica].local(at: now)
+      if let due = replicas[replica].keeper.nextWake, due <= moment {
+        handle(.woke, replica)
+      } else {
+        scheduleWake(replica)
+      }
+    case .event(let replica, let life, let event):
+      guard isReady(replica, life, happening) else { return }
+      handle(event, replica)
+    case .arrive(let arrival): arrive(arrival)
+    case .answer(let replica, let life, let step, let result):
+      guard isReady(replica, life, happening) else { return }
+      answered(replica, step, result)
+    case .stepTimedOut(let replica, let life, let step):
+      guard isReady(replica, life, happening) else { return }
+      timedOut(replica, step)
+    case .process(let call): process(call)
+    case .respond(let replica, let life, let call, let outcome):
+      guard isReady(replica, life, happening) else { return }
+      responded(replica, call, outcome)
+    case .callTimedOut(let replica, let life, let call):
+      guard isReady(replica, life, happening) else { return }
+      responded(
+        replica, call,
+        .unknown(FetchFailure(.transient, reason: "no answer in time", isTransport: true)))
+    case .reconnect(let replica, let life):
+      guard isReady(replica, life, happening) else { return }
+      reconnect(replica)
+    case .connectionLost(let replica, let life):
+      guard isReady(replica, life, happening) else { return }
+      disconnect(replica)
+    case .resume(let replica): resume(replica)
+    case .restart(let replica, let life):
+      guard replicas[replica].life == life, !replicas[replica].isAlive else { return }
+      restart(replica)
+    case .endByForce(let replica, let life):
+      guard replicas[replica].life == life, replicas[replica].isAlive else { return }
+      if isCalm(for: 30 * second), !replicas[replica].isPaused(at: now) {
+        violate(.orderlyEnd, "r\(replica) does not end")
+      }
+      kill(replica, restartAfter: second)
+    case .rollOn(let next): rollOn(next)
+    case .fault: nextFault()
+    case .heal: heal()
+    case .check(let check): self.check(check)
+    }
+  }
+
+  /// Whether a replica can take something now; while it is paused, its inbox grows.
+  private mutating func isReady(_ replica: Int, _ life: Int, _ happening: Happening) -> Bool {
+    guard replicas[replica].life == life, replicas[replica].isAlive else { return false }
+    guard replicas[replica].isPaused(at: now) else { return true }
+    replicas[replica].backlog.append(happening)
+    return false
+  }
+
+  func trace(_ line: @autoclosure () -> String) {
+    guard let log else { return }
+    log("\(Double(now / millisecond) / 1000) \(line())")
+  }
+
+  /// Redis's wall clock.
+  var redisTime: RedisTime {
+    RedisTime(milliseconds: (redisClock.local(at: now) + clockStep) / millisecond)
+  }
+
+  func index(of account: AccountName) -> Int { accounts.firstIndex(of: account) ?? 0 }
+
+  mutating func mix(_ value: UInt64) {
+    verdict.fingerprint = (verdict.fingerprint ^ value) &* 0x100_0000_01B3
+  }
+}

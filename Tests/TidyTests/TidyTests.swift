@@ -1,0 +1,112 @@
+import Foundation
+import Testing
+
+/// The repository's own rules, held by a test instead of by memory.
+@Suite("The repository is tidy")
+struct TidyTests {
+  private static let root = URL(filePath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  /// What each directory under Sources may import: arrows of the architecture, and no others.
+  private static let allowed: [String: Set<String>] = [
+    "TokenCore": [],
+    "Hiredis": ["CHiredis"],
+    "RedisClient": [
+      "Hiredis", "NIOCore", "NIOPosix", "NIOSSL", "NIOTLS", "Logging", "Synchronization",
+      "FoundationEssentials", "Glibc",
+    ],
+    "Sidecar": [
+      "RedisClient", "TokenCore", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "NIOTLS",
+      "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "AsyncHTTPClient", "Hummingbird",
+      "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "Metrics", "CoreMetrics",
+      "Synchronization", "FoundationEssentials", "Glibc",
+    ],
+    "WeChatSimulator": [
+      "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "Synchronization", "FoundationEssentials",
+      "Glibc",
+    ],
+    "wch-sidecar": [
+      "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", "ArgumentParser", "Logging",
+      "NIOCore", "NIOPosix", "FoundationEssentials", "Glibc", "Synchronization",
+    ],
+  ]
+
+  private static func swiftFiles(under directory: String) -> [URL] {
+    let base = root.appending(path: directory)
+    let found = FileManager.default.enumerator(at: base, includingPropertiesForKeys: nil)
+    return (found?.compactMap { $0 as? URL } ?? []).filter { $0.pathExtension == "swift" }
+  }
+
+  private static func lines(of file: URL) throws -> [Substring] {
+    try String(contentsOf: file, encoding: .utf8).split(
+      separator: "\n", omittingEmptySubsequences: false)
+  }
+
+  private static func imports(of file: URL) throws -> [String] {
+    try lines(of: file).compactMap { line in
+      var words = line.split(separator: " ")
+      while let first = words.first, first.hasPrefix("@") || first == "package" || first == "public"
+        || first == "internal" || first == "private" || first == "fileprivate"
+      {
+        words.removeFirst()
+      }
+      guard words.first == "import", words.count >= 2 else { return nil }
+      let kinds: Set<Substring> = ["struct", "class", "enum", "protocol", "func", "typealias"]
+      let module = kinds.contains(words[1]) && words.count > 2 ? words[2] : words[1]
+      return String(module.prefix { $0 != "." })
+    }
+  }
+
+  @Test("every target imports only what the architecture allows", arguments: allowed.keys.sorted())
+  func importsFollowTheArrows(target: String) throws {
+    let files = Self.swiftFiles(under: "Sources/\(target)")
+    try #require(!files.isEmpty)
+    for file in files {
+      let strange = try Self.imports(of: file).filter { !Self.allowed[target]!.contains($0) }
+      #expect(strange.isEmpty, "\(file.lastPathComponent) imports \(strange)")
+    }
+  }
+
+  @Test("every directory under Sources is known here")
+  func directoriesAreKnown() throws {
+    let found = try FileManager.default.contentsOfDirectory(
+      atPath: Self.root.appending(path: "Sources").path())
+    #expect(Set(found) == Set(Self.allowed.keys).union(["CHiredis"]))
+  }
+
+  @Test("the top level holds the package, its sources, tests, deployment and readme")
+  func topLevel() throws {
+    let found = try FileManager.default.contentsOfDirectory(atPath: Self.root.path())
+    let strange = found.filter {
+      !$0.hasPrefix(".")
+        && !["Package.swift", "Package.resolved", "Sources", "Tests", "deploy", "README.md"]
+          .contains($0)
+    }
+    #expect(strange.isEmpty)
+  }
+
+  @Test("nothing is left open, and no line is longer than a hundred columns")
+  func nothingIsLeftOpen() throws {
+    let open = ["TO" + "DO", "FIX" + "ME", "X" + "XX:", "try" + "!", "as" + "!"]
+    for file in Self.swiftFiles(under: "Sources") {
+      for (number, line) in try Self.lines(of: file).enumerated() {
+        let place = "\(file.lastPathComponent):\(number + 1)"
+        #expect(line.count <= 100, "\(place) is too long")
+        for word in open where line.contains(word) { Issue.record("\(place) has \(word)") }
+      }
+    }
+  }
+
+  @Test("every unchecked Sendable says in a paragraph why it is safe")
+  func uncheckedSendableIsArgued() throws {
+    for file in Self.swiftFiles(under: "Sources") {
+      let lines = try Self.lines(of: file)
+      for (number, line) in lines.enumerated()
+      where line.contains("@unchecked" + " Sendable") && !line.contains("//") {
+        let above = lines[max(0, number - 12)..<number]
+        let comment = above.filter { $0.contains("//") }
+        #expect(comment.count >= 2, "\(file.lastPathComponent):\(number + 1) gives no reason")
+      }
+    }
+  }
+}

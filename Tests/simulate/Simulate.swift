@@ -1,0 +1,55 @@
+import ArgumentParser
+import Simulation
+
+@main
+struct Simulate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Runs the protocol through simulated faults and checks its invariants.")
+
+  @Option(help: "The first seed.")
+  var seed: UInt64 = 1
+
+  @Option(help: "How many seeds to run.")
+  var count: Int = 100
+
+  @Option(help: "Simulated hours of faults in a run.")
+  var hours: Int64 = 12
+
+  @Option(help: "Replicas in a run.")
+  var replicas: Int = 3
+
+  @Option(help: "Runs at the same time.")
+  var jobs: Int = 1
+
+  @Flag(help: "Print everything that happens.")
+  var trace = false
+
+  @Option(parsing: .upToNextOption, help: "Parts of the protocol to take away.")
+  var without: [Part] = []
+
+  func validate() throws {
+    guard count > 0, hours > 0, replicas > 0, jobs > 0 else {
+      throw ValidationError("count, hours, replicas and jobs must be above zero")
+    }
+  }
+
+  func run() throws {
+    let parts = Parts.all.subtracting(Parts(without))
+    var failures = 0
+    var dead: Double = 0
+    for seed in seed..<(seed + UInt64(count)) {
+      let plan = Plan(seed: seed, hours: hours, replicas: replicas, parts: parts)
+      var world = World(plan: plan, log: trace ? { print($0) } : nil)
+      let verdict = world.run()
+      dead += verdict.deadSeconds
+      if let violation = verdict.violation {
+        failures += 1
+        print("seed \(seed) \(plan.profile): \(violation)")
+      }
+    }
+    print("\(failures) of \(count) failed, dead \(dead)s")
+    if failures > 0 { throw ExitCode.failure }
+  }
+}
+
+extension Part: ExpressibleByArgument {}
