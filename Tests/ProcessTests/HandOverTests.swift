@@ -109,13 +109,11 @@ import WeChatSimulator
 
   @Test("a leader killed in a fetch leaves no dead token to readers", arguments: Moment.allCases)
   func killedInFetch(moment: Moment) async throws {
-    // Refreshed at a remaining life of 7.5 s; a replaced token dies after 7.5 s, too: the old one
-    // is good just as long as the lease and the wait for stragglers take.
-    try await Deployment.run(life: 20_000, grace: 7500) { deployment in
+    // A replaced token dies after 7.5 s: just as long as the lease and the wait for stragglers take.
+    try await Deployment.run(grace: 7500) { deployment in
       let leader = try await deployment.start(count: 3, Deployment.brisk)
-      deployment.simulator.setFault(.mintThenHold)
       try await deployment.withReader { reader in
-        try await deployment.simulator.waitUntilHeld(within: .seconds(20))
+        try await deployment.provokeHeldFetch(.mintThenHold)
         switch moment {
         case .whileWeChatHoldsTheAnswer:
           leader.kill()
@@ -154,6 +152,22 @@ import WeChatSimulator
     }
   }
 
+  @Test("were the intent not written before the fetch, the same readers would meet a dead token")
+  func oracle() async throws {
+    try await Deployment.run(grace: 7500) { deployment in
+      let leader = try await deployment.start(count: 3, Deployment.brisk)
+      try await deployment.withReader { reader in
+        try await deployment.provokeHeldFetch(.mintThenHold)
+        leader.kill()
+        try await deployment.ask(
+          "HDEL", Deployment.record, "intent_epoch", "intent_seq", "intent_at", "intent_deadline")
+        try await waitUntil("a dead token is read", within: .seconds(15)) {
+          reader.deadReadings > 0
+        }
+      }
+    }
+  }
+
   /// When WeChat does the work of a fetch whose leader is paused.
   enum Work: CaseIterable {
     /// Before the successor's fetch: harmless, but nobody can know.
@@ -166,12 +180,11 @@ import WeChatSimulator
     "a leader deposed in a fetch marks the account, and the new leader fetches again",
     arguments: Work.allCases)
   func deposedInFetch(work: Work) async throws {
-    try await Deployment.run(life: 20_000, grace: 7500) { deployment in
+    try await Deployment.run(grace: 7500) { deployment in
       let leader = try await deployment.start(count: 3, Deployment.brisk)
-      deployment.simulator.setFault(
-        work == .beforeTheSuccessor ? .mintThenHold : .holdBeforeMint)
       try await deployment.withReader { reader in
-        try await deployment.simulator.waitUntilHeld(within: .seconds(20))
+        try await deployment.provokeHeldFetch(
+          work == .beforeTheSuccessor ? .mintThenHold : .holdBeforeMint)
         leader.pause()
         let before = deployment.mints
         let successor = try await deployment.waitForLeader(otherThan: leader)
@@ -198,6 +211,18 @@ import WeChatSimulator
 }
 
 extension Deployment {
+  /// The account's record.
+  fileprivate static let record = "WCH_state:{WCH_access_token}"
+
+  /// Has the leader fetch although its token is good for two hours, and leaves of that only what
+  /// the leader itself wrote: with a token near its end, every successor would fetch anyway.
+  fileprivate func provokeHeldFetch(_ fault: Fault) async throws {
+    simulator.setFault(fault)
+    try await ask("HSET", Self.record, "dirty", "1.1@1")
+    try await simulator.waitUntilHeld()
+    try await ask("HDEL", Self.record, "dirty")
+  }
+
   /// Whether a replica's connection has a COMMIT at Redis that is not executed: the only command
   /// of that size.
   fileprivate func hasCommitWaiting(of replica: SidecarProcess) async throws -> Bool {
