@@ -68,6 +68,36 @@ import WeChatSimulator
     }
   }
 
+  @Test("a rolling restart of all replicas goes unnoticed by readers, and costs no fetch")
+  func rollingRestart() async throws {
+    // A token of 8 s is refreshed at a remaining life of 3 s: every 5 s.
+    let period: Milliseconds = 5000
+    try await Deployment.run(life: 8000, grace: 2000) { deployment in
+      try await deployment.start(count: 3, Deployment.brisk)
+      try await deployment.withReader { reader in
+        for round in 1...2 {
+          for instance in ["a", "b", "c"] {
+            let old = try #require(deployment.processes.last { $0.instance == instance })
+            old.terminate()
+            #expect(try await old.waitForExit() == .code(0))
+            let new = try deployment.start(instance, Deployment.brisk)
+            try await new.waitForStatus(200, of: "/readyz")
+          }
+          try await deployment.simulator.waitUntilAudit("refresh \(round)") {
+            $0.mints().count > round
+          }
+        }
+        let times = deployment.simulator.audit.mints().map(\.time)
+        for (earlier, later) in zip(times, times.dropFirst()) {
+          #expect(later - earlier >= period - 100, "a fetch too many")
+          #expect(later - earlier <= period + 1000, "a fetch too late")
+        }
+        #expect(reader.deadReadings == 0)
+        #expect(reader.missingReadings == 0)
+      }
+    }
+  }
+
   @Test("on SIGTERM without Redis it ends with 0 all the same")
   func terminatedWithoutRedis() async throws {
     try await Deployment.run { deployment in
