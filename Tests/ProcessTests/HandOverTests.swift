@@ -241,18 +241,6 @@ import WeChatSimulator
 }
 
 extension Deployment {
-  /// The account's record.
-  fileprivate static let record = "WCH_state:{WCH_access_token}"
-
-  /// Has the leader fetch although its token is good for two hours, and leaves of that only what
-  /// the leader itself wrote: with a token near its end, every successor would fetch anyway.
-  fileprivate func provokeHeldFetch(_ fault: Fault) async throws {
-    simulator.setFault(fault)
-    try await ask("HSET", Self.record, "dirty", "1.1@1")
-    try await simulator.waitUntilHeld()
-    try await ask("HDEL", Self.record, "dirty")
-  }
-
   /// Whether a replica's connection has a COMMIT at Redis that is not executed: the only command
   /// of that size.
   fileprivate func hasCommitWaiting(of replica: SidecarProcess) async throws -> Bool {
