@@ -182,6 +182,21 @@ import WeChatSimulator
     }
   }
 
+  @Test("with stable_token the successor of a leader killed in a fetch gets the same token")
+  func killedInStableFetch() async throws {
+    try await Deployment.run { deployment in
+      deployment.simulator.setFault(.mintThenHold)
+      let settings = Deployment.brisk.merging(["WCH_API": "stable_token"]) { $1 }
+      for instance in ["a", "b"] { try deployment.start(instance, settings) }
+      try await deployment.simulator.waitUntilHeld()
+      let held = deployment.simulator.newestToken(of: Deployment.appID, kind: .stable)
+      let leader = try await deployment.waitForLeader()
+      leader.kill()
+      #expect(try await deployment.waitForLiveToken() == held)
+      #expect(deployment.mints == 1)
+    }
+  }
+
   @Test("were the intent not written before the fetch, the same readers would meet a dead token")
   func oracle() async throws {
     try await Deployment.run(grace: 7500) { deployment in

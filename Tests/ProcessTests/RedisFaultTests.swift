@@ -263,6 +263,11 @@ import WeChatSimulator
       try await replica.waitForStatus(200, of: "/livez")
       try await replica.waitForStatus(503, of: "/readyz")
       #expect(deployment.mints == 0)
+      try await waitUntil("it has tried many times", within: .seconds(20)) {
+        replica.log.count { $0.message == "A step at Redis failed; it is tried again" } >= 15
+      }
+      // Each key that a step begins with may be named once.
+      #expect(replica.log.count { ["warning", "error"].contains($0.level) } <= 5)
       try await deployment.ask("ACL", "SETUSER", "limited", "+evalsha")
       try await deployment.waitForLiveToken(within: .seconds(30))
       try await replica.waitForStatus(200, of: "/readyz")
