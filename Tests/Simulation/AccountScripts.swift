@@ -49,6 +49,10 @@ struct AccountScripts {
 
   // MARK: Fetching
 
+  /// Days end at midnight in China, where WeChat counts; milliseconds.
+  private static let chinaOffset: Int64 = 8 * 3_600_000
+  private static let day: Int64 = 86_400_000
+
   func begin(
     _ begin: StoreCommand.Begin, _ account: inout ModelRedis.Account
   ) -> StoreReply {
@@ -59,6 +63,12 @@ struct AccountScripts {
       return .stale(committed: committed)
     }
     account.state.fence = max(account.state.fence, begin.version.epoch)
+    let today = (now.milliseconds + AccountScripts.chinaOffset) / AccountScripts.day
+    if account.state.day != today {
+      account.state.day = today
+      account.state.fetchesToday = 0
+    }
+    if account.state.intent?.version != begin.version { account.state.fetchesToday += 1 }
     if let intent = account.state.intent, intent.version != begin.version {
       sweep(&account, at: intent.at + Timing.sweep)
     }
@@ -72,7 +82,8 @@ struct AccountScripts {
     return .began(
       BeginReceipt(
         dirty: account.state.dirty, committed: account.state.committed,
-        sweepIsDue: account.state.sweep.map { $0 <= now } ?? false))
+        sweepIsDue: account.state.sweep.map { $0 <= now } ?? false,
+        fetchesToday: account.state.fetchesToday))
   }
 
   func commit(
@@ -92,7 +103,9 @@ struct AccountScripts {
       return .stale(committed: committed)
     }
     let left = commit.lifetime - commit.age
-    guard left > .zero else { return .stale(committed: committed ?? version) }
+    guard left > .zero else {
+      return .stale(committed: committed ?? Version(epoch: .none, sequence: 0))
+    }
     if commit.isRecommit, !parts.contains(.recommit) { return .committed }
     account.state.fence = max(account.state.fence, commit.fence)
     let intent = account.state.intent
@@ -101,7 +114,7 @@ struct AccountScripts {
     account.state.expiresAt = now + left
     account.state.lifetime = commit.lifetime
     account.state.runID = commit.runID
-    account.state.fetchedBy = commit.instance.rawValue
+    if !commit.isRecommit { account.state.fetchedBy = commit.instance.rawValue }
     account.state.digest = account.token?.text
     if committed != version { account.state.parent = commit.parent }
     if commit.isRecommit {
@@ -130,7 +143,6 @@ struct AccountScripts {
     if parts.contains(.fence), account.state.fence > republish.fence {
       return .fenced(account.state.fence)
     }
-    account.state.fence = max(account.state.fence, republish.fence)
     let committed = account.state.committed
     if let committed, committed != republish.version { return .republished(wrote: false) }
     var left = republish.remaining
@@ -145,6 +157,7 @@ struct AccountScripts {
     {
       return .republished(wrote: false)
     }
+    account.state.fence = max(account.state.fence, republish.fence)
     write(republish.outputs, to: &account, expiresAt: now + left)
     account.state.expiresAt = now + left
     account.state.digest = account.token?.text

@@ -7,7 +7,7 @@ func brief(_ event: Keeper.Event) -> String {
   case .stored(let command, _, .failure(let failure)): "\(brief(command)) failed: \(failure)"
   case .fetched(_, let version, let outcome): "fetched \(version): \(brief(outcome))"
   case .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
-    .secretChanged, .shutdownRequested:
+    .secretChanged, .probed, .reported, .shutdownRequested:
     "\(event)"
   }
 }

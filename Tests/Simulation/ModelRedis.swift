@@ -56,6 +56,9 @@ package struct ModelRedis: Sendable {
     package var fetchedBy: String?
     package var expiresAt: RedisTime?
     package var lifetime: Duration?
+    /// The day that fetches are counted in, and how many were allowed.
+    package var day: Int64 = 0
+    package var fetchesToday = 0
     /// Stands for the digest of the committed token.
     package var digest: String?
 
@@ -97,8 +100,7 @@ package struct ModelRedis: Sendable {
       data.lock?.expiresAt = now + lease
       return .renewed
     case .release(let term):
-      guard data.lock?.holder == term.description else { return .lost }
-      data.lock = nil
+      if data.lock?.holder == term.description { data.lock = nil }
       return .released
     case .look(let name):
       return changing(name) { .account($0.view(of: $1)) }
@@ -119,14 +121,14 @@ package struct ModelRedis: Sendable {
     }
   }
 
-  /// Removes what has expired.
+  /// Removes what has expired: Redis keeps a key for the whole of its last millisecond.
   package mutating func expire(at now: RedisTime) {
-    if let at = data.lock?.expiresAt, at <= now { data.lock = nil }
+    if let at = data.lock?.expiresAt, at < now { data.lock = nil }
     for index in data.accounts.indices {
-      if let at = data.accounts[index].token?.expiresAt, at <= now {
+      if let at = data.accounts[index].token?.expiresAt, at < now {
         data.accounts[index].token = nil
       }
-      if let at = data.accounts[index].expiry?.expiresAt, at <= now {
+      if let at = data.accounts[index].expiry?.expiresAt, at < now {
         data.accounts[index].expiry = nil
       }
     }
@@ -148,8 +150,9 @@ package struct ModelRedis: Sendable {
       return .held(
         holder: lock.holder, remaining: lock.expiresAt.map { $0 - now } ?? .milliseconds(-1))
     }
+    let isRepeated = data.lock != nil
     data.lock = Lock(holder: me, expiresAt: now + lease)
-    if let record = data.epoch, record.term == me { return .acquired(record.epoch) }
+    if isRepeated, let record = data.epoch, record.term == me { return .acquired(record.epoch) }
     var next = (data.epoch?.epoch.rawValue ?? 0) + 1
     if parts.contains(.epochFloor) {
       next = max(next, floor.rawValue + 1, now.milliseconds)

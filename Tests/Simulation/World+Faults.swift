@@ -34,7 +34,7 @@ extension World {
       case .acquire, .takeOver, .begin, .resolve, .commit, .republish, .mark, .release: true
       case .pollLock, .renew, .look, .heartbeat: false
       }
-    case .note, .stop: false
+    case .probe, .giveBack, .note, .stop: false
     }
   }
 
@@ -272,7 +272,10 @@ extension World {
       }
     }
     if chance.percent(30) { redis.data.lock = nil }
-    if chance.percent(20) { redis.data.epoch = nil }
+    if chance.percent(20) {
+      redis.data.epoch = nil
+      storeDisturbedAt = now
+    }
     lockDisturbedAt = now
     disturb(until: now)
   }

@@ -38,6 +38,16 @@ extension World {
     mix(UInt64(truncatingIfNeeded: now))
     mix(UInt64(replica) << 8 | UInt64(actions.count))
     remember(replica)
+    if case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
+      due <= moment
+    {
+      violate(
+        .busyWaiting,
+        "r\(replica) is due at \(due), now and after waking at \(moment): "
+          + "\(replicas[replica].keeper.election.state), "
+          + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
+    }
+    for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
     if replicas[replica].isAlive { scheduleWake(replica) }
@@ -66,6 +76,7 @@ extension World {
       switch item.action {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
       case .fetch(let order): fetch(order, isPastCheck: item.isPastCheck, replica)
+      case .probe, .giveBack: break
       case .note(let note): noted(note, replica)
       case .stop:
         trace("r\(replica) stopped")
@@ -300,7 +311,7 @@ extension World {
     calls.append(
       Call(
         replica: replica, life: life, account: account, order: order, sentAt: now,
-        sentLocally: moment, isThroughHole: isLate && isPastCheck))
+        sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: isPastCheck))
     trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
     sent(id)
     replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))
@@ -393,6 +404,7 @@ extension World {
       return
     }
     replicas[replica].pendingCalls.remove(at: index)
+    if case .knownFailure = outcome { calls[id].isProcessed = true }
     handle(.fetched(order.account, order.version, outcome), replica)
   }
 

@@ -45,6 +45,8 @@ package struct World {
     let sentLocally: Moment
     /// Whether it was sent after the lease, the process having been paused past the check.
     let isThroughHole: Bool
+    /// Whether the process was paused between the decision and the send at all.
+    let wasHeld: Bool
     var isProcessed = false
   }
 
@@ -145,7 +147,8 @@ package struct World {
   mutating func take(_ happening: Happening) {
     switch happening {
     case .wake(let replica, let life):
-      guard replicas[replica].life == life else { return }
+      // A wake that an earlier one has overtaken is none.
+      guard replicas[replica].life == life, replicas[replica].scheduledWake == now else { return }
       if replicas[replica].isPaused(at: now) {
         // The timer is late by the rest of the pause; resuming looks at it anyway.
         replicas[replica].scheduledWake = nil

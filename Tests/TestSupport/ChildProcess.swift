@@ -98,6 +98,14 @@ package final class ChildProcess: Sendable {
     state.withLock { state in collect(&state, 0) }
   }
 
+  /// Waits until the process has ended by itself; whether it ended with exit code 0.
+  package func succeeds() -> Bool {
+    state.withLock { state in
+      collect(&state, 0)
+      if case .ended(.code(0)) = state { return true } else { return false }
+    }
+  }
+
   private func collect(_ state: inout State, _ options: CInt) {
     guard case .running(let pid) = state else { return }
     var status: CInt = 0

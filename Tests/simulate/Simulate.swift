@@ -36,17 +36,23 @@ struct Simulate: ParsableCommand {
   func run() throws {
     let parts = Parts.all.subtracting(Parts(without))
     var failures = 0
+    var allSteps = 0
     var dead: Double = 0
     for seed in seed..<(seed + UInt64(count)) {
       let plan = Plan(seed: seed, hours: hours, replicas: replicas, parts: parts)
       var world = World(plan: plan, log: trace ? { print($0) } : nil)
       let verdict = world.run()
+      if verdict.worstDeadSeconds > 60 {
+        print("seed \(seed) \(plan.profile) dead \(verdict.deadSeconds) worst \(verdict.worstDeadSeconds) holes \(verdict.holes)")
+      }
       dead += verdict.deadSeconds
+      allSteps += verdict.steps
       if let violation = verdict.violation {
         failures += 1
         print("seed \(seed) \(plan.profile): \(violation)")
       }
     }
+    print("steps \(allSteps)")
     print("\(failures) of \(count) failed, dead \(dead)s")
     if failures > 0 { throw ExitCode.failure }
   }

@@ -73,10 +73,10 @@ package struct KeeperStatus: StatusSource {
       guard let copy = account.copy, copy.remaining(at: now) > .zero else {
         return .bad("account \(account.name): no live token was seen in Redis")
       }
-      guard now - copy.confirmedAt < KeeperStatus.recently else {
+      guard now - copy.seenAt < KeeperStatus.recently else {
         return .bad(
           "account \(account.name): the token was last seen in Redis "
-            + "\(Int((now - copy.confirmedAt).inSeconds)) seconds ago")
+            + "\(Int((now - copy.seenAt).inSeconds)) seconds ago")
       }
     }
     return .good("a live token was seen in Redis for every account")

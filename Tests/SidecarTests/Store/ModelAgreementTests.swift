@@ -1,0 +1,246 @@
+import Foundation
+import RedisClient
+import Sidecar
+import Simulation
+import TestSupport
+import Testing
+import TokenCore
+
+/// The scripts on a real Redis against the simulation's model of them: the same random steps, the
+/// same answers, the same keys, so that what the simulation proves is true of what runs.
+///
+/// Redis's clock stands still (libfaketime) and is moved by the test, so that answers that contain
+/// times can be compared to the millisecond.
+@Suite("The scripts agree with the model", .serialized)
+struct ModelAgreementTests {
+  /// How many sequences are tried; `WCH_AGREEMENT_RUNS` sets another number.
+  private static let runs =
+    ProcessInfo.processInfo.environment["WCH_AGREEMENT_RUNS"].flatMap { UInt64($0) } ?? 20
+  /// Steps of one sequence.
+  private static let steps = 200
+
+  @Test("random steps bring the same answers and leave the same keys")
+  func randomSteps() async throws {
+    let clock = try SteppedClock()
+    let server = try await RedisServer.start(environment: clock.environment)
+    defer { server.stop() }
+    try await server.withClient { client in
+      for seed in 1...Self.runs {
+        _ = try await client.execute(
+          RedisCommand("FLUSHALL"), deadline: .now + .seconds(10))
+        let sequence = Sequence(seed: seed, client: client, clock: clock)
+        try await sequence.run(steps: Self.steps)
+      }
+    }
+  }
+
+  /// A clock for redis-server that only the test moves, by whole seconds.
+  private final class SteppedClock: Sendable {
+    private let file = FileManager.default.temporaryDirectory
+      .appendingPathComponent("clock\(UInt32.random(in: 0 ... .max))")
+
+    init() throws { try set(1_800_000_000) }
+
+    deinit { try? FileManager.default.removeItem(at: file) }
+
+    var environment: [String: String] {
+      [
+        // With the C library's allocator: jemalloc asks for the time before libfaketime is ready.
+        "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1:libc.so.6",
+        "FAKETIME_TIMESTAMP_FILE": file.path, "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "TZ": "UTC",
+      ]
+    }
+
+    func set(_ second: Int64) throws {
+      let formatter = DateFormatter()
+      formatter.locale = Locale(identifier: "en_US_POSIX")
+      formatter.timeZone = TimeZone(identifier: "UTC")
+      formatter.dateFormat = "yyyy-MM-dd HH:mm:ss"
+      let text = formatter.string(from: Date(timeIntervalSince1970: TimeInterval(second)))
+      try text.write(to: file, atomically: true, encoding: .utf8)
+    }
+  }
+
+  /// One random sequence, run on both.
+  private final class Sequence {
+    private let seed: UInt64
+    private let client: RedisClient
+    private let clock: SteppedClock
+    private let store: TokenStore
+    private let layout = KeyLayout(prefix: "WCH_")
+    private let account = AccountName("shop")!
+    private let instances = ["a", "b", "c"].map { InstanceID($0)! }
+    private var random: SplitMix64
+    private var model: ModelRedis
+    private var second: Int64 = 1_800_000_000
+    private var terms: [Term] = []
+    private var epochs: [Epoch] = [Epoch(1)]
+    private var dirty: DirtyMark?
+    private var history: [String] = []
+
+    init(seed: UInt64, client: RedisClient, clock: SteppedClock) {
+      self.seed = seed
+      self.client = client
+      self.clock = clock
+      store = TokenStore(client: client, layout: layout, appIDs: [account: "wx1"])
+      random = SplitMix64(seed: seed)
+      model = ModelRedis(accounts: [account])
+      for instance in instances {
+        for _ in 0..<2 { terms.append(Term(instance: instance, using: &random)) }
+      }
+    }
+
+    func run(steps: Int) async throws {
+      try clock.set(second)
+      for step in 0..<steps {
+        if chance(0.3) {
+          second += Int64.random(in: 1...(chance(0.2) ? 4000 : 40), using: &random)
+          try clock.set(second)
+        }
+        if chance(0.08) {
+          try await damage()
+          continue
+        }
+        let command = nextCommand()
+        history.append("\(second): \(command)")
+        let expected = model.execute(command, at: now)
+        let actual = try await store.perform(command, deadline: .now + .seconds(10)).get()
+        remember(actual)
+        guard normalized(actual) == normalized(expected) else {
+          Issue.record(
+            """
+            seed \(seed), step \(step): Redis answered
+            \(actual)
+            and the model
+            \(expected)
+            after
+            \(history.suffix(8).joined(separator: "\n"))
+            """)
+          return
+        }
+      }
+    }
+
+    private var now: RedisTime { RedisTime(milliseconds: second * 1000) }
+
+    private func chance(_ probability: Double) -> Bool {
+      Double.random(in: 0..<1, using: &random) < probability
+    }
+
+    private func pick<Element>(_ elements: [Element]) -> Element {
+      elements[Int.random(in: 0..<elements.count, using: &random)]
+    }
+
+    /// Epochs that were issued, as one learns them, and the mark that BEGIN returns.
+    private func remember(_ reply: StoreReply) {
+      switch reply {
+      case .acquired(let epoch): epochs.append(epoch)
+      case .began(let receipt): dirty = receipt.dirty
+      default: break
+      }
+    }
+
+    /// Replicas come in any order from a hash.
+    private func normalized(_ reply: StoreReply) -> StoreReply {
+      guard case .replicas(let replicas, let now) = reply else { return reply }
+      return .replicas(replicas.sorted { $0.instance < $1.instance }, now: now)
+    }
+
+    private func version() -> Version {
+      Version(epoch: pick(epochs.suffix(3)), sequence: Int64.random(in: 1...4, using: &random))
+    }
+
+    private func outputs(_ version: Version) -> [Output] {
+      [
+        Output(key: .accessToken, format: .token(AccessToken("T\(version)"))),
+        Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
+      ]
+    }
+
+    private func nextCommand() -> StoreCommand {
+      let version = version()
+      switch Int.random(in: 0..<14, using: &random) {
+      case 0: return .pollLock
+      case 1, 2: return .acquire(pick(terms), lease: .seconds(15), floor: pick(epochs))
+      case 3: return .renew(pick(terms), lease: .seconds(15))
+      case 4: return .release(pick(terms))
+      case 5: return .look(account)
+      case 6: return .takeOver(account, pick(epochs.suffix(3)))
+      case 7, 8:
+        return .begin(
+          .init(
+            account: account, version: version, span: .milliseconds(6500),
+            hasHistory: chance(0.5), isSuspicious: chance(0.1)))
+      case 9: return .resolve(account, version)
+      case 10, 11:
+        return .commit(
+          .init(
+            account: account, fence: pick(epochs.suffix(3)), version: version,
+            outputs: outputs(version), lifetime: .seconds(7200),
+            age: .seconds(Int64.random(in: 0...(chance(0.1) ? 8000 : 5), using: &random)),
+            dirty: chance(0.8) ? dirty : nil,
+            parent: chance(0.5)
+              ? Version(epoch: pick(epochs), sequence: 1) : nil,
+            sweepWasDue: chance(0.5), isRecommit: chance(0.2), runID: "r1",
+            instance: pick(instances)))
+      case 12:
+        return .republish(
+          .init(
+            account: account, fence: pick(epochs.suffix(3)), version: version,
+            outputs: outputs(version), lifetime: .seconds(7200),
+            remaining: .seconds(Int64.random(in: 1...7200, using: &random))))
+      default:
+        if chance(0.5) {
+          return .mark(.init(account: account, version: version, isUnknown: chance(0.5)))
+        }
+        return .heartbeat(
+          .init(
+            instance: pick(instances), isLeader: chance(0.3), abdicates: chance(0.1)))
+      }
+    }
+
+    /// What others do to the keys.
+    private func damage() async throws {
+      let token = layout.accessToken(account)
+      let expiry = layout.expiresIn(account)
+      let index = 0
+      func run(_ words: String...) async throws {
+        _ = try await client.execute(
+          RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + .seconds(10))
+        history.append("\(second): \(words.joined(separator: " "))")
+      }
+      model.expire(at: now)
+      switch Int.random(in: 0..<8, using: &random) {
+      case 0:
+        try await run("DEL", token)
+        model.data.accounts[index].token = nil
+      case 1:
+        try await run("DEL", expiry)
+        model.data.accounts[index].expiry = nil
+      case 2:
+        try await run("SET", token, "foreign", "PX", "100000")
+        model.data.accounts[index].token = .init(
+          text: "foreign", expiresAt: now + .seconds(100))
+      case 3:
+        try await run("DEL", token)
+        try await run("RPUSH", token, "x")
+        model.data.accounts[index].token = .init(text: nil, expiresAt: nil)
+      case 4:
+        try await run("PERSIST", token)
+        model.data.accounts[index].token?.expiresAt = nil
+      case 5:
+        try await run("DEL", layout.leader)
+        model.data.lock = nil
+      case 6:
+        try await run("DEL", layout.state(account))
+        model.data.accounts[index].state = .init()
+      default:
+        if chance(0.2) {
+          try await run("FLUSHALL")
+          model.wipe()
+        }
+      }
+    }
+  }
+}
