@@ -206,6 +206,7 @@ extension World {
     guard replica.isAlive, replica.life == owner.life, replica.isConnected,
       !replica.isPaused(at: now), replica.term?.description != lock.holder
     else { return }
+    guard max(lockDisturbedAt, storeDisturbedAt) < since - 30 * second else { return }
     if now - max(since, replica.undisturbedSince) > 8 * second {
       violate(.orphanedLock, "\(lock.holder) is held and not led")
     }
@@ -240,6 +241,7 @@ extension World {
         if epoch <= marks.highestEpoch {
           if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
           marks.highestEpoch = .none
+          for index in accounts.indices { marks.uses[index] = [:] }
         }
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
@@ -298,7 +300,7 @@ extension World {
       violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")
     }
     guard let copy = replica.keeper.accounts[call.account].copy,
-      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld
+      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld, order.trigger == .takeover
     else { return }
     let reach = (timing.apiTimeout + .seconds(1)).wholeNanoseconds
     for other in calls.suffix(8).dropLast()

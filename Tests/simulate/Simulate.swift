@@ -21,6 +21,12 @@ struct Simulate: ParsableCommand {
   @Option(help: "Runs at the same time.")
   var jobs: Int = 1
 
+  @Flag(help: "Stop at the first violation.")
+  var first = false
+
+  @Option(help: "How faults come: chaos, single or usual; by seed when not given.")
+  var profile: Plan.Profile?
+
   @Flag(help: "Print everything that happens.")
   var trace = false
 
@@ -39,7 +45,7 @@ struct Simulate: ParsableCommand {
     var allSteps = 0
     var dead: Double = 0
     for seed in seed..<(seed + UInt64(count)) {
-      let plan = Plan(seed: seed, hours: hours, replicas: replicas, parts: parts)
+      let plan = Plan(seed: seed, hours: hours, replicas: replicas, parts: parts, profile: profile)
       var world = World(plan: plan, log: trace ? { print($0) } : nil)
       let verdict = world.run()
       if verdict.worstDeadSeconds > 60 {
@@ -50,6 +56,7 @@ struct Simulate: ParsableCommand {
       if let violation = verdict.violation {
         failures += 1
         print("seed \(seed) \(plan.profile): \(violation)")
+        if first { break }
       }
     }
     print("steps \(allSteps)")
@@ -59,3 +66,4 @@ struct Simulate: ParsableCommand {
 }
 
 extension Part: ExpressibleByArgument {}
+extension Plan.Profile: ExpressibleByArgument {}
