@@ -58,6 +58,8 @@ struct SimulatedReplica {
   var leaseFrom: Moment?
   var leaseFromInstant: Instant = 0
   var copies: [Version?]
+  /// Wakes in a row at which nothing was done.
+  var idleWakes = 0
   var lastFetchAt: [Moment?]
 
   func local(at instant: Instant) -> Moment { Moment(nanoseconds: clock.local(at: instant)) }

@@ -35,7 +35,7 @@ extension World {
   }
 
   mutating func violate(_ rule: Violation.Rule, _ detail: String) {
-    guard verdict.violation == nil else { return }
+    guard judges, verdict.violation == nil else { return }
     let violation = Violation(
       rule: rule, seconds: Double(now / millisecond) / 1000, detail: detail)
     trace("VIOLATION \(violation)")
@@ -213,6 +213,25 @@ extension World {
   }
 
   // MARK: At one effect
+
+  /// After a wake: one may only change the keeper's mind, but several in a row are spinning.
+  mutating func isNotBusy(
+    _ event: Keeper.Event, _ actions: [Keeper.Action], _ replica: Int, at moment: Moment
+  ) {
+    guard case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
+      due <= moment
+    else {
+      replicas[replica].idleWakes = 0
+      return
+    }
+    replicas[replica].idleWakes += 1
+    guard replicas[replica].idleWakes > 2 else { return }
+    violate(
+      .busyWaiting,
+      "r\(replica) is due at \(due), also after waking at \(moment): "
+        + "\(replicas[replica].keeper.election.state), "
+        + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
+  }
 
   /// When a keeper decides to publish its copy again.
   mutating func decided(_ republish: StoreCommand.Republish, _ replica: Int) {

@@ -39,15 +39,7 @@ extension World {
     mix(UInt64(truncatingIfNeeded: now))
     mix(UInt64(replica) << 8 | UInt64(actions.count))
     remember(replica)
-    if case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
-      due <= moment
-    {
-      violate(
-        .busyWaiting,
-        "r\(replica) is due at \(due), now and after waking at \(moment): "
-          + "\(replicas[replica].keeper.election.state), "
-          + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
-    }
+    isNotBusy(event, actions, replica, at: moment)
     for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
