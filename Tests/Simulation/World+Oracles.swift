@@ -35,7 +35,7 @@ extension World {
   }
 
   mutating func violate(_ rule: Violation.Rule, _ detail: String) {
-    guard verdict.violation == nil else { return }
+    guard judges, verdict.violation == nil else { return }
     let violation = Violation(
       rule: rule, seconds: Double(now / millisecond) / 1000, detail: detail)
     trace("VIOLATION \(violation)")
@@ -206,12 +206,32 @@ extension World {
     guard replica.isAlive, replica.life == owner.life, replica.isConnected,
       !replica.isPaused(at: now), replica.term?.description != lock.holder
     else { return }
+    guard max(lockDisturbedAt, storeDisturbedAt) < since - 30 * second else { return }
     if now - max(since, replica.undisturbedSince) > 8 * second {
       violate(.orphanedLock, "\(lock.holder) is held and not led")
     }
   }
 
   // MARK: At one effect
+
+  /// After a wake: one may only change the keeper's mind, but several in a row are spinning.
+  mutating func isNotBusy(
+    _ event: Keeper.Event, _ actions: [Keeper.Action], _ replica: Int, at moment: Moment
+  ) {
+    guard case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
+      due <= moment
+    else {
+      replicas[replica].idleWakes = 0
+      return
+    }
+    replicas[replica].idleWakes += 1
+    guard replicas[replica].idleWakes > 2 else { return }
+    violate(
+      .busyWaiting,
+      "r\(replica) is due at \(due), also after waking at \(moment): "
+        + "\(replicas[replica].keeper.election.state), "
+        + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
+  }
 
   /// When a keeper decides to publish its copy again.
   mutating func decided(_ republish: StoreCommand.Republish, _ replica: Int) {
@@ -240,6 +260,7 @@ extension World {
         if epoch <= marks.highestEpoch {
           if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
           marks.highestEpoch = .none
+          for index in accounts.indices { marks.uses[index] = [:] }
         }
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
@@ -298,7 +319,7 @@ extension World {
       violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")
     }
     guard let copy = replica.keeper.accounts[call.account].copy,
-      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld
+      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld, order.trigger == .takeover
     else { return }
     let reach = (timing.apiTimeout + .seconds(1)).wholeNanoseconds
     for other in calls.suffix(8).dropLast()

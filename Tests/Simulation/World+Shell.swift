@@ -30,6 +30,7 @@ extension World {
   // MARK: The keeper
 
   mutating func handle(_ event: Keeper.Event, _ replica: Int) {
+    let event = plan.parts.contains(.freshCopy) ? event : stale(event, replica)
     let moment = replicas[replica].local(at: now)
     if log != nil {
       if case .woke = event {} else { trace("r\(replica) <- \(brief(event))") }
@@ -38,15 +39,7 @@ extension World {
     mix(UInt64(truncatingIfNeeded: now))
     mix(UInt64(replica) << 8 | UInt64(actions.count))
     remember(replica)
-    if case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
-      due <= moment
-    {
-      violate(
-        .busyWaiting,
-        "r\(replica) is due at \(due), now and after waking at \(moment): "
-          + "\(replicas[replica].keeper.election.state), "
-          + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
-    }
+    isNotBusy(event, actions, replica, at: moment)
     for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
@@ -418,6 +411,24 @@ extension World {
       .acquire(term, lease: Timing().lease, floor: floor)
     case .renew(let term, _): .renew(term, lease: Timing().lease)
     default: command
+    }
+  }
+
+  /// A look that failed, answered from memory: a copy then seems to be current for ever.
+  private mutating func stale(_ event: Keeper.Event, _ replica: Int) -> Keeper.Event {
+    guard case .stored(.look(let name), let issuedAt, let result) = event else { return event }
+    switch result {
+    case .success(.account(var view)):
+      guard view.tokenMatchesRecord else { return event }
+      view.intent = nil
+      view.dirty = nil
+      view.sweep = nil
+      replicas[replica].lastViews[name] = view
+      return event
+    case .success: return event
+    case .failure:
+      guard let view = replicas[replica].lastViews[name] else { return event }
+      return .stored(.look(name), issuedAt: issuedAt, .success(.account(view)))
     }
   }
 
