@@ -164,6 +164,23 @@ package struct AccountKeeper: Sendable {
     return copy?.token == token
   }
 
+  /// Whether another token is on its way or asked for: it serves whoever asks for one now, too.
+  package var isAnotherTokenDue: Bool {
+    if reports.asked != nil { return true }
+    return switch phase {
+    case .beginning(let attempt, _), .ready(let attempt), .fetching(let attempt),
+      .committing(let attempt, _, _):
+      bringsAnother(attempt.trigger)
+    case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .resolving:
+      wanted.map { bringsAnother($0.trigger) } ?? false
+    }
+  }
+
+  /// Whether a fetch with this trigger brings a token that WeChat has not given out already.
+  private func bringsAnother(_ trigger: Trigger) -> Bool {
+    !credential.repeats || trigger.needsAnotherToken
+  }
+
   /// Whether something is under way that an orderly end should wait for.
   var mustFinish: Bool {
     switch phase {
@@ -657,7 +674,7 @@ extension AccountKeeper {
       beganAt: now)
     reports.began(
       for: attempt.trigger,
-      bringsAnother: !credential.repeats || attempt.trigger.needsAnotherToken, at: now)
+      bringsAnother: bringsAnother(attempt.trigger), at: now)
     return begin(attempt, at: now, lead: lead)
   }
 
@@ -818,7 +835,12 @@ extension AccountKeeper {
       phase = .holding
       wanted = nil
       unresolved = nil
-      if !isUnchanged { reports.settled() }
+      if !isUnchanged {
+        reports.settled()
+      } else if attempt.trigger.needsAnotherToken {
+        // WeChat forces no sooner than 30 s after the last one, whoever asked for that: again then.
+        _ = reports.ask(attempt.trigger, at: now, hasBudget: hasBudget)
+      }
       prober.restart(at: now)
       return [
         .note(
@@ -884,12 +906,7 @@ extension AccountKeeper {
       }
       guard rejected == copy?.token else { return .notCurrent }
     }
-    switch phase {
-    case .beginning, .ready, .fetching, .committing: return .coalesced
-    case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .resolving:
-      break
-    }
-    guard wanted == nil, reports.asked == nil else { return .coalesced }
+    guard !isAnotherTokenDue else { return .coalesced }
     let notBefore = reports.ask(
       rejected == nil ? .force : .report, at: now, hasBudget: hasBudget)
     return notBefore > now ? .limited(notBefore - now) : .accepted

@@ -229,14 +229,14 @@ package final class RedisLinks: Service, Sendable {
         if reply.refusal != nil { try? await Task.sleep(for: popTimeout) }
         return
       }
-      // Everything that was said so far is heard before anything is done about it: a thousand
-      // reports of one token are one.
+      // What else was said so far is heard before anything is done about it: a thousand reports of
+      // one token are one. Whatever was taken off the list is judged, also when the rest fails.
       var items = [item]
+      defer { take(items) }
       while let more = try await drain(client), !more.isEmpty {
         take(items)
         items = more
       }
-      take(items)
     } catch {
       logger.debug("Waiting for reports failed", metadata: .keyed([.error: "\(error)"]))
     }
