@@ -50,7 +50,9 @@ package struct Plan: Sendable {
     self.profile = profile ?? (isSingle ? .single : .chaos)
     accounts = chance.percent(85) ? 1 : 2
     let isUsual = profile == .usual
-    lifetime = isUsual ? 7200 * second : chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
+    lifetime =
+      isUsual
+      ? 7200 * second : chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
     var faults = Fault.allCases.filter { _ in chance.percent(60) }
     // Where everything is decided: crashes and pauses belong to every run.
     faults += [.crash, .pause]

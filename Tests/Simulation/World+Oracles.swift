@@ -157,7 +157,8 @@ extension World {
     if plan.profile == .single {
       violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
     }
-    let bound = timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
+    let bound =
+      timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
       + timing.opTimeout * 4
     let begin = max(since, disturbedUntil)
     if now - begin > bound.wholeNanoseconds {
@@ -174,7 +175,8 @@ extension World {
     if redis.data.lock?.holder == leadership.term.description { return }
     guard lockDisturbedAt < replicas[index].leaseFromInstant else { return }
     if !plan.parts.contains(.leaseCheck) { return }
-    violate(.oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
+    violate(
+      .oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
   }
 
   private mutating func lockIsNotOrphaned() {
@@ -256,7 +258,8 @@ extension World {
       if marks.epochs[name] != epoch {
         // Only a clock that was set back and a loss of the data together can defeat `TIME`.
         let isExcused =
-          redisTime.milliseconds < marks.highestEpoch.rawValue && storeDisturbedAt >= marks.grantedAt
+          redisTime.milliseconds < marks.highestEpoch.rawValue
+          && storeDisturbedAt >= marks.grantedAt
         if epoch <= marks.highestEpoch {
           if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
           marks.highestEpoch = .none
@@ -329,7 +332,8 @@ extension World {
     {
       violate(
         .noOverlap,
-        "r\(call.replica) sends \(order.version) beside \(other.order.version) of r\(other.replica)")
+        "r\(call.replica) sends \(order.version) beside \(other.order.version) of r\(other.replica)"
+      )
     }
   }
 

@@ -109,7 +109,8 @@ extension World {
     guard replicas[replica].isConnected else {
       let failure = StoreFailure(mayHaveRun: false, reason: "not connected")
       queue.push(
-        .event(replica: replica, life: life, .stored(command, issuedAt: issuedAt, .failure(failure))),
+        .event(
+          replica: replica, life: life, .stored(command, issuedAt: issuedAt, .failure(failure))),
         at: now + 100_000)
       return
     }
@@ -220,7 +221,9 @@ extension World {
     }
     replicas[replica].pendingSteps.remove(at: index)
     var result = result
-    if case .success(let reply) = result { result = .success(rewritten(reply, of: pending.command)) }
+    if case .success(let reply) = result {
+      result = .success(rewritten(reply, of: pending.command))
+    }
     confirmLease(pending, result, replica)
     handle(.stored(pending.command, issuedAt: pending.issuedAt, result), replica)
     if !plan.parts.contains(.leaseFromSend), case .renew = pending.command,

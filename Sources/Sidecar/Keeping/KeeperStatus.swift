@@ -103,7 +103,8 @@ package struct KeeperStatus: StatusSource {
     let deadline = ContinuousClock.now + KeeperStatus.longestWait
     guard let (subject, rejected) = subject(of: request) else {
       // A token that nobody has now was replaced before: its reader should read again.
-      let named = request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
+      let named =
+        request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
       guard let named, kept(named) != nil else { return .unknownAccount }
       return .current(refreshed(named))
     }
