@@ -473,7 +473,9 @@ extension AccountKeeper {
   }
 
   /// Redis lost a commit that this replica knows of: whoever leads must fetch again, as the token
-  /// that Redis shows now is older and dying. Said once a commit, not for ever.
+  /// that Redis shows now is older and dying.
+  ///
+  /// Said once a commit, not for ever.
   private mutating func ownUpToLoss(_ view: AccountView, at now: Moment) {
     guard let copy, let committed = view.committed, committed < copy.version,
       view.parent != copy.version, lossOwned != copy.version
@@ -919,7 +921,9 @@ extension AccountKeeper {
     return fetchesToday < budget
   }
 
-  /// WeChat's answer to a probe. `dailyLimit` is what it allows, when it says so.
+  /// WeChat's answer to a probe.
+  ///
+  /// `dailyLimit` is what it allows, when it says so.
   mutating func probed(
     _ version: Version, isDead: Bool, dailyLimit: Int?, at now: Moment
   ) -> [Outcome] {
