@@ -89,7 +89,7 @@ import WeChatSimulator
         }
         let times = deployment.simulator.audit.mints().map(\.time)
         for (earlier, later) in zip(times, times.dropFirst()) {
-          #expect(later - earlier >= period - 100, "a fetch too many")
+          #expect(later - earlier >= period - 500, "a fetch too many")
           #expect(later - earlier <= period + 1000, "a fetch too late")
         }
         #expect(reader.deadReadings == 0)

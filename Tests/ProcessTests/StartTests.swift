@@ -52,7 +52,10 @@ import WeChatSimulator
       try await replica.waitForStatus(200, of: "/livez")
       try await replica.waitForStatus(200, of: "/startupz")
       try await replica.waitForStatus(503, of: "/readyz")
-      try await deployment.weChat.bringUp()
+      // The kernel may have lent the port to a connection of somebody else meanwhile.
+      try await waitUntil("WeChat has its port again", within: .seconds(30)) {
+        (try? await deployment.weChat.bringUp()) != nil
+      }
       try await deployment.waitForLiveToken(within: .seconds(35))
       try await replica.waitForStatus(200, of: "/readyz")
       #expect(deployment.mints == 1)

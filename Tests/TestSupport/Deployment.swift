@@ -109,8 +109,8 @@ package final class Deployment: Sendable {
         throw SidecarProcess.Failure(
           "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token")")
       }
-      guard output.split(separator: "\n").count == process.logPosition else {
-        throw SidecarProcess.Failure("\(process.instance) wrote something that is not a log line")
+      guard process.strayText.isEmpty else {
+        throw SidecarProcess.Failure("\(process.instance) wrote \(process.strayText)")
       }
     }
   }

@@ -64,6 +64,7 @@ package final class RedisServer: Sendable {
       } catch {
         lastError = error
         server.stop()
+        FileHandle.standardError.write(Data("Trying another redis-server: \(error)\n".utf8))
       }
     }
     throw lastError

@@ -26,6 +26,8 @@ package final class SidecarProcess: Sendable {
   fileprivate struct Output {
     var lines: [LogLine] = []
     var text = ""
+    /// What was no line of the log.
+    var strayText = ""
     var hasEnded = false
   }
 
@@ -121,6 +123,9 @@ package final class SidecarProcess: Sendable {
 
   /// Everything that was written to stderr so far.
   package var errorText: String { output.withLock { $0.text } }
+
+  /// What was written to stderr and is not a line of the log, so far.
+  package var strayText: String { output.withLock { $0.strayText } }
 
   /// Everything that was written to stdout so far.
   package var outputText: String { standardOutput.withLock { $0.text } }
@@ -221,7 +226,10 @@ extension SidecarProcess.Output {
     text += line
     guard line.hasPrefix("{"),
       let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
-    else { return }
+    else {
+      strayText += line
+      return
+    }
     let fields = object.mapValues { "\($0)" }
     lines.append(
       SidecarProcess.LogLine(
