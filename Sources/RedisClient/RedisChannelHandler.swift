@@ -38,6 +38,12 @@ final class RedisChannelHandler: ChannelInboundHandler {
     self.tlsName = tlsName
   }
 
+  /// What the server has shown so far; nil also without TLS.
+  var tlsCertificate: NIOSSLCertificate? {
+    let tls = try? context?.pipeline.syncOperations.handler(type: NIOSSLClientHandler.self)
+    return tls?.peerCertificate
+  }
+
   /// Writes commands that get `count` replies together; all at once, in one write.
   func send(
     _ commands: ByteBuffer, count: Int,
@@ -93,7 +99,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    fail(RedisFailure(channelError: error, tlsName: tlsName))
+    fail(
+      RedisFailure(channelError: error, tlsName: tlsName, tlsCertificate: { tlsCertificate }))
   }
 
   func channelInactive(context: ChannelHandlerContext) {
@@ -117,13 +124,21 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
 extension RedisFailure {
   /// Names what NIO or NIOSSL report.
-  init(channelError error: any Error, tlsName: String?) {
+  ///
+  /// - Parameters:
+  ///   - tlsName: what the server's certificate must name.
+  ///   - tlsCertificate: the certificate that the server showed, to say more about a refusal.
+  init(
+    channelError error: any Error, tlsName: String?,
+    tlsCertificate: () -> NIOSSLCertificate? = { nil }
+  ) {
     switch error {
     case let error as IOError: self = .connectionLost(reason: error.reasonWithoutCall)
     case let error as RedisFailure: self = error
     default:
       self =
-        RedisTLSFailure(error, expectedName: tlsName).map(RedisFailure.tls)
+        RedisTLSFailure(error, expectedName: tlsName, certificate: tlsCertificate)
+        .map(RedisFailure.tls)
         ?? .connectionLost(reason: "\(error)")
     }
   }

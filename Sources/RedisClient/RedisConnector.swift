@@ -74,7 +74,7 @@ struct RedisConnector: Sendable {
         eventLoop.execute { attempt.value.start(deadline: deadline) }
         return try await promise.futureResult.get()
       } onCancel: {
-        eventLoop.execute { attempt.value.fail(.cancelled) }
+        eventLoop.execute { attempt.value.interrupt(.cancelled) }
       }
     } catch {
       let failure = RedisFailure(channelError: error, tlsName: nil)
@@ -179,7 +179,8 @@ private final class RedisConnectionAttempt {
     let remaining = TimeAmount(until: deadline)
     let address = configuration.endpoint.address
     timer = eventLoop.assumeIsolated().scheduleTask(in: remaining) { [self] in
-      fail(.connectTimedOut("\(address)"))
+      let hangsInTLS = tls != nil && handler != nil && handler?.tlsCertificate == nil
+      interrupt(hangsInTLS ? .tls(.handshakeTimedOut) : .connectTimedOut("\(address)"))
     }
     let bootstrap = makeBootstrap(timeout: remaining)
     let connected =
@@ -191,14 +192,23 @@ private final class RedisConnectionAttempt {
     connected.assumeIsolated().whenComplete { [self] in opened($0) }
   }
 
-  func fail(_ failure: RedisFailure) {
+  /// Ends the attempt from outside: its time is up, or nobody wants it any more.
+  func interrupt(_ failure: RedisFailure) {
     guard !isOver else { return }
     if let handler, handler.failure == nil {
-      // It comes back here through `answered`, with what the server has said, if it said more.
-      return handler.fail(failure)
+      // The handshake lacks replies and fails by this: with the server's own words, if it has
+      // refused something before it fell silent.
+      handler.fail(failure)
+    } else {
+      fail(failure)
     }
+  }
+
+  private func fail(_ failure: RedisFailure) {
+    guard !isOver else { return }
     isOver = true
     timer?.cancel()
+    handler?.fail(failure)
     promise.fail(failure)
   }
 

@@ -110,6 +110,8 @@ package enum RedisTLSFailure: Hashable, Sendable {
   case file(path: String, reason: String)
   /// What the server speaks is not TLS.
   case notTLS
+  /// The server took the connection and never showed a certificate, as one without TLS does.
+  case handshakeTimedOut
   case other(String)
 }
 
@@ -126,6 +128,8 @@ extension RedisTLSFailure: CustomStringConvertible {
       "TLS: the server refused us without a client certificate it trusts (cert_file, key_file)"
     case .file(let path, let reason): "TLS: \(path): \(reason)"
     case .notTLS: "TLS: the server does not speak TLS (redis:// connects without)"
+    case .handshakeTimedOut:
+      "TLS: the server did not answer the handshake in time (does it speak TLS on this port?)"
     case .other(let reason): "TLS: \(reason)"
     }
   }

@@ -1,6 +1,12 @@
 import NIOCore
 import NIOSSL
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 extension RedisEndpoint.TLS {
   /// Reads the files and makes what NIOSSL works with; blocks, so it is called off the event loop.
   func makeContext() throws(RedisFailure) -> NIOSSLContext {
@@ -36,23 +42,24 @@ extension RedisEndpoint.TLS {
 
 extension RedisTLSFailure {
   /// Names an error of NIOSSL; nil when it is none.
-  init?(_ error: any Error, expectedName: String?) {
+  init?(_ error: any Error, expectedName: String?, certificate: () -> NIOSSLCertificate?) {
     switch error {
     case let error as NIOSSLExtraError where error == .failedToValidateHostname:
       self = .wrongHostName(expected: expectedName ?? "the host")
     case let error as NIOSSLExtraError: self = .other("\(error)")
-    case NIOSSLError.handshakeFailed(let reason): self = Self(handshake: "\(reason)")
+    case NIOSSLError.handshakeFailed(let reason):
+      self = Self(handshake: "\(reason)", certificate: certificate)
     case NIOSSLError.unableToValidateCertificate:
       self = .wrongHostName(expected: expectedName ?? "the host")
     case NIOSSLError.uncleanShutdown: return nil
     case let error as NIOSSLError: self = .other("\(error)")
-    case let error as BoringSSLError: self = Self(handshake: "\(error)")
+    case let error as BoringSSLError: self = Self(handshake: "\(error)", certificate: certificate)
     default: return nil
     }
   }
 
   /// BoringSSL tells its reasons apart by names inside the text only.
-  private init(handshake reason: String) {
+  private init(handshake reason: String, certificate: () -> NIOSSLCertificate?) {
     let names: [(String, RedisTLSFailure)] = [
       ("CERTIFICATE_VERIFY_FAILED", .unknownAuthority),
       ("CERTIFICATE_REQUIRED", .clientCertificateRefused),
@@ -62,5 +69,10 @@ extension RedisTLSFailure {
       ("WRONG_VERSION_NUMBER", .notTLS),
     ]
     self = names.first { reason.contains($0.0) }?.1 ?? .other(reason)
+    guard self == .unknownAuthority, let certificate = certificate() else { return }
+    // BoringSSL says only that the verification failed; the certificate tells when it is valid.
+    let now = time(nil)
+    if certificate.notValidAfter < now { self = .expired }
+    if certificate.notValidBefore > now { self = .notYetValid }
   }
 }

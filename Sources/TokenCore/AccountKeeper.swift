@@ -115,6 +115,8 @@ package struct AccountKeeper: Sendable {
   private var unresolved: Version?
   /// Whether the server changed since the last commit, so that the next BEGIN sets a sweep.
   private var isSuspicious = false
+  /// The commit whose loss by Redis was marked.
+  private var lossOwned: Version?
   /// Whether Redis is to be read although the reason for it is not yet old.
   private var isHinted = false
   private var storeFailures = 0
@@ -388,7 +390,7 @@ package struct AccountKeeper: Sendable {
     case (.republishing(.sent(sentAt)), .republish, .republished(let wrote)):
       phase = .holding
       storeFailures = 0
-      copy?.confirmedAt = sentAt
+      copy?.seenAt = sentAt
       return wrote ? [.note(.repaired(name))] : []
     case (.recommitting(.sent(sentAt)), .commit(let commit), _):
       return recommitted(commit, reply, sentAt: sentAt)
@@ -461,12 +463,23 @@ extension AccountKeeper {
     isHinted = false
     switch reply {
     case .account(let view):
+      ownUpToLoss(view, at: now)
       observe(view, sentAt: sentAt)
       return [.saw(view.fence), .recordIsOurs]
     case .foreignApp(let remaining): return [.note(.foreignApp(remaining: remaining))]
     case .newerLayout(let layout): return [.note(.newerLayout(layout))]
     default: return []
     }
+  }
+
+  /// Redis lost a commit that this replica knows of: whoever leads must fetch again, as the token
+  /// that Redis shows now is older and dying. Said once a commit, not for ever.
+  private mutating func ownUpToLoss(_ view: AccountView, at now: Moment) {
+    guard let copy, let committed = view.committed, committed < copy.version,
+      view.parent != copy.version, lossOwned != copy.version
+    else { return }
+    lossOwned = copy.version
+    owe(copy.version, isUnknown: false, at: now)
   }
 
   /// Takes what Redis shows into memory; never backwards (invariant 9).
@@ -477,14 +490,18 @@ extension AccountKeeper {
     else { return }
     if let copy, copy.version > version { return }
     if let copy, copy.version == version, copy.token == token {
-      self.copy?.confirmedAt = max(copy.confirmedAt, sentAt)
       self.copy?.recordedExpiry = view.expiresAt
+      self.copy?.seenAt = max(copy.seenAt, sentAt)
+      // While a trace of a later fetch stands, the token's death may already be under way.
+      if view.intent == nil, view.dirty == nil, view.sweep == nil {
+        self.copy?.confirmedAt = max(copy.confirmedAt, sentAt)
+      }
       return
     }
     copy = Copy(
       token: token, version: version, lifetime: view.lifetime ?? remaining,
       expiresAt: sentAt + remaining, recordedExpiry: view.expiresAt, confirmedAt: sentAt,
-      isOwn: false)
+      seenAt: sentAt, isOwn: false)
   }
 
   private mutating func tookOver(
@@ -494,11 +511,12 @@ extension AccountKeeper {
     storeFailures = 0
     lookAt = now + lead.lookEvery
     observe(view, sentAt: sentAt)
+    // First what may make the fetch wait, then what only asks for one.
+    let outcomes = assess(view, at: now, lead: lead)
     if let seen = view.runID, let runID, seen != runID {
       isSuspicious = true
       want(.takeover, notBefore: now)
     }
-    let outcomes = assess(view, at: now, lead: lead)
     if wanted == nil, let copy, copy.version == view.committed {
       return outcomes + [.note(.adopted(name, copy.version, remaining: copy.remaining(at: now)))]
     }
@@ -618,7 +636,7 @@ extension AccountKeeper {
     storeFailures = 0
     switch reply {
     case .committed:
-      copy?.confirmedAt = sentAt
+      copy?.seenAt = sentAt
       return [.note(.recommitted(name, commit.version))]
     case .superseded(let epoch), .deposed(let epoch):
       return [.saw(epoch), .stepDown(.fenced)]
@@ -751,6 +769,7 @@ extension AccountKeeper {
     case .unknown(let failure):
       phase = .holding
       unresolved = version
+      copy?.isOwn = false
       return backOff(attempt, failure, isUnknown: true, at: now, using: &generator)
     }
   }
@@ -811,7 +830,8 @@ extension AccountKeeper {
       let isUnchanged = copy?.token == fetched.token
       copy = Copy(
         token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
-        expiresAt: fetched.sentAt + fetched.lifetime, confirmedAt: sentAt, isOwn: true)
+        expiresAt: fetched.sentAt + fetched.lifetime, confirmedAt: sentAt, seenAt: sentAt,
+        isOwn: true)
       phase = .holding
       wanted = nil
       unresolved = nil

@@ -8,8 +8,10 @@ package struct Copy: Hashable, Sendable {
   package let expiresAt: Moment
   /// The real expiry by Redis's clock, as its record has it; nil until the record was read.
   package internal(set) var recordedExpiry: RedisTime?
-  /// When this was last known to be the current token in Redis.
+  /// When this was last known to be the current token in Redis, with no trace of a later fetch.
   package internal(set) var confirmedAt: Moment
+  /// When this was last seen in Redis, whatever stood beside it.
+  package internal(set) var seenAt: Moment
   /// Whether this replica fetched it and has led without a break since.
   package internal(set) var isOwn: Bool
 

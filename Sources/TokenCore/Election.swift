@@ -49,6 +49,8 @@ package struct Election: Sendable {
   package private(set) var floor: Epoch = .none
   /// Who held the lock when it was last looked at.
   package private(set) var holder: String?
+  /// Whether an earlier try of the term under way may have worked, so that it is not given up.
+  private var mayHold = false
   /// Until then the lock is left to others.
   package private(set) var heldBackUntil: Moment?
 
@@ -107,6 +109,7 @@ package struct Election: Sendable {
       return []
     }
     heldBackUntil = nil
+    mayHold = false
     return acquire(Term(instance: instance, using: &generator), at: now)
   }
 
@@ -175,8 +178,8 @@ package struct Election: Sendable {
     case (.pollLock, .polling(sentAt)):
       state = .following(pollAt: retryAt)
     case (.acquire(let term, _, _), .acquiring(let tried, sentAt)) where term == tried:
-      state =
-        failure.mayHaveRun ? .uncertain(term, retryAt: retryAt) : .following(pollAt: retryAt)
+      mayHold = mayHold || failure.mayHaveRun
+      state = mayHold ? .uncertain(term, retryAt: retryAt) : .following(pollAt: retryAt)
     case (.renew(let term, _), .leading(var leadership))
     where leadership.term == term && leadership.renewSentAt == sentAt:
       leadership.renewSentAt = nil

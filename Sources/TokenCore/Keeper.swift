@@ -293,8 +293,9 @@ package struct Keeper: Sendable {
     election.steppedDown(reason, at: now, using: &generator)
     for index in accounts.indices { accounts[index].steppedDown(at: now) }
     switch reason {
-    case .leaseOver, .lockLost: break
-    case .fenced, .shutdown:
+    case .lockLost: break
+    case .leaseOver, .fenced, .shutdown:
+      // Also when the lease is over: a renewal that Redis carried out late may have kept the lock.
       actions.append(.store(.release(leadership.term), issuedAt: now))
     case .abdicated, .foreignApp, .newerLayout:
       election.holdBack(until: now + Timing.abdication)

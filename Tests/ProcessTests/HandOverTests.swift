@@ -68,6 +68,36 @@ import WeChatSimulator
     }
   }
 
+  @Test("a rolling restart of all replicas goes unnoticed by readers, and costs no fetch")
+  func rollingRestart() async throws {
+    // A token of 8 s is refreshed at a remaining life of 3 s: every 5 s.
+    let period: Milliseconds = 5000
+    try await Deployment.run(life: 8000, grace: 2000) { deployment in
+      try await deployment.start(count: 3, Deployment.brisk)
+      try await deployment.withReader { reader in
+        for round in 1...2 {
+          for instance in ["a", "b", "c"] {
+            let old = try #require(deployment.processes.last { $0.instance == instance })
+            old.terminate()
+            #expect(try await old.waitForExit() == .code(0))
+            let new = try deployment.start(instance, Deployment.brisk)
+            try await new.waitForStatus(200, of: "/readyz")
+          }
+          try await deployment.simulator.waitUntilAudit("refresh \(round)") {
+            $0.mints().count > round
+          }
+        }
+        let times = deployment.simulator.audit.mints().map(\.time)
+        for (earlier, later) in zip(times, times.dropFirst()) {
+          #expect(later - earlier >= period - 100, "a fetch too many")
+          #expect(later - earlier <= period + 1000, "a fetch too late")
+        }
+        #expect(reader.deadReadings == 0)
+        #expect(reader.missingReadings == 0)
+      }
+    }
+  }
+
   @Test("on SIGTERM without Redis it ends with 0 all the same")
   func terminatedWithoutRedis() async throws {
     try await Deployment.run { deployment in
@@ -109,13 +139,11 @@ import WeChatSimulator
 
   @Test("a leader killed in a fetch leaves no dead token to readers", arguments: Moment.allCases)
   func killedInFetch(moment: Moment) async throws {
-    // Refreshed at a remaining life of 7.5 s; a replaced token dies after 7.5 s, too: the old one
-    // is good just as long as the lease and the wait for stragglers take.
-    try await Deployment.run(life: 20_000, grace: 7500) { deployment in
+    // A replaced token dies after 7.5 s: just as long as the lease and the wait for stragglers take.
+    try await Deployment.run(grace: 7500) { deployment in
       let leader = try await deployment.start(count: 3, Deployment.brisk)
-      deployment.simulator.setFault(.mintThenHold)
       try await deployment.withReader { reader in
-        try await deployment.simulator.waitUntilHeld(within: .seconds(20))
+        try await deployment.provokeHeldFetch(.mintThenHold)
         switch moment {
         case .whileWeChatHoldsTheAnswer:
           leader.kill()
@@ -154,6 +182,37 @@ import WeChatSimulator
     }
   }
 
+  @Test("with stable_token the successor of a leader killed in a fetch gets the same token")
+  func killedInStableFetch() async throws {
+    try await Deployment.run { deployment in
+      deployment.simulator.setFault(.mintThenHold)
+      let settings = Deployment.brisk.merging(["WCH_API": "stable_token"]) { $1 }
+      for instance in ["a", "b"] { try deployment.start(instance, settings) }
+      try await deployment.simulator.waitUntilHeld()
+      let held = deployment.simulator.newestToken(of: Deployment.appID, kind: .stable)
+      let leader = try await deployment.waitForLeader()
+      leader.kill()
+      #expect(try await deployment.waitForLiveToken() == held)
+      #expect(deployment.mints == 1)
+    }
+  }
+
+  @Test("were the intent not written before the fetch, the same readers would meet a dead token")
+  func oracle() async throws {
+    try await Deployment.run(grace: 7500) { deployment in
+      let leader = try await deployment.start(count: 3, Deployment.brisk)
+      try await deployment.withReader { reader in
+        try await deployment.provokeHeldFetch(.mintThenHold)
+        leader.kill()
+        try await deployment.ask(
+          "HDEL", Deployment.record, "intent_epoch", "intent_seq", "intent_at", "intent_deadline")
+        try await waitUntil("a dead token is read", within: .seconds(15)) {
+          reader.deadReadings > 0
+        }
+      }
+    }
+  }
+
   /// When WeChat does the work of a fetch whose leader is paused.
   enum Work: CaseIterable {
     /// Before the successor's fetch: harmless, but nobody can know.
@@ -166,12 +225,11 @@ import WeChatSimulator
     "a leader deposed in a fetch marks the account, and the new leader fetches again",
     arguments: Work.allCases)
   func deposedInFetch(work: Work) async throws {
-    try await Deployment.run(life: 20_000, grace: 7500) { deployment in
+    try await Deployment.run(grace: 7500) { deployment in
       let leader = try await deployment.start(count: 3, Deployment.brisk)
-      deployment.simulator.setFault(
-        work == .beforeTheSuccessor ? .mintThenHold : .holdBeforeMint)
       try await deployment.withReader { reader in
-        try await deployment.simulator.waitUntilHeld(within: .seconds(20))
+        try await deployment.provokeHeldFetch(
+          work == .beforeTheSuccessor ? .mintThenHold : .holdBeforeMint)
         leader.pause()
         let before = deployment.mints
         let successor = try await deployment.waitForLeader(otherThan: leader)

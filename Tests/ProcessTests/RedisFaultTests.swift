@@ -56,10 +56,12 @@ import WeChatSimulator
         try await Self.save(deployment, status: "err")
       case .busy:
         try await deployment.ask("CONFIG", "SET", "busy-reply-threshold", "50")
-        // It never answers; the deadline is over as soon as it is sent.
-        _ = try? await deployment.client.execute(
-          .init("EVAL", "while true do end", "0"), deadline: .now + .milliseconds(50),
-          onAbandonment: .closeConnection)
+        // On a connection of its own. It never answers; nobody waits for it.
+        try await deployment.redis.withClient { client in
+          _ = try? await client.execute(
+            .init("EVAL", "while true do end", "0"), deadline: .now + .milliseconds(500),
+            waitForConnection: true)
+        }
       }
     }
 
@@ -261,6 +263,11 @@ import WeChatSimulator
       try await replica.waitForStatus(200, of: "/livez")
       try await replica.waitForStatus(503, of: "/readyz")
       #expect(deployment.mints == 0)
+      try await waitUntil("it has tried many times", within: .seconds(20)) {
+        replica.log.count { $0.message == "A step at Redis failed; it is tried again" } >= 15
+      }
+      // Each key that a step begins with may be named once.
+      #expect(replica.log.count { ["warning", "error"].contains($0.level) } <= 5)
       try await deployment.ask("ACL", "SETUSER", "limited", "+evalsha")
       try await deployment.waitForLiveToken(within: .seconds(30))
       try await replica.waitForStatus(200, of: "/readyz")

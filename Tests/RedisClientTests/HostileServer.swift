@@ -84,7 +84,10 @@ final class HostileServer: Sendable {
       case .endless(let text):
         guard context.channel.isActive else { return }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)))
-          .assumeIsolated().whenSuccess { [self] in perform(answer, context) }
+          .assumeIsolated().whenSuccess { [self] in
+            // As a new task: a write that succeeds at once would nest the next in itself.
+            context.eventLoop.assumeIsolated().execute { [self] in perform(answer, context) }
+          }
       case .halfClose: context.close(mode: .output, promise: nil)
       case .reset:
         // Lingering for no time at all makes the close a reset.

@@ -2,7 +2,7 @@ import RedisClient
 import TestSupport
 import Testing
 
-@Suite("A client of a real server")
+@Suite("A client of a real server", .serialized)
 struct RedisClientTests {
   @Test("replies come in the order of the commands, refusals among them")
   func pipeline() async throws {
@@ -48,7 +48,8 @@ struct RedisClientTests {
 
   @Test("a command without a connection fails at once as not sent, with the reason")
   func notConnected() async throws {
-    let port = try FreePort.pick()
+    // Nobody listens on port 1, and nobody else in these tests is given it.
+    let port = 1
     let configuration = RedisConfiguration(endpoint: .init(.tcp(host: "127.0.0.1", port: port)))
     try await withClient(configuration) { client, events in
       let failure = try await events.first(\.connectFailure)
@@ -61,17 +62,20 @@ struct RedisClientTests {
 
   @Test("a command that waits for a connection fails as not sent when its deadline passes")
   func waitsInVain() async throws {
-    let port = try FreePort.pick()
+    // Nobody listens on port 1, and nobody else in these tests is given it.
+    let port = 1
     let configuration = RedisConfiguration(endpoint: .init(.tcp(host: "localhost", port: port)))
     try await withClient(configuration) { client, events in
       _ = try await events.first(\.connectFailure)
-      let error = await #expect(throws: RedisError.self) {
-        try await client.execute(
+      do throws(RedisError) {
+        _ = try await client.execute(
           RedisCommand("PING"), deadline: .now + .milliseconds(50), waitForConnection: true)
-      }
-      guard case .notSent(.notConnected(.unreachable)) = error else {
-        Issue.record("\(String(describing: error))")
-        return
+        Issue.record("answered")
+      } catch {
+        guard case .notSent = error else {
+          Issue.record("\(error)")
+          return
+        }
       }
     }
   }
@@ -192,8 +196,8 @@ struct RedisClientTests {
       #expect(try await events.first(\.loss) == .cancelled)
       _ = try await events.first(\.server)
       try await server.command("RPUSH", "list", "kept")
-      #expect(
-        try await client.execute(RedisCommand("LLEN", "list"), deadline: .soon) == .integer(1))
+      let length = try await client.execute(RedisCommand("LLEN", "list"), deadline: .soon)
+      #expect(length.number == 1)
     }
     server.stop()
   }
@@ -272,7 +276,7 @@ struct RedisClientTests {
   }
 }
 
-@Suite("The beginning of a connection")
+@Suite("The beginning of a connection", .serialized)
 struct HandshakeTests {
   @Test("the password is read again at each connect")
   func rotation() async throws {
@@ -298,8 +302,9 @@ struct HandshakeTests {
     let server = try await RedisServer.start(password: "secret")
     let endpoint = RedisEndpoint(.tcp(host: "127.0.0.1", port: server.port))
     try await withClient(RedisConfiguration(endpoint: endpoint)) { _, events in
-      guard case .authenticationFailed(let error) = try await events.first(\.connectFailure) else {
-        Issue.record("connected without a password")
+      let failure = try await events.first(\.connectFailure)
+      guard case .authenticationFailed(let error) = failure else {
+        Issue.record("\(failure)")
         return
       }
       #expect(error.kind == .noAuth)
@@ -380,7 +385,7 @@ struct HandshakeTests {
   }
 }
 
-@Suite("A subscriber of a real server")
+@Suite("A subscriber of a real server", .serialized)
 struct RedisSubscriberTests {
   @Test("messages arrive in order, also after the server has come back")
   func messages() async throws {

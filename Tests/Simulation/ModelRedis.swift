@@ -121,14 +121,14 @@ package struct ModelRedis: Sendable {
     }
   }
 
-  /// Removes what has expired.
+  /// Removes what has expired: Redis keeps a key for the whole of its last millisecond.
   package mutating func expire(at now: RedisTime) {
-    if let at = data.lock?.expiresAt, at <= now { data.lock = nil }
+    if let at = data.lock?.expiresAt, at < now { data.lock = nil }
     for index in data.accounts.indices {
-      if let at = data.accounts[index].token?.expiresAt, at <= now {
+      if let at = data.accounts[index].token?.expiresAt, at < now {
         data.accounts[index].token = nil
       }
-      if let at = data.accounts[index].expiry?.expiresAt, at <= now {
+      if let at = data.accounts[index].expiry?.expiresAt, at < now {
         data.accounts[index].expiry = nil
       }
     }
@@ -138,7 +138,6 @@ package struct ModelRedis: Sendable {
   package mutating func wipe() {
     data = Data(accounts: data.accounts.map { Account(name: $0.name) })
   }
-
 
   // MARK: The lock
 
@@ -150,8 +149,9 @@ package struct ModelRedis: Sendable {
       return .held(
         holder: lock.holder, remaining: lock.expiresAt.map { $0 - now } ?? .milliseconds(-1))
     }
+    let isRepeated = data.lock != nil
     data.lock = Lock(holder: me, expiresAt: now + lease)
-    if let record = data.epoch, record.term == me { return .acquired(record.epoch) }
+    if isRepeated, let record = data.epoch, record.term == me { return .acquired(record.epoch) }
     var next = (data.epoch?.epoch.rawValue ?? 0) + 1
     if parts.contains(.epochFloor) {
       next = max(next, floor.rawValue + 1, now.milliseconds)

@@ -1,11 +1,13 @@
 /// What is done to a run; everything follows from the seed.
 package struct Plan: Sendable {
   /// How faults come.
-  package enum Profile: Sendable {
+  package enum Profile: String, CaseIterable, Sendable {
     /// Many, at effect boundaries and in between, also at once.
     case chaos
     /// One at a time, each long after the one before.
     case single
+    /// About one fault in a quarter of an hour, as in the table of PROTOCOL section 1.
+    case usual
   }
 
   package let seed: UInt64
@@ -47,15 +49,19 @@ package struct Plan: Sendable {
     let isSingle = chance.percent(30)
     self.profile = profile ?? (isSingle ? .single : .chaos)
     accounts = chance.percent(85) ? 1 : 2
-    lifetime = chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
+    let isUsual = profile == .usual
+    lifetime =
+      isUsual
+      ? 7200 * second : chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
     var faults = Fault.allCases.filter { _ in chance.percent(60) }
     // Where everything is decided: crashes and pauses belong to every run.
     faults += [.crash, .pause]
+    if isUsual { faults.removeAll { $0 == .refusal || $0 == .damageKeys } }
     self.faults = faults
-    atCriticalEffects = chance.pick([0, 10_000, 50_000, 150_000])
-    atOrdinaryEffects = chance.pick([0, 10, 50])
-    betweenFaults = chance.pick([5, 10, 15, 30, 60]) * minute
-    let isQuiet = self.profile == .single
+    atCriticalEffects = isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
+    atOrdinaryEffects = isUsual ? 0 : chance.pick([0, 10, 50])
+    betweenFaults = isUsual ? 15 * minute : chance.pick([5, 10, 15, 30, 60]) * minute
+    let isQuiet = self.profile != .chaos
     stragglers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
     lostAnswers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
     refusals = isQuiet ? 0 : chance.pick([0, 10_000, 50_000])

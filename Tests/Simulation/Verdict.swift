@@ -15,6 +15,7 @@ package struct Violation: Hashable, Sendable, CustomStringConvertible {
     case noSecret = "10: no secret in a note"
     case noOverlap = "no fetch beside another one's, with a good token"
     case freshRepublish = "only a live copy is published again"
+    case busyWaiting = "a wake is not due again at once"
     case orphanedLock = "a lock is led or given back"
     case leaderAfterHealing = "liveness: a leader"
     case tokenAfterHealing = "liveness: a usable token"

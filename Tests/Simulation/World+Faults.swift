@@ -20,7 +20,7 @@ extension World {
       inject(fault, replica)
       return
     }
-    guard plan.profile == .chaos else { return }
+    guard plan.profile != .single else { return }
     let rate = isCritical ? plan.atCriticalEffects : plan.atOrdinaryEffects
     if chance.chance(perMillion: rate) { inject(chance.pick(plan.faults), replica) }
   }
@@ -34,7 +34,7 @@ extension World {
       case .acquire, .takeOver, .begin, .resolve, .commit, .republish, .mark, .release: true
       case .pollLock, .renew, .look, .heartbeat: false
       }
-    case .note, .stop: false
+    case .probe, .giveBack, .note, .stop: false
     }
   }
 
@@ -42,7 +42,7 @@ extension World {
   mutating func nextFault() {
     guard !isHealed else { return }
     switch plan.profile {
-    case .chaos:
+    case .chaos, .usual:
       inject(chance.pick(plan.faults), someReplica())
       queue.push(.fault, at: now + chance.below(2 * plan.betweenFaults))
     case .single:
@@ -166,6 +166,7 @@ extension World {
     replicas[replica].pendingSteps = []
     replicas[replica].pendingCalls = []
     replicas[replica].scheduledWake = nil
+    replicas[replica].lastViews = [:]
     replicas[replica].term = nil
     replicas[replica].leaseFrom = nil
     for account in accounts.indices {
@@ -272,7 +273,10 @@ extension World {
       }
     }
     if chance.percent(30) { redis.data.lock = nil }
-    if chance.percent(20) { redis.data.epoch = nil }
+    if chance.percent(20) {
+      redis.data.epoch = nil
+      storeDisturbedAt = now
+    }
     lockDisturbedAt = now
     disturb(until: now)
   }

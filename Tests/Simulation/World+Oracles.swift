@@ -10,6 +10,9 @@ extension World {
       /// How long applications have been reading a dead token, without a break.
       var deadFor: Int64 = 0
       var deadSince: Instant?
+      /// What was published last, and when other tokens ceased to be.
+      var published: String?
+      var gone: [String: Instant] = [:]
     }
 
     /// What a version was used for: by whom it was begun, and how often it was sent.
@@ -22,6 +25,7 @@ extension World {
     var accounts: [Account] = []
     var highestEpoch: Epoch = .none
     var epochs: [String: Epoch] = [:]
+    var grantedAt: Instant = 0
     var owners: [Epoch: (replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = [[:], [:]]
     var holes: Set<Int> = []
@@ -31,7 +35,7 @@ extension World {
   }
 
   mutating func violate(_ rule: Violation.Rule, _ detail: String) {
-    guard verdict.violation == nil else { return }
+    guard judges, verdict.violation == nil else { return }
     let violation = Violation(
       rule: rule, seconds: Double(now / millisecond) / 1000, detail: detail)
     trace("VIOLATION \(violation)")
@@ -60,6 +64,7 @@ extension World {
         continue
       }
       let begin = max(now, issue.diesAt)
+      if marks.accounts[index].deadSince == nil { trace("DEAD \(token)") }
       if marks.accounts[index].deadSince == nil { marks.accounts[index].deadSince = begin }
       marks.accounts[index].deadFor += next - begin
       verdict.deadSeconds += Double(next - begin) / Double(second)
@@ -81,6 +86,11 @@ extension World {
     for index in accounts.indices {
       converges(index)
       isNotDeadForLong(index)
+      let token = publishedToken(index)
+      if token != marks.accounts[index].published {
+        if let before = marks.accounts[index].published { marks.accounts[index].gone[before] = now }
+        marks.accounts[index].published = token
+      }
       let committed = redis.data.accounts[index].state.committed
       if let committed, let before = marks.accounts[index].committed, committed < before {
         violate(.commitsGrow, "\(committed) after \(before)")
@@ -118,14 +128,16 @@ extension World {
       guard replica.isAlive else { return false }
       let account = replica.keeper.accounts[index]
       if account.debt != nil { return true }
+      // A copy that is newer than Redis's is committed again by a leader, marked by a follower.
+      if let copy = account.copy, let committed = state.committed, copy.version > committed {
+        return plan.parts.contains(.recommit)
+      }
       guard replica.keeper.election.leadership != nil else { return false }
       switch account.phase {
       case .beginning, .ready, .fetching, .committing, .recommitting, .takingOver: return true
       case .following, .holding, .looking, .republishing, .resolving: break
       }
-      if account.wanted != nil { return true }
-      guard let copy = account.copy, let committed = state.committed else { return false }
-      return copy.version > committed
+      return account.wanted != nil
     }
   }
 
@@ -145,7 +157,8 @@ extension World {
     if plan.profile == .single {
       violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
     }
-    let bound = timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
+    let bound =
+      timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
       + timing.opTimeout * 4
     let begin = max(since, disturbedUntil)
     if now - begin > bound.wholeNanoseconds {
@@ -162,7 +175,8 @@ extension World {
     if redis.data.lock?.holder == leadership.term.description { return }
     guard lockDisturbedAt < replicas[index].leaseFromInstant else { return }
     if !plan.parts.contains(.leaseCheck) { return }
-    violate(.oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
+    violate(
+      .oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
   }
 
   private mutating func lockIsNotOrphaned() {
@@ -185,7 +199,16 @@ extension World {
       let owner = marks.owners[epoch], let expiresAt = lock.expiresAt, expiresAt > redisTime
     else { return }
     let replica = replicas[owner.replica]
-    guard replica.isAlive, replica.life == owner.life, replica.isConnected else { return }
+    switch replica.keeper.election.state {
+    case .acquiring(let term, _), .uncertain(let term, _):
+      // It is repeated until an answer comes.
+      if term.description == lock.holder { return }
+    case .idle, .following, .polling, .leading: break
+    }
+    guard replica.isAlive, replica.life == owner.life, replica.isConnected,
+      !replica.isPaused(at: now), replica.term?.description != lock.holder
+    else { return }
+    guard max(lockDisturbedAt, storeDisturbedAt) < since - 30 * second else { return }
     if now - max(since, replica.undisturbedSince) > 8 * second {
       violate(.orphanedLock, "\(lock.holder) is held and not led")
     }
@@ -193,19 +216,58 @@ extension World {
 
   // MARK: At one effect
 
+  /// After a wake: one may only change the keeper's mind, but several in a row are spinning.
+  mutating func isNotBusy(
+    _ event: Keeper.Event, _ actions: [Keeper.Action], _ replica: Int, at moment: Moment
+  ) {
+    guard case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
+      due <= moment
+    else {
+      replicas[replica].idleWakes = 0
+      return
+    }
+    replicas[replica].idleWakes += 1
+    guard replicas[replica].idleWakes > 2 else { return }
+    violate(
+      .busyWaiting,
+      "r\(replica) is due at \(due), also after waking at \(moment): "
+        + "\(replicas[replica].keeper.election.state), "
+        + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
+  }
+
+  /// When a keeper decides to publish its copy again.
+  mutating func decided(_ republish: StoreCommand.Republish, _ replica: Int) {
+    let index = index(of: republish.account)
+    for case .token(let secret) in republish.outputs.map(\.format) {
+      let token = secret.revealed
+      guard token != marks.accounts[index].published,
+        let death = weChat.death(of: token, account: index), death <= now,
+        let gone = marks.accounts[index].gone[token], now - gone > plan.grace
+      else { continue }
+      violate(
+        .freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
+    }
+  }
+
   /// After Redis has executed a command.
   mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data) {
     switch (arrival.command, reply) {
     case (.acquire(let term, _, _), .acquired(let epoch)):
       let name = term.description
-      if let known = marks.epochs[name] {
-        if known != epoch { violate(.epochsGrow, "\(name) has \(known) and \(epoch)") }
-      } else {
+      // A term keeps its epoch as long as the lock is its own.
+      if marks.epochs[name] != epoch {
+        // Only a clock that was set back and a loss of the data together can defeat `TIME`.
+        let isExcused =
+          redisTime.milliseconds < marks.highestEpoch.rawValue
+          && storeDisturbedAt >= marks.grantedAt
         if epoch <= marks.highestEpoch {
-          violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)")
+          if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
+          marks.highestEpoch = .none
+          for index in accounts.indices { marks.uses[index] = [:] }
         }
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
+        marks.grantedAt = now
         marks.owners[epoch] = (arrival.replica, arrival.life)
       }
     case (.begin(let begin), .began):
@@ -219,12 +281,6 @@ extension World {
       wrote(arrival, commit.account, fence: commit.fence)
     case (.republish(let republish), .republished(wrote: true)):
       wrote(arrival, republish.account, fence: republish.fence)
-      let account = index(of: republish.account)
-      if let token = publishedToken(account), let death = weChat.death(of: token, account: account),
-        death <= now
-      {
-        violate(.freshRepublish, "\(token) of \(republish.version) was dead already")
-      }
     default: break
     }
   }
@@ -254,27 +310,30 @@ extension World {
       violate(.begunBeforeFetch, "r\(call.replica) sends \(order.version)")
     }
     if let last = replica.lastFetchAt[call.account], call.sentLocally - last < .seconds(1),
-      !call.isThroughHole
+      !call.wasHeld
     {
       violate(.fetchesAreFew, "r\(call.replica) fetches twice within a second")
     }
-    replicas[call.replica].lastFetchAt[call.account] = call.sentLocally
+    if !call.wasHeld {
+      replicas[call.replica].lastFetchAt[call.account] = call.sentLocally
+    }
     let isPermitted = replica.leaseFrom.map { call.sentLocally <= $0 + timing.validity } ?? false
     if !isPermitted, !call.isThroughHole {
       violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")
     }
     guard let copy = replica.keeper.accounts[call.account].copy,
-      copy.remaining(at: call.sentLocally) > .zero, !call.isThroughHole
+      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld, order.trigger == .takeover
     else { return }
     let reach = (timing.apiTimeout + .seconds(1)).wholeNanoseconds
     for other in calls.suffix(8).dropLast()
     where other.account == call.account && other.replica != call.replica && !other.isProcessed
-      && !other.isThroughHole && now - other.sentAt < reach
-      && storeDisturbedAt < other.sentAt - 10 * second
+      && !other.wasHeld && now - other.sentAt < reach
+      && max(storeDisturbedAt, lockDisturbedAt) < other.sentAt - 10 * second
     {
       violate(
         .noOverlap,
-        "r\(call.replica) sends \(order.version) beside \(other.order.version) of r\(other.replica)")
+        "r\(call.replica) sends \(order.version) beside \(other.order.version) of r\(other.replica)"
+      )
     }
   }
 

@@ -30,6 +30,7 @@ extension World {
   // MARK: The keeper
 
   mutating func handle(_ event: Keeper.Event, _ replica: Int) {
+    let event = plan.parts.contains(.freshCopy) ? event : stale(event, replica)
     let moment = replicas[replica].local(at: now)
     if log != nil {
       if case .woke = event {} else { trace("r\(replica) <- \(brief(event))") }
@@ -38,6 +39,8 @@ extension World {
     mix(UInt64(truncatingIfNeeded: now))
     mix(UInt64(replica) << 8 | UInt64(actions.count))
     remember(replica)
+    isNotBusy(event, actions, replica, at: moment)
+    for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
     if replicas[replica].isAlive { scheduleWake(replica) }
@@ -66,6 +69,7 @@ extension World {
       switch item.action {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
       case .fetch(let order): fetch(order, isPastCheck: item.isPastCheck, replica)
+      case .probe, .giveBack: break
       case .note(let note): noted(note, replica)
       case .stop:
         trace("r\(replica) stopped")
@@ -105,7 +109,8 @@ extension World {
     guard replicas[replica].isConnected else {
       let failure = StoreFailure(mayHaveRun: false, reason: "not connected")
       queue.push(
-        .event(replica: replica, life: life, .stored(command, issuedAt: issuedAt, .failure(failure))),
+        .event(
+          replica: replica, life: life, .stored(command, issuedAt: issuedAt, .failure(failure))),
         at: now + 100_000)
       return
     }
@@ -216,7 +221,9 @@ extension World {
     }
     replicas[replica].pendingSteps.remove(at: index)
     var result = result
-    if case .success(let reply) = result { result = .success(rewritten(reply, of: pending.command)) }
+    if case .success(let reply) = result {
+      result = .success(rewritten(reply, of: pending.command))
+    }
     confirmLease(pending, result, replica)
     handle(.stored(pending.command, issuedAt: pending.issuedAt, result), replica)
     if !plan.parts.contains(.leaseFromSend), case .renew = pending.command,
@@ -300,7 +307,7 @@ extension World {
     calls.append(
       Call(
         replica: replica, life: life, account: account, order: order, sentAt: now,
-        sentLocally: moment, isThroughHole: isLate && isPastCheck))
+        sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: isPastCheck))
     trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
     sent(id)
     replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))
@@ -393,6 +400,7 @@ extension World {
       return
     }
     replicas[replica].pendingCalls.remove(at: index)
+    if case .knownFailure = outcome { calls[id].isProcessed = true }
     handle(.fetched(order.account, order.version, outcome), replica)
   }
 
@@ -406,6 +414,24 @@ extension World {
       .acquire(term, lease: Timing().lease, floor: floor)
     case .renew(let term, _): .renew(term, lease: Timing().lease)
     default: command
+    }
+  }
+
+  /// A look that failed, answered from memory: a copy then seems to be current for ever.
+  private mutating func stale(_ event: Keeper.Event, _ replica: Int) -> Keeper.Event {
+    guard case .stored(.look(let name), let issuedAt, let result) = event else { return event }
+    switch result {
+    case .success(.account(var view)):
+      guard view.tokenMatchesRecord else { return event }
+      view.intent = nil
+      view.dirty = nil
+      view.sweep = nil
+      replicas[replica].lastViews[name] = view
+      return event
+    case .success: return event
+    case .failure:
+      guard let view = replicas[replica].lastViews[name] else { return event }
+      return .stored(.look(name), issuedAt: issuedAt, .success(.account(view)))
     }
   }
 

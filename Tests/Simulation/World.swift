@@ -45,6 +45,8 @@ package struct World {
     let sentLocally: Moment
     /// Whether it was sent after the lease, the process having been paused past the check.
     let isThroughHole: Bool
+    /// Whether the process was paused between the decision and the send at all.
+    let wasHeld: Bool
     var isProcessed = false
   }
 
@@ -95,8 +97,12 @@ package struct World {
   /// Takes the lines of the trace, when anyone wants them.
   var log: ((String) -> Void)?
 
-  package init(plan: Plan, log: ((String) -> Void)? = nil) {
+  /// Whether a violation ends the run; a run that only measures goes on to the end.
+  let judges: Bool
+
+  package init(plan: Plan, judges: Bool = true, log: ((String) -> Void)? = nil) {
     self.plan = plan
+    self.judges = judges
     self.log = log
     accounts = [AccountName.unnamed, AccountName("shop")].compactMap { $0 }.prefix(plan.accounts)
       .map { $0 }
@@ -126,10 +132,11 @@ package struct World {
       queue.push(.restart(replica: index, life: 0), at: chance.below(3 * second))
     }
     queue.push(.fault, at: plan.betweenFaults / 2 + chance.below(plan.betweenFaults))
-    queue.push(.heal, at: chaosEnds)
+    if judges { queue.push(.heal, at: chaosEnds) }
     while verdict.violation == nil, let (time, happening) = queue.pop() {
       account(until: time)
       now = time
+      if !judges, now > chaosEnds { break }
       steps += 1
       take(happening)
       observe()
@@ -145,7 +152,8 @@ package struct World {
   mutating func take(_ happening: Happening) {
     switch happening {
     case .wake(let replica, let life):
-      guard replicas[replica].life == life else { return }
+      // A wake that an earlier one has overtaken is none.
+      guard replicas[replica].life == life, replicas[replica].scheduledWake == now else { return }
       if replicas[replica].isPaused(at: now) {
         // The timer is late by the rest of the pause; resuming looks at it anyway.
         replicas[replica].scheduledWake = nil

@@ -21,6 +21,9 @@ package final class ChildProcess: Sendable {
     case ended(Exit)
   }
 
+  /// How long a process may take to obey a signal that ends it.
+  private static let patience: Duration = .seconds(10)
+
   /// Protects the process id: once it has been waited for, it may be somebody else's.
   private let state: Mutex<State>
 
@@ -83,12 +86,24 @@ package final class ChildProcess: Sendable {
     }
   }
 
-  /// Sends a signal that ends the process, and waits until it has ended.
+  /// Sends a signal that ends the process, and waits until it has ended; one that does not obey
+  /// is killed.
   package func end(_ number: CInt) {
     signal(number)
     // A stopped process takes its signal when it goes on.
     signal(SIGCONT)
+    let deadline = ContinuousClock.now + Self.patience
+    while isRunning, ContinuousClock.now < deadline { usleep(1000) }
+    signal(SIGKILL)
     state.withLock { state in collect(&state, 0) }
+  }
+
+  /// Waits until the process has ended by itself; whether it ended with exit code 0.
+  package func succeeds() -> Bool {
+    state.withLock { state in
+      collect(&state, 0)
+      if case .ended(.code(0)) = state { return true } else { return false }
+    }
   }
 
   private func collect(_ state: inout State, _ options: CInt) {

@@ -69,7 +69,7 @@ package final class Deployment: Sendable {
       let outcome: Swift.Result<Result, any Error>
       do {
         let result = try await deployment.connected { try await body(deployment) }
-        try deployment.checkSecrecy()
+        try deployment.checkConduct()
         outcome = .success(result)
       } catch {
         outcome = .failure(
@@ -96,14 +96,22 @@ package final class Deployment: Sendable {
     processes.map { "--- \($0.instance)\n\($0.errorText.suffix(6000))" }.joined(separator: "\n")
   }
 
-  /// Whatever a test does, no output of any process shows the secret or a token.
-  private func checkSecrecy() throws {
+  /// Whatever a test does: no process crashes, every line of a log is an object of JSON, and none
+  /// shows the secret or a token.
+  private func checkConduct() throws {
     let secrets = [Self.secret] + simulator.audit.mints().compactMap(\.token)
     for process in processes {
+      if case .signal(let number) = process.exit, ![SIGKILL, SIGTERM].contains(CInt(number)) {
+        throw SidecarProcess.Failure("\(process.instance) died of signal \(number)")
+      }
       let output = process.errorText + process.outputText
-      guard let leaked = secrets.first(where: output.contains) else { continue }
-      throw SidecarProcess.Failure(
-        "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token")")
+      if let leaked = secrets.first(where: output.contains) {
+        throw SidecarProcess.Failure(
+          "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token")")
+      }
+      guard output.split(separator: "\n").count == process.logPosition else {
+        throw SidecarProcess.Failure("\(process.instance) wrote something that is not a log line")
+      }
     }
   }
 
@@ -134,7 +142,7 @@ package final class Deployment: Sendable {
     return process
   }
 
-  /// Starts replicas `a`, `b`, … and waits until one leads and a live token is in Redis.
+  /// Starts replicas `a`, `b`, … and waits until all run, one leads and a live token is in Redis.
   @discardableResult
   package func start(count: Int, _ settings: [String: String] = [:]) async throws
     -> SidecarProcess
@@ -143,6 +151,7 @@ package final class Deployment: Sendable {
       try start(String(UnicodeScalar(UInt8(ascii: "a") + UInt8(index))), settings)
     }
     try await waitForLiveToken()
+    for process in processes { try await process.waitForStatus(200, of: "/startupz") }
     return try await waitForLeader()
   }
 

@@ -1,7 +1,9 @@
 import Synchronization
 
-/// How much of the machine a test takes: tests that mostly wait run side by side, and one that
-/// measures a time runs alone. Those that came first go first.
+/// How much of the machine a test takes.
+///
+/// Tests that mostly wait run side by side, and one that measures a time runs alone. Those that
+/// came first go first.
 package final class MachineShare: Sendable {
   /// The one of this process.
   package static let shared = MachineShare(parts: 5)

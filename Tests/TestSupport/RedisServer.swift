@@ -50,7 +50,7 @@ package final class RedisServer: Sendable {
   ///   - isReadyBy: how long a start may take, loading included.
   package static func start(
     arguments: [String] = [], password: String? = nil, tlsArguments: [String]? = nil,
-    environment: [String: String] = [:], isReadyBy: Duration = .seconds(20)
+    environment: [String: String] = [:], isReadyBy: Duration = .seconds(60)
   ) async throws -> RedisServer {
     // Somebody else may take a free port between our look and the server's: then try another.
     var lastError: any Error = Failure("no attempt was made")
@@ -121,7 +121,7 @@ package final class RedisServer: Sendable {
   package func command(_ name: String, _ arguments: String...) async throws -> RedisReply {
     let reply = try await withClient { client in
       try await client.execute(
-        RedisCommand(name, arguments), deadline: .now + .seconds(10), waitForConnection: true)
+        RedisCommand(name, arguments), deadline: .now + isReadyBy, waitForConnection: true)
     }
     if let refusal = reply.refusal { throw refusal }
     return reply
@@ -131,8 +131,10 @@ package final class RedisServer: Sendable {
   package func withClient<Result: Sendable>(
     _ body: @Sendable (RedisClient) async throws -> Result
   ) async throws -> Result {
+    var configuration = RedisConfiguration(endpoint: endpoint)
+    configuration.connectTimeout = isReadyBy
     let client = RedisClient(
-      configuration: RedisConfiguration(endpoint: endpoint),
+      configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test"))
     return try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await client.run() }
@@ -155,6 +157,8 @@ package final class RedisServer: Sendable {
     let (events, continuation) = AsyncStream.makeStream(of: ConnectionEvent.self)
     var configuration = RedisConfiguration(endpoint: endpoint)
     configuration.backoff = Backoff(initial: .milliseconds(10), cap: .milliseconds(100))
+    // A busy machine is no proof of a server that does not get ready.
+    configuration.connectTimeout = isReadyBy
     let client = RedisClient(
       configuration: configuration, eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
       logger: Logger(label: "test"), onEvent: { continuation.yield($0) })

@@ -99,6 +99,9 @@ package final class SidecarProcess: Sendable {
   /// Whether the process has not ended yet.
   package var isRunning: Bool { process.isRunning }
 
+  /// How the process ended; nil while it runs.
+  package var exit: ChildProcess.Exit? { process.exit }
+
   /// Waits for the end.
   package func waitForExit(within limit: Duration = .seconds(15)) async throws
     -> ChildProcess.Exit

@@ -45,8 +45,9 @@ struct TidyTests {
   private static func imports(of file: URL) throws -> [String] {
     try lines(of: file).compactMap { line in
       var words = line.split(separator: " ")
-      while let first = words.first, first.hasPrefix("@") || first == "package" || first == "public"
-        || first == "internal" || first == "private" || first == "fileprivate"
+      while let first = words.first,
+        first.hasPrefix("@") || first == "package" || first == "public"
+          || first == "internal" || first == "private" || first == "fileprivate"
       {
         words.removeFirst()
       }

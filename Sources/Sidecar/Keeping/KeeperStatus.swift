@@ -73,10 +73,10 @@ package struct KeeperStatus: StatusSource {
       guard let copy = account.copy, copy.remaining(at: now) > .zero else {
         return .bad("account \(account.name): no live token was seen in Redis")
       }
-      guard now - copy.confirmedAt < KeeperStatus.recently else {
+      guard now - copy.seenAt < KeeperStatus.recently else {
         return .bad(
           "account \(account.name): the token was last seen in Redis "
-            + "\(Int((now - copy.confirmedAt).inSeconds)) seconds ago")
+            + "\(Int((now - copy.seenAt).inSeconds)) seconds ago")
       }
     }
     return .good("a live token was seen in Redis for every account")
@@ -103,7 +103,8 @@ package struct KeeperStatus: StatusSource {
     let deadline = ContinuousClock.now + KeeperStatus.longestWait
     guard let (subject, rejected) = subject(of: request) else {
       // A token that nobody has now was replaced before: its reader should read again.
-      let named = request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
+      let named =
+        request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
       guard let named, kept(named) != nil else { return .unknownAccount }
       return .current(refreshed(named))
     }

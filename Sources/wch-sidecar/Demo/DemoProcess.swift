@@ -169,14 +169,20 @@ final class DemoGuardian {
   private let shell: DemoProcess
 
   private static let script = """
-    trap '' INT TERM HUP
+    trap '' INT TERM HUP TTIN TTOU
     while read -r sign id; do
       case $sign in
         +) ids="$ids $id" ;;
         -) rest=; for one in $ids; do [ "$one" = "$id" ] || rest="$rest $one"; done; ids=$rest ;;
+        t) terminal=$id ;;
       esac
     done
     [ -z "$ids" ] || kill -9 $ids
+    if [ -n "$terminal" ]; then
+      exec <"$terminal" >"$terminal"
+      stty sane
+      printf '\\033[0m\\033[?25h\\033[?1049l'
+    fi
     """
 
   init() throws(DemoProcess.Failure) {
@@ -191,6 +197,10 @@ final class DemoGuardian {
     _ = close(pipe)
     shell.reap(waiting: true)
   }
+
+  /// The terminal has to be given back, too.
+  func terminalTaken(_ device: String) { tell("t \(device)\n") }
+  func terminalGivenBack() { tell("t\n") }
 
   func watch(_ id: pid_t) { tell("+ \(id)\n") }
   func forget(_ id: pid_t) { tell("- \(id)\n") }

@@ -1,0 +1,144 @@
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A network between a replica and Redis that can be cut, in one direction or both: connections
+/// stay open, and what is sent gets lost.
+package final class Partition: Sendable {
+  /// What gets lost.
+  package enum Cut: Sendable, CaseIterable {
+    case bothWays, requests, answers
+
+    fileprivate var losesRequests: Bool { self != .answers }
+    fileprivate var losesAnswers: Bool { self != .requests }
+  }
+
+  fileprivate struct State {
+    var cut: Cut?
+    var connections: [ObjectIdentifier: any Channel] = [:]
+  }
+
+  /// Where the replica connects to, on 127.0.0.1.
+  package let port: Int
+  private let listener: any Channel
+  /// Protects the cut and the list of connections, which the event loops read.
+  private let state: Shared
+
+  /// The state, shared with the handlers of the connections.
+  fileprivate final class Shared: Sendable {
+    let state = Mutex(State())
+    var cut: Cut? { state.withLock { $0.cut } }
+
+    func add(_ channel: any Channel) {
+      let id = ObjectIdentifier(channel)
+      state.withLock { $0.connections[id] = channel }
+      channel.closeFuture.whenComplete { [self] _ in
+        state.withLock { $0.connections[id] = nil }
+      }
+    }
+  }
+
+  private init(listener: any Channel, state: Shared) throws {
+    guard let port = listener.localAddress?.port else {
+      throw RedisServer.Failure("the kernel gave no port")
+    }
+    self.port = port
+    self.listener = listener
+    self.state = state
+  }
+
+  /// Runs a network to a port of 127.0.0.1 for as long as the body runs.
+  package static func run<Result: Sendable>(
+    to port: Int, _ body: (Partition) async throws -> Result
+  ) async throws -> Result {
+    let shared = Shared()
+    let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+      // Nothing is read before there is somebody to pass it to.
+      .childChannelOption(.autoRead, value: false)
+      .childChannelInitializer { near in
+        shared.add(near)
+        return near.eventLoop.makeCompletedFuture {
+          try near.pipeline.syncOperations.addHandler(Connector(port: port, shared: shared))
+        }
+      }
+      .bind(host: "127.0.0.1", port: 0).get()
+    let partition = try Partition(listener: listener, state: shared)
+    let result: Swift.Result<Result, any Error>
+    do { result = .success(try await body(partition)) } catch { result = .failure(error) }
+    try? await listener.close().get()
+    partition.heal()
+    return try result.get()
+  }
+
+  /// From now on, what is sent gets lost.
+  package func cut(_ cut: Cut) { state.state.withLock { $0.cut = cut } }
+
+  /// Ends the cut; connections that lost something end with it.
+  package func heal() {
+    let connections = state.state.withLock { state in
+      state.cut = nil
+      return Array(state.connections.values)
+    }
+    for connection in connections { connection.close(promise: nil) }
+  }
+
+  /// Opens the far end of a connection, and passes on what is not lost.
+  private final class Connector: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    private let port: Int
+    private let shared: Shared
+    private var far: (any Channel)?
+
+    init(port: Int, shared: Shared) {
+      self.port = port
+      self.shared = shared
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+      let near = context.channel
+      let opened = ClientBootstrap(group: near.eventLoop)
+        .channelOption(.socketOption(.tcp_nodelay), value: 1)
+        .channelInitializer { [shared] far in
+          far.eventLoop.makeCompletedFuture {
+            try far.pipeline.syncOperations.addHandler(Returner(near: near, shared: shared))
+          }
+        }
+        .connect(host: "127.0.0.1", port: port)
+      // On the near channel's loop, as both channels are.
+      opened.assumeIsolated().whenComplete { result in
+        guard case .success(let far) = result, near.isActive else {
+          if case .success(let far) = result { far.close(promise: nil) }
+          return near.close(promise: nil)
+        }
+        self.far = far
+        near.setOption(.autoRead, value: true).whenComplete { _ in near.read() }
+      }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+      if shared.cut?.losesRequests == true { return }
+      far?.writeAndFlush(unwrapInboundIn(data), promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { far?.close(promise: nil) }
+  }
+
+  private final class Returner: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    private let near: any Channel
+    private let shared: Shared
+
+    init(near: any Channel, shared: Shared) {
+      self.near = near
+      self.shared = shared
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+      if shared.cut?.losesAnswers == true { return }
+      near.writeAndFlush(unwrapInboundIn(data), promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { near.close(promise: nil) }
+  }
+}
