@@ -1,5 +1,6 @@
 import Foundation
-import Synchronization
+import NIOCore
+import NIOPosix
 import TestSupport
 import Testing
 
@@ -45,10 +46,10 @@ import Testing
       demo.outputText.contains("now ")
     }
     let port = try #require(demo.outputText.firstMatch(of: #/127\.0\.0\.1:([0-9]+)/#)?.1)
-    #expect(Self.isListening(onPort: port))
+    #expect(await Self.isListening(onPort: port))
     demo.terminate()
     #expect(try await demo.waitForExit() == .code(0), "\(demo.errorText)")
-    #expect(!Self.isListening(onPort: port))
+    #expect(await !Self.isListening(onPort: port))
   }
 
   @Test("through every key of the live view the application's success stays at 100 %")
@@ -127,10 +128,11 @@ import Testing
     let screen = try await demo.wait(for: "a leader and a token in use") {
       $0.leader != nil && $0.uses > 0
     }
-    #expect(Self.isListening(onPort: screen.port))
+    #expect(await Self.isListening(onPort: screen.port))
     demo.kill()
     try await waitUntil("the end of Redis and of the replicas", within: .seconds(10)) {
-      !Self.isListening(onPort: screen.port) && screen.processes.allSatisfy(Self.isGone)
+      let isListening = await Self.isListening(onPort: screen.port)
+      return !isListening && screen.processes.allSatisfy(Self.isGone)
     }
     try await waitUntil("the terminal's return", within: .seconds(10)) {
       demo.read()
@@ -150,17 +152,14 @@ import Testing
     return stat.split(separator: ") ").last?.first == "Z"
   }
 
-  /// Whether somebody listens on a port of 127.0.0.1, by the kernel's own table.
-  private static func isListening(onPort port: Substring) -> Bool {
-    guard let number = Int(port),
-      let table = try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)
+  /// Whether somebody takes connections on a port of 127.0.0.1.
+  private static func isListening(onPort port: Substring) async -> Bool {
+    guard let port = Int(port),
+      let channel = try? await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .connect(host: "127.0.0.1", port: port).get()
     else { return false }
-    let hex = String(number, radix: 16, uppercase: true)
-    let padded = String(repeating: "0", count: max(0, 4 - hex.count)) + hex
-    return table.split(separator: "\n").contains { line in
-      let fields = line.split(separator: " ")
-      return fields.count > 3 && fields[1].hasSuffix(":\(padded)") && fields[3] == "0A"
-    }
+    try? await channel.close()
+    return true
   }
 }
 
