@@ -54,6 +54,9 @@ package final class ChildProcess: Sendable {
         unsafe posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_RDWR, 0)
       }
     }
+    // NIO's sockets are inherited otherwise: a server that a test closes would go on listening in
+    // whatever child was started meanwhile.
+    _ = unsafe Self.closeFrom?(&files, 3)
     let variables = environment ?? ProcessInfo.processInfo.environment
     let words = unsafe copied(arguments)
     let settings = unsafe copied(variables.map { "\($0.key)=\($0.value)" }.sorted())
@@ -65,6 +68,15 @@ package final class ChildProcess: Sendable {
     }
     state = Mutex(.running(pid))
     Guardian.watch(pid)
+  }
+
+  /// `posix_spawn_file_actions_addclosefrom_np`, which glibc has since 2.34 and its module hides.
+  private static let closeFrom = unsafe dlsym(
+    nil, "posix_spawn_file_actions_addclosefrom_np"
+  ).map { symbol in
+    unsafe unsafeBitCast(
+      symbol,
+      to: (@convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt).self)
   }
 
   /// Whether the process has not ended yet.
