@@ -54,9 +54,7 @@ package final class ChildProcess: Sendable {
         unsafe posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_RDWR, 0)
       }
     }
-    // NIO's sockets are inherited otherwise: a server that a test closes would go on listening in
-    // whatever child was started meanwhile.
-    _ = unsafe Self.closeFrom?(&files, 3)
+    unsafe closeInherited(&files)
     let variables = environment ?? ProcessInfo.processInfo.environment
     let words = unsafe copied(arguments)
     let settings = unsafe copied(variables.map { "\($0.key)=\($0.value)" }.sorted())
@@ -68,15 +66,6 @@ package final class ChildProcess: Sendable {
     }
     state = Mutex(.running(pid))
     Guardian.watch(pid)
-  }
-
-  /// `posix_spawn_file_actions_addclosefrom_np`, which glibc has since 2.34 and its module hides.
-  private static let closeFrom = unsafe dlsym(
-    nil, "posix_spawn_file_actions_addclosefrom_np"
-  ).map { symbol in
-    unsafe unsafeBitCast(
-      symbol,
-      to: (@convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt).self)
   }
 
   /// Whether the process has not ended yet.
@@ -164,6 +153,7 @@ private final class Guardian: Sendable {
     unsafe posix_spawn_file_actions_adddup2(&files, ends.reading, 0)
     unsafe posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_RDWR, 0)
     unsafe posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_RDWR, 0)
+    unsafe closeInherited(&files)
     let words = unsafe copied(["/bin/sh", "-c", Self.script])
     defer { unsafe words.forEach { unsafe free($0) } }
     var pid: pid_t = 0
@@ -197,4 +187,18 @@ package func openPipe() -> (reading: CInt, writing: CInt) {
   precondition(unsafe pipe(&ends) == 0, "no pipe is to be had: errno \(errno)")
   for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
   return (ends[0], ends[1])
+}
+
+/// Leaves a child nothing but its three standard descriptors.
+///
+/// NIO's sockets are inherited otherwise: a server that a test closes would go on listening in
+/// whatever child was started meanwhile.
+private func closeInherited(_ files: inout posix_spawn_file_actions_t) {
+  _ = unsafe closeFrom?(&files, 3)
+}
+
+/// `posix_spawn_file_actions_addclosefrom_np`, which glibc has since 2.34 and its module hides.
+private let closeFrom = unsafe dlsym(nil, "posix_spawn_file_actions_addclosefrom_np").map {
+  unsafe unsafeBitCast(
+    $0, to: (@convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt).self)
 }
