@@ -24,6 +24,8 @@ package final class ChildProcess: Sendable {
   /// How long a process may take to obey a signal that ends it.
   private static let patience: Duration = .seconds(10)
 
+  /// The process id; another process may have it after this one has ended.
+  package let id: pid_t
   /// Protects the process id: once it has been waited for, it may be somebody else's.
   private let state: Mutex<State>
 
@@ -64,6 +66,7 @@ package final class ChildProcess: Sendable {
     guard result == 0 else {
       throw Failure(description: "\(arguments[0]) cannot be started: errno \(result)")
     }
+    id = pid
     state = Mutex(.running(pid))
     Guardian.watch(pid)
   }
