@@ -696,7 +696,9 @@ extension AccountKeeper {
         .begin(
           .init(
             account: name, version: attempt.version, span: timing.attemptSpan,
-            hasHistory: lead.hasHistory, isSuspicious: isSuspicious)))
+            hasHistory: lead.hasHistory,
+            // Redis may have lost the intent of a fetch that may still arrive.
+            isSuspicious: isSuspicious || unresolved != nil)))
     ]
   }
 

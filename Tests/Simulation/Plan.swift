@@ -34,17 +34,20 @@ package struct Plan: Sendable {
   let lostHints: Int64
   /// Whether a command that timed out costs the connection.
   let timeoutDisconnects: Bool
+  /// How often a leader proves its token alive; nil for never.
+  let probe: Int64?
   /// Whether the server tells its run id.
   let tellsRunID: Bool
 
   package init(
     seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
-    profile: Profile? = nil
+    profile: Profile? = nil, probeSeconds: Int64? = nil
   ) {
     var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
     self.seed = seed
     self.hours = hours
     self.replicas = replicas
+    probe = probeSeconds.map { $0 * second }
     self.parts = parts
     let isSingle = chance.percent(30)
     self.profile = profile ?? (isSingle ? .single : .chaos)

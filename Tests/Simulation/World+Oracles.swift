@@ -19,6 +19,8 @@ extension World {
     struct Use {
       var replica: Int
       var life: Int
+      /// Whether whoever began it had seen an epoch before.
+      var hasHistory: Bool
       var sends = 0
     }
 
@@ -29,6 +31,7 @@ extension World {
     var owners: [Epoch: (replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = [[:], [:]]
     var holes: Set<Int> = []
+    var forgotten: Set<Int> = []
     var orphanSince: Instant?
     var orphan: String?
     var quietBy: Instant?
@@ -105,7 +108,7 @@ extension World {
     guard let newest = weChat.newest(account: index), let token = publishedToken(index),
       token != newest.token, !isCovered(index, token)
     else { return }
-    guard !isHole(newest) else { return }
+    guard !isHole(newest), !isForgotten(newest, index) else { return }
     violate(
       .convergence,
       """
@@ -141,6 +144,21 @@ extension World {
     }
   }
 
+  /// Whether everybody who could know of the token is gone, and Redis has lost every trace: a wipe
+  /// met replicas without any memory, or a fail-over lost a whole refresh, its replica died, and
+  /// the server does not tell who it is.
+  private mutating func isForgotten(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
+    guard let id = issue.request, calls[id].sentAt <= storeDisturbedAt else { return false }
+    let call = calls[id]
+    let isGone = replicas[call.replica].life != call.life
+    let isUnseen = !plan.tellsRunID && issue.issuedAt <= storeDisturbedAt
+    let committed = redis.data.accounts[index].state.committed
+    let isFirstStart = committed.flatMap { marks.uses[index][$0] }.map { !$0.hasHistory } ?? false
+    guard isUnseen || (isGone && isFirstStart) else { return false }
+    if marks.forgotten.insert(id).inserted { verdict.forgotten += 1 }
+    return true
+  }
+
   /// Whether the token was minted by a request that left after the lease, the process having been
   /// paused between check and send, and the process is no more: PROTOCOL section 7.
   private mutating func isHole(_ issue: ModelWeChat.Issue) -> Bool {
@@ -153,7 +171,11 @@ extension World {
 
   private mutating func isNotDeadForLong(_ index: Int) {
     guard let since = marks.accounts[index].deadSince else { return }
-    if let newest = weChat.newest(account: index), isHole(newest) { return }
+    if let newest = weChat.newest(account: index),
+      isHole(newest) || isForgotten(newest, index)
+    {
+      return
+    }
     if plan.profile == .single {
       violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
     }
@@ -274,7 +296,7 @@ extension World {
       let account = index(of: begin.account)
       if marks.uses[account][begin.version] == nil {
         marks.uses[account][begin.version] = Marks.Use(
-          replica: arrival.replica, life: arrival.life)
+          replica: arrival.replica, life: arrival.life, hasHistory: begin.hasHistory)
       }
     case (.commit(let commit), .committed):
       verdict.commits += commit.isRecommit ? 0 : 1

@@ -8,9 +8,12 @@ extension World {
     guard let instance = InstanceID(name) else { preconditionFailure("\(name) is a good name") }
     var timing = timing
     if !plan.parts.contains(.leaseCheck) { timing.lease = .seconds(100_000) }
+    var credential = Credential()
+    credential.probe = plan.probe.map { .nanoseconds($0) }
+    let credentials = Dictionary(uniqueKeysWithValues: accounts.map { ($0, credential) })
     let keeper = Keeper(
       instance: instance, accounts: accounts, timing: timing, margins: Margins(),
-      generator: SplitMix64(seed: chance.next()))
+      credentials: credentials, generator: SplitMix64(seed: chance.next()))
     return (instance, keeper)
   }
 
@@ -69,7 +72,8 @@ extension World {
       switch item.action {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
       case .fetch(let order): fetch(order, isPastCheck: item.isPastCheck, replica)
-      case .probe, .giveBack: break
+      case .probe(let order): probe(order, replica)
+      case .giveBack: break
       case .note(let note): noted(note, replica)
       case .stop:
         trace("r\(replica) stopped")
@@ -122,7 +126,7 @@ extension World {
       at: replicas[replica].clock.instant(showing: (moment + timing.opTimeout).nanoseconds))
     let arrival = Arrival(
       replica: replica, life: life, step: step, command: rewritten(command),
-      connection: servers)
+      connection: servers, sentAt: now)
     if now < replicas[replica].requestsToRedisLostUntil {
       // What waits in a buffer may come through when the way is free again.
       if chance.percent(40) {
@@ -145,6 +149,8 @@ extension World {
   mutating func arrive(_ arrival: Arrival) {
     // A server that is gone takes what was on its way with it.
     guard now >= redisDownUntil, arrival.connection == servers else { return }
+    // What a fault held back for long does not outlast the faults.
+    guard !isHealed || arrival.sentAt > healedAt || now < healedAt + 5 * second else { return }
     guard now >= redisStalledUntil else {
       queue.push(.arrive(arrival), at: redisStalledUntil + chance.below(millisecond))
       return
@@ -332,6 +338,20 @@ extension World {
     let lag =
       isStraggler ? chance.below(60 * second) : chance.within(30...600) * millisecond
     queue.push(.process(call: id), at: now + lag)
+  }
+
+  /// Asks WeChat whether a token lives; what brings no answer proves nothing.
+  private mutating func probe(_ order: ProbeOrder, _ replica: Int) {
+    let death = weChat.death(of: order.token.revealed, account: index(of: order.account))
+    let isAnswered =
+      now >= replicas[replica].requestsToWeChatLostUntil
+      && now >= replicas[replica].answersOfWeChatLostUntil && now >= refuseUntil
+    let isDead = isAnswered && (death ?? now) <= now
+    queue.push(
+      .event(
+        replica: replica, life: replicas[replica].life,
+        .probed(order.account, order.version, isDead: isDead, dailyLimit: nil)),
+      at: now + (isAnswered ? chance.within(30...600) * millisecond : 5 * second))
   }
 
   mutating func process(_ id: Int) {

@@ -33,6 +33,7 @@ package struct World {
     let step: Int
     let command: StoreCommand
     let connection: Int
+    let sentAt: Instant
   }
 
   /// A call of WeChat, as the world sees it.

@@ -25,6 +25,9 @@ struct Simulate: AsyncParsableCommand {
   @Option(help: "How faults come: chaos, single or usual; chosen by the seed when not given.")
   var profile: Plan.Profile?
 
+  @Option(help: "Seconds between two probes of a leader; none when not given.")
+  var probe: Int64?
+
   @Option(help: "Parts of the protocol to take away.")
   var without: [Part] = []
 
@@ -41,10 +44,12 @@ struct Simulate: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let (hours, replicas, profile) = (hours, replicas, profile)
+    let (hours, replicas, profile, probe) = (hours, replicas, profile, probe)
     let parts = Parts.all.subtracting(Parts(without))
     let plan: @Sendable (UInt64) -> Plan = {
-      Plan(seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile)
+      Plan(
+        seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
+        probeSeconds: probe)
     }
     let seeds = seed...(seed + count - 1)
     let sweep: Sweep
