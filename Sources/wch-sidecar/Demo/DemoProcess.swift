@@ -15,6 +15,8 @@ final class DemoProcess {
 
   /// More of a line than this is cut off; nobody reads on.
   private static let longestLine = 4096
+  /// A demo opens some dozens of descriptors; closing one that is not open does nothing.
+  private static let inheritable: CInt = 1024
 
   /// Starts a program by its path, with exactly that environment; stdout and stderr come together.
   init(
@@ -141,6 +143,10 @@ final class DemoProcess {
     }
     unsafe posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO)
     unsafe posix_spawn_file_actions_adddup2(&files, output, STDERR_FILENO)
+    // NIO's sockets would be inherited: the simulated WeChat would go on listening in its children.
+    for descriptor in (STDERR_FILENO + 1)..<inheritable {
+      unsafe posix_spawn_file_actions_addclose(&files, descriptor)
+    }
 
     let words = unsafe copied(arguments)
     let variables = unsafe copied(environment.map { "\($0.key)=\($0.value)" }.sorted())
