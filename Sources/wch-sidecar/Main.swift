@@ -39,6 +39,7 @@ struct Root: AsyncParsableCommand {
     version: Version.current,
     subcommands: [
       Run.self, Demo.self, OnceCommand.self, Check.self, Status.self, Health.self,
+      SimulateWeChat.self,
     ],
     defaultSubcommand: Run.self)
 }

@@ -92,6 +92,9 @@ package final class SidecarProcess: Sendable {
   /// SIGTERM: an orderly end.
   package func terminate() { process.signal(SIGTERM) }
 
+  /// SIGABRT: the end that a failed assertion makes.
+  package func abort() { process.signal(SIGABRT) }
+
   /// SIGKILL, and waits for the end.
   package func kill() { process.end(SIGKILL) }
 

@@ -191,7 +191,8 @@ package struct Inspection {
     _ tokens: [AccountName: AccessToken], _ report: inout Report
   ) async {
     let client = WeChatClient(
-      hosts: settings.apiURLs, logger: logger,
+      hosts: settings.apiURLs, proxies: settings.proxies,
+      extraCertificates: settings.apiAuthorities, logger: logger,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     for account in settings.accounts {
       let token = tokens[account.name]

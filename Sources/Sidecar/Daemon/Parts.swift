@@ -30,7 +30,9 @@ struct Parts {
       client: links.commands, layout: layout,
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
     weChat = WeChatClient(
-      hosts: settings.apiURLs, logger: logger, eventLoopGroup: eventLoopGroup)
+      hosts: settings.apiURLs, proxies: settings.proxies,
+      extraCertificates: settings.apiAuthorities, logger: logger,
+      eventLoopGroup: eventLoopGroup)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     service = KeeperService(
       keeper: Keeper(

@@ -23,6 +23,12 @@ extension Setting {
   static let apiTimeout = Setting(
     "apiTimeout", .duration(.milliseconds(50) ... .seconds(60)), default: "5s",
     "The bound of one whole call to WeChat; must fit in the lease.")
+  static let apiProxy = Setting(
+    "apiProxy", .text("`http://[user:password@]host[:port]`, `socks5://host[:port]` or `off`"),
+    "The proxy to WeChat; else `HTTPS_PROXY` and `NO_PROXY`. A flag must not carry a password.")
+  static let apiCaFile = Setting(
+    "apiCaFile", .path,
+    "PEM certificates of authorities that are trusted at WeChat beside the system's.")
   static let redisUrl = Setting(
     "redisUrl",
     .text(
@@ -89,8 +95,8 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, apiUrl, apiTimeout, redisUrl, redisUsername,
-    redisPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout, probe,
+    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiProxy, apiCaFile, redisUrl,
+    redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout, probe,
     clientExpiresBefore, serverExpiresBefore, httpListen, httpTlsCertFile, httpTlsKeyFile,
     httpBearer, instance, logLevel, logFormat, logFile,
   ].flatMap { [$0] + [$0.fileTwin].compactMap(\.self) }

@@ -1,4 +1,5 @@
 import Logging
+import NIOSSL
 import TokenCore
 
 extension Settings {
@@ -30,6 +31,8 @@ extension Settings {
     let apiURLs = reader.value(.apiUrl, parseURLs) ?? []
     reader.warnAboutPlainHTTP(apiURLs)
     let apiTimeout = reader.requiredDuration(.apiTimeout)
+    let proxies = reader.proxies(environment)
+    let apiAuthorities = reader.authorities(.apiCaFile)
     let redis = reader.redis(redisURLProblem)
     let timing = Timing(
       lease: reader.requiredDuration(.lease), renew: reader.requiredDuration(.renew),
@@ -49,7 +52,8 @@ extension Settings {
       throw SettingsError(problems: reader.problems)
     }
     return Settings(
-      accounts: accounts, apiURLs: apiURLs, redis: redis, timing: timing, probe: probe,
+      accounts: accounts, apiURLs: apiURLs, proxies: proxies, apiAuthorities: apiAuthorities,
+      redis: redis, timing: timing, probe: probe,
       clientExpiresBefore: clientExpiresBefore, serverExpiresBefore: serverExpiresBefore,
       http: http, instance: instance, log: log, effective: reader.effective,
       warnings: reader.warnings)
@@ -235,6 +239,40 @@ extension SettingsReader {
       url: Secret(url ?? ""),
       username: value(.redisUsername) { isVisibleASCII($0) ? $0 : nil },
       password: secret(.redisPassword), keyPrefix: prefix ?? "")
+  }
+
+  /// The setting, or what the environment says when there is none.
+  fileprivate mutating func proxies(_ environment: [String: String]) -> ProxyRules {
+    let setting = value(.apiProxy, shownAs: { RedactedURL($0).description }) { $0 }
+    do throws(ProxyProblem) {
+      return try ProxyRules(setting: setting, environment: environment)
+    } catch {
+      if let given = sources[.apiProxy] {
+        report(given.origin, "\(error)")
+      } else {
+        report(.combination, "HTTPS_PROXY: \(error)")
+      }
+      return .none
+    }
+  }
+
+  /// The certificates of a file in PEM, at least one.
+  fileprivate mutating func authorities(_ setting: Setting) -> [NIOSSLCertificate] {
+    guard let given = sources[setting] else { return [] }
+    let bytes: [UInt8]
+    do throws(FileProblem) {
+      bytes = try readFile(given.text)
+    } catch {
+      report(given.origin, "the file \(quoted(given.text)) \(error.reason)")
+      return []
+    }
+    let certificates = (try? NIOSSLCertificate.fromPEMBytes(bytes)) ?? []
+    guard !certificates.isEmpty else {
+      report(given.origin, "the file \(quoted(given.text)) has no certificate in PEM")
+      return []
+    }
+    show(setting.name, given.text, given.origin)
+    return certificates
   }
 
   fileprivate mutating func check(_ timing: Timing) {

@@ -1,4 +1,5 @@
 package import Logging
+package import NIOSSL
 package import TokenCore
 
 /// Everything that the daemon was told, judged and complete.
@@ -69,6 +70,10 @@ package struct Settings: Sendable {
   package let accounts: [Account]
   /// WeChat's addresses without a slash at the end; at least one.
   package let apiURLs: [String]
+  /// Which of them are called through a proxy.
+  package let proxies: ProxyRules
+  /// Authorities that are trusted at WeChat beside the system's.
+  package let apiAuthorities: [NIOSSLCertificate]
   package let redis: Redis
   /// Lease, renewal and the bounds of calls: they fit together.
   package let timing: Timing

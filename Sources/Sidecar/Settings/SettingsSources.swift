@@ -95,6 +95,10 @@ struct SettingsSources: Sendable {
     guard let value, !value.isEmpty else {
       return "needs a value: \(setting.form)"
     }
+    if setting == .apiProxy, RedactedURL(value).hasPassword {
+      return "a flag must not carry a password, which every user of the host can read:"
+        + " use \(setting.environmentName)"
+    }
     if setting == .redisUrl, RedactedURL(value).hasPassword {
       return "a flag must not carry a password, which every user of the host can read:"
         + " use \(Setting.redisPassword.fileTwin?.environmentName ?? "")"

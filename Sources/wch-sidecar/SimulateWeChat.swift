@@ -1,0 +1,71 @@
+import ArgumentParser
+import Glibc
+import WeChatSimulator
+
+/// `simulate-wechat`: a WeChat to develop against, until SIGTERM.
+struct SimulateWeChat: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "simulate-wechat",
+    abstract: "Run a simulated WeChat to develop and test against, until SIGTERM.",
+    discussion: """
+      It prints the addresses of the API and of the control API, by which faults, time and accounts \
+      are changed while it runs. Never give it a real AppSecret: it checks no caller.
+      """)
+
+  @Option(help: "Where the API listens: host:port; port 0 takes a free one.")
+  var listen = "127.0.0.1:0"
+  @Option(help: "Where the control API listens: a port of the same host.")
+  var control = "127.0.0.1:0"
+  @Option(help: "The same seed draws the same tokens, lives and delays.")
+  var seed: UInt64 = 1
+  @Option(help: "The AppID of the account that there is from the start.")
+  var appid = "wx0123456789abcdef"
+  @Option(help: "Its AppSecret.")
+  var secret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+  @Option(help: "The life of a token in seconds.")
+  var life: Int64 = 7200
+  @Option(help: "How long a replaced token goes on working, in seconds.")
+  var grace: Int64 = 300
+
+  /// WeChat itself promises nothing above two hours; more helps nobody.
+  private static let longestLife: Int64 = 86_400
+
+  func run() async throws {
+    let (host, port) = try address(listen, flag: "--listen")
+    let (controlHost, controlPort) = try address(control, flag: "--control")
+    guard host == controlHost else {
+      throw Failure(.usage, "wch-sidecar: --listen and --control must name the same host")
+    }
+    guard (1...Self.longestLife).contains(life), (0...Self.longestLife).contains(grace) else {
+      throw Failure(
+        .usage, "wch-sidecar: --life and --grace take 1 to \(Self.longestLife) seconds")
+    }
+    let simulator = Simulator(seed: seed)
+    var app = AppSettings(appID: appid, secret: secret)
+    app.life = life * 1000
+    app.grace = grace * 1000
+    simulator.register(app)
+    let server: SimulatorServer
+    do {
+      server = try await SimulatorServer.start(
+        simulator, address: host, port: port, controlPort: controlPort)
+    } catch {
+      throw Failure(.failed, "wch-sidecar: cannot listen on \(listen) and \(control): \(error)")
+    }
+    StandardError.write("The API of the simulated WeChat and its control API:")
+    print("\(server.url)\n\(server.controlURL)")
+    // Whoever started us reads the addresses from a pipe.
+    fflush(nil)
+    // A signal ends the process as `EarlySignals` has it: nothing here outlives it.
+    while true { try await Task.sleep(for: .seconds(3600)) }
+  }
+
+  private func address(_ text: String, flag: String) throws -> (host: String, port: Int) {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 2, !parts[0].isEmpty, let port = Int(parts[1]), (0...65_535).contains(port)
+    else {
+      throw Failure(.usage, "wch-sidecar: \(flag) takes host:port, not \"\(text)\"")
+    }
+    return (String(parts[0]), port)
+  }
+}

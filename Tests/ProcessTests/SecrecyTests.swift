@@ -1,0 +1,119 @@
+import Foundation
+import RedisClient
+import TestSupport
+import Testing
+import WeChatSimulator
+
+@Suite struct SecrecyTests {
+  private static let bearer = "bearer-8b6f1d0c4e"
+  private static let password = "redis-5d41402abc"
+
+  @Test("secrets and tokens show up nowhere but in the key and in /v1/token")
+  func nowhere() async throws {
+    try await Deployment.run { deployment in
+      let user = ["ACL", "SETUSER", "sidecar", "on", ">\(Self.password)", "~*", "&*", "+@all"]
+      let reply = try await deployment.client.execute(
+        RedisCommand(user[0], Array(user.dropFirst())), deadline: .now + .seconds(5),
+        waitForConnection: true)
+      #expect(reply.refusal == nil)
+      let settings = [
+        "WCH_LOG_LEVEL": "trace", "WCH_HTTP_BEARER": Self.bearer, "WCH_PROBE": "1s",
+        "WCH_REDIS_URL": "redis://sidecar:\(Self.password)@127.0.0.1:\(deployment.redis.port)/0",
+        // A crash is to say all that it would ever say.
+        "SWIFT_BACKTRACE": "enable=yes,threads=all,registers=all,images=all,interactive=no,"
+          + "color=no,symbolicate=off",
+      ]
+      // Not the deployment's own, which may not crash.
+      let processes = try ["a", "b"].map { name in
+        let environment = deployment.environment(instance: name).merging(settings) { $1 }
+        let listen = try #require(environment["WCH_HTTP_LISTEN"])
+        return try SidecarProcess(
+          environment: environment, instance: name, socket: String(listen.dropFirst(5)))
+      }
+      try await deployment.waitForLiveToken()
+      let leader = try #require(processes.first)
+      var pages = try await Self.provoke(leader, deployment)
+      for process in processes {
+        for path in ["/", "/v1/status", "/metrics", "/livez", "/readyz", "/startupz", "/nothing"] {
+          let answer = try await process.get(path)
+          pages.append(answer.head + answer.body)
+        }
+      }
+      pages += try Self.commandLines(atLeast: processes.count)
+
+      // Every process tells what it would in a crash. A signal from outside is not the end of it:
+      // Swift's handler returns when it has told all.
+      for process in processes {
+        process.abort()
+        try await waitUntil("the backtrace of \(process.instance)", within: .seconds(60)) {
+          process.errorText.contains("Backtrace took")
+        }
+        process.kill()
+        pages.append(process.errorText + process.outputText)
+      }
+
+      let tokens = deployment.simulator.audit.events.compactMap(\.token)
+      #expect(Set(tokens).count >= 2)
+      let secrets =
+        [Deployment.secret, Self.bearer, Self.password] + tokens
+        // A part of a token would be too much, too.
+        + tokens.map { String($0.prefix($0.count / 2)) }
+      for page in pages {
+        for secret in secrets where page.contains(secret) {
+          let place = page.range(of: secret).map { page[..<$0.lowerBound].suffix(200) } ?? ""
+          Issue.record("a secret is shown after: \(place)")
+        }
+      }
+    }
+  }
+
+  /// Makes everything fail that can fail with a secret at hand; returns what was answered.
+  private static func provoke(
+    _ leader: SidecarProcess, _ deployment: Deployment
+  ) async throws -> [String] {
+    let simulator = deployment.simulator
+    let headers = ["Authorization": "Bearer \(bearer)"]
+    var pages: [String] = []
+    let token = try #require(try await deployment.token())
+    // A fetch for a report meets errors one after the other.
+    let unquotable = "invalid credential \(Deployment.secret)"
+    for fault in [
+      Fault.mintThenReset, .truncatedBody,
+      Fault(
+        commits: false, effect: .redirect("http://127.0.0.1:1/?secret=\(Deployment.secret)")),
+    ] {
+      simulator.setFault(fault)
+    }
+    simulator.setFault(.errorCode(40001, message: unquotable), endpoint: .quota)
+    try await deployment.ask("RPUSH", "WCH_refresh_requests", token)
+    try await waitUntil("the faults are over", within: .seconds(40)) {
+      try await deployment.token() != token
+    }
+    for (path, method, body) in [
+      ("/v1/token?account=nobody", "GET", ""), ("/v1/token", "DELETE", ""),
+      ("/v1/refresh", "POST", "{\"rejected_token\":\"\(token)\"}"),
+      ("/v1/refresh", "POST", "{\"rejected_token\":\"\(token)\",\"account\":\"nobody\"}"),
+      ("/v1/refresh", "POST", "{\"rejected_token\":\"\(token)"),
+      ("/v1/refresh", "POST", "{\"rejected_token\":\"\(token) x\"}"),
+      ("/v1/refresh?access_token=\(token)", "GET", ""), ("/nothing/\(token)", "GET", ""),
+    ] {
+      let answer = try await leader.ask(method, path, headers: headers, body: body)
+      pages.append(answer.head + answer.body)
+    }
+    return pages
+  }
+
+  /// The arguments of our processes, as everybody on the machine can read them.
+  private static func commandLines(atLeast count: Int) throws -> [String] {
+    let files = FileManager.default
+    var lines: [String] = []
+    for entry in try files.contentsOfDirectory(atPath: "/proc") where Int(entry) != nil {
+      // A process may be gone by now.
+      guard let line = files.contents(atPath: "/proc/\(entry)/cmdline") else { continue }
+      let text = String(decoding: line, as: UTF8.self)
+      if text.contains("wch-sidecar") { lines.append(text) }
+    }
+    #expect(lines.count >= count)
+    return lines
+  }
+}
