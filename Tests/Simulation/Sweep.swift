@@ -10,6 +10,8 @@ package struct Sweep: Sendable {
   package private(set) var fetches = 0
   package private(set) var faults = 0
   package private(set) var holes = 0
+  package private(set) var forgotten = 0
+  package private(set) var collisions = 0
   package private(set) var replicaHours: Double = 0
   package private(set) var steps = 0
 
@@ -28,6 +30,8 @@ package struct Sweep: Sendable {
     fetches += verdict.fetches
     faults += verdict.faults
     holes += verdict.holes
+    forgotten += verdict.forgotten
+    collisions += verdict.collisions
     replicaHours += verdict.replicaHours
     steps += verdict.steps
   }
@@ -42,6 +46,8 @@ package struct Sweep: Sendable {
     fetches += other.fetches
     faults += other.faults
     holes += other.holes
+    forgotten += other.forgotten
+    collisions += other.collisions
     replicaHours += other.replicaHours
     steps += other.steps
   }

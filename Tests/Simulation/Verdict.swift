@@ -52,6 +52,8 @@ package struct Verdict: Sendable {
   package internal(set) var holes = 0
   /// How often a token's every trace was lost, and everybody's memory of it.
   package internal(set) var forgotten = 0
+  /// Whether two terms were given one epoch, the data being lost in between; such a run ends.
+  package internal(set) var collisions = 0
   package internal(set) var replicaHours: Double = 0
   /// A digest of everything that happened, for comparing runs.
   package internal(set) var fingerprint: UInt64 = 0xCBF2_9CE4_8422_2325

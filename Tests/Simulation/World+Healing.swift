@@ -13,7 +13,8 @@ extension World {
     redisDownUntil = min(redisDownUntil, now)
     redisReadOnlyUntil = now
     redisStalledUntil = min(redisStalledUntil, now)
-    disturbedUntil = now
+    // A backoff from before may still run out.
+    disturbedUntil = now + (replicas.indices.map { backoff(of: $0) }.max() ?? 0)
     for replica in replicas.indices {
       replicas[replica].requestsToRedisLostUntil = min(
         replicas[replica].requestsToRedisLostUntil, now)
@@ -51,7 +52,6 @@ extension World {
       for index in accounts.indices where publishedToken(index) == nil {
         violate(.tokenAfterHealing, "account \(accounts[index]) has no token")
       }
-      disturbedUntil = max(disturbedUntil, now)
       queue.push(.check(.quiet), at: max(now, healedAt) + quietBound)
     case .quiet:
       guard becomesQuiet(.quiet) else { return }

@@ -278,15 +278,20 @@ extension World {
       let name = term.description
       // A term keeps its epoch as long as the lock is its own.
       if marks.epochs[name] != epoch {
-        // Only a clock that was set back and a loss of the data together can defeat `TIME`.
+        // Only a loss of the data together with a clock that was set back, or with a second grant
+        // in the same millisecond, can defeat `TIME`.
         let isExcused =
-          redisTime.milliseconds < marks.highestEpoch.rawValue
+          redisTime.milliseconds <= marks.highestEpoch.rawValue
           && storeDisturbedAt >= marks.grantedAt
-        if epoch <= marks.highestEpoch {
-          if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
-          marks.highestEpoch = .none
-          for index in accounts.indices { marks.uses[index] = [:] }
+        if epoch <= marks.highestEpoch, !isExcused {
+          violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)")
         }
+        if marks.owners[epoch] != nil {
+          // Two terms with one epoch: nothing that follows can be judged.
+          verdict.collisions += 1
+          isOver = true
+        }
+        if epoch <= marks.highestEpoch { marks.highestEpoch = .none }
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
         marks.grantedAt = now
