@@ -54,6 +54,7 @@ package final class ChildProcess: Sendable {
         unsafe posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_RDWR, 0)
       }
     }
+    unsafe closeAllButStandardStreams(in: &files)
     let variables = environment ?? ProcessInfo.processInfo.environment
     let words = unsafe copied(arguments)
     let settings = unsafe copied(variables.map { "\($0.key)=\($0.value)" }.sorted())
@@ -152,6 +153,7 @@ private final class Guardian: Sendable {
     unsafe posix_spawn_file_actions_adddup2(&files, ends.reading, 0)
     unsafe posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_RDWR, 0)
     unsafe posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_RDWR, 0)
+    unsafe closeAllButStandardStreams(in: &files)
     let words = unsafe copied(["/bin/sh", "-c", Self.script])
     defer { unsafe words.forEach { unsafe free($0) } }
     var pid: pid_t = 0
@@ -169,6 +171,17 @@ private final class Guardian: Sendable {
     _ = unsafe line.utf8CString.withUnsafeBytes { bytes in
       unsafe write(pipe, bytes.baseAddress, bytes.count - 1)
     }
+  }
+}
+
+/// Has a child close whatever it would inherit.
+///
+/// NIO's sockets have no `FD_CLOEXEC`: a child would keep the ports of servers that the test has
+/// closed, and take connections that nobody serves.
+private func closeAllButStandardStreams(in files: inout posix_spawn_file_actions_t) {
+  // More than a test process has open; closing one that is not open is no error.
+  for descriptor: CInt in 3..<1024 {
+    unsafe posix_spawn_file_actions_addclose(&files, descriptor)
   }
 }
 
