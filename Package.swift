@@ -55,7 +55,8 @@ let package = Package(
     .target(
       name: "Sidecar",
       dependencies: [
-        "RedisClient", "TokenCore", nio, nioPosix, nioHTTP1, nioSSL, log, crypto, lifecycle, signals,
+        "RedisClient", "TokenCore", nio, nioPosix, nioHTTP1, nioSSL, log, crypto, lifecycle,
+        signals,
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
@@ -66,10 +67,17 @@ let package = Package(
       name: "WeChatSimulator", dependencies: [nio, nioPosix, nioHTTP1, nioSSL],
       swiftSettings: strict),
     .executableTarget(
-      name: "wch-sidecar", dependencies: [
+      name: "wch-sidecar",
+      dependencies: [
         "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", nio, nioPosix, log, arguments,
       ],
-      swiftSettings: strict),
+      swiftSettings: strict,
+      linkerSettings: [
+        // Swift links programs as if plug-ins looked names up in them: 4 MB of names for nobody.
+        .unsafeFlags(
+          ["-Xlinker", "--no-export-dynamic", "-Xlinker", "--gc-sections"],
+          .when(platforms: [.linux], configuration: .release))
+      ]),
 
     .target(
       name: "TestSupport",

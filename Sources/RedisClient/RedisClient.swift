@@ -61,8 +61,8 @@ package final class RedisClient: Sendable {
   ///
   /// - Parameters:
   ///   - deadline: for everything: waiting for a connection, writing and reading.
-  ///   - waitForConnection: whether to wait until the deadline when there is no connection; without,
-  ///     such a command fails at once.
+  ///   - waitForConnection: whether to wait until the deadline when there is no connection;
+  ///     without, such a command fails at once.
   /// - Throws: `notSent` when it certainly did not happen, `outcomeUnknown` when it may have.
   package func execute(
     _ commands: [RedisCommand], deadline: ContinuousClock.Instant, waitForConnection: Bool = false,

@@ -164,6 +164,23 @@ package struct AccountKeeper: Sendable {
     return copy?.token == token
   }
 
+  /// Whether another token is on its way or asked for: it serves whoever asks for one now, too.
+  package var isAnotherTokenDue: Bool {
+    if reports.asked != nil { return true }
+    return switch phase {
+    case .beginning(let attempt, _), .ready(let attempt), .fetching(let attempt),
+      .committing(let attempt, _, _):
+      bringsAnother(attempt.trigger)
+    case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .resolving:
+      wanted.map { bringsAnother($0.trigger) } ?? false
+    }
+  }
+
+  /// Whether a fetch with this trigger brings a token that WeChat has not given out already.
+  private func bringsAnother(_ trigger: Trigger) -> Bool {
+    !credential.repeats || trigger.needsAnotherToken
+  }
+
   /// Whether something is under way that an orderly end should wait for.
   var mustFinish: Bool {
     switch phase {
@@ -456,7 +473,9 @@ extension AccountKeeper {
   }
 
   /// Redis lost a commit that this replica knows of: whoever leads must fetch again, as the token
-  /// that Redis shows now is older and dying. Said once a commit, not for ever.
+  /// that Redis shows now is older and dying.
+  ///
+  /// Said once a commit, not for ever.
   private mutating func ownUpToLoss(_ view: AccountView, at now: Moment) {
     guard let copy, let committed = view.committed, committed < copy.version,
       view.parent != copy.version, lossOwned != copy.version
@@ -657,7 +676,7 @@ extension AccountKeeper {
       beganAt: now)
     reports.began(
       for: attempt.trigger,
-      bringsAnother: !credential.repeats || attempt.trigger.needsAnotherToken, at: now)
+      bringsAnother: bringsAnother(attempt.trigger), at: now)
     return begin(attempt, at: now, lead: lead)
   }
 
@@ -677,7 +696,9 @@ extension AccountKeeper {
         .begin(
           .init(
             account: name, version: attempt.version, span: timing.attemptSpan,
-            hasHistory: lead.hasHistory, isSuspicious: isSuspicious)))
+            hasHistory: lead.hasHistory,
+            // Redis may have lost the intent of a fetch that may still arrive.
+            isSuspicious: isSuspicious || unresolved != nil)))
     ]
   }
 
@@ -818,7 +839,12 @@ extension AccountKeeper {
       phase = .holding
       wanted = nil
       unresolved = nil
-      if !isUnchanged { reports.settled() }
+      if !isUnchanged {
+        reports.settled()
+      } else if attempt.trigger.needsAnotherToken {
+        // WeChat forces no sooner than 30 s after the last one, whoever asked for that: again then.
+        _ = reports.ask(attempt.trigger, at: now, hasBudget: hasBudget)
+      }
       prober.restart(at: now)
       return [
         .note(
@@ -884,12 +910,7 @@ extension AccountKeeper {
       }
       guard rejected == copy?.token else { return .notCurrent }
     }
-    switch phase {
-    case .beginning, .ready, .fetching, .committing: return .coalesced
-    case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .resolving:
-      break
-    }
-    guard wanted == nil, reports.asked == nil else { return .coalesced }
+    guard !isAnotherTokenDue else { return .coalesced }
     let notBefore = reports.ask(
       rejected == nil ? .force : .report, at: now, hasBudget: hasBudget)
     return notBefore > now ? .limited(notBefore - now) : .accepted
@@ -902,7 +923,9 @@ extension AccountKeeper {
     return fetchesToday < budget
   }
 
-  /// WeChat's answer to a probe. `dailyLimit` is what it allows, when it says so.
+  /// WeChat's answer to a probe.
+  ///
+  /// `dailyLimit` is what it allows, when it says so.
   mutating func probed(
     _ version: Version, isDead: Bool, dailyLimit: Int?, at now: Moment
   ) -> [Outcome] {

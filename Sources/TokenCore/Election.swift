@@ -51,6 +51,10 @@ package struct Election: Sendable {
   package private(set) var holder: String?
   /// Whether an earlier try of the term under way may have worked, so that it is not given up.
   private var mayHold = false
+  /// By how much the term under way asks for more than the floor.
+  private var claim: Int64 = 0
+  /// Claims are drawn below this; in milliseconds of the clock that epochs follow, half a minute.
+  private static let claims: Int64 = 1 << 15
   /// Until then the lock is left to others.
   package private(set) var heldBackUntil: Moment?
 
@@ -110,6 +114,7 @@ package struct Election: Sendable {
     }
     heldBackUntil = nil
     mayHold = false
+    claim = floor > .none ? Int64.random(in: 0..<Election.claims, using: &generator) : 0
     return acquire(Term(instance: instance, using: &generator), at: now)
   }
 
@@ -259,6 +264,9 @@ package struct Election: Sendable {
 
   private mutating func acquire(_ term: Term, at now: Moment) -> [Step] {
     state = .acquiring(term, sentAt: now)
+    // Two terms never share an epoch: also not when Redis's clock is behind the floor, and the
+    // epoch that another replica was just given from the same floor is lost.
+    let floor = Epoch(floor.rawValue + claim)
     return [.send(.acquire(term, lease: timing.lease, floor: floor))]
   }
 

@@ -7,7 +7,7 @@ package struct ReportLedger: Hashable, Sendable {
   package struct Limits: Hashable, Sendable {
     /// Between two fetches caused by reports.
     package var spacing: Duration
-    /// So many of them…
+    /// So many of them.
     package var count: Int
     /// … in so long.
     package var window: Duration
@@ -44,8 +44,9 @@ package struct ReportLedger: Hashable, Sendable {
     return notBefore
   }
 
-  /// A fetch begins, and counts when it was begun for what was asked. It serves the request when
-  /// it brings another token.
+  /// A fetch begins, and counts when it was begun for what was asked.
+  ///
+  /// It serves the request when it brings another token.
   package mutating func began(for trigger: Trigger, bringsAnother: Bool, at now: Moment) {
     switch trigger {
     case .report, .force, .probe:

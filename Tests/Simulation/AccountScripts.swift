@@ -192,9 +192,12 @@ struct AccountScripts {
     account.state.dirty = "\(version)@\(now)"
   }
 
-  private func write(_ outputs: [Output], to account: inout ModelRedis.Account, expiresAt: RedisTime) {
+  private func write(
+    _ outputs: [Output], to account: inout ModelRedis.Account, expiresAt: RedisTime
+  ) {
     for output in outputs {
-      let key = ModelRedis.Key(text: AccountScripts.text(of: output, expiresAt), expiresAt: expiresAt)
+      let key = ModelRedis.Key(
+        text: AccountScripts.text(of: output, expiresAt), expiresAt: expiresAt)
       switch output.key {
       case .accessToken: account.token = key
       case .expiresIn: account.expiry = key

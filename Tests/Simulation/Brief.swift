@@ -24,7 +24,8 @@ private func brief(_ outcome: FetchOutcome) -> String {
 func brief(_ command: StoreCommand) -> String {
   switch command {
   case .pollLock: "poll"
-  case .acquire(let term, _, let floor): "acquire \(term.instance):\(term.nonce.prefix(4)) floor \(floor)"
+  case .acquire(let term, _, let floor):
+    "acquire \(term.instance):\(term.nonce.prefix(4)) floor \(floor)"
   case .renew(let term, _): "renew \(term.instance):\(term.nonce.prefix(4))"
   case .release(let term): "release \(term.instance):\(term.nonce.prefix(4))"
   case .look: "look"

@@ -139,7 +139,6 @@ package struct ModelRedis: Sendable {
     data = Data(accounts: data.accounts.map { Account(name: $0.name) })
   }
 
-
   // MARK: The lock
 
   private mutating func acquire(

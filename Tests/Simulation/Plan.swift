@@ -1,11 +1,13 @@
 /// What is done to a run; everything follows from the seed.
 package struct Plan: Sendable {
   /// How faults come.
-  package enum Profile: Sendable {
+  package enum Profile: String, CaseIterable, Sendable {
     /// Many, at effect boundaries and in between, also at once.
     case chaos
     /// One at a time, each long after the one before.
     case single
+    /// About one fault in a quarter of an hour, as in the table of PROTOCOL section 1.
+    case usual
   }
 
   package let seed: UInt64
@@ -32,30 +34,37 @@ package struct Plan: Sendable {
   let lostHints: Int64
   /// Whether a command that timed out costs the connection.
   let timeoutDisconnects: Bool
+  /// How often a leader proves its token alive; nil for never.
+  let probe: Int64?
   /// Whether the server tells its run id.
   let tellsRunID: Bool
 
   package init(
     seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
-    profile: Profile? = nil
+    profile: Profile? = nil, probeSeconds: Int64? = nil
   ) {
     var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
     self.seed = seed
     self.hours = hours
     self.replicas = replicas
+    probe = probeSeconds.map { $0 * second }
     self.parts = parts
     let isSingle = chance.percent(30)
     self.profile = profile ?? (isSingle ? .single : .chaos)
     accounts = chance.percent(85) ? 1 : 2
-    lifetime = chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
+    let isUsual = profile == .usual
+    lifetime =
+      isUsual
+      ? 7200 * second : chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
     var faults = Fault.allCases.filter { _ in chance.percent(60) }
     // Where everything is decided: crashes and pauses belong to every run.
     faults += [.crash, .pause]
+    if isUsual { faults.removeAll { $0 == .refusal || $0 == .damageKeys } }
     self.faults = faults
-    atCriticalEffects = chance.pick([0, 10_000, 50_000, 150_000])
-    atOrdinaryEffects = chance.pick([0, 10, 50])
-    betweenFaults = chance.pick([5, 10, 15, 30, 60]) * minute
-    let isQuiet = self.profile == .single
+    atCriticalEffects = isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
+    atOrdinaryEffects = isUsual ? 0 : chance.pick([0, 10, 50])
+    betweenFaults = isUsual ? 15 * minute : chance.pick([5, 10, 15, 30, 60]) * minute
+    let isQuiet = self.profile != .chaos
     stragglers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
     lostAnswers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
     refusals = isQuiet ? 0 : chance.pick([0, 10_000, 50_000])

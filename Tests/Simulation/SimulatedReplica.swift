@@ -50,11 +50,16 @@ struct SimulatedReplica {
   /// Since when it has been connected and has not been paused, as far as is known.
   var undisturbedSince: Instant = 0
 
+  /// What Redis showed last; only a planted bug shows it again.
+  var lastViews: [AccountName: AccountView] = [:]
+
   // What the oracles remember.
   var term: Term?
   var leaseFrom: Moment?
   var leaseFromInstant: Instant = 0
   var copies: [Version?]
+  /// Wakes in a row at which nothing was done.
+  var idleWakes = 0
   var lastFetchAt: [Moment?]
 
   func local(at instant: Instant) -> Moment { Moment(nanoseconds: clock.local(at: instant)) }

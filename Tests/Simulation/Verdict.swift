@@ -50,6 +50,8 @@ package struct Verdict: Sendable {
   package internal(set) var steps = 0
   /// How often the hole of PROTOCOL section 7 was entered.
   package internal(set) var holes = 0
+  /// How often a token's every trace was lost, and everybody's memory of it.
+  package internal(set) var forgotten = 0
   package internal(set) var replicaHours: Double = 0
   /// A digest of everything that happened, for comparing runs.
   package internal(set) var fingerprint: UInt64 = 0xCBF2_9CE4_8422_2325

@@ -20,7 +20,7 @@ extension World {
       inject(fault, replica)
       return
     }
-    guard plan.profile == .chaos else { return }
+    guard plan.profile != .single else { return }
     let rate = isCritical ? plan.atCriticalEffects : plan.atOrdinaryEffects
     if chance.chance(perMillion: rate) { inject(chance.pick(plan.faults), replica) }
   }
@@ -42,7 +42,7 @@ extension World {
   mutating func nextFault() {
     guard !isHealed else { return }
     switch plan.profile {
-    case .chaos:
+    case .chaos, .usual:
       inject(chance.pick(plan.faults), someReplica())
       queue.push(.fault, at: now + chance.below(2 * plan.betweenFaults))
     case .single:
@@ -166,6 +166,7 @@ extension World {
     replicas[replica].pendingSteps = []
     replicas[replica].pendingCalls = []
     replicas[replica].scheduledWake = nil
+    replicas[replica].lastViews = [:]
     replicas[replica].term = nil
     replicas[replica].leaseFrom = nil
     for account in accounts.indices {

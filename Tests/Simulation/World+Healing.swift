@@ -158,7 +158,8 @@ extension World {
       if let intent = state.intent { return "an intent of \(intent.version)" }
       guard let token = publishedToken(index) else { return "no token" }
       guard let newest = weChat.newest(account: index) else { return "WeChat was never asked" }
-      if token != newest.token, !marks.holes.contains(newest.request ?? -1) {
+      let request = newest.request ?? -1
+      if token != newest.token, !marks.holes.contains(request), !marks.forgotten.contains(request) {
         return "\(token) is not \(newest.token)"
       }
     }

@@ -19,6 +19,8 @@ extension World {
     struct Use {
       var replica: Int
       var life: Int
+      /// Whether whoever began it had seen an epoch before.
+      var hasHistory: Bool
       var sends = 0
     }
 
@@ -29,13 +31,14 @@ extension World {
     var owners: [Epoch: (replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = [[:], [:]]
     var holes: Set<Int> = []
+    var forgotten: Set<Int> = []
     var orphanSince: Instant?
     var orphan: String?
     var quietBy: Instant?
   }
 
   mutating func violate(_ rule: Violation.Rule, _ detail: String) {
-    guard verdict.violation == nil else { return }
+    guard judges, verdict.violation == nil else { return }
     let violation = Violation(
       rule: rule, seconds: Double(now / millisecond) / 1000, detail: detail)
     trace("VIOLATION \(violation)")
@@ -105,7 +108,7 @@ extension World {
     guard let newest = weChat.newest(account: index), let token = publishedToken(index),
       token != newest.token, !isCovered(index, token)
     else { return }
-    guard !isHole(newest) else { return }
+    guard !isHole(newest), !isForgotten(newest, index) else { return }
     violate(
       .convergence,
       """
@@ -141,6 +144,21 @@ extension World {
     }
   }
 
+  /// Whether everybody who could know of the token is gone, and Redis has lost every trace: a wipe
+  /// met replicas without any memory, or a fail-over lost a whole refresh, its replica died, and
+  /// the server does not tell who it is.
+  private mutating func isForgotten(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
+    guard let id = issue.request, calls[id].sentAt <= storeDisturbedAt else { return false }
+    let call = calls[id]
+    let isGone = replicas[call.replica].life != call.life
+    let isUnseen = !plan.tellsRunID && issue.issuedAt <= storeDisturbedAt
+    let committed = redis.data.accounts[index].state.committed
+    let isFirstStart = committed.flatMap { marks.uses[index][$0] }.map { !$0.hasHistory } ?? false
+    guard isUnseen || (isGone && isFirstStart) else { return false }
+    if marks.forgotten.insert(id).inserted { verdict.forgotten += 1 }
+    return true
+  }
+
   /// Whether the token was minted by a request that left after the lease, the process having been
   /// paused between check and send, and the process is no more: PROTOCOL section 7.
   private mutating func isHole(_ issue: ModelWeChat.Issue) -> Bool {
@@ -153,11 +171,16 @@ extension World {
 
   private mutating func isNotDeadForLong(_ index: Int) {
     guard let since = marks.accounts[index].deadSince else { return }
-    if let newest = weChat.newest(account: index), isHole(newest) { return }
+    if let newest = weChat.newest(account: index),
+      isHole(newest) || isForgotten(newest, index)
+    {
+      return
+    }
     if plan.profile == .single {
       violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
     }
-    let bound = timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
+    let bound =
+      timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
       + timing.opTimeout * 4
     let begin = max(since, disturbedUntil)
     if now - begin > bound.wholeNanoseconds {
@@ -174,7 +197,8 @@ extension World {
     if redis.data.lock?.holder == leadership.term.description { return }
     guard lockDisturbedAt < replicas[index].leaseFromInstant else { return }
     if !plan.parts.contains(.leaseCheck) { return }
-    violate(.oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
+    violate(
+      .oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
   }
 
   private mutating func lockIsNotOrphaned() {
@@ -206,12 +230,32 @@ extension World {
     guard replica.isAlive, replica.life == owner.life, replica.isConnected,
       !replica.isPaused(at: now), replica.term?.description != lock.holder
     else { return }
+    guard max(lockDisturbedAt, storeDisturbedAt) < since - 30 * second else { return }
     if now - max(since, replica.undisturbedSince) > 8 * second {
       violate(.orphanedLock, "\(lock.holder) is held and not led")
     }
   }
 
   // MARK: At one effect
+
+  /// After a wake: one may only change the keeper's mind, but several in a row are spinning.
+  mutating func isNotBusy(
+    _ event: Keeper.Event, _ actions: [Keeper.Action], _ replica: Int, at moment: Moment
+  ) {
+    guard case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
+      due <= moment
+    else {
+      replicas[replica].idleWakes = 0
+      return
+    }
+    replicas[replica].idleWakes += 1
+    guard replicas[replica].idleWakes > 2 else { return }
+    violate(
+      .busyWaiting,
+      "r\(replica) is due at \(due), also after waking at \(moment): "
+        + "\(replicas[replica].keeper.election.state), "
+        + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
+  }
 
   /// When a keeper decides to publish its copy again.
   mutating func decided(_ republish: StoreCommand.Republish, _ replica: Int) {
@@ -236,10 +280,12 @@ extension World {
       if marks.epochs[name] != epoch {
         // Only a clock that was set back and a loss of the data together can defeat `TIME`.
         let isExcused =
-          redisTime.milliseconds < marks.highestEpoch.rawValue && storeDisturbedAt >= marks.grantedAt
+          redisTime.milliseconds < marks.highestEpoch.rawValue
+          && storeDisturbedAt >= marks.grantedAt
         if epoch <= marks.highestEpoch {
           if !isExcused { violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)") }
           marks.highestEpoch = .none
+          for index in accounts.indices { marks.uses[index] = [:] }
         }
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
@@ -250,7 +296,7 @@ extension World {
       let account = index(of: begin.account)
       if marks.uses[account][begin.version] == nil {
         marks.uses[account][begin.version] = Marks.Use(
-          replica: arrival.replica, life: arrival.life)
+          replica: arrival.replica, life: arrival.life, hasHistory: begin.hasHistory)
       }
     case (.commit(let commit), .committed):
       verdict.commits += commit.isRecommit ? 0 : 1
@@ -298,7 +344,7 @@ extension World {
       violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")
     }
     guard let copy = replica.keeper.accounts[call.account].copy,
-      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld
+      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld, order.trigger == .takeover
     else { return }
     let reach = (timing.apiTimeout + .seconds(1)).wholeNanoseconds
     for other in calls.suffix(8).dropLast()
@@ -308,7 +354,8 @@ extension World {
     {
       violate(
         .noOverlap,
-        "r\(call.replica) sends \(order.version) beside \(other.order.version) of r\(other.replica)")
+        "r\(call.replica) sends \(order.version) beside \(other.order.version) of r\(other.replica)"
+      )
     }
   }
 

@@ -8,9 +8,12 @@ extension World {
     guard let instance = InstanceID(name) else { preconditionFailure("\(name) is a good name") }
     var timing = timing
     if !plan.parts.contains(.leaseCheck) { timing.lease = .seconds(100_000) }
+    var credential = Credential()
+    credential.probe = plan.probe.map { .nanoseconds($0) }
+    let credentials = Dictionary(uniqueKeysWithValues: accounts.map { ($0, credential) })
     let keeper = Keeper(
       instance: instance, accounts: accounts, timing: timing, margins: Margins(),
-      generator: SplitMix64(seed: chance.next()))
+      credentials: credentials, generator: SplitMix64(seed: chance.next()))
     return (instance, keeper)
   }
 
@@ -30,6 +33,7 @@ extension World {
   // MARK: The keeper
 
   mutating func handle(_ event: Keeper.Event, _ replica: Int) {
+    let event = plan.parts.contains(.freshCopy) ? event : stale(event, replica)
     let moment = replicas[replica].local(at: now)
     if log != nil {
       if case .woke = event {} else { trace("r\(replica) <- \(brief(event))") }
@@ -38,15 +42,7 @@ extension World {
     mix(UInt64(truncatingIfNeeded: now))
     mix(UInt64(replica) << 8 | UInt64(actions.count))
     remember(replica)
-    if case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
-      due <= moment
-    {
-      violate(
-        .busyWaiting,
-        "r\(replica) is due at \(due), now and after waking at \(moment): "
-          + "\(replicas[replica].keeper.election.state), "
-          + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
-    }
+    isNotBusy(event, actions, replica, at: moment)
     for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
@@ -76,7 +72,8 @@ extension World {
       switch item.action {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
       case .fetch(let order): fetch(order, isPastCheck: item.isPastCheck, replica)
-      case .probe, .giveBack: break
+      case .probe(let order): probe(order, replica)
+      case .giveBack: break
       case .note(let note): noted(note, replica)
       case .stop:
         trace("r\(replica) stopped")
@@ -116,7 +113,8 @@ extension World {
     guard replicas[replica].isConnected else {
       let failure = StoreFailure(mayHaveRun: false, reason: "not connected")
       queue.push(
-        .event(replica: replica, life: life, .stored(command, issuedAt: issuedAt, .failure(failure))),
+        .event(
+          replica: replica, life: life, .stored(command, issuedAt: issuedAt, .failure(failure))),
         at: now + 100_000)
       return
     }
@@ -128,7 +126,7 @@ extension World {
       at: replicas[replica].clock.instant(showing: (moment + timing.opTimeout).nanoseconds))
     let arrival = Arrival(
       replica: replica, life: life, step: step, command: rewritten(command),
-      connection: servers)
+      connection: servers, sentAt: now)
     if now < replicas[replica].requestsToRedisLostUntil {
       // What waits in a buffer may come through when the way is free again.
       if chance.percent(40) {
@@ -151,6 +149,8 @@ extension World {
   mutating func arrive(_ arrival: Arrival) {
     // A server that is gone takes what was on its way with it.
     guard now >= redisDownUntil, arrival.connection == servers else { return }
+    // What a fault held back for long does not outlast the faults.
+    guard !isHealed || arrival.sentAt > healedAt || now < healedAt + 5 * second else { return }
     guard now >= redisStalledUntil else {
       queue.push(.arrive(arrival), at: redisStalledUntil + chance.below(millisecond))
       return
@@ -227,7 +227,9 @@ extension World {
     }
     replicas[replica].pendingSteps.remove(at: index)
     var result = result
-    if case .success(let reply) = result { result = .success(rewritten(reply, of: pending.command)) }
+    if case .success(let reply) = result {
+      result = .success(rewritten(reply, of: pending.command))
+    }
     confirmLease(pending, result, replica)
     handle(.stored(pending.command, issuedAt: pending.issuedAt, result), replica)
     if !plan.parts.contains(.leaseFromSend), case .renew = pending.command,
@@ -338,6 +340,20 @@ extension World {
     queue.push(.process(call: id), at: now + lag)
   }
 
+  /// Asks WeChat whether a token lives; what brings no answer proves nothing.
+  private mutating func probe(_ order: ProbeOrder, _ replica: Int) {
+    let death = weChat.death(of: order.token.revealed, account: index(of: order.account))
+    let isAnswered =
+      now >= replicas[replica].requestsToWeChatLostUntil
+      && now >= replicas[replica].answersOfWeChatLostUntil && now >= refuseUntil
+    let isDead = isAnswered && (death ?? now) <= now
+    queue.push(
+      .event(
+        replica: replica, life: replicas[replica].life,
+        .probed(order.account, order.version, isDead: isDead, dailyLimit: nil)),
+      at: now + (isAnswered ? chance.within(30...600) * millisecond : 5 * second))
+  }
+
   mutating func process(_ id: Int) {
     let call = calls[id]
     calls[id].isProcessed = true
@@ -418,6 +434,24 @@ extension World {
       .acquire(term, lease: Timing().lease, floor: floor)
     case .renew(let term, _): .renew(term, lease: Timing().lease)
     default: command
+    }
+  }
+
+  /// A look that failed, answered from memory: a copy then seems to be current for ever.
+  private mutating func stale(_ event: Keeper.Event, _ replica: Int) -> Keeper.Event {
+    guard case .stored(.look(let name), let issuedAt, let result) = event else { return event }
+    switch result {
+    case .success(.account(var view)):
+      guard view.tokenMatchesRecord else { return event }
+      view.intent = nil
+      view.dirty = nil
+      view.sweep = nil
+      replicas[replica].lastViews[name] = view
+      return event
+    case .success: return event
+    case .failure:
+      guard let view = replicas[replica].lastViews[name] else { return event }
+      return .stored(.look(name), issuedAt: issuedAt, .success(.account(view)))
     }
   }
 

@@ -33,6 +33,7 @@ package struct World {
     let step: Int
     let command: StoreCommand
     let connection: Int
+    let sentAt: Instant
   }
 
   /// A call of WeChat, as the world sees it.
@@ -97,8 +98,12 @@ package struct World {
   /// Takes the lines of the trace, when anyone wants them.
   var log: ((String) -> Void)?
 
-  package init(plan: Plan, log: ((String) -> Void)? = nil) {
+  /// Whether a violation ends the run; a run that only measures goes on to the end.
+  let judges: Bool
+
+  package init(plan: Plan, judges: Bool = true, log: ((String) -> Void)? = nil) {
     self.plan = plan
+    self.judges = judges
     self.log = log
     accounts = [AccountName.unnamed, AccountName("shop")].compactMap { $0 }.prefix(plan.accounts)
       .map { $0 }
@@ -128,10 +133,11 @@ package struct World {
       queue.push(.restart(replica: index, life: 0), at: chance.below(3 * second))
     }
     queue.push(.fault, at: plan.betweenFaults / 2 + chance.below(plan.betweenFaults))
-    queue.push(.heal, at: chaosEnds)
+    if judges { queue.push(.heal, at: chaosEnds) }
     while verdict.violation == nil, let (time, happening) = queue.pop() {
       account(until: time)
       now = time
+      if !judges, now > chaosEnds { break }
       steps += 1
       take(happening)
       observe()

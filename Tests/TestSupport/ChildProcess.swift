@@ -24,6 +24,8 @@ package final class ChildProcess: Sendable {
   /// How long a process may take to obey a signal that ends it.
   private static let patience: Duration = .seconds(10)
 
+  /// The process id; another process may have it after this one has ended.
+  package let id: pid_t
   /// Protects the process id: once it has been waited for, it may be somebody else's.
   private let state: Mutex<State>
 
@@ -54,7 +56,7 @@ package final class ChildProcess: Sendable {
         unsafe posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_RDWR, 0)
       }
     }
-    unsafe closeAllButStandardStreams(in: &files)
+    unsafe closeInherited(&files)
     let variables = environment ?? ProcessInfo.processInfo.environment
     let words = unsafe copied(arguments)
     let settings = unsafe copied(variables.map { "\($0.key)=\($0.value)" }.sorted())
@@ -64,6 +66,7 @@ package final class ChildProcess: Sendable {
     guard result == 0 else {
       throw Failure(description: "\(arguments[0]) cannot be started: errno \(result)")
     }
+    id = pid
     state = Mutex(.running(pid))
     Guardian.watch(pid)
   }
@@ -153,7 +156,7 @@ private final class Guardian: Sendable {
     unsafe posix_spawn_file_actions_adddup2(&files, ends.reading, 0)
     unsafe posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_RDWR, 0)
     unsafe posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_RDWR, 0)
-    unsafe closeAllButStandardStreams(in: &files)
+    unsafe closeInherited(&files)
     let words = unsafe copied(["/bin/sh", "-c", Self.script])
     defer { unsafe words.forEach { unsafe free($0) } }
     var pid: pid_t = 0
@@ -174,17 +177,6 @@ private final class Guardian: Sendable {
   }
 }
 
-/// Has a child close whatever it would inherit.
-///
-/// NIO's sockets have no `FD_CLOEXEC`: a child would keep the ports of servers that the test has
-/// closed, and take connections that nobody serves.
-private func closeAllButStandardStreams(in files: inout posix_spawn_file_actions_t) {
-  // More than a test process has open; closing one that is not open is no error.
-  for descriptor: CInt in 3..<1024 {
-    unsafe posix_spawn_file_actions_addclose(&files, descriptor)
-  }
-}
-
 /// The strings as C has them, with the null at the end; the caller frees them.
 private func copied(_ strings: [String]) -> [UnsafeMutablePointer<CChar>?] {
   var copies: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
@@ -198,4 +190,18 @@ package func openPipe() -> (reading: CInt, writing: CInt) {
   precondition(unsafe pipe(&ends) == 0, "no pipe is to be had: errno \(errno)")
   for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
   return (ends[0], ends[1])
+}
+
+/// Leaves a child nothing but its three standard descriptors.
+///
+/// NIO's sockets are inherited otherwise: a server that a test closes would go on listening in
+/// whatever child was started meanwhile.
+private func closeInherited(_ files: inout posix_spawn_file_actions_t) {
+  _ = unsafe closeFrom?(&files, 3)
+}
+
+/// `posix_spawn_file_actions_addclosefrom_np`, which glibc has since 2.34 and its module hides.
+private let closeFrom = unsafe dlsym(nil, "posix_spawn_file_actions_addclosefrom_np").map {
+  unsafe unsafeBitCast(
+    $0, to: (@convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt).self)
 }

@@ -16,8 +16,8 @@ package enum PlainHTTP {
 
   /// Asks and reads to the end of the connection.
   package static func ask(
-    socket: String, method: String = "GET", path: String, body: String = "",
-    within limit: Duration = .seconds(5)
+    socket: String, method: String = "GET", path: String, headers: [String: String] = [:],
+    body: String = "", within limit: Duration = .seconds(5)
   ) async throws -> HTTPAnswer {
     let answered = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: String.self)
     let channel: any Channel
@@ -44,6 +44,7 @@ package enum PlainHTTP {
     }
     let request =
       "\(method) \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+      + headers.map { "\($0.key): \($0.value)\r\n" }.joined()
       + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
     try await channel.writeAndFlush(ByteBuffer(string: request)).get()
     return try parse(try await answered.futureResult.get())

@@ -86,6 +86,9 @@ package final class SidecarProcess: Sendable {
 
   // MARK: Signals
 
+  /// The process id, for `/proc`.
+  package var id: pid_t { process.id }
+
   /// SIGTERM: an orderly end.
   package func terminate() { process.signal(SIGTERM) }
 

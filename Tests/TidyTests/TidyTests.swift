@@ -45,8 +45,9 @@ struct TidyTests {
   private static func imports(of file: URL) throws -> [String] {
     try lines(of: file).compactMap { line in
       var words = line.split(separator: " ")
-      while let first = words.first, first.hasPrefix("@") || first == "package" || first == "public"
-        || first == "internal" || first == "private" || first == "fileprivate"
+      while let first = words.first,
+        first.hasPrefix("@") || first == "package" || first == "public"
+          || first == "internal" || first == "private" || first == "fileprivate"
       {
         words.removeFirst()
       }
@@ -61,8 +62,10 @@ struct TidyTests {
   func importsFollowTheArrows(target: String) throws {
     let files = Self.swiftFiles(under: "Sources/\(target)")
     try #require(!files.isEmpty)
+    // The C library goes by the platform's name, where a file has to work on several.
+    let allowed = Self.allowed[target]!.union(target == "TokenCore" ? [] : ["Darwin", "Musl"])
     for file in files {
-      let strange = try Self.imports(of: file).filter { !Self.allowed[target]!.contains($0) }
+      let strange = try Self.imports(of: file).filter { !allowed.contains($0) }
       #expect(strange.isEmpty, "\(file.lastPathComponent) imports \(strange)")
     }
   }

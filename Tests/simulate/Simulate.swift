@@ -1,8 +1,9 @@
 import ArgumentParser
 import Simulation
 
+/// Runs seeds and prints what they came to.
 @main
-struct Simulate: ParsableCommand {
+struct Simulate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Runs the protocol through simulated faults and checks its invariants.")
 
@@ -10,22 +11,31 @@ struct Simulate: ParsableCommand {
   var seed: UInt64 = 1
 
   @Option(help: "How many seeds to run.")
-  var count: Int = 100
+  var count: UInt64 = 100
 
   @Option(help: "Simulated hours of faults in a run.")
   var hours: Int64 = 12
 
   @Option(help: "Replicas in a run.")
-  var replicas: Int = 3
+  var replicas = 3
 
   @Option(help: "Runs at the same time.")
-  var jobs: Int = 1
+  var jobs = 1
+
+  @Option(help: "How faults come: chaos, single or usual; chosen by the seed when not given.")
+  var profile: Plan.Profile?
+
+  @Option(help: "Seconds between two probes of a leader; none when not given.")
+  var probe: Int64?
+
+  @Option(help: "Parts of the protocol to take away.")
+  var without: [Part] = []
+
+  @Flag(help: "Do not judge, only measure: every run goes to its end.")
+  var measure = false
 
   @Flag(help: "Print everything that happens.")
   var trace = false
-
-  @Option(parsing: .upToNextOption, help: "Parts of the protocol to take away.")
-  var without: [Part] = []
 
   func validate() throws {
     guard count > 0, hours > 0, replicas > 0, jobs > 0 else {
@@ -33,29 +43,46 @@ struct Simulate: ParsableCommand {
     }
   }
 
-  func run() throws {
+  func run() async throws {
+    let (hours, replicas, profile, probe) = (hours, replicas, profile, probe)
     let parts = Parts.all.subtracting(Parts(without))
-    var failures = 0
-    var allSteps = 0
-    var dead: Double = 0
-    for seed in seed..<(seed + UInt64(count)) {
-      let plan = Plan(seed: seed, hours: hours, replicas: replicas, parts: parts)
-      var world = World(plan: plan, log: trace ? { print($0) } : nil)
-      let verdict = world.run()
-      if verdict.worstDeadSeconds > 60 {
-        print("seed \(seed) \(plan.profile) dead \(verdict.deadSeconds) worst \(verdict.worstDeadSeconds) holes \(verdict.holes)")
-      }
-      dead += verdict.deadSeconds
-      allSteps += verdict.steps
-      if let violation = verdict.violation {
-        failures += 1
-        print("seed \(seed) \(plan.profile): \(violation)")
-      }
+    let plan: @Sendable (UInt64) -> Plan = {
+      Plan(
+        seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
+        probeSeconds: probe)
     }
-    print("steps \(allSteps)")
-    print("\(failures) of \(count) failed, dead \(dead)s")
-    if failures > 0 { throw ExitCode.failure }
+    let seeds = seed...(seed + count - 1)
+    let sweep: Sweep
+    if trace {
+      var counted = Sweep()
+      for seed in seeds {
+        var world = World(plan: plan(seed), judges: !measure) { print($0) }
+        counted.add(world.run())
+      }
+      sweep = counted
+    } else {
+      sweep = await Sweep.run(seeds, workers: jobs, judges: !measure, plan: plan)
+    }
+    for verdict in sweep.failures {
+      guard let violation = verdict.violation else { continue }
+      print("seed \(verdict.seed) (\(plan(verdict.seed).profile)): \(violation)")
+    }
+    if let first = sweep.failures.first, !trace {
+      print("the last steps of seed \(first.seed):")
+      for line in Sweep.lastSteps(of: plan(first.seed)) { print("  \(line)") }
+    }
+    print(
+      """
+      \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
+      \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
+      \(sweep.holes) holes
+      \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
+      than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
+      mean \(Int(sweep.deadSeconds) / sweep.runs)s
+      """)
+    if !sweep.failures.isEmpty { throw ExitCode.failure }
   }
 }
 
 extension Part: ExpressibleByArgument {}
+extension Plan.Profile: ExpressibleByArgument {}

@@ -151,7 +151,8 @@ package struct Inspection {
       evicts ? .doubtful : .good, "maxmemory-policy",
       evicts
         ? "\(policy): Redis may evict the lock and the token; use noeviction" : policy)
-    let persists = information["aof_enabled"] == "1" || information["rdb_last_save_time"] != "unknown"
+    let persists =
+      information["aof_enabled"] == "1" || information["rdb_last_save_time"] != "unknown"
     report.add(
       .good, "persistence",
       information["aof_enabled"] == "1"

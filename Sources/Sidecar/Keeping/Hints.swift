@@ -83,14 +83,18 @@ package enum Hint: Hashable, Sendable {
     }
   }
 
-  /// The keeper's event; a digest is resolved to the token of one of the keeper's accounts.
+  /// The keeper's event; nil when the hint is about nothing that the keeper has.
+  ///
+  /// A digest is resolved to the token of one of the keeper's accounts.
   package func event(for keeper: Keeper, at now: Moment) -> Keeper.Event? {
     switch self {
     case .tokenChanged(let account): return .hinted(account)
     case .leadershipChanged: return .leadershipHinted
     case .wake: return .hinted(nil)
     case .rejected(let token): return .reported(.rejected(token))
-    case .force(let account): return .reported(.force(account))
+    case .force(let account):
+      guard keeper.accounts.contains(where: { $0.name == account }) else { return nil }
+      return .reported(.force(account))
     case .rejectedDigest(let digest):
       let token = keeper.accounts.lazy.compactMap { $0.freshest(at: now)?.token }
         .first { TokenStore.fullDigest($0.revealed) == digest }

@@ -20,9 +20,10 @@ package final class KeeperService: Service, Sendable {
     package var giveBack: @Sendable (Report) async -> Void
 
     package init(
-      perform: @escaping @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<
-        StoreReply, StoreFailure
-      >,
+      perform:
+        @escaping @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<
+          StoreReply, StoreFailure
+        >,
       fetch: @escaping @Sendable (FetchOrder) async -> FetchOutcome,
       probe: @escaping @Sendable (ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?),
       giveBack: @escaping @Sendable (Report) async -> Void

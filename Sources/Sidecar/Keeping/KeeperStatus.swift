@@ -101,13 +101,14 @@ package struct KeeperStatus: StatusSource {
 
   package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     let deadline = ContinuousClock.now + KeeperStatus.longestWait
-    guard let (account, rejected) = subject(of: request) else {
+    guard let (subject, rejected) = subject(of: request) else {
       // A token that nobody has now was replaced before: its reader should read again.
-      let named = request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
+      let named =
+        request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
       guard let named, kept(named) != nil else { return .unknownAccount }
       return .current(refreshed(named))
     }
-    let before = kept(account)?.copy
+    let account = subject.name
     guard await pass(on: request, rejected: rejected, account) else {
       return .unavailable(
         reason: "the request could not be handed to the leader: Redis does not take it",
@@ -115,7 +116,11 @@ package struct KeeperStatus: StatusSource {
     }
     while ContinuousClock.now < deadline, !Task.isCancelled {
       guard let kept = kept(account) else { return .unknownAccount }
-      if let copy = kept.copy, copy.version != before?.version { return .refreshed(refreshed(account)) }
+      // WeChat may repeat the token that it was to replace: that is no refresh.
+      if let copy = kept.copy, copy.token != subject.copy?.token {
+        let token = refreshed(account)
+        return subject.isAnotherTokenDue ? .coalesced(token) : .refreshed(token)
+      }
       let now = MonotonicClock.now()
       if let asked = kept.reports.asked, asked.notBefore > now {
         return .limited(
@@ -136,20 +141,20 @@ package struct KeeperStatus: StatusSource {
   }
 
   /// The account and the token that a request is about; nil when the token is not a current one.
-  private func subject(of request: RefreshRequest) -> (AccountName, AccessToken?)? {
+  private func subject(of request: RefreshRequest) -> (AccountKeeper, AccessToken?)? {
     let accounts = service.view.keeper.accounts.filter {
       request.account == nil || $0.name == request.account
     }
     switch request.reason {
     case .force:
-      return accounts.first.map { ($0.name, nil) }
+      return accounts.first.map { ($0, nil) }
     case .rejected(let token):
-      return accounts.first { $0.copy?.token == token }.map { ($0.name, token) }
+      return accounts.first { $0.copy?.token == token }.map { ($0, token) }
     case .rejectedSHA256(let digest):
       let account = accounts.first { account in
         account.copy.map { TokenStore.fullDigest($0.token.revealed) == digest } ?? false
       }
-      return account.flatMap { account in account.copy.map { (account.name, $0.token) } }
+      return account.flatMap { account in account.copy.map { (account, $0.token) } }
     }
   }
 

@@ -77,8 +77,9 @@ package final class RedisLinks: Service, Sendable {
   /// What is known of the command connection.
   package var state: State { hub.shared.withLock { $0.state } }
 
-  /// Sends the keeper's events and what others say there from now on. A hint that means nothing
-  /// is answered with false, and counted.
+  /// Sends the keeper's events and what others say there from now on.
+  ///
+  /// A hint that means nothing is answered with false, and counted.
   package func post(
     events: @escaping @Sendable (Keeper.Event) -> Void,
     hints: @escaping @Sendable (Hint) -> Bool
@@ -101,8 +102,10 @@ package final class RedisLinks: Service, Sendable {
   /// Starts or ends the waiting for reports.
   package func leadershipChanged(isLeader: Bool) { leadershipChanges.yield(isLeader) }
 
-  /// Keeps the connections until cancelled. A graceful shutdown of the group leaves them open
-  /// until the keeper has given the lock back: they are cancelled last.
+  /// Keeps the connections until cancelled.
+  ///
+  /// A graceful shutdown of the group leaves them open until the keeper has given the lock back:
+  /// they are cancelled last.
   package func run() async throws {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.commands.run() }
@@ -158,8 +161,9 @@ package final class RedisLinks: Service, Sendable {
     }
   }
 
-  /// Says once, loudly, when Redis may throw the lock away to make room. Proxies and ACLs that
-  /// refuse the question are no reason to worry anybody.
+  /// Says once, loudly, when Redis may throw the lock away to make room.
+  ///
+  /// Proxies and ACLs that refuse the question are no reason to worry anybody.
   private func warnAboutEviction() async {
     let reply = try? await commands.execute(
       RedisCommand("INFO", "memory"), deadline: .now + Self.longestWaitForRedis,
@@ -229,14 +233,14 @@ package final class RedisLinks: Service, Sendable {
         if reply.refusal != nil { try? await Task.sleep(for: popTimeout) }
         return
       }
-      // Everything that was said so far is heard before anything is done about it: a thousand
-      // reports of one token are one.
+      // What else was said so far is heard before anything is done about it: a thousand reports of
+      // one token are one. Whatever was taken off the list is judged, also when the rest fails.
       var items = [item]
+      defer { take(items) }
       while let more = try await drain(client), !more.isEmpty {
         take(items)
         items = more
       }
-      take(items)
     } catch {
       logger.debug("Waiting for reports failed", metadata: .keyed([.error: "\(error)"]))
     }

@@ -1,6 +1,8 @@
 package import TokenCore
 
-/// Where everything lies in Redis (DESIGN section 1). Names are fixed: users' programs read them.
+/// Where everything lies in Redis (DESIGN section 1).
+///
+/// Names are fixed: users' programs read them.
 package struct KeyLayout: Hashable, Sendable {
   /// Before every key: `WCH_` unless set otherwise; without braces.
   package let prefix: String

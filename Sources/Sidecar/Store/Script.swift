@@ -103,8 +103,10 @@ package struct Script: Hashable, Sendable {
     end
     """
 
-  /// KEYS reports; ARGV most, longest. Replies the items that are not too long, after how many
-  /// were; takes them from the list, however long that is.
+  /// KEYS reports; ARGV most, longest.
+  ///
+  /// Replies the items that are not too long, after how many were; takes them from the list,
+  /// however long that is.
   package static let drain = Script(
     "drain",
     """
@@ -127,6 +129,7 @@ package struct Script: Hashable, Sendable {
   }
 
   /// KEYS lock, epoch; ARGV term, lease, floor, app, channel, instance.
+  ///
   /// Replies `acquired epoch`, `held holder PTTL` or `foreign PTTL`. Repeating it with the same
   /// term extends the lock and returns the same epoch.
   package static let acquire = onLock(
@@ -151,7 +154,9 @@ package struct Script: Hashable, Sendable {
     return {'acquired', int(epoch)}
     """)
 
-  /// KEYS lock, epoch; ARGV term, lease. Replies `renewed` or `lost`.
+  /// KEYS lock, epoch; ARGV term, lease.
+  ///
+  /// Replies `renewed` or `lost`.
   package static let renew = onLock(
     "renew",
     """
@@ -161,7 +166,9 @@ package struct Script: Hashable, Sendable {
     return {'renewed'}
     """)
 
-  /// KEYS lock, epoch; ARGV term, channel. Replies `released`; deletes only our own lock.
+  /// KEYS lock, epoch; ARGV term, channel.
+  ///
+  /// Replies `released`; deletes only our own lock.
   package static let release = onLock(
     "release",
     """
@@ -173,8 +180,9 @@ package struct Script: Hashable, Sendable {
     return {'released'}
     """)
 
-  /// KEYS state, token, expiry; ARGV app, layout. Replies a view, `foreign PTTL` or `newer v`;
-  /// writes nothing.
+  /// KEYS state, token, expiry; ARGV app, layout.
+  ///
+  /// Replies a view, `foreign PTTL` or `newer v`; writes nothing.
   package static let look = onRecord(
     "look",
     """
@@ -185,8 +193,9 @@ package struct Script: Hashable, Sendable {
     return newer(ARGV[2]) or view(milliseconds(), KEYS[2], KEYS[3])
     """)
 
-  /// KEYS state, token, expiry; ARGV app, layout, epoch. Raises the fence; replies a view,
-  /// `fenced epoch`, `foreign PTTL` or `newer v`.
+  /// KEYS state, token, expiry; ARGV app, layout, epoch.
+  ///
+  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`.
   package static let takeOver = onRecord(
     "takeover",
     """
@@ -201,8 +210,9 @@ package struct Script: Hashable, Sendable {
     """)
 
   /// KEYS state, token; ARGV app, layout, epoch, seq, span, history?, suspicious?, sweep.
-  /// Replies `began dirty committed_epoch committed_seq due? fetches_today`, `fenced epoch`,
-  /// `stale epoch seq`, `foreign PTTL` or `newer v`. Repeating it renews the same intent.
+  ///
+  /// Replies `began dirty committed_epoch committed_seq due? fetches_today`, `fenced epoch`, `stale
+  /// epoch seq`, `foreign PTTL` or `newer v`. Repeating it renews the same intent.
   package static let begin = onRecord(
     "begin",
     """
@@ -235,7 +245,9 @@ package struct Script: Hashable, Sendable {
       number('fetches')}
     """)
 
-  /// KEYS state; ARGV epoch, seq. Replies `resolved`; takes back only this intent.
+  /// KEYS state; ARGV epoch, seq.
+  ///
+  /// Replies `resolved`; takes back only this intent.
   package static let resolve = onRecord(
     "resolve",
     """
@@ -246,11 +258,12 @@ package struct Script: Hashable, Sendable {
     return {'resolved'}
     """)
 
-  /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, age, dirty,
-  /// parent_epoch, parent_seq, due?, recommit?, run_id, instance, sha256, sweep, channel,
-  /// account, then format and value of each output. Replies `committed`, `superseded epoch`,
-  /// `deposed epoch`, `stale epoch seq`, `foreign PTTL` or `newer v`. Repeating it writes the
-  /// same again.
+  /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, age, dirty, parent_epoch,
+  /// parent_seq, due?, recommit?, run_id, instance, sha256, sweep, channel, account, then format
+  /// and value of each output.
+  ///
+  /// Replies `committed`, `superseded epoch`, `deposed epoch`, `stale epoch seq`, `foreign PTTL` or
+  /// `newer v`. Repeating it writes the same again.
   package static let commit = onRecord(
     "commit",
     """
@@ -310,10 +323,11 @@ package struct Script: Hashable, Sendable {
     return {'committed'}
     """)
 
-  /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, remaining,
-  /// TTL tolerance, clock tolerance, sha256, sweep, channel, account, then format and value of
-  /// each output. Replies `republished wrote?`, `fenced epoch`, `foreign PTTL` or `newer v`.
-  /// Repeating it finds nothing left to do.
+  /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, remaining, TTL tolerance,
+  /// clock tolerance, sha256, sweep, channel, account, then format and value of each output.
+  ///
+  /// Replies `republished wrote?`, `fenced epoch`, `foreign PTTL` or `newer v`. Repeating it finds
+  /// nothing left to do.
   package static let republish = onRecord(
     "republish",
     """
@@ -362,8 +376,9 @@ package struct Script: Hashable, Sendable {
     return {'republished', 1}
     """)
 
-  /// KEYS state; ARGV epoch, seq, unknown?, sweep. Replies `marked`. Repeating it marks again,
-  /// which costs a fetch and loses nothing.
+  /// KEYS state; ARGV epoch, seq, unknown?, sweep.
+  ///
+  /// Replies `marked`. Repeating it marks again, which costs a fetch and loses nothing.
   package static let mark = onRecord(
     "mark",
     """
@@ -378,9 +393,10 @@ package struct Script: Hashable, Sendable {
     return {'marked'}
     """)
 
-  /// KEYS replicas; ARGV instance, leader?, abdicates?, memory. Replies `replicas now` and, of
-  /// each other one, its name, when it was seen, whether it leads and when it gave that up.
-  /// Entries older than the memory are removed.
+  /// KEYS replicas; ARGV instance, leader?, abdicates?, memory.
+  ///
+  /// Replies `replicas now` and, of each other one, its name, when it was seen, whether it leads
+  /// and when it gave that up. Entries older than the memory are removed.
   package static let heartbeat = onLock(
     "heartbeat",
     """

@@ -54,8 +54,9 @@ package struct TokenStore: Sendable {
     }
   }
 
-  /// Carries out one step within the deadline. The answer is whole or a failure; a failure says
-  /// whether the step may have been carried out.
+  /// Carries out one step within the deadline.
+  ///
+  /// The answer is whole or a failure; a failure says whether the step may have been carried out.
   package func perform(
     _ command: StoreCommand, deadline: ContinuousClock.Instant
   ) async -> Result<StoreReply, StoreFailure> {

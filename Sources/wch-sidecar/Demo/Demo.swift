@@ -51,7 +51,10 @@ struct Demo: AsyncParsableCommand {
     EndSignals.catchThem()
     let isLive = !plain && DemoTerminal.isUsable
     let stage = try await DemoStage.open(
-      replicas: (0..<replicas).map { DemoStage.name($0) }, lifetime: isLive ? 40 : 20)
+      replicas: (0..<replicas).map { DemoStage.name($0) },
+      // Short enough to see refreshes; with a person at the keys, WeChat may be broken for the
+      // time between a refresh that is due and the token's end, 3/8 of its life.
+      lifetime: isLive ? .seconds(40) : .seconds(20))
     let verdict: DemoVerdict
     do {
       verdict = try await stage.withRedis { redis in
@@ -75,7 +78,7 @@ struct Demo: AsyncParsableCommand {
       var transcript = DemoTranscript()
       return try await show.run { picture, news in transcript.write(picture, news) }
     }
-    let terminal = try DemoTerminal.open()
+    let terminal = try DemoTerminal(guardian: stage.guardian)
     defer { terminal.close() }
     return try await show.run(keys: terminal.keys) { picture, news in
       terminal.draw(picture, news)

@@ -18,6 +18,8 @@ struct DemoPicture {
   /// When it ends by itself.
   var end: Duration?
   var redisPort = 0
+  /// Of a token.
+  var lifetime: Duration = .zero
   /// Nil while Redis does not answer.
   var keys: DemoRedis.Keys?
   var replicas: [Replica] = []

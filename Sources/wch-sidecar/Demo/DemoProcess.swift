@@ -15,6 +15,8 @@ final class DemoProcess {
 
   /// More of a line than this is cut off; nobody reads on.
   private static let longestLine = 4096
+  /// A demo opens some dozens of descriptors; closing one that is not open does nothing.
+  private static let inheritable: CInt = 1024
 
   /// Starts a program by its path, with exactly that environment; stdout and stderr come together.
   init(
@@ -141,6 +143,10 @@ final class DemoProcess {
     }
     unsafe posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO)
     unsafe posix_spawn_file_actions_adddup2(&files, output, STDERR_FILENO)
+    // NIO's sockets would be inherited: the simulated WeChat would go on listening in its children.
+    for descriptor in (STDERR_FILENO + 1)..<inheritable {
+      unsafe posix_spawn_file_actions_addclose(&files, descriptor)
+    }
 
     let words = unsafe copied(arguments)
     let variables = unsafe copied(environment.map { "\($0.key)=\($0.value)" }.sorted())
@@ -169,14 +175,20 @@ final class DemoGuardian {
   private let shell: DemoProcess
 
   private static let script = """
-    trap '' INT TERM HUP
+    trap '' INT TERM HUP TTIN TTOU
     while read -r sign id; do
       case $sign in
         +) ids="$ids $id" ;;
         -) rest=; for one in $ids; do [ "$one" = "$id" ] || rest="$rest $one"; done; ids=$rest ;;
+        t) terminal=$id ;;
       esac
     done
     [ -z "$ids" ] || kill -9 $ids
+    if [ -n "$terminal" ]; then
+      exec <"$terminal" >"$terminal"
+      stty sane
+      printf '\\033[0m\\033[?25h\\033[?1049l'
+    fi
     """
 
   init() throws(DemoProcess.Failure) {
@@ -191,6 +203,10 @@ final class DemoGuardian {
     _ = close(pipe)
     shell.reap(waiting: true)
   }
+
+  /// The terminal has to be given back, too.
+  func terminalTaken(_ device: String) { tell("t \(device)\n") }
+  func terminalGivenBack() { tell("t\n") }
 
   func watch(_ id: pid_t) { tell("+ \(id)\n") }
   func forget(_ id: pid_t) { tell("- \(id)\n") }

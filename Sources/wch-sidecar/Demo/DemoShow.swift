@@ -74,6 +74,7 @@ final class DemoShow {
     picture.elapsed = elapsed
     picture.end = course?.length
     picture.redisPort = stage.redisPort
+    picture.lifetime = stage.lifetime
     let leader = picture.leader
     picture.replicas = stage.replicas.map { replica in
       let process = replica.process.flatMap { $0.isRunning ? $0 : nil }
@@ -145,7 +146,7 @@ final class DemoShow {
       tell("demo", isWeChatBroken ? "WeChat answers 502 to everything" : "WeChat works again")
     case "r":
       if let wait = stage.revokeToken() {
-        tell("demo", "reports make one fetch in 30 s; \(wait.tenths) s to go")
+        tell("demo", "reports make one fetch in 30 s, 20 an hour; \(wait.tenths) s to go")
       } else {
         tell("demo", "the token has died early; the application will report it")
       }

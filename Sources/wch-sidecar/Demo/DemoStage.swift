@@ -18,19 +18,22 @@ final class DemoStage {
 
   let redisPort: Int
   let simulator: Simulator
+  /// Of a token.
+  let lifetime: Duration
   private(set) var replicas: [Replica]
   private let server: SimulatorServer
   private let redis: DemoProcess
-  private let guardian: DemoGuardian
-  private var lastRevocation: ContinuousClock.Instant?
+  let guardian: DemoGuardian
+  private var revocations: [ContinuousClock.Instant] = []
 
   /// The only app of the simulated WeChat; its secret guards nothing.
   static let appID = "wxdemo0000000000"
   private static let secret = "demo-secret-of-a-simulated-wechat"
   /// A replica's lease: long enough for a busy machine, short enough to watch it run out.
   static let lease: Duration = .seconds(5)
-  /// The least time between two fetches on report.
+  /// The least time between two fetches on report, and how many the daemon makes in an hour.
   private static let reportSpacing: Duration = .seconds(30)
+  private static let reportsAnHour = 20
   /// How long an orderly end may take before it is not waited for.
   private static let patience: Duration = .seconds(5)
 
@@ -41,21 +44,22 @@ final class DemoStage {
 
   private init(
     redisPort: Int, redis: DemoProcess, simulator: Simulator, server: SimulatorServer,
-    guardian: DemoGuardian, replicas: [String]
+    guardian: DemoGuardian, replicas: [String], lifetime: Duration
   ) {
     self.redisPort = redisPort
     self.redis = redis
     self.simulator = simulator
     self.server = server
     self.guardian = guardian
+    self.lifetime = lifetime
     self.replicas = replicas.map { Replica(name: $0) }
   }
 
   /// Starts everything.
   ///
-  /// - Parameter lifetime: of a token, in seconds.
+  /// - Parameter lifetime: of a token.
   /// - Throws: a `Failure` that says what is missing.
-  static func open(replicas: [String], lifetime: Int64) async throws -> DemoStage {
+  static func open(replicas: [String], lifetime: Duration) async throws -> DemoStage {
     guard let program = findRedis() else {
       throw Failure(
         .unreachable,
@@ -63,7 +67,7 @@ final class DemoStage {
     }
     let simulator = Simulator()
     var app = AppSettings(appID: appID, secret: secret)
-    app.life = lifetime * 1000
+    app.life = Int64(lifetime / .milliseconds(1))
     simulator.register(app)
     simulator.setLatency(20...60)
     let server = try await SimulatorServer.start(simulator)
@@ -73,7 +77,7 @@ final class DemoStage {
         let (redis, port) = try await startRedis(program, guardian)
         let stage = DemoStage(
           redisPort: port, redis: redis, simulator: simulator, server: server,
-          guardian: guardian, replicas: replicas)
+          guardian: guardian, replicas: replicas, lifetime: lifetime)
         do {
           try stage.startMissing()
           return stage
@@ -225,11 +229,13 @@ final class DemoStage {
   /// - Returns: how long the daemon's limit on reports asks to wait first, if it does.
   func revokeToken() -> Duration? {
     let now = ContinuousClock.now
-    if let lastRevocation {
-      let wait = lastRevocation + Self.reportSpacing - now
-      if wait > .zero { return wait }
+    revocations.removeAll { $0 + .seconds(3600) <= now }
+    var earliest = revocations.last.map { $0 + Self.reportSpacing } ?? now
+    if revocations.count >= Self.reportsAnHour {
+      earliest = max(earliest, revocations[0] + .seconds(3600))
     }
-    lastRevocation = now
+    guard earliest <= now else { return now.duration(to: earliest) }
+    revocations.append(now)
     simulator.schedule(.killCurrentToken(.legacy), for: Self.appID)
     return nil
   }

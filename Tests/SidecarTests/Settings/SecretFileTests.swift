@@ -57,7 +57,7 @@ import Testing
     #expect(file.problem() != nil)
   }
 
-  @Test(arguments: [("/dev/zero", "is not a regular file"), ("/", "is not a regular file")])
+  @Test(arguments: [("/dev/zero", "is larger than 1024 KiB"), ("/", "is a directory")])
   func `what is no file is an error and no hang`(path: String, reason: String) {
     #expect(throws: FileProblem(reason)) { try RegularFile.read(path) }
   }
