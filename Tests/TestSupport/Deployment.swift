@@ -64,7 +64,7 @@ package final class Deployment: Sendable {
       // dies with the second mint after it, before anybody could have read the answer.
       app.maxOldTokens = 8
       simulator.register(app)
-      let weChat = try await SimulatorServer.start(simulator)
+      let weChat = try await SimulatorServer.start(simulator, port: FreePort.pick())
       let deployment = Deployment(redis: redis, weChat: weChat)
       let outcome: Swift.Result<Result, any Error>
       do {

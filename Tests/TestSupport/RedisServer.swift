@@ -58,13 +58,15 @@ package final class RedisServer: Sendable {
       let server = try RedisServer(
         arguments: arguments, password: password, tlsArguments: tlsArguments,
         environment: environment, isReadyBy: isReadyBy)
+      let start = ContinuousClock.now
       do {
         try await server.launch()
         return server
       } catch {
         lastError = error
         server.stop()
-        FileHandle.standardError.write(Data("Trying another redis-server: \(error)\n".utf8))
+        let line = "Trying another redis-server after \(ContinuousClock.now - start): \(error)\n"
+        FileHandle.standardError.write(Data(line.utf8))
       }
     }
     throw lastError
@@ -202,14 +204,23 @@ package final class RedisServer: Sendable {
 
 /// Ports that nobody listens on at the moment.
 package enum FreePort {
-  /// Has the kernel pick a port of 127.0.0.1, and gives it up again.
+  /// Below the range from which the kernel lends ports to connections and to listeners that want
+  /// any port: it would lend one again while its server is being started or restarted.
+  private static let range = 10_240...32_000
+  /// Ports that were given already; two servers of one process never get the same.
+  private static let given = Mutex<Set<Int>>([])
+
+  /// Finds a port of 127.0.0.1.
   package static func pick() throws -> Int {
-    let channel = try ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .bind(host: "127.0.0.1", port: 0).wait()
-    defer { try? channel.close().wait() }
-    guard let port = channel.localAddress?.port else {
-      throw RedisServer.Failure("the kernel gave no port")
+    for _ in 0..<100 {
+      let port = Int.random(in: range)
+      guard given.withLock({ $0.insert(port).inserted }) else { continue }
+      let bound = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .bind(host: "127.0.0.1", port: port)
+      guard let channel = try? bound.wait() else { continue }
+      try channel.close().wait()
+      return port
     }
-    return port
+    throw RedisServer.Failure("no port of \(range) is free")
   }
 }
