@@ -106,7 +106,10 @@ let package = Package(
       name: "WeChatSimulatorTests", dependencies: ["WeChatSimulator", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "ProcessTests", dependencies: ["TestSupport", "wch-sidecar"], swiftSettings: strict),
+      name: "ProcessTests",
+      dependencies: [
+        "TestSupport", "RedisClient", "WeChatSimulator", "wch-sidecar", nio, nioPosix,
+      ], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]
 )

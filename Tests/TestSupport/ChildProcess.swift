@@ -25,7 +25,7 @@ package final class ChildProcess: Sendable {
   private static let patience: Duration = .seconds(10)
 
   /// The process id; another process may have it after this one has ended.
-  package let id: pid_t
+  package let id: Int32
   /// Protects the process id: once it has been waited for, it may be somebody else's.
   private let state: Mutex<State>
 

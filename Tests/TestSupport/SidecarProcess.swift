@@ -87,7 +87,7 @@ package final class SidecarProcess: Sendable {
   // MARK: Signals
 
   /// The process id, for `/proc`.
-  package var id: pid_t { process.id }
+  package var id: Int32 { process.id }
 
   /// SIGTERM: an orderly end.
   package func terminate() { process.signal(SIGTERM) }
