@@ -13,7 +13,8 @@ struct ReleaseTests {
     return (size as? Int ?? .max) < 100_000_000
   }()
 
-  @Test("it is below 40 MB and has no ICU in it", .enabled(if: isRelease, "a debug build is larger"))
+  @Test(
+    "it is below 40 MB and has no ICU in it", .enabled(if: isRelease, "a debug build is larger"))
   func size() throws {
     let program = try Data(contentsOf: URL(filePath: SidecarProcess.binary))
     #expect(program.count < 40_000_000)
@@ -84,7 +85,8 @@ struct ReleaseTests {
       let status = try String(contentsOfFile: "/proc/\(process.id)/status", encoding: .utf8)
       func field(_ name: String) -> Int {
         let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
-        return line.flatMap { Int($0.split(whereSeparator: { $0 == " " || $0 == "\t" })[1]) } ?? .max
+        return line.flatMap { Int($0.split(whereSeparator: { $0 == " " || $0 == "\t" })[1]) }
+          ?? .max
       }
       anonymousKiB = field("RssAnon")
       residentKiB = field("VmRSS")
