@@ -8,6 +8,8 @@ package struct Plan: Sendable {
     case single
     /// About one fault in a quarter of an hour, as in the table of PROTOCOL section 1.
     case usual
+    /// None at all.
+    case calm
   }
 
   package let seed: UInt64
@@ -52,7 +54,7 @@ package struct Plan: Sendable {
     let isSingle = chance.percent(30)
     self.profile = profile ?? (isSingle ? .single : .chaos)
     accounts = chance.percent(85) ? 1 : 2
-    let isUsual = profile == .usual
+    let isUsual = profile == .usual || profile == .calm
     lifetime =
       isUsual
       ? 7200 * second : chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
@@ -61,8 +63,9 @@ package struct Plan: Sendable {
     faults += [.crash, .pause]
     if isUsual { faults.removeAll { $0 == .refusal || $0 == .damageKeys } }
     self.faults = faults
-    atCriticalEffects = isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
-    atOrdinaryEffects = isUsual ? 0 : chance.pick([0, 10, 50])
+    atCriticalEffects =
+      profile == .calm ? 0 : isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
+    atOrdinaryEffects = isUsual || profile == .calm ? 0 : chance.pick([0, 10, 50])
     betweenFaults = isUsual ? 15 * minute : chance.pick([5, 10, 15, 30, 60]) * minute
     let isQuiet = self.profile != .chaos
     stragglers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])

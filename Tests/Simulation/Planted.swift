@@ -5,18 +5,18 @@ package struct Planted: Hashable, Sendable {
 
   /// Every part: oracles are worth what they find.
   package static let all = [
-    Planted(part: .fence, seeds: 40),
+    Planted(part: .fence, seeds: 60),
     Planted(part: .leaseCheck, seeds: 10),
     Planted(part: .intent, seeds: 10),
     Planted(part: .dirtyMark, seeds: 40),
     Planted(part: .sweep, seeds: 10),
     Planted(part: .recommit, seeds: 40),
     Planted(part: .drainWait, seeds: 40),
-    Planted(part: .leaseFromSend, seeds: 40),
+    Planted(part: .leaseFromSend, seeds: 60),
     Planted(part: .epochFloor, seeds: 10),
     Planted(part: .idempotentAcquire, seeds: 20),
-    Planted(part: .freshCopy, seeds: 200),
-    Planted(part: .runID, seeds: 200),
+    Planted(part: .freshCopy, seeds: 20),
+    Planted(part: .runID, seeds: 60),
   ]
 
   /// The first seed that misses the part; nil when none of the stated number does.

@@ -42,6 +42,7 @@ extension World {
   mutating func nextFault() {
     guard !isHealed else { return }
     switch plan.profile {
+    case .calm: break
     case .chaos, .usual:
       inject(chance.pick(plan.faults), someReplica())
       queue.push(.fault, at: now + chance.below(2 * plan.betweenFaults))

@@ -126,6 +126,9 @@ package struct World {
     }
   }
 
+  /// How many accounts the plan drew.
+  package var numberOfAccounts: Int { accounts.count }
+
   /// Runs the plan to its end, or to the first violation.
   package mutating func run() -> Verdict {
     let chaosEnds = plan.hours * hour

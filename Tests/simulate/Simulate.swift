@@ -63,7 +63,32 @@ struct Simulate: AsyncParsableCommand {
       print("without \(planted.part.rawValue): \(rule ?? "NOT FOUND in \(planted.seeds) seeds")")
       if rule == nil { missing += 1 }
     }
+    missing += await compareWithOthers()
     if missing > 0 { throw ExitCode.failure }
+  }
+
+  /// Seeds of the comparison with what other systems do.
+  private static let compared: UInt64 = 30
+
+  /// The table of PROTOCOL section 1; returns how many of its rows do not look as they should.
+  private func compareWithOthers() async -> Int {
+    let variants: [(String, Parts, isSafe: Bool)] = [
+      ("the protocol", .all, true), ("SET NX PX and plain SET", .plainLock, false),
+      ("fenced write", .fencedWrite, false), ("always refetch on take-over", .alwaysRefetch, false),
+    ]
+    var strange = 0
+    for (name, parts, isSafe) in variants {
+      let sweep = await Sweep.run(1...Self.compared, workers: 2, judges: false) {
+        Plan(seed: $0, parts: parts, profile: .usual)
+      }
+      print(
+        "\(name): \(sweep.runsWithDeadToken) of \(sweep.runs) runs left a dead token, "
+          + "worst \(Int(sweep.worstDeadSeconds)) s, \(sweep.fetches / sweep.runs) fetches a run")
+      let looksSafe = sweep.worstDeadSeconds <= Sweep.notable
+      let looksUnsafe = sweep.runsWithDeadToken > Int(Self.compared) / 3
+      if isSafe ? !looksSafe : !looksUnsafe { strange += 1 }
+    }
+    return strange
   }
 
   func run() async throws {

@@ -1,0 +1,253 @@
+import Testing
+import TokenCore
+
+@Suite struct KeeperTranscriptTests {
+  @Test func `a live token is adopted without a fetch`() {
+    var it = Transcript()
+    let takingOver = it.lead()
+    let actions = it.answer(takingOver, .account(it.view("T", version(3, 1))))
+    #expect(actions.notes.contains { if case .adopted = $0 { true } else { false } })
+    #expect(!actions.contains { $0.isBegin || $0.isFetch })
+    #expect(!it.run(until: it.now + .seconds(1)).has(\.isBegin))
+  }
+
+  @Test func `no fetch leaves before its BEGIN is confirmed`() {
+    var it = Transcript()
+    let takingOver = it.lead()
+    let beginning = it.answer(takingOver, .account(it.view()))
+    #expect(beginning.filter { $0.isFetch }.isEmpty)
+    let begun = it.answer(
+      beginning.first(where: \.isBegin),
+      .began(.init(dirty: nil, committed: nil, sweepIsDue: false)))
+    let order = begun.firstOrder
+    #expect(order?.version == version(10, 1))
+    #expect(order?.deadline == it.now + .seconds(5))
+  }
+
+  @Test(arguments: [(Duration.milliseconds(1500), true), (.milliseconds(1501), false)])
+  func `a BEGIN that is confirmed late is repeated`(_ late: Duration, _ fetches: Bool) {
+    var it = Transcript()
+    let takingOver = it.lead()
+    let beginning = it.answer(takingOver, .account(it.view())).first(where: \.isBegin)
+    it.pass(late)
+    let begun = it.answer(beginning, .began(.init(dirty: nil, committed: nil, sweepIsDue: false)))
+    #expect(begun.has(\.isFetch) == fetches)
+    #expect(begun.has(\.isBegin) != fetches)
+  }
+
+  @Test func `an unresolved intent beside a good token is waited for`() {
+    var it = Transcript()
+    let takingOver = it.lead()
+    var view = it.view("T", version(3, 1))
+    view.intent = Intent(
+      version: version(3, 2), at: it.redisTime, deadline: it.redisTime + .milliseconds(6500))
+    it.answer(takingOver, .account(view))
+    let begun = it.now
+    #expect(!it.run(until: begun + .milliseconds(10_499)).has(\.isBegin))
+    #expect(it.keeper.accounts[0].wanted?.notBefore == begun + .milliseconds(10_500))
+  }
+
+  @Test func `a changed run id does not cut the wait for an intent short`() {
+    var it = Transcript()
+    let takingOver = it.lead(runID: "two")
+    var view = it.view("T", version(3, 1), runID: "one")
+    view.intent = Intent(
+      version: version(3, 2), at: it.redisTime, deadline: it.redisTime + .milliseconds(6500))
+    let actions = it.answer(takingOver, .account(view))
+    #expect(!actions.has(\.isBegin))
+    #expect(it.keeper.accounts[0].wanted?.notBefore == it.now + .milliseconds(10_500))
+  }
+
+  @Test func `a server that is not the one of the last commit asks for a suspicious fetch`() {
+    var it = Transcript()
+    let takingOver = it.lead(runID: "two")
+    let actions = it.answer(takingOver, .account(it.view("T", version(3, 1), runID: "one")))
+    guard case .begin(let begin)? = actions.first(where: \.isBegin)?.command else {
+      Issue.record("no BEGIN")
+      return
+    }
+    #expect(begin.isSuspicious)
+  }
+
+  @Test func `a key that is gone is published again from memory`() {
+    var it = Transcript()
+    it.publish()
+    it.pass(.seconds(1))
+    var view = it.view("T", version(10, 1), left: .seconds(7199))
+    view.token = nil
+    view.tokenRemaining = nil
+    let looking = it.post(.hinted(nil)).first(where: \.isLook)
+    let actions = it.answer(looking, .account(view))
+    #expect(actions.has(\.isRepublish))
+    #expect(!actions.has(\.isBegin))
+  }
+
+  @Test func `a lost commit is committed again with the same version`() {
+    var it = Transcript()
+    it.publish()
+    it.pass(.seconds(1))
+    let looking = it.post(.hinted(nil)).first(where: \.isLook)
+    let actions = it.answer(looking, .account(it.view("S", version(3, 1))))
+    guard case .commit(let commit)? = actions.first(where: \.isCommit)?.command else {
+      Issue.record("no COMMIT")
+      return
+    }
+    #expect(commit.isRecommit)
+    #expect(commit.version == version(10, 1))
+  }
+
+  @Test func `a follower marks a commit that Redis lost, once`() {
+    var it = Transcript()
+    it.post(.started)
+    let looks = it.post(.storeConnected(runID: nil))
+    it.answer(looks.first(where: \.isPoll), .lock(holder: "b:1", remaining: .seconds(9)))
+    it.answer(looks.first(where: \.isLook), .account(it.view("T", version(10, 1))))
+    let looking = it.post(.hinted(nil)).first(where: \.isLook)
+    let marking = it.answer(looking, .account(it.view("S", version(3, 1))))
+    guard case .mark(let mark)? = marking.first(where: \.isMark)?.command else {
+      Issue.record("no MARK")
+      return
+    }
+    #expect(mark.version == version(10, 1))
+    it.answer(marking.first(where: \.isMark), .marked)
+    let again = it.post(.hinted(nil)).first(where: \.isLook)
+    #expect(!it.answer(again, .account(it.view("S", version(3, 1)))).has(\.isMark))
+    #expect(it.keeper.accounts[0].copy?.version == version(10, 1), "a copy never goes backwards")
+  }
+
+  @Test func `a leader deposed in the middle of a fetch marks until that is acknowledged`() {
+    var it = Transcript()
+    let order = it.fetch()
+    it.pass(.seconds(15))
+    let stepping = it.post(.woke)
+    #expect(stepping.notes.contains(.steppedDown(.leaseOver)))
+    var marking = stepping.first(where: \.isMark)
+    #expect(marking != nil)
+    for _ in 0..<3 {
+      it.fail(marking)
+      marking = it.run(until: it.now + .seconds(3)).first(where: \.isMark)
+      #expect(marking != nil)
+    }
+    it.answer(marking, .marked)
+    #expect(it.keeper.accounts[0].debt == nil)
+    let late = it.post(.fetched(Transcript.account, order?.version ?? version(0, 0), it.token("T")))
+    #expect(late.has(\.isMark), "what the late answer brings is owned up to")
+    #expect(!late.has(\.isCommit))
+  }
+
+  @Test func `a refused commit steps down and owes nothing`() {
+    var it = Transcript()
+    let actions = it.answer(it.commit(), .deposed(Epoch(11)))
+    #expect(actions.notes.contains(.steppedDown(.fenced)))
+    #expect(actions.has(\.isRelease))
+    #expect(it.keeper.accounts[0].debt == nil)
+    #expect(it.keeper.election.floor == Epoch(11))
+  }
+
+  @Test func `a commit without an answer is repeated, and WeChat is not asked again`() {
+    var it = Transcript()
+    var committing = it.commit()
+    for _ in 0..<3 {
+      it.fail(committing)
+      let actions = it.run(until: it.now + .seconds(2))
+      committing = actions.first(where: \.isCommit)
+      #expect(committing != nil)
+      #expect(!actions.contains { $0.isFetch || $0.isBegin })
+    }
+    it.answer(committing, .committed)
+    #expect(it.keeper.accounts[0].copy?.isOwn == true)
+  }
+
+  @Test func `a known failure takes its intent back, an unknown one leaves it and is suspected`() {
+    var known = Transcript()
+    let first = known.fetch()?.version ?? version(0, 0)
+    let failure = FetchFailure(.transient, reason: "refused", isTransport: true)
+    let resolving = known.post(.fetched(Transcript.account, first, .knownFailure(failure)))
+    #expect(resolving.has(\.isResolve))
+
+    var unknown = Transcript()
+    let second = unknown.fetch()?.version ?? version(0, 0)
+    let actions = unknown.post(.fetched(Transcript.account, second, .unknown(failure)))
+    #expect(!actions.has(\.isResolve))
+    let retry = unknown.run(until: unknown.now + .seconds(3)).first(where: \.isBegin)
+    guard case .begin(let begin)? = retry?.command else {
+      Issue.record("no BEGIN")
+      return
+    }
+    #expect(begin.isSuspicious, "Redis may lose the intent of the first")
+  }
+
+  @Test func `an ACQUIRE answered after its lease is given back`() {
+    var it = Transcript()
+    it.post(.started)
+    let looks = it.post(.storeConnected(runID: nil))
+    let acquiring = it.answer(
+      looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil)
+    ).first(where: \.isAcquire)
+    it.pass(.milliseconds(14_350))
+    let actions = it.answer(acquiring, .acquired(Epoch(10)))
+    #expect(actions.has(\.isRelease))
+    #expect(it.keeper.election.leadership == nil)
+  }
+
+  @Test func `a term that may hold the lock is not forgotten when its repetition is refused`() {
+    var it = Transcript()
+    it.post(.started)
+    let looks = it.post(.storeConnected(runID: nil))
+    let first = it.answer(
+      looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil)
+    ).first(where: \.isAcquire)
+    it.fail(first)
+    let second = it.run(until: it.now + .seconds(3)).first(where: \.isAcquire)
+    it.fail(second, mayHaveRun: false)
+    let third = it.run(until: it.now + .seconds(3)).first(where: \.isAcquire)
+    guard case .acquire(let term, _, _)? = first?.command,
+      case .acquire(let again, _, _)? = third?.command
+    else {
+      Issue.record("ACQUIRE was not repeated")
+      return
+    }
+    #expect(term == again)
+  }
+
+  @Test func `a view with a mark does not confirm a copy`() {
+    var it = Transcript()
+    it.post(.started)
+    let looks = it.post(.storeConnected(runID: nil))
+    it.answer(looks.first(where: \.isPoll), .lock(holder: "b:1", remaining: .seconds(9)))
+    it.answer(looks.first(where: \.isLook), .account(it.view("T", version(10, 1))))
+    let confirmed = it.keeper.accounts[0].copy?.confirmedAt
+    it.pass(.seconds(5))
+    var view = it.view("T", version(10, 1), left: .seconds(6995))
+    view.dirty = "9.1@0"
+    it.answer(it.post(.hinted(nil)).first(where: \.isLook), .account(view))
+    #expect(it.keeper.accounts[0].copy?.confirmedAt == confirmed)
+    view.dirty = nil
+    let seen = it.now
+    it.answer(it.post(.hinted(nil)).first(where: \.isLook), .account(view))
+    #expect(it.keeper.accounts[0].copy?.confirmedAt == seen)
+  }
+
+  @Test func `an orderly end gives the lock back and stops, and does not spin meanwhile`() {
+    var it = Transcript()
+    it.publish()
+    let ending = it.post(.shutdownRequested)
+    let releasing = ending.first(where: \.isRelease)
+    #expect(releasing != nil)
+    for _ in 0..<2 { it.post(.woke) }
+    #expect(it.keeper.nextWake.map { $0 > it.now } ?? true)
+    #expect(it.answer(releasing, .released).contains(.stop))
+    #expect(it.keeper.nextWake == nil)
+    #expect(it.post(.woke).isEmpty)
+  }
+
+  @Test func `an end in the middle of a fetch waits for it and commits`() {
+    var it = Transcript()
+    let order = it.fetch()
+    #expect(!it.post(.shutdownRequested).has(\.isRelease))
+    let committing = it.post(
+      .fetched(Transcript.account, order?.version ?? version(0, 0), it.token("T")))
+    let ended = it.answer(committing.first(where: \.isCommit), .committed)
+    #expect(ended.has(\.isRelease))
+  }
+}

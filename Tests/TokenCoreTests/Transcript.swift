@@ -1,0 +1,162 @@
+import TokenCore
+
+/// One keeper whose every answer the test writes, and whose clock the test moves.
+struct Transcript {
+  var keeper: Keeper
+  var now: Moment = .origin
+
+  static let account = AccountName.unnamed
+  static let redisEpoch: Int64 = 1_700_000_000_000
+  static let lifetime: Duration = .seconds(7200)
+  static let term = "a"
+
+  init(probe: Duration? = nil) {
+    guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
+    var credential = Credential()
+    credential.probe = probe
+    keeper = Keeper(
+      instance: instance, accounts: [Self.account], timing: Timing(), margins: Margins(),
+      credentials: [Self.account: credential], generator: Counting())
+  }
+
+  // MARK: Steps
+
+  @discardableResult mutating func post(_ event: Keeper.Event) -> [Keeper.Action] {
+    keeper.handle(event, at: now)
+  }
+
+  mutating func pass(_ span: Duration) { now = now + span }
+
+  /// Answers a command of an earlier result.
+  @discardableResult mutating func answer(
+    _ action: Keeper.Action?, _ reply: StoreReply
+  ) -> [Keeper.Action] {
+    guard case .store(let command, let issuedAt)? = action else { return [] }
+    return post(.stored(command, issuedAt: issuedAt, .success(reply)))
+  }
+
+  @discardableResult mutating func fail(
+    _ action: Keeper.Action?, mayHaveRun: Bool = true
+  ) -> [Keeper.Action] {
+    guard case .store(let command, let issuedAt)? = action else { return [] }
+    let failure = StoreFailure(mayHaveRun: mayHaveRun, reason: "timed out")
+    return post(.stored(command, issuedAt: issuedAt, .failure(failure)))
+  }
+
+  /// Up to the TAKEOVER of a new leader, whose answer is still missing.
+  mutating func lead(epoch: Int64 = 10, runID: String? = "one") -> Keeper.Action? {
+    post(.started)
+    let looks = post(.storeConnected(runID: runID))
+    answer(looks.first(where: \.isLook), .account(view()))
+    let acquiring = answer(looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil))
+    let won = answer(acquiring.first(where: \.isAcquire), .acquired(Epoch(epoch)))
+    return won.first(where: \.isTakeOver)
+  }
+
+  /// Up to a fetch that WeChat has not answered.
+  mutating func fetch(epoch: Int64 = 10) -> FetchOrder? {
+    let takingOver = lead(epoch: epoch)
+    let beginning = answer(takingOver, .account(view()))
+    let begun = answer(
+      beginning.first(where: \.isBegin),
+      .began(
+        .init(
+          dirty: nil, committed: nil, sweepIsDue: false)))
+    return begun.firstOrder
+  }
+
+  /// Up to a COMMIT that Redis has not answered.
+  mutating func commit(epoch: Int64 = 10) -> Keeper.Action? {
+    guard let order = fetch(epoch: epoch) else { return nil }
+    return post(.fetched(Self.account, order.version, token("T"))).first(where: \.isCommit)
+  }
+
+  /// Up to a published token of one's own.
+  mutating func publish(epoch: Int64 = 10) {
+    let committing = commit(epoch: epoch)
+    answer(committing, .committed)
+  }
+
+  // MARK: What Redis and WeChat say
+
+  var redisTime: RedisTime { RedisTime(milliseconds: Self.redisEpoch) + (now - .origin) }
+
+  func token(_ text: String) -> FetchOutcome {
+    .token(FetchedToken(token: AccessToken(text), lifetime: Self.lifetime, sentAt: now))
+  }
+
+  /// An account without anything.
+  func view() -> AccountView { AccountView(now: redisTime) }
+
+  /// An account whose token was committed, with so much of its life left.
+  func view(
+    _ token: String, _ version: Version, left: Duration = .seconds(7000), runID: String? = "one"
+  ) -> AccountView {
+    var view = AccountView(now: redisTime)
+    view.fence = version.epoch
+    view.committed = version
+    view.token = AccessToken(token)
+    view.tokenRemaining = left
+    view.tokenMatchesRecord = true
+    view.expiresAt = redisTime + left
+    view.lifetime = Self.lifetime
+    view.clientExpiry = ((redisTime + left).milliseconds - 120_000) / 1000
+    view.clientExpiryRemaining = left
+    view.runID = runID
+    return view
+  }
+
+  /// Lets time pass up to a moment, a wake at a time; what was done meanwhile.
+  mutating func run(until end: Moment) -> [Keeper.Action] {
+    var all: [Keeper.Action] = []
+    while let wake = keeper.nextWake, wake <= end {
+      now = max(now, wake)
+      let actions = post(.woke)
+      all += actions
+      for action in actions {
+        if case .store(.renew, _) = action { answer(action, .renewed) }
+        if case .store(.heartbeat, _) = action { answer(action, .replicas([], now: redisTime)) }
+      }
+    }
+    now = max(now, end)
+    return all
+  }
+}
+
+func version(_ epoch: Int64, _ sequence: Int64) -> Version {
+  Version(epoch: Epoch(epoch), sequence: sequence)
+}
+
+extension Keeper.Action {
+  var command: StoreCommand? { if case .store(let command, _) = self { command } else { nil } }
+  var isLook: Bool { if case .look? = command { true } else { false } }
+  var isPoll: Bool { command == .pollLock }
+  var isAcquire: Bool { if case .acquire? = command { true } else { false } }
+  var isTakeOver: Bool { if case .takeOver? = command { true } else { false } }
+  var isBegin: Bool { if case .begin? = command { true } else { false } }
+  var isCommit: Bool { if case .commit? = command { true } else { false } }
+  var isRepublish: Bool { if case .republish? = command { true } else { false } }
+  var isResolve: Bool { if case .resolve? = command { true } else { false } }
+  var isRelease: Bool { if case .release? = command { true } else { false } }
+  var isMark: Bool { if case .mark? = command { true } else { false } }
+  var isFetch: Bool { if case .fetch = self { true } else { false } }
+}
+
+extension [Keeper.Action] {
+  var firstOrder: FetchOrder? {
+    for case .fetch(let order) in self { return order }
+    return nil
+  }
+  func has(_ kind: (Keeper.Action) -> Bool) -> Bool { contains(where: kind) }
+  var notes: [Note] { compactMap { if case .note(let note) = $0 { note } else { nil } } }
+}
+
+/// The same numbers in every run.
+private struct Counting: RandomNumberGenerator, Sendable {
+  private var state: UInt64 = 0
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    return state
+  }
+}
