@@ -8,8 +8,8 @@ struct SimulateWeChat: AsyncParsableCommand {
     commandName: "simulate-wechat",
     abstract: "Run a simulated WeChat to develop and test against, until SIGTERM.",
     discussion: """
-      It prints the addresses of the API and of the control API, by which faults, time and accounts \
-      are changed while it runs. Never give it a real AppSecret: it checks no caller.
+      It prints the addresses of the API and of the control API, by which faults, time and \
+      accounts are changed while it runs. Never give it a real AppSecret: it checks no caller.
       """)
 
   @Option(help: "Where the API listens: host:port; port 0 takes a free one.")

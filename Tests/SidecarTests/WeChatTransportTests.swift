@@ -169,7 +169,8 @@ import WeChatSimulator
         $0.sendsDate = false
       }
       let skew = try #require(await bench.client.fetch(Self.request()).facts.clockSkew)
-      #expect(.seconds(-602) < skew && skew < .seconds(-598))
+      // The id is read when the answer is, which a busy machine may do late.
+      #expect(.seconds(-630) < skew && skew < .seconds(-590))
     }
   }
 
