@@ -32,9 +32,7 @@ struct ReleaseTests {
       let leader = try deployment.start("a")
       _ = try await deployment.waitForLiveToken()
       let follower = try deployment.start("b")
-      try await waitUntil("the follower is ready", within: .seconds(10)) {
-        try await follower.get("/readyz").status == 200
-      }
+      try await follower.waitForStatus(200, of: "/readyz")
       let start = ContinuousClock.now
       let before = try await commands(deployment)
       let cpuBefore = try [leader, follower].map { try Usage(of: $0).cpuSeconds }

@@ -64,7 +64,7 @@ package final class Deployment: Sendable {
       // dies with the second mint after it, before anybody could have read the answer.
       app.maxOldTokens = 8
       simulator.register(app)
-      let weChat = try await SimulatorServer.start(simulator, port: FreePort.pick())
+      let weChat = try await startSimulator(simulator)
       let deployment = Deployment(redis: redis, weChat: weChat)
       let outcome: Swift.Result<Result, any Error>
       do {
@@ -113,6 +113,16 @@ package final class Deployment: Sendable {
         throw SidecarProcess.Failure("\(process.instance) wrote \(process.strayText)")
       }
     }
+  }
+
+  /// A child that is being started at this moment may hold the port that was tried: then another.
+  private static func startSimulator(_ simulator: Simulator) async throws -> SimulatorServer {
+    for _ in 0..<5 {
+      if let server = try? await SimulatorServer.start(simulator, port: FreePort.pick()) {
+        return server
+      }
+    }
+    return try await SimulatorServer.start(simulator, port: FreePort.pick())
   }
 
   // MARK: Replicas
