@@ -44,6 +44,22 @@ package struct AccountKeeper: Sendable {
     package internal(set) var beganAt: Moment
     /// What BEGIN returned.
     package internal(set) var receipt: BeginReceipt?
+    /// The sweep that a token of this attempt settles.
+    package internal(set) var settles: RedisTime?
+  }
+
+  /// A sweep as this replica has watched it.
+  ///
+  /// Redis's clock can be stepped, and a new leader cannot know whether it was: only the time since
+  /// the first sight, by this replica's own clock, proves that what may still arrive is over.
+  package struct WatchedSweep: Hashable, Sendable {
+    package let value: RedisTime
+    package let firstSeenAt: Moment
+    /// Whether a token was fetched after Redis's clock said so, without that proof.
+    package internal(set) var isServedEarly = false
+
+    /// Whether whatever the sweep waits for was over at a moment.
+    func isOver(at now: Moment) -> Bool { firstSeenAt + Timing.sweep <= now }
   }
 
   /// A fetch that is wanted, and not before when.
@@ -115,6 +131,8 @@ package struct AccountKeeper: Sendable {
   private var unresolved: Version?
   /// Whether the server changed since the last commit, so that the next BEGIN sets a sweep.
   private var isSuspicious = false
+  /// The sweep that Redis has, as long as it is the same.
+  package private(set) var sweep: WatchedSweep?
   /// The commit whose loss by Redis was marked.
   private var lossOwned: Version?
   /// Whether Redis is to be read although the reason for it is not yet old.
@@ -464,7 +482,7 @@ extension AccountKeeper {
     switch reply {
     case .account(let view):
       ownUpToLoss(view, at: now)
-      observe(view, sentAt: sentAt)
+      observe(view, sentAt: sentAt, at: now)
       return [.saw(view.fence), .recordIsOurs]
     case .foreignApp(let remaining): return [.note(.foreignApp(remaining: remaining))]
     case .newerLayout(let layout): return [.note(.newerLayout(layout))]
@@ -485,8 +503,9 @@ extension AccountKeeper {
   }
 
   /// Takes what Redis shows into memory; never backwards (invariant 9).
-  private mutating func observe(_ view: AccountView, sentAt: Moment) {
+  private mutating func observe(_ view: AccountView, sentAt: Moment, at now: Moment) {
     fetchedBy = view.fetchedBy
+    watch(view.sweep, at: now)
     guard view.tokenMatchesRecord, let token = view.token, let version = view.committed,
       let remaining = view.remaining, remaining > .zero
     else { return }
@@ -506,13 +525,27 @@ extension AccountKeeper {
       seenAt: sentAt, isOwn: false)
   }
 
+  /// Remembers since when Redis has shown this sweep.
+  private mutating func watch(_ value: RedisTime?, at now: Moment) {
+    guard sweep?.value != value else { return }
+    sweep = value.map { WatchedSweep(value: $0, firstSeenAt: now) }
+  }
+
+  /// Whether the sweep asks for a fetch: because it is over; or because Redis says so for as long
+  /// as a tick, and leaders may have come and gone too fast for one of them to prove it.
+  private func sweepNeedsFetch(redisTime: RedisTime, at now: Moment) -> Bool {
+    guard let sweep else { return false }
+    return sweep.isOver(at: now)
+      || (!sweep.isServedEarly && sweep.value + timing.tick <= redisTime)
+  }
+
   private mutating func tookOver(
     _ view: AccountView, sentAt: Moment, at now: Moment, lead: Lead, runID: String?
   ) -> [Outcome] {
     phase = .holding
     storeFailures = 0
     lookAt = now + lead.lookEvery
-    observe(view, sentAt: sentAt)
+    observe(view, sentAt: sentAt, at: now)
     // First what may make the fetch wait, then what only asks for one.
     let outcomes = assess(view, at: now, lead: lead)
     if let seen = view.runID, let runID, seen != runID {
@@ -533,7 +566,7 @@ extension AccountKeeper {
     if isHinted { lookAt = now }
     isHinted = false
     if view.fence > lead.epoch { return [.saw(view.fence), .stepDown(.fenced)] }
-    observe(view, sentAt: sentAt)
+    observe(view, sentAt: sentAt, at: now)
     return assess(view, at: now, lead: lead)
   }
 
@@ -549,7 +582,7 @@ extension AccountKeeper {
       want(.takeover, notBefore: now + max(wait, .zero))
     }
     if view.dirty != nil { want(.dirty, notBefore: now) }
-    if view.sweepIsDue { want(.sweep, notBefore: now) }
+    if sweepNeedsFetch(redisTime: view.now, at: now) { want(.sweep, notBefore: now) }
     guard let copy, hasGoodCopy else {
       want(.start, notBefore: now)
       return []
@@ -626,7 +659,7 @@ extension AccountKeeper {
     let command = StoreCommand.Commit(
       account: name, fence: lead.epoch, version: copy.version,
       outputs: outputs(of: copy.token, lifetime: copy.lifetime), lifetime: copy.lifetime,
-      age: copy.lifetime - copy.remaining(at: now), dirty: nil, parent: nil, sweepWasDue: false,
+      age: copy.lifetime - copy.remaining(at: now), dirty: nil, parent: nil, sweep: nil,
       isRecommit: true, runID: runID, instance: instance)
     return [.send(.commit(command))]
   }
@@ -690,6 +723,7 @@ extension AccountKeeper {
     var attempt = attempt
     attempt.beganAt = now
     attempt.receipt = nil
+    attempt.settles = nil
     phase = .beginning(attempt, .sent(now))
     return [
       .send(
@@ -711,8 +745,10 @@ extension AccountKeeper {
     case .began(let receipt):
       isSuspicious = false
       fetchesToday = receipt.fetchesToday
+      watch(receipt.sweep, at: now)
       var attempt = attempt
       attempt.receipt = receipt
+      if let sweep, sweep.isOver(at: attempt.beganAt) { attempt.settles = sweep.value }
       return fetch(attempt, at: now, lead: lead, isShuttingDown: isShuttingDown)
     case .stale(let committed):
       if committed.epoch == lead.epoch { sequence = max(sequence, committed.sequence) }
@@ -768,6 +804,8 @@ extension AccountKeeper {
       phase = .committing(attempt, fetched, .due(now))
       return []
     case .knownFailure(let failure):
+      // Nothing was sent at all: the next attempt need not keep its distance from this one.
+      if failure.category == .transient { lastFetchAt = nil }
       phase = .resolving(attempt, .due(now))
       return backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
     case .unknown(let failure):
@@ -788,7 +826,13 @@ extension AccountKeeper {
     let wait = Backoff.wait(
       after: failure, isUnknown: isUnknown, inARow: failures.inARow,
       remaining: copy?.remaining(at: now), using: &generator)
-    wanted = Wanted(trigger: attempt.trigger, notBefore: now + wait)
+    if failure.category == .quota, credential.repeats, attempt.trigger.needsAnotherToken {
+      // The day's forced fetches are used up, and plain ones are not: the schedule goes on.
+      reports.hold(attempt.trigger, until: now + wait)
+      wanted = nil
+    } else {
+      wanted = Wanted(trigger: attempt.trigger, notBefore: now + wait)
+    }
     var outcomes: [Outcome] = [
       .note(
         .refreshFailed(
@@ -819,7 +863,7 @@ extension AccountKeeper {
       account: name, fence: lead.epoch, version: attempt.version,
       outputs: outputs(of: fetched.token, lifetime: fetched.lifetime),
       lifetime: fetched.lifetime, age: max(age, .zero), dirty: attempt.receipt?.dirty,
-      parent: attempt.receipt?.committed, sweepWasDue: attempt.receipt?.sweepIsDue ?? false,
+      parent: attempt.receipt?.committed, sweep: attempt.settles,
       isRecommit: false, runID: runID, instance: instance)
     return [.send(.commit(command))]
   }
@@ -839,6 +883,11 @@ extension AccountKeeper {
       phase = .holding
       wanted = nil
       unresolved = nil
+      if let receipt = attempt.receipt, let value = receipt.sweep, value <= receipt.now,
+        sweep?.value == value
+      {
+        sweep?.isServedEarly = true
+      }
       if !isUnchanged {
         reports.settled()
       } else if attempt.trigger.needsAnotherToken {
@@ -914,6 +963,27 @@ extension AccountKeeper {
     let notBefore = reports.ask(
       rejected == nil ? .force : .report, at: now, hasBudget: hasBudget)
     return notBefore > now ? .limited(notBefore - now) : .accepted
+  }
+
+  /// Takes out what was asked for and not served, for the next leader: it would know nothing of it.
+  mutating func takeUnserved() -> Report? {
+    let underWay: Trigger? =
+      switch phase {
+      case .beginning(let attempt, _), .ready(let attempt), .resolving(let attempt, _):
+        attempt.trigger
+      // A force that was sent may have been served; a dead token is judged by who has the newest.
+      case .fetching(let attempt) where attempt.trigger != .force: attempt.trigger
+      case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .fetching,
+        .committing:
+        nil
+      }
+    let trigger = reports.asked?.trigger ?? wanted?.trigger ?? underWay
+    reports.settled()
+    switch trigger {
+    case .report, .probe: return copy.map { .rejected($0.token) }
+    case .force: return .force(name)
+    case .schedule, .start, .takeover, .dirty, .sweep, nil: return nil
+    }
   }
 
   /// Whether the day's fetches leave something for those who ask.

@@ -155,6 +155,8 @@ package struct Keeper: Sendable {
         return
       }
       apply(accounts[index].reported(token, at: now), at: now, to: &actions)
+    case .rejectedDigest:
+      actions.append(.note(.reported(nil, .notCurrent)))
     case .force(let account):
       guard let index = index(of: account) else { return }
       apply(accounts[index].reported(nil, at: now), at: now, to: &actions)
@@ -291,7 +293,10 @@ package struct Keeper: Sendable {
     guard let leadership = election.leadership else { return }
     actions.append(.note(.steppedDown(reason)))
     election.steppedDown(reason, at: now, using: &generator)
-    for index in accounts.indices { accounts[index].steppedDown(at: now) }
+    for index in accounts.indices {
+      if let report = accounts[index].takeUnserved() { actions.append(.giveBack(report)) }
+      accounts[index].steppedDown(at: now)
+    }
     switch reason {
     case .lockLost: break
     case .leaseOver, .fenced, .shutdown:
@@ -470,6 +475,8 @@ package struct ProbeOrder: Hashable, Sendable {
 package enum Report: Hashable, Sendable {
   /// WeChat refused this token.
   case rejected(AccessToken)
+  /// WeChat refused a token of which only this digest is known, and it is none of ours.
+  case rejectedDigest(String)
   /// A person wants a new token for this account.
   case force(AccountName)
 }

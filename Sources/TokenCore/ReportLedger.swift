@@ -30,8 +30,11 @@ package struct ReportLedger: Hashable, Sendable {
   private var begun: [Moment] = []
   private let limits: Limits
 
-  /// While the day's budget is used up, it is looked at again this often: it is counted by days
-  /// that end at WeChat's midnight, which no clock here knows.
+  /// While the day's budget is used up, it is looked at again this often.
+  ///
+  /// It is counted by days that end at WeChat's midnight, which no clock here knows. One fetch in
+  /// so long is let through all the same, since limits delay and never drop: at most 96 a day, out
+  /// of the half that the budget leaves.
   package static let budgetWait: Duration = .seconds(900)
 
   package init(limits: Limits) { self.limits = limits }
@@ -42,6 +45,11 @@ package struct ReportLedger: Hashable, Sendable {
     let notBefore = hasBudget ? earliest(at: now) : max(earliest(at: now), now + Self.budgetWait)
     asked = Asked(trigger: trigger, notBefore: notBefore)
     return notBefore
+  }
+
+  /// WeChat refused the fetch that was asked for: it is asked for again then.
+  package mutating func hold(_ trigger: Trigger, until moment: Moment) {
+    asked = Asked(trigger: trigger, notBefore: moment)
   }
 
   /// A fetch begins, and counts when it was begun for what was asked.

@@ -76,8 +76,8 @@ package enum StoreCommand: Hashable, Sendable {
     package var dirty: DirtyMark?
     /// The commit that BEGIN saw.
     package var parent: Version?
-    /// Whether the sweep was already due at BEGIN: only then it is cleared.
-    package var sweepWasDue: Bool
+    /// The sweep that the fetch settles: cleared only if it is still that one.
+    package var sweep: RedisTime?
     /// Whether a token that was committed before is written again (rule 4).
     package var isRecommit: Bool
     /// The server that the committing replica sees.
@@ -86,7 +86,7 @@ package enum StoreCommand: Hashable, Sendable {
 
     package init(
       account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
-      age: Duration, dirty: DirtyMark?, parent: Version?, sweepWasDue: Bool, isRecommit: Bool,
+      age: Duration, dirty: DirtyMark?, parent: Version?, sweep: RedisTime?, isRecommit: Bool,
       runID: String?, instance: InstanceID
     ) {
       self.account = account
@@ -97,7 +97,7 @@ package enum StoreCommand: Hashable, Sendable {
       self.age = age
       self.dirty = dirty
       self.parent = parent
-      self.sweepWasDue = sweepWasDue
+      self.sweep = sweep
       self.isRecommit = isRecommit
       self.runID = runID
       self.instance = instance
@@ -222,17 +222,22 @@ package enum StoreReply: Hashable, Sendable {
 package struct BeginReceipt: Hashable, Sendable {
   package var dirty: DirtyMark?
   package var committed: Version?
-  package var sweepIsDue: Bool
+  /// The sweep that is recorded, after what this BEGIN added to it.
+  package var sweep: RedisTime?
   /// How many fetches were allowed today, this one included.
   package var fetchesToday: Int
+  /// Redis's time of the BEGIN.
+  package var now: RedisTime
 
   package init(
-    dirty: DirtyMark?, committed: Version?, sweepIsDue: Bool, fetchesToday: Int = 0
+    dirty: DirtyMark?, committed: Version?, sweep: RedisTime?, fetchesToday: Int = 0,
+    now: RedisTime
   ) {
     self.dirty = dirty
     self.committed = committed
-    self.sweepIsDue = sweepIsDue
+    self.sweep = sweep
     self.fetchesToday = fetchesToday
+    self.now = now
   }
 }
 
@@ -263,6 +268,8 @@ package struct AccountView: Hashable, Sendable {
   package var parent: Version?
   package var intent: Intent?
   package var dirty: DirtyMark?
+  /// When what may still arrive at WeChat is over, by Redis's clock; another value with every
+  /// request for one, so that a later request is never taken for an earlier one.
   package var sweep: RedisTime?
   /// The server that the last commit saw.
   package var runID: String?
@@ -280,9 +287,6 @@ package struct AccountView: Hashable, Sendable {
   package var clientExpiryRemaining: Duration?
 
   package init(now: RedisTime) { self.now = now }
-
-  /// Whether a sweep is recorded and its time has come.
-  package var sweepIsDue: Bool { sweep.map { $0 <= now } ?? false }
 
   /// What the published token has left: by its key, and not more than the record allows.
   package var remaining: Duration? {

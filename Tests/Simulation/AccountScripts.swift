@@ -82,8 +82,7 @@ struct AccountScripts {
     return .began(
       BeginReceipt(
         dirty: account.state.dirty, committed: account.state.committed,
-        sweepIsDue: account.state.sweep.map { $0 <= now } ?? false,
-        fetchesToday: account.state.fetchesToday))
+        sweep: account.state.sweep, fetchesToday: account.state.fetchesToday, now: now))
   }
 
   func commit(
@@ -123,15 +122,13 @@ struct AccountScripts {
       if intent?.version == version { account.state.intent = nil }
     } else if let intent, intent.version == version {
       account.state.intent = nil
-      if commit.sweepWasDue, let sweep = account.state.sweep, sweep <= intent.at {
-        account.state.sweep = nil
-      }
+      if let sweep = commit.sweep, account.state.sweep == sweep { account.state.sweep = nil }
       if let dirty = commit.dirty, account.state.dirty == dirty { account.state.dirty = nil }
     } else if parts.contains(.intent) {
       sweep(&account, at: now + Timing.sweep)
     } else {
       // Without intents nothing can be missed: the bug is planted whole.
-      if commit.sweepWasDue { account.state.sweep = nil }
+      if commit.sweep != nil { account.state.sweep = nil }
       if let dirty = commit.dirty, account.state.dirty == dirty { account.state.dirty = nil }
     }
     return .committed
@@ -175,6 +172,7 @@ struct AccountScripts {
     if account.state.committed == mark.version || account.state.parent == mark.version {
       return .marked
     }
+    guard parts.contains(.dirtyMark) else { return .marked }
     soil(&account, mark.version)
     if mark.isUnknown { sweep(&account, at: now + Timing.sweep) }
     return .marked
@@ -184,7 +182,7 @@ struct AccountScripts {
 
   private func sweep(_ account: inout ModelRedis.Account, at time: RedisTime) {
     guard parts.contains(.sweep) else { return }
-    account.state.sweep = max(account.state.sweep ?? time, time)
+    account.state.sweep = account.state.sweep.map { max($0 + .milliseconds(1), time) } ?? time
   }
 
   private func soil(_ account: inout ModelRedis.Account, _ version: Version) {

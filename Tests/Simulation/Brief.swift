@@ -35,7 +35,7 @@ func brief(_ command: StoreCommand) -> String {
   case .resolve(_, let version): "resolve \(version)"
   case .commit(let commit):
     "\(commit.isRecommit ? "recommit" : "commit") \(commit.version) fence \(commit.fence) "
-      + "token \(token(of: commit.outputs))\(commit.sweepWasDue ? " sweep was due" : "")"
+      + "token \(token(of: commit.outputs))\(commit.sweep == nil ? "" : " settles the sweep")"
   case .republish(let republish):
     "republish \(republish.version) fence \(republish.fence) token \(token(of: republish.outputs))"
   case .mark(let mark): "mark \(mark.version)\(mark.isUnknown ? " unknown" : "")"

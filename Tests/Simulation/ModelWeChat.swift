@@ -36,6 +36,12 @@ struct ModelWeChat {
 
   func newest(account: Int) -> Issue? { issues[account].last }
 
+  /// What was minted after a token, oldest first.
+  func issuesAfter(_ token: String, account: Int) -> ArraySlice<Issue> {
+    guard let index = issues[account].lastIndex(where: { $0.token == token }) else { return [] }
+    return issues[account][(index + 1)...]
+  }
+
   /// When a token dies or died; nil for a text that was never a token.
   func death(of token: String, account: Int) -> Int64? {
     issues[account].last { $0.token == token }?.diesAt

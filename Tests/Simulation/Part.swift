@@ -6,11 +6,11 @@ package enum Part: String, CaseIterable, Sendable {
   case leaseCheck = "lease-check"
   /// BEGIN leaves the intent of a fetch.
   case intent
-  /// MARK, and a refused COMMIT, leave a dirty mark.
+  /// MARK, and a refused COMMIT, leave a mark.
   case dirtyMark = "dirty-mark"
   /// What may still arrive is fetched over after 90 s.
   case sweep
-  /// What Redis lost is committed again.
+  /// What Redis lost is committed again by a leader, and marked by a follower that knows of it.
   case recommit
   /// A new leader waits for the fetch of the old one to be over.
   case drainWait = "drain-wait"

@@ -45,6 +45,16 @@ package struct Plan: Sendable {
     seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
     profile: Profile? = nil, probeSeconds: Int64? = nil
   ) {
+    self.init(
+      seed: seed, hours: hours, replicas: replicas, parts: parts, profile: profile,
+      probeSeconds: probeSeconds, onlyFaults: nil)
+  }
+
+  /// A plan with these faults only, one a minute, where a bug needs two that come together.
+  init(
+    seed: UInt64, hours: Int64, replicas: Int, parts: Parts, profile: Profile?,
+    probeSeconds: Int64?, onlyFaults: [Fault]?
+  ) {
     var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
     self.seed = seed
     self.hours = hours
@@ -62,11 +72,12 @@ package struct Plan: Sendable {
     // Where everything is decided: crashes and pauses belong to every run.
     faults += [.crash, .pause]
     if isUsual { faults.removeAll { $0 == .refusal || $0 == .damageKeys } }
-    self.faults = faults
+    self.faults = onlyFaults ?? faults
     atCriticalEffects =
       profile == .calm ? 0 : isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
     atOrdinaryEffects = isUsual || profile == .calm ? 0 : chance.pick([0, 10, 50])
-    betweenFaults = isUsual ? 15 * minute : chance.pick([5, 10, 15, 30, 60]) * minute
+    let between = isUsual ? 15 * minute : chance.pick([5, 10, 15, 30, 60]) * minute
+    betweenFaults = onlyFaults == nil ? between : minute
     let isQuiet = self.profile != .chaos
     stragglers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
     lostAnswers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])

@@ -2,26 +2,38 @@
 package struct Planted: Hashable, Sendable {
   package let part: Part
   package let seeds: UInt64
+  /// The faults that show it, when among all of them it would take many seeds.
+  let faults: [Fault]?
+
+  private init(_ part: Part, seeds: UInt64, faults: [Fault]? = nil) {
+    self.part = part
+    self.seeds = seeds
+    self.faults = faults
+  }
 
   /// Every part: oracles are worth what they find.
   package static let all = [
-    Planted(part: .fence, seeds: 60),
-    Planted(part: .leaseCheck, seeds: 10),
-    Planted(part: .intent, seeds: 10),
-    Planted(part: .dirtyMark, seeds: 40),
-    Planted(part: .sweep, seeds: 10),
-    Planted(part: .recommit, seeds: 40),
-    Planted(part: .drainWait, seeds: 40),
-    Planted(part: .leaseFromSend, seeds: 60),
-    Planted(part: .epochFloor, seeds: 10),
-    Planted(part: .idempotentAcquire, seeds: 20),
-    Planted(part: .freshCopy, seeds: 20),
-    Planted(part: .runID, seeds: 60),
+    Planted(.fence, seeds: 10),
+    Planted(.leaseCheck, seeds: 10),
+    Planted(.intent, seeds: 10),
+    Planted(.dirtyMark, seeds: 100),
+    Planted(.sweep, seeds: 10),
+    Planted(.recommit, seeds: 40),
+    Planted(.drainWait, seeds: 40),
+    Planted(.leaseFromSend, seeds: 20, faults: [.slowNetwork, .cutRedis]),
+    Planted(.epochFloor, seeds: 10),
+    Planted(.idempotentAcquire, seeds: 20),
+    Planted(.freshCopy, seeds: 20),
+    Planted(.runID, seeds: 60),
   ]
 
   /// The first seed that misses the part; nil when none of the stated number does.
   package func firstFailure() -> Verdict? {
     let parts = Parts.all.subtracting(Parts(part))
-    return Sweep.firstFailure(1...seeds) { Plan(seed: $0, parts: parts) }
+    return Sweep.firstFailure(1...seeds) {
+      Plan(
+        seed: $0, hours: 12, replicas: 3, parts: parts, profile: faults.map { _ in .chaos },
+        probeSeconds: nil, onlyFaults: faults)
+    }
   }
 }

@@ -203,6 +203,7 @@ extension World {
 
   private mutating func injectIntoRedis(_ fault: Fault) {
     trace("FAULT \(fault.rawValue) of redis")
+    marks.allowedFetches += 2 * accounts.count
     switch fault {
     case .restartEmpty:
       redis.wipe()

@@ -10,6 +10,8 @@ extension World {
       /// How long applications have been reading a dead token, without a break.
       var deadFor: Int64 = 0
       var deadSince: Instant?
+      /// Which one that is.
+      var dead: String?
       /// What was published last, and when other tokens ceased to be.
       var published: String?
       var gone: [String: Instant] = [:]
@@ -21,6 +23,7 @@ extension World {
       var life: Int
       /// Whether whoever began it had seen an epoch before.
       var hasHistory: Bool
+      var begunAt: Instant
       var sends = 0
     }
 
@@ -28,13 +31,15 @@ extension World {
     var highestEpoch: Epoch = .none
     var epochs: [String: Epoch] = [:]
     var grantedAt: Instant = 0
-    var owners: [Epoch: (replica: Int, life: Int)] = [:]
+    var owners: [Epoch: (term: String, replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = [[:], [:]]
     var holes: Set<Int> = []
     var forgotten: Set<Int> = []
     var orphanSince: Instant?
     var orphan: String?
     var quietBy: Instant?
+    /// How many fetches everything that happened so far allows (invariant 6).
+    var allowedFetches = 0
   }
 
   mutating func violate(_ rule: Violation.Rule, _ detail: String) {
@@ -67,8 +72,11 @@ extension World {
         continue
       }
       let begin = max(now, issue.diesAt)
-      if marks.accounts[index].deadSince == nil { trace("DEAD \(token)") }
-      if marks.accounts[index].deadSince == nil { marks.accounts[index].deadSince = begin }
+      if marks.accounts[index].deadSince == nil {
+        trace("DEAD \(token)")
+        marks.accounts[index].deadSince = begin
+      }
+      marks.accounts[index].dead = token
       marks.accounts[index].deadFor += next - begin
       verdict.deadSeconds += Double(next - begin) / Double(second)
       verdict.worstDeadSeconds = max(
@@ -123,8 +131,10 @@ extension World {
     if state.intent != nil || state.dirty != nil || state.sweep != nil { return true }
     // A token that is not the committed one is replaced as damaged, and one without a record.
     if state.committed == nil || state.digest != token { return true }
-    // The server is not the one that the commit saw: the next leader fetches.
-    if plan.tellsRunID, plan.parts.contains(.runID), let seen = state.runID, seen != redis.runID {
+    // The server is not the one that the commit saw: the next leader fetches, when one is to come.
+    if plan.tellsRunID, plan.parts.contains(.runID), let seen = state.runID, seen != redis.runID,
+      !isLed
+    {
       return true
     }
     return replicas.contains { replica in
@@ -144,14 +154,30 @@ extension World {
     }
   }
 
+  /// Whether the lock is held by a replica that leads.
+  private var isLed: Bool {
+    guard let holder = redis.data.lock?.holder else { return false }
+    return replicas.contains {
+      $0.isAlive && $0.keeper.election.leadership?.term.description == holder
+    }
+  }
+
   /// Whether everybody who could know of the token is gone, and Redis has lost every trace: a wipe
   /// met replicas without any memory, or a fail-over lost a whole refresh, its replica died, and
   /// the server does not tell who it is.
   private mutating func isForgotten(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
-    guard let id = issue.request, calls[id].sentAt <= storeDisturbedAt else { return false }
+    guard let id = issue.request else { return false }
     let call = calls[id]
+    // The trace is lost with what Redis had of the BEGIN, also between that and the sending.
+    guard let use = marks.uses[index][call.order.version], use.begunAt <= storeDisturbedAt else {
+      return false
+    }
     let isGone = replicas[call.replica].life != call.life
-    let isUnseen = !plan.tellsRunID && issue.issuedAt <= storeDisturbedAt
+    let version = call.order.version
+    let isRemembered = replicas.contains {
+      $0.isAlive && $0.keeper.accounts[index].copy?.version == version
+    }
+    let isUnseen = !plan.tellsRunID && isGone && !isRemembered
     let committed = redis.data.accounts[index].state.committed
     let isFirstStart = committed.flatMap { marks.uses[index][$0] }.map { !$0.hasHistory } ?? false
     guard isUnseen || (isGone && isFirstStart) else { return false }
@@ -169,19 +195,26 @@ extension World {
     return true
   }
 
+  /// How long a probe takes at most to be believed: asked twice, with a pause in between.
+  private static let probing: Duration = .seconds(20)
+
   private mutating func isNotDeadForLong(_ index: Int) {
-    guard let since = marks.accounts[index].deadSince else { return }
-    if let newest = weChat.newest(account: index),
-      isHole(newest) || isForgotten(newest, index)
-    {
-      return
+    guard let since = marks.accounts[index].deadSince, let token = marks.accounts[index].dead,
+      token == publishedToken(index)
+    else { return }
+    // What killed it may have been unseen: then a probe finds out, when there is one.
+    var unseen: Duration = .zero
+    for issue in weChat.issuesAfter(token, account: index)
+    where isHole(issue) || isForgotten(issue, index) {
+      guard let probe = plan.probe else { return }
+      unseen = .nanoseconds(probe) + World.probing
     }
-    if plan.profile == .single {
+    if plan.profile == .single, unseen == .zero {
       violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
     }
     let bound =
       timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
-      + timing.opTimeout * 4
+      + timing.opTimeout * 4 + unseen
     let begin = max(since, disturbedUntil)
     if now - begin > bound.wholeNanoseconds {
       violate(
@@ -276,8 +309,11 @@ extension World {
     switch (arrival.command, reply) {
     case (.acquire(let term, _, _), .acquired(let epoch)):
       let name = term.description
-      // A term keeps its epoch as long as the lock is its own.
-      if marks.epochs[name] != epoch {
+      // A term keeps its epoch as long as the lock is its own, and has an earlier one again when
+      // Redis lost the later one.
+      if marks.owners[epoch]?.term == name {
+        marks.epochs[name] = epoch
+      } else {
         // Only a loss of the data together with a clock that was set back, or with a second grant
         // in the same millisecond, can defeat `TIME`.
         let isExcused =
@@ -295,16 +331,18 @@ extension World {
         marks.epochs[name] = epoch
         marks.highestEpoch = max(marks.highestEpoch, epoch)
         marks.grantedAt = now
-        marks.owners[epoch] = (arrival.replica, arrival.life)
+        marks.owners[epoch] = (name, arrival.replica, arrival.life)
       }
     case (.begin(let begin), .began):
       let account = index(of: begin.account)
       if marks.uses[account][begin.version] == nil {
         marks.uses[account][begin.version] = Marks.Use(
-          replica: arrival.replica, life: arrival.life, hasHistory: begin.hasHistory)
+          replica: arrival.replica, life: arrival.life, hasHistory: begin.hasHistory,
+          begunAt: now)
       }
     case (.commit(let commit), .committed):
       verdict.commits += commit.isRecommit ? 0 : 1
+      if commit.isRecommit, !plan.parts.contains(.recommit) { break }
       wrote(arrival, commit.account, fence: commit.fence)
     case (.republish(let republish), .republished(wrote: true)):
       wrote(arrival, republish.account, fence: republish.fence)
@@ -316,7 +354,7 @@ extension World {
     let state = redis.data.accounts[index(of: name)].state
     let owner = marks.owners[fence]
     guard owner?.replica == arrival.replica, owner?.life == arrival.life,
-      !plan.parts.contains(.fence) || state.fence == fence
+      state.fence == fence
     else {
       violate(.fenceHolderWrites, "r\(arrival.replica) wrote with \(fence), fence \(state.fence)")
       return
@@ -404,5 +442,20 @@ extension World {
       violate(.noSecret, "r\(replica) notes a token")
     }
     if case .becameLeader = note { verdict.elections += 1 }
+    switch note {
+    case .becameLeader: marks.allowedFetches += 2 * accounts.count
+    case .refreshed(_, .schedule, _, _, _): marks.allowedFetches += 1
+    case .refreshFailed, .marked, .deposed, .diedEarly: marks.allowedFetches += 2
+    case .refreshed, .steppedDown, .adopted, .refreshStarted, .repaired, .recommitted, .reported,
+      .storeStepFailed, .foreignApp, .newerLayout:
+      break
+    }
+  }
+
+  /// At the end of a run: WeChat was asked no more often than what happened gave reason for.
+  mutating func fetchedLittle() {
+    let allowed = accounts.count + marks.allowedFetches
+    guard verdict.fetches > allowed else { return }
+    violate(.fetchesAreFew, "\(verdict.fetches) fetches, and reasons for \(allowed)")
   }
 }

@@ -125,7 +125,7 @@ extension World {
       .stepTimedOut(replica: replica, life: life, step: step),
       at: replicas[replica].clock.instant(showing: (moment + timing.opTimeout).nanoseconds))
     let arrival = Arrival(
-      replica: replica, life: life, step: step, command: rewritten(command),
+      replica: replica, life: life, step: step, command: rewritten(command, replica),
       connection: servers, sentAt: now)
     if now < replicas[replica].requestsToRedisLostUntil {
       // What waits in a buffer may come through when the way is free again.
@@ -323,7 +323,8 @@ extension World {
     if now < replicas[replica].requestsToWeChatLostUntil {
       switch chance.below(3) {
       case 0:
-        // The connection is refused or not made: nothing was sent.
+        // The connection is refused or not made: nothing was sent, and nothing to keep away from.
+        replicas[replica].lastFetchAt[account] = nil
         let failure = FetchFailure(.transient, reason: "cannot connect", isTransport: true)
         queue.push(
           .respond(replica: replica, life: life, call: id, .knownFailure(failure)),
@@ -427,7 +428,13 @@ extension World {
   // MARK: Planted bugs
 
   /// The command as it is sent when a part is taken away.
-  private func rewritten(_ command: StoreCommand) -> StoreCommand {
+  private func rewritten(_ command: StoreCommand, _ replica: Int) -> StoreCommand {
+    if !plan.parts.contains(.recommit), case .mark(let mark) = command, !mark.isUnknown,
+      replicas[replica].keeper.accounts[index(of: mark.account)].copy?.version == mark.version
+    {
+      // A follower that owns up to a commit which Redis has lost.
+      return .resolve(mark.account, Version(epoch: .none, sequence: 0))
+    }
     guard !plan.parts.contains(.leaseCheck) else { return command }
     return switch command {
     case .acquire(let term, _, let floor):

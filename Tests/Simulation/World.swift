@@ -146,6 +146,7 @@ package struct World {
       observe()
       if isOver { break }
     }
+    if !isOver { fetchedLittle() }
     verdict.steps = steps
     verdict.replicaHours = Double(now) / Double(hour) * Double(plan.replicas)
     return verdict

@@ -17,6 +17,10 @@ struct KeeperBench {
   var heldFetches: [FetchOrder]?
   /// Whether Redis shows a mark.
   var isDirty = false
+  /// The sweep that Redis shows.
+  var sweep: RedisTime?
+  /// How far somebody has set Redis's clock forward.
+  var clockStep: Duration = .zero
   /// So many probes are answered that the token is dead.
   var deadAnswers = 0
 
@@ -118,8 +122,8 @@ struct KeeperBench {
       .token(FetchedToken(token: minted.token, lifetime: minted.end - now, sentAt: now)))
   }
 
-  private var redisTime: RedisTime {
-    RedisTime(milliseconds: Self.midnight) + (now - .origin)
+  var redisTime: RedisTime {
+    RedisTime(milliseconds: Self.midnight) + (now - .origin) + clockStep
   }
 
   private mutating func answer(_ command: StoreCommand) -> StoreReply {
@@ -136,11 +140,12 @@ struct KeeperBench {
       beginsToday = (day, day == beginsToday.day ? beginsToday.count + 1 : 1)
       return .began(
         BeginReceipt(
-          dirty: isDirty ? "1" : nil, committed: committed?.version, sweepIsDue: false,
-          fetchesToday: beginsToday.count))
+          dirty: isDirty ? "1" : nil, committed: committed?.version, sweep: sweep,
+          fetchesToday: beginsToday.count, now: redisTime))
     case .resolve: return .resolved
     case .commit(let commit):
       committed = commit
+      if commit.sweep != nil, commit.sweep == sweep { sweep = nil }
       expiresAt = redisTime + (commit.lifetime - commit.age)
       return .committed
     case .republish: return .republished(wrote: false)
@@ -153,6 +158,7 @@ struct KeeperBench {
     var view = AccountView(now: redisTime)
     view.fence = epoch
     view.dirty = isDirty ? "1" : nil
+    view.sweep = sweep
     guard let committed, expiresAt > redisTime else { return view }
     view.committed = committed.version
     view.expiresAt = expiresAt

@@ -18,7 +18,7 @@ import TokenCore
     #expect(beginning.filter { $0.isFetch }.isEmpty)
     let begun = it.answer(
       beginning.first(where: \.isBegin),
-      .began(.init(dirty: nil, committed: nil, sweepIsDue: false)))
+      .began(it.receipt()))
     let order = begun.firstOrder
     #expect(order?.version == version(10, 1))
     #expect(order?.deadline == it.now + .seconds(5))
@@ -30,7 +30,7 @@ import TokenCore
     let takingOver = it.lead()
     let beginning = it.answer(takingOver, .account(it.view())).first(where: \.isBegin)
     it.pass(late)
-    let begun = it.answer(beginning, .began(.init(dirty: nil, committed: nil, sweepIsDue: false)))
+    let begun = it.answer(beginning, .began(it.receipt()))
     #expect(begun.has(\.isFetch) == fetches)
     #expect(begun.has(\.isBegin) != fetches)
   }
@@ -94,6 +94,61 @@ import TokenCore
     }
     #expect(commit.isRecommit)
     #expect(commit.version == version(10, 1))
+  }
+
+  @Test func `a report of a token that nobody knows is the leader's to judge`() {
+    var it = Transcript()
+    for report in [Report.rejected(AccessToken("unknown")), .rejectedDigest("unknown")] {
+      #expect(it.post(.reported(report)).contains(.giveBack(report)))
+    }
+    it.publish()
+    for report in [Report.rejected(AccessToken("unknown")), .rejectedDigest("unknown")] {
+      let actions = it.post(.reported(report))
+      #expect(actions.contains(.note(.reported(nil, .notCurrent))))
+      #expect(!actions.contains(.giveBack(report)))
+    }
+  }
+
+  /// A leader whose second fetch a report has caused, and which WeChat has not answered.
+  private func reported(_ it: inout Transcript) -> Version {
+    it.publish()
+    it.pass(.seconds(1))
+    let begun = it.post(.reported(.rejected(AccessToken("T"))))
+    let fetching = it.answer(
+      begun.first(where: \.isBegin),
+      .began(it.receipt(committed: version(10, 1))))
+    return fetching.firstOrder?.version ?? version(0, 0)
+  }
+
+  @Test(arguments: [Report.rejected(AccessToken("U")), .force(.unnamed)])
+  func `a report that a limit holds up is handed on with the lead`(report: Report) {
+    var it = Transcript()
+    let fetched = reported(&it)
+    let committing = it.post(.fetched(Transcript.account, fetched, it.token("U")))
+    it.answer(committing.first(where: \.isCommit), .committed)
+    it.pass(.seconds(1))
+    #expect(it.post(.reported(report)).notes.contains(.reported(.unnamed, .limited(.seconds(29)))))
+    #expect(it.post(.shutdownRequested).contains(.giveBack(report)))
+    #expect(it.keeper.accounts[0].reports.asked == nil)
+  }
+
+  @Test func `a report that WeChat refused to serve is handed on with the lead`() {
+    var it = Transcript()
+    let fetched = reported(&it)
+    let refused = FetchFailure(.operator, code: 40164, reason: "refused")
+    let resolving = it.post(.fetched(Transcript.account, fetched, .knownFailure(refused)))
+    it.post(.shutdownRequested)
+    let ended = it.answer(resolving.first(where: \.isResolve), .resolved)
+    #expect(ended.contains(.giveBack(.rejected(AccessToken("T")))))
+    #expect(ended.has(\.isRelease))
+  }
+
+  @Test func `what nobody asked for is not handed on`() {
+    var it = Transcript()
+    it.publish()
+    let ended = it.post(.shutdownRequested)
+    #expect(ended.has(\.isRelease))
+    #expect(!ended.has { if case .giveBack = $0 { true } else { false } })
   }
 
   @Test func `a follower marks a commit that Redis lost, once`() {

@@ -116,6 +116,16 @@ extension Trigger {
     #expect(bench.leastRemaining > .seconds(179))
   }
 
+  @Test("a test account's 200 calls outlast a day of reports, and so does the schedule's share")
+  func testAccount() {
+    var credential = Credential()
+    credential.dailyBudget = 200 / 2
+    var bench = KeeperBench(credential)
+    bench.run(for: .seconds(86_400), reportingEvery: .seconds(5))
+    #expect(bench.fetches.count < 200)
+    #expect(bench.leastRemaining > .seconds(179))
+  }
+
   @Test("with stable_token a day of reports forces 20 times, and the schedule goes on")
   func stableToken() {
     var credential = Credential()

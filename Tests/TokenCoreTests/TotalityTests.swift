@@ -44,7 +44,7 @@ import TokenCore
         it.fail(beginning)
         it.pass(.milliseconds(1000))
         let again = it.post(.woke).first(where: \.isBegin)
-        it.answer(again, .began(.init(dirty: nil, committed: nil, sweepIsDue: false)))
+        it.answer(again, .began(it.receipt()))
       case .fetching: _ = it.fetch()
       case .committing: _ = it.commit()
       case .resolving:
@@ -125,7 +125,7 @@ import TokenCore
     let outputs = [Output(key: .accessToken, format: .token(AccessToken("T")))]
     let commit = StoreCommand.Commit(
       account: name, fence: Epoch(10), version: ours, outputs: outputs, lifetime: lifetime,
-      age: .zero, dirty: nil, parent: nil, sweepWasDue: false, isRecommit: false, runID: "one",
+      age: .zero, dirty: nil, parent: nil, sweep: nil, isRecommit: false, runID: "one",
       instance: instance)
     let commands: [StoreCommand] = [
       .pollLock, .acquire(term, lease: .seconds(15), floor: .none),
@@ -150,7 +150,7 @@ import TokenCore
       .acquired(Epoch(12)), .held(holder: "b:1", remaining: .seconds(3)), .renewed, .lost,
       .released, .account(it.view()), .account(soiled), .account(it.view("T", ours)),
       .fenced(Epoch(99)), .foreignApp(remaining: .seconds(9)), .newerLayout(2),
-      .began(.init(dirty: nil, committed: nil, sweepIsDue: true)),
+      .began(it.receipt(sweep: it.redisTime)),
       .stale(committed: version(99, 1)), .resolved, .committed, .superseded(Epoch(99)),
       .deposed(Epoch(99)), .republished(wrote: true), .republished(wrote: false), .marked,
       .replicas([], now: it.redisTime),
@@ -160,7 +160,8 @@ import TokenCore
       .storeDisconnected, .hinted(nil), .hinted(name), .leadershipHinted, .secretChanged(name),
       .shutdownRequested, .probed(name, ours, isDead: true, dailyLimit: 100),
       .probed(name, ours, isDead: false, dailyLimit: nil), .reported(.rejected(AccessToken("T"))),
-      .reported(.rejected(AccessToken("unknown"))), .reported(.force(name)),
+      .reported(.rejected(AccessToken("unknown"))), .reported(.rejectedDigest("unknown")),
+      .reported(.force(name)),
     ]
     let failure = FetchFailure(.transient, reason: "nothing came", isTransport: true)
     for outcome in [it.token("N"), .knownFailure(failure), .unknown(failure)] {

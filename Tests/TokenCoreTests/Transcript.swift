@@ -59,9 +59,7 @@ struct Transcript {
     let beginning = answer(takingOver, .account(view()))
     let begun = answer(
       beginning.first(where: \.isBegin),
-      .began(
-        .init(
-          dirty: nil, committed: nil, sweepIsDue: false)))
+      .began(receipt()))
     return begun.firstOrder
   }
 
@@ -78,6 +76,11 @@ struct Transcript {
   }
 
   // MARK: What Redis and WeChat say
+
+  /// What BEGIN returns of an account in order.
+  func receipt(committed: Version? = nil, sweep: RedisTime? = nil) -> BeginReceipt {
+    BeginReceipt(dirty: nil, committed: committed, sweep: sweep, now: redisTime)
+  }
 
   var redisTime: RedisTime { RedisTime(milliseconds: Self.redisEpoch) + (now - .origin) }
 

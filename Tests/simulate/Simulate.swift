@@ -37,6 +37,9 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Take away each part in turn, and fail unless every one is missed.")
   var planted = false
 
+  @Flag(help: "Print a table of what each way of keeping a token comes to, with usual faults.")
+  var table = false
+
   @Flag(help: "Print everything that happens.")
   var trace = false
 
@@ -67,32 +70,34 @@ struct Simulate: AsyncParsableCommand {
     if missing > 0 { throw ExitCode.failure }
   }
 
-  /// Seeds of the comparison with what other systems do.
+  /// Seeds of the comparison that belongs to the planted bugs.
   private static let compared: UInt64 = 30
 
-  /// The table of PROTOCOL section 1; returns how many of its rows do not look as they should.
+  /// The protocol beside what other systems do; returns how many of these do not look as they
+  /// should.
   private func compareWithOthers() async -> Int {
-    let variants: [(String, Parts, isSafe: Bool)] = [
-      ("the protocol", .all, true), ("SET NX PX and plain SET", .plainLock, false),
-      ("fenced write", .fencedWrite, false), ("always refetch on take-over", .alwaysRefetch, false),
-    ]
     var strange = 0
-    for (name, parts, isSafe) in variants {
-      let sweep = await Sweep.run(1...Self.compared, workers: 2, judges: false) {
-        Plan(seed: $0, parts: parts, profile: .usual)
-      }
-      print(
-        "\(name): \(sweep.runsWithDeadToken) of \(sweep.runs) runs left a dead token, "
-          + "worst \(Int(sweep.worstDeadSeconds)) s, \(sweep.fetches / sweep.runs) fetches a run")
+    for variant in Variant.others {
+      let sweep = await variant.measure(1...Self.compared, workers: 2)
+      print(variant.row(sweep))
       let looksSafe = sweep.worstDeadSeconds <= Sweep.notable
       let looksUnsafe = sweep.runsWithDeadToken > Int(Self.compared) / 3
-      if isSafe ? !looksSafe : !looksUnsafe { strange += 1 }
+      if variant.parts == .all ? !looksSafe : !looksUnsafe { strange += 1 }
     }
     return strange
   }
 
+  /// The table of PROTOCOL section 1: the protocol, what others do, and each part taken away.
+  private func printTable() async {
+    print(Variant.head)
+    for variant in Variant.others + Variant.ablations {
+      print(variant.row(await variant.measure(seed...(seed + count - 1), workers: jobs)))
+    }
+  }
+
   func run() async throws {
     if planted { return try await findPlanted() }
+    if table { return await printTable() }
     let (hours, replicas, profile, probe) = (hours, replicas, profile, probe)
     let parts = Parts.all.subtracting(Parts(without))
     let plan: @Sendable (UInt64) -> Plan = {
@@ -131,6 +136,40 @@ struct Simulate: AsyncParsableCommand {
       mean \(Int(sweep.deadSeconds) / sweep.runs)s
       """)
     if !sweep.failures.isEmpty { throw ExitCode.failure }
+  }
+}
+
+/// A way of keeping a token, measured with a fault about every quarter of an hour.
+private struct Variant {
+  let name: String
+  let parts: Parts
+
+  static let others = [
+    Variant(name: "the protocol", parts: .all),
+    Variant(name: "`SET NX PX` and a plain `SET`", parts: .plainLock),
+    Variant(name: "the same, with a fenced write", parts: .fencedWrite),
+    Variant(name: "the same, and always a fetch on take-over", parts: .alwaysRefetch),
+  ]
+
+  static let ablations = Part.allCases.filter { $0 != .adoption }.map {
+    Variant(name: "the protocol without \($0.rawValue)", parts: .all.subtracting(Parts($0)))
+  }
+
+  static let head = """
+    | variant | runs with a dead token | worst time dead | fetches a run |
+    |---|---|---|---|
+    """
+
+  func measure(_ seeds: ClosedRange<UInt64>, workers: Int) async -> Sweep {
+    let parts = parts
+    return await Sweep.run(seeds, workers: workers, judges: false) {
+      Plan(seed: $0, parts: parts, profile: .usual)
+    }
+  }
+
+  func row(_ sweep: Sweep) -> String {
+    "| \(name) | \(sweep.runsWithDeadToken) of \(sweep.runs) | \(Int(sweep.worstDeadSeconds)) s "
+      + "| \(sweep.fetches / sweep.runs) |"
   }
 }
 

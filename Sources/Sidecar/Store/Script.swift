@@ -47,8 +47,9 @@ package struct Script: Hashable, Sendable {
     local function is_commit(what, epoch, seq)
       return number(what .. '_epoch') == epoch and number(what .. '_seq') == seq
     end
+    -- Another value each time: who settles the earlier request does not settle this one.
     local function sweep_later(now, span)
-      redis.call('HSET', KEYS[1], 'sweep', int(math.max(number('sweep'), now + span)))
+      redis.call('HSET', KEYS[1], 'sweep', int(math.max(number('sweep') + 1, now + span)))
     end
     local function newer(layout)
       local v = number('v')
@@ -211,8 +212,8 @@ package struct Script: Hashable, Sendable {
 
   /// KEYS state, token; ARGV app, layout, epoch, seq, span, history?, suspicious?, sweep.
   ///
-  /// Replies `began dirty committed_epoch committed_seq due? fetches_today`, `fenced epoch`, `stale
-  /// epoch seq`, `foreign PTTL` or `newer v`. Repeating it renews the same intent.
+  /// Replies `began dirty committed_epoch committed_seq sweep fetches_today now`, `fenced epoch`,
+  /// `stale epoch seq`, `foreign PTTL` or `newer v`. Repeating it renews the same intent.
   package static let begin = onRecord(
     "begin",
     """
@@ -237,12 +238,10 @@ package struct Script: Hashable, Sendable {
     local day = math.floor((now + 28800000) / 86400000)
     if number('day') ~= day then redis.call('HSET', KEYS[1], 'day', int(day), 'fetches', 0) end
     if not is_commit('intent', epoch, seq) then redis.call('HINCRBY', KEYS[1], 'fetches', 1) end
-    -- Due after what this very BEGIN added: a straggler that it found is not over yet.
-    local due = number('sweep') > 0 and number('sweep') <= now
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'intent_epoch', ARGV[3], 'intent_seq', ARGV[4],
       'intent_at', int(now), 'intent_deadline', int(now + tonumber(ARGV[5])))
-    return {'began', field('dirty'), int(committed_epoch), int(committed_seq), due and 1 or 0,
-      number('fetches')}
+    return {'began', field('dirty'), int(committed_epoch), int(committed_seq), field('sweep'),
+      number('fetches'), int(now)}
     """)
 
   /// KEYS state; ARGV epoch, seq.
@@ -259,8 +258,8 @@ package struct Script: Hashable, Sendable {
     """)
 
   /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, age, dirty, parent_epoch,
-  /// parent_seq, due?, recommit?, run_id, instance, sha256, sweep, channel, account, then format
-  /// and value of each output.
+  /// parent_seq, settled sweep, recommit?, run_id, instance, sha256, sweep, channel, account, then
+  /// format and value of each output.
   ///
   /// Replies `committed`, `superseded epoch`, `deposed epoch`, `stale epoch seq`, `foreign PTTL` or
   /// `newer v`. Repeating it writes the same again.
@@ -291,7 +290,6 @@ package struct Script: Hashable, Sendable {
     local expires_at = now + left
     write(function(i) return ARGV[15 + 2 * i], ARGV[16 + 2 * i] end, expires_at, left)
     local own = is_commit('intent', epoch, seq)
-    local began_at = number('intent_at')
     local sweep = tonumber(ARGV[16])
     if not again then
       redis.call('HSET', KEYS[1], 'parent_epoch', ARGV[9], 'parent_seq', ARGV[10])
@@ -309,7 +307,7 @@ package struct Script: Hashable, Sendable {
       end
       if not again and own then
         -- A mark since BEGIN may have set a later one, which this fetch does not settle.
-        if ARGV[11] == '1' and number('sweep') <= began_at then
+        if ARGV[11] ~= '' and field('sweep') == ARGV[11] then
           redis.call('HDEL', KEYS[1], 'sweep')
         end
         if ARGV[8] ~= '' and field('dirty') == ARGV[8] then

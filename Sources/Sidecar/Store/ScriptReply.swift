@@ -28,8 +28,9 @@ struct ScriptReply {
     case "began":
       .began(
         BeginReceipt(
-          dirty: text(1), committed: version(2), sweepIsDue: integer(4) == 1,
-          fetchesToday: Int(integer(5) ?? 0)))
+          dirty: text(1), committed: version(2),
+          sweep: integer(4).map { RedisTime(milliseconds: $0) },
+          fetchesToday: Int(integer(5) ?? 0), now: RedisTime(milliseconds: integer(6) ?? 0)))
     case "stale": .stale(committed: version(1) ?? Version(epoch: .none, sequence: 0))
     case "resolved": .resolved
     case "committed": .committed

@@ -191,7 +191,7 @@ package struct TokenStore: Sendable {
       app(commit.account), "\(Script.layout)", commit.fence.description,
       commit.version.epoch.description, "\(commit.version.sequence)", commit.lifetime.text,
       commit.age.text, commit.dirty ?? "", (commit.parent?.epoch ?? .none).description,
-      "\(commit.parent?.sequence ?? 0)", flag(commit.sweepWasDue), flag(commit.isRecommit),
+      "\(commit.parent?.sequence ?? 0)", commit.sweep?.description ?? "", flag(commit.isRecommit),
       commit.runID ?? "", commit.instance.rawValue, digest(commit.outputs), Timing.sweep.text,
       layout.events, commit.account.description,
     ] + formats(commit.outputs)

@@ -34,34 +34,6 @@ struct ModelAgreementTests {
     }
   }
 
-  /// A clock for redis-server that only the test moves, by whole seconds.
-  private final class SteppedClock: Sendable {
-    private let file = FileManager.default.temporaryDirectory
-      .appendingPathComponent("clock\(UInt32.random(in: 0 ... .max))")
-
-    init() throws { try set(1_800_000_000) }
-
-    deinit { try? FileManager.default.removeItem(at: file) }
-
-    var environment: [String: String] {
-      [
-        // With the C library's allocator: jemalloc asks for the time before libfaketime is ready.
-        "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1:libc.so.6",
-        "FAKETIME_TIMESTAMP_FILE": file.path, "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "TZ": "UTC",
-      ]
-    }
-
-    func set(_ second: Int64) throws {
-      let formatter = DateFormatter()
-      formatter.locale = Locale(identifier: "en_US_POSIX")
-      formatter.timeZone = TimeZone(identifier: "UTC")
-      formatter.dateFormat = "yyyy-MM-dd HH:mm:ss"
-      let text = formatter.string(from: Date(timeIntervalSince1970: TimeInterval(second)))
-      try text.write(to: file, atomically: true, encoding: .utf8)
-    }
-  }
-
   /// One random sequence, run on both.
   private final class Sequence {
     private let seed: UInt64
@@ -77,6 +49,7 @@ struct ModelAgreementTests {
     private var terms: [Term] = []
     private var epochs: [Epoch] = [Epoch(1)]
     private var dirty: DirtyMark?
+    private var sweep: RedisTime?
     private var history: [String] = []
 
     init(seed: UInt64, client: RedisClient, clock: SteppedClock) {
@@ -132,11 +105,13 @@ struct ModelAgreementTests {
       elements[Int.random(in: 0..<elements.count, using: &random)]
     }
 
-    /// Epochs that were issued, as one learns them, and the mark that BEGIN returns.
+    /// Epochs that were issued, as one learns them, and the mark and the sweep of a BEGIN.
     private func remember(_ reply: StoreReply) {
       switch reply {
       case .acquired(let epoch): epochs.append(epoch)
-      case .began(let receipt): dirty = receipt.dirty
+      case .began(let receipt):
+        dirty = receipt.dirty
+        sweep = receipt.sweep
       default: break
       }
     }
@@ -182,7 +157,7 @@ struct ModelAgreementTests {
             dirty: chance(0.8) ? dirty : nil,
             parent: chance(0.5)
               ? Version(epoch: pick(epochs), sequence: 1) : nil,
-            sweepWasDue: chance(0.5), isRecommit: chance(0.2), runID: "r1",
+            sweep: chance(0.5) ? sweep : nil, isRecommit: chance(0.2), runID: "r1",
             instance: pick(instances)))
       case 12:
         return .republish(

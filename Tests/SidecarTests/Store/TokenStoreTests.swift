@@ -28,7 +28,7 @@ struct TokenStoreTests {
 
   private func commit(
     fence: Epoch, _ epoch: Epoch, _ sequence: Int64, token: String, parent: Version? = nil,
-    dirty: DirtyMark? = nil, sweepWasDue: Bool = false, isRecommit: Bool = false
+    dirty: DirtyMark? = nil, sweep: RedisTime? = nil, isRecommit: Bool = false
   ) -> StoreCommand {
     .commit(
       .init(
@@ -37,7 +37,7 @@ struct TokenStoreTests {
           Output(key: .accessToken, format: .token(AccessToken(token))),
           Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
         ], lifetime: .seconds(7200), age: .milliseconds(100), dirty: dirty, parent: parent,
-        sweepWasDue: sweepWasDue, isRecommit: isRecommit, runID: "r", instance: InstanceID("a")!))
+        sweep: sweep, isRecommit: isRecommit, runID: "r", instance: InstanceID("a")!))
   }
 
   private func begin(_ epoch: Epoch, _ sequence: Int64) -> StoreCommand {
@@ -99,10 +99,11 @@ struct TokenStoreTests {
       guard case .account = try await store.run(.takeOver(Self.account, epoch)) else {
         return #expect(Bool(false), "a fresh account can be taken over")
       }
-      #expect(
-        try await store.run(begin(epoch, 1))
-          == .began(
-            BeginReceipt(dirty: nil, committed: nil, sweepIsDue: false, fetchesToday: 1)))
+      guard case .began(let receipt) = try await store.run(begin(epoch, 1)) else {
+        return #expect(Bool(false), "a begin in order is allowed")
+      }
+      #expect(receipt.dirty == nil && receipt.committed == nil && receipt.sweep == nil)
+      #expect(receipt.fetchesToday == 1 && receipt.now.milliseconds > 1_700_000_000_000)
       #expect(try await view(store).intent?.version == Version(epoch: epoch, sequence: 1))
       #expect(try await store.run(commit(fence: epoch, epoch, 1, token: "T1")) == .committed)
       let seen = try await view(store)
@@ -156,16 +157,32 @@ struct TokenStoreTests {
       let sweep = try #require(try await view(store).sweep)
       let now = try await view(store).now
       #expect(sweep > now && sweep - now <= Timing.sweep)
-      // Its time has come: the next fetch began when it was due, and clears it.
-      _ = try await server.command("HSET", Self.layout.state(Self.account), "sweep", "1000")
-      #expect(try await view(store).sweepIsDue)
+      // A fetch that knows this sweep to be over settles it, and no other one.
       guard case .began(let receipt) = try await store.run(begin(Epoch(1), 3)) else {
         return #expect(Bool(false), "a begin in order is allowed")
       }
-      #expect(receipt.sweepIsDue)
+      #expect(receipt.sweep == sweep)
+      let earlier = RedisTime(milliseconds: sweep.milliseconds - 1)
       _ = try await store.run(
-        commit(fence: Epoch(1), Epoch(1), 3, token: "T3", sweepWasDue: receipt.sweepIsDue))
+        commit(fence: Epoch(1), Epoch(1), 3, token: "T3", sweep: earlier))
+      #expect(try await view(store).sweep == sweep)
+      _ = try await store.run(begin(Epoch(1), 4))
+      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 4, token: "T4", sweep: sweep))
       #expect(try await view(store).sweep == nil)
+    }
+  }
+
+  @Test("every request for a sweep changes it, also when Redis's clock was set back meanwhile")
+  func sweepsDiffer() async throws {
+    try await withStore { store, server in
+      let mark = StoreCommand.Mark(
+        account: Self.account, version: Version(epoch: Epoch(4), sequence: 9), isUnknown: true)
+      let ahead = try await view(store).now + .seconds(3600)
+      _ = try await server.command(
+        "HSET", Self.layout.state(Self.account), "sweep", ahead.description)
+      _ = try await store.run(.mark(mark))
+      let sweep = try #require(try await view(store).sweep)
+      #expect(sweep > ahead)
     }
   }
 
@@ -174,12 +191,13 @@ struct TokenStoreTests {
     try await withStore { store, server in
       _ = try await store.run(.takeOver(Self.account, Epoch(5)))
       _ = try await server.command("HSET", Self.layout.state(Self.account), "sweep", "1000")
+      let old = RedisTime(milliseconds: 1000)
       _ = try await store.run(begin(Epoch(5), 1))
       let mark = StoreCommand.Mark(
         account: Self.account, version: Version(epoch: Epoch(4), sequence: 9), isUnknown: true)
       #expect(try await store.run(.mark(mark)) == .marked)
       _ = try await store.run(
-        commit(fence: Epoch(5), Epoch(5), 1, token: "T1", sweepWasDue: true))
+        commit(fence: Epoch(5), Epoch(5), 1, token: "T1", sweep: old))
       let seen = try await view(store)
       #expect(seen.dirty?.hasPrefix("4.9@") == true)
       #expect(try #require(seen.sweep) > seen.now)
