@@ -146,10 +146,10 @@ extension RedisFailure {
 
 extension IOError {
   /// What the operating system says, without the system call's name and its parameters.
-  var reasonWithoutCall: String {
+  package var reasonWithoutCall: String {
     switch errnoCode {
     case ECONNREFUSED: "connection refused"
-    case ECONNRESET: "connection reset by the server"
+    case ECONNRESET: "connection reset by the other side"
     case ENOENT: "no such file"
     case EACCES: "permission denied"
     case EHOSTUNREACH: "no route to the host"
