@@ -1,6 +1,71 @@
 import ArgumentParser
 import FoundationEssentials
+import Glibc
 import Sidecar
+
+/// The daemon's answers, for the verbs that ask it.
+struct DaemonQuestion {
+  private let verb: String
+  private let client: DaemonClient
+
+  /// For the daemon of the settings that follow a verb as flags.
+  init(_ verb: String, _ flags: [String]) throws {
+    self.verb = verb
+    client = DaemonClient(settings: try Setup.load(flags, requiresAccount: false).0)
+  }
+
+  /// The body of an answer that is a success.
+  ///
+  /// - Throws: `Failure` with the daemon's own reason otherwise.
+  func ask(_ path: String, method: String = "GET", body: String? = nil) async throws -> String {
+    let answer: DaemonClient.Answer
+    do throws(DaemonClient.Unreachable) {
+      answer = try await client.request(path, method: method, body: body)
+    } catch {
+      throw Failure(.unreachable, "wch-sidecar \(verb): \(error)")
+    }
+    guard answer.status == 200 else {
+      throw Failure(.failed, "wch-sidecar \(verb): \(Self.reason(of: answer))")
+    }
+    return answer.body
+  }
+
+  /// Why the daemon refuses; the whole answer when it is none of its own.
+  private static func reason(of answer: DaemonClient.Answer) -> String {
+    struct Refusal: Decodable {
+      var detail: String?
+      var outcome: String?
+      var reason: String?
+      var retry_after: Int64?
+    }
+    let data = Data(answer.body.utf8)
+    guard let refusal = try? JSONDecoder().decode(Refusal.self, from: data),
+      let text = refusal.detail ?? refusal.reason
+    else { return "status \(answer.status): \(answer.body)" }
+    let outcome = refusal.outcome.map { "\($0): " } ?? ""
+    return outcome + text + (refusal.retry_after.map { " (again in \($0) s)" } ?? "")
+  }
+}
+
+extension [String] {
+  /// Takes a verb's own flag out of what was passed through: it may stand behind settings, too.
+  mutating func take(_ flag: String) -> Bool {
+    let count = count
+    removeAll { $0 == flag }
+    return self.count < count
+  }
+
+  /// Takes a verb's own option out, written `--name value` or `--name=value`.
+  mutating func takeValue(of option: String) -> String? {
+    if let index = firstIndex(of: option), index + 1 < count {
+      let value = self[index + 1]
+      removeSubrange(index...(index + 1))
+      return value
+    }
+    guard let index = firstIndex(where: { $0.hasPrefix(option + "=") }) else { return nil }
+    return String(remove(at: index).dropFirst(option.count + 1))
+  }
+}
 
 /// `health`: one check of a running daemon, for containers without a shell.
 struct Health: AsyncParsableCommand {
@@ -17,17 +82,153 @@ struct Health: AsyncParsableCommand {
   var flags: [String] = []
 
   func run() async throws {
-    let path = live || flags.contains("--live") ? "/livez" : "/readyz"
+    var flags = flags
+    let isLive = flags.take("--live") || live
+    _ = flags.take("--ready")
     do {
-      let flags = flags.filter { $0 != "--live" && $0 != "--ready" }
-      let (settings, _) = try Setup.load(flags, requiresAccount: false)
-      let answer = try await DaemonClient(settings: settings).request(path)
-      guard answer.status == 200 else { throw Failure(.failed, answer.body) }
+      _ = try await DaemonQuestion("health", flags).ask(isLive ? "/livez" : "/readyz")
     } catch let error as Failure {
       throw Failure(.failed, error.message)
-    } catch {
-      throw Failure(.failed, "wch-sidecar health: \(error)")
     }
+  }
+}
+
+/// `wait`: until a live token is there.
+struct Wait: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Wait until the daemon is up and a live token is there.",
+    discussion: "For start scripts and init containers. Exit codes: 0 it is there, 75 it is not.")
+
+  @Option(help: "How long to wait: 500ms, 30s, 2m.")
+  var max: String = "30s"
+
+  @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
+  var flags: [String] = []
+
+  /// Between two questions: short beside the time in which a daemon starts.
+  private static let interval: Duration = .milliseconds(200)
+
+  func run() async throws {
+    var flags = flags
+    let max = flags.takeValue(of: "--max") ?? max
+    let deadline = ContinuousClock.now + (try Setup.duration(max, flag: "--max"))
+    let question = try DaemonQuestion("wait", flags)
+    while true {
+      do {
+        _ = try await question.ask("/readyz")
+        return
+      } catch let error as Failure {
+        let left = deadline - .now
+        guard left > .zero else {
+          throw Failure(.timedOut, "\(error.message) (after \(max))")
+        }
+        try await Task.sleep(for: min(left, Self.interval))
+      }
+    }
+  }
+}
+
+/// `token`: the token that the daemon has in memory.
+struct Token: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show the token's life; the token itself only with --reveal.")
+
+  @Flag(help: "Print the token, and nothing else.")
+  var reveal = false
+
+  @Option(help: "The account's name, when it has one.")
+  var account: String?
+
+  @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
+  var flags: [String] = []
+
+  private struct Content: Decodable {
+    var account: String
+    var access_token: String
+    var expires_at: Int64
+    var expires_in: Int64
+  }
+
+  func run() async throws {
+    var flags = flags
+    let isRevealed = flags.take("--reveal") || reveal
+    let account = try Setup.account(flags.takeValue(of: "--account") ?? account)
+    let body = try await DaemonQuestion("token", flags).ask(
+      "/v1/token" + (account.map { "?account=\($0)" } ?? ""))
+    let content = try JSONDecoder().decode(Content.self, from: Data(body.utf8))
+    print(
+      isRevealed
+        ? content.access_token
+        : "\(content.account): to be trusted for \(content.expires_in) s, until the Unix second"
+          + " \(content.expires_at)")
+  }
+}
+
+/// `refresh`: a report of a token that fails, or an order to fetch.
+struct Refresh: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Report a token that WeChat refuses, or have a new one fetched (--force).",
+    discussion: """
+      Waits up to 10 s for the new token. A report of a token that is not the current one changes \
+      nothing. Prints the outcome: refreshed, current or coalesced. Within the limits of reports \
+      it ends with 1, and the report is served later.
+      """)
+
+  @Flag(help: "Read the token that WeChat refused from standard input.")
+  var rejectedStdin = false
+
+  @Flag(help: "Fetch although the token may be alive.")
+  var force = false
+
+  @Option(help: "The account's name, when it has one.")
+  var account: String?
+
+  @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
+  var flags: [String] = []
+
+  private struct Order: Encodable {
+    var account: String?
+    var rejected_token: String?
+    var force: Bool?
+  }
+
+  private struct Content: Decodable {
+    var outcome: String
+    var account: String
+    var expires_at: Int64?
+  }
+
+  func run() async throws {
+    var flags = flags
+    let isForced = flags.take("--force") || force
+    let isReport = flags.take("--rejected-stdin") || rejectedStdin
+    guard isForced != isReport else {
+      throw Failure(
+        .usage,
+        "wch-sidecar refresh: give --rejected-stdin, with the token that failed on standard input,"
+          + " or --force; not both")
+    }
+    var order = Order(account: try Setup.account(flags.takeValue(of: "--account") ?? account))
+    if isReport {
+      order.rejected_token = try Self.token(readLine() ?? "")
+    } else {
+      order.force = true
+    }
+    let question = try DaemonQuestion("refresh", flags)
+    let body = String(decoding: try JSONEncoder().encode(order), as: UTF8.self)
+    let answer = try await question.ask("/v1/refresh", method: "POST", body: body)
+    let content = try JSONDecoder().decode(Content.self, from: Data(answer.utf8))
+    print(
+      "\(content.account): \(content.outcome)"
+        + (content.expires_at.map { ", to be trusted until the Unix second \($0)" } ?? ""))
+  }
+
+  private static func token(_ line: String) throws -> String {
+    let token = line.filter { !$0.isWhitespace }
+    guard !token.isEmpty else {
+      throw Failure(.usage, "wch-sidecar refresh: there is no token on standard input")
+    }
+    return token
   }
 }
 
@@ -39,6 +240,9 @@ struct Status: AsyncParsableCommand {
   @Option(help: "text or json.")
   var output: Output = .text
 
+  @Flag(help: "Again every second, until SIGTERM or Ctrl-C.")
+  var watch = false
+
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
   var flags: [String] = []
 
@@ -47,18 +251,35 @@ struct Status: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let (settings, _) = try Setup.load(flags, requiresAccount: false)
-    let answer: DaemonClient.Answer
-    do throws(DaemonClient.Unreachable) {
-      answer = try await DaemonClient(settings: settings).request("/v1/status")
-    } catch {
-      throw Failure(.unreachable, "wch-sidecar status: \(error)")
+    var flags = flags
+    let isWatching = flags.take("--watch") || watch
+    var output = output
+    if let text = flags.takeValue(of: "--output") {
+      guard let given = Output(rawValue: text) else {
+        throw Failure(.usage, "wch-sidecar status: --output takes text or json, not \"\(text)\"")
+      }
+      output = given
     }
-    guard answer.status == 200 else { throw Failure(.failed, answer.body) }
-    switch output {
-    case .json: print(answer.body)
-    case .text: print(try StatusText(json: answer.body).text)
+    let question = try DaemonQuestion("status", flags)
+    guard isWatching else { return print(try await Self.show(question, output)) }
+    while true {
+      let shown: String
+      do {
+        shown = try await Self.show(question, output)
+      } catch let error as Failure {
+        // Who watches wants to see it come back.
+        shown = error.message
+      }
+      // A terminal is drawn anew; a file gets one status after the other.
+      print((isatty(STDOUT_FILENO) == 1 ? "\u{1b}[H\u{1b}[2J" : "") + shown)
+      fflush(nil)
+      try await Task.sleep(for: .seconds(1))
     }
+  }
+
+  private static func show(_ question: DaemonQuestion, _ output: Output) async throws -> String {
+    let body = try await question.ask("/v1/status")
+    return output == .json ? body : try StatusText(json: body).text
   }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CEarlySignals
 import Glibc
 import Sidecar
 
@@ -6,9 +7,12 @@ import Sidecar
 @main
 struct Main {
   static func main() async {
-    // Before anything else: a SIGTERM in the first milliseconds is an orderly end, too. Nothing
-    // has been begun that could be left half done.
-    EarlySignals.endInOrder()
+    // Done before the Swift runtime started, where the platform allows it; here for the others.
+    early_signals_end_in_order()
+    if let verb = Root.verbAskedForHelp(CommandLine.arguments) {
+      print(Root.helpMessage(for: verb))
+      return
+    }
     do {
       var command = try Root.parseAsRoot()
       if var command = command as? any AsyncParsableCommand {
@@ -38,10 +42,19 @@ struct Root: AsyncParsableCommand {
       """,
     version: Version.current,
     subcommands: [
-      Run.self, Demo.self, OnceCommand.self, Check.self, Status.self, Health.self,
-      SimulateWeChat.self,
+      Run.self, Demo.self, OnceCommand.self, Check.self, Status.self, Health.self, Wait.self,
+      Token.self, Refresh.self, AccessControl.self, SimulateWeChat.self,
     ],
     defaultSubcommand: Run.self)
+
+  /// The verb whose help is asked for.
+  ///
+  /// Verbs pass settings through, and would pass `--help` with them.
+  static func verbAskedForHelp(_ arguments: [String]) -> (any ParsableCommand.Type)? {
+    let words = arguments.dropFirst()
+    guard words.contains("--help") || words.contains("-h") else { return nil }
+    return configuration.subcommands.first { $0._commandName == words.first }
+  }
 }
 
 /// The exit codes of DESIGN section 5.2.
@@ -62,17 +75,6 @@ struct Failure: Error {
   init(_ code: ExitStatus, _ message: String) {
     self.code = code
     self.message = message
-  }
-}
-
-/// SIGTERM and SIGINT before the daemon listens for them itself.
-enum EarlySignals {
-  /// Ends the process with 0 at once; whoever has begun something must replace this first.
-  static func endInOrder() {
-    signal(SIGTERM) { _ in _exit(0) }
-    signal(SIGINT) { _ in _exit(0) }
-    // A reader that goes away is an error of the write, not the end of the process.
-    signal(SIGPIPE, SIG_IGN)
   }
 }
 

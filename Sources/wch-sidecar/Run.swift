@@ -16,10 +16,6 @@ struct Run: AsyncParsableCommand {
   var flags: [String] = []
 
   func run() async throws {
-    if flags.contains("--help") || flags.contains("-h") {
-      print(Run.helpMessage())
-      return
-    }
     if flags.contains("--version") {
       print(Version.current)
       return
@@ -110,6 +106,17 @@ enum Setup {
       throw Failure(.usage, "wch-sidecar: \(flag) takes 500ms, 30s or 2m, not \"\(text)\"")
     }
     return duration
+  }
+
+  /// An account's name given to a verb.
+  static func account(_ name: String?) throws -> String? {
+    guard let name, name != AccountName.unnamed.description else { return nil }
+    guard AccountName(name) != nil else {
+      throw Failure(
+        .usage,
+        "wch-sidecar: --account takes 1 to 64 letters, digits, `.`, `_`, `-`, not \"\(name)\"")
+    }
+    return name
   }
 
   /// A logger for verbs whose result says it all.

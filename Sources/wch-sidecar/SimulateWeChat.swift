@@ -56,7 +56,7 @@ struct SimulateWeChat: AsyncParsableCommand {
     print("\(server.url)\n\(server.controlURL)")
     // Whoever started us reads the addresses from a pipe.
     fflush(nil)
-    // A signal ends the process as `EarlySignals` has it: nothing here outlives it.
+    // A signal ends the process as `CEarlySignals` has it: nothing here outlives it.
     while true { try await Task.sleep(for: .seconds(3600)) }
   }
 

@@ -62,13 +62,24 @@ import Testing
   func help() async throws {
     let process = try SidecarProcess(["--help"], environment: [:], instance: "help")
     #expect(try await process.waitForExit() == .code(0))
-    for verb in ["run", "demo", "status", "health"] {
+    for verb in ["run", "demo", "status", "health", "wait", "token", "refresh"] {
       #expect(process.outputText.contains(verb))
     }
     let run = try SidecarProcess(["run", "--help"], environment: [:], instance: "help")
     #expect(try await run.waitForExit() == .code(0))
     for setting in ["WCH_APPID", "WCH_REDIS_URL", "WCH_LEASE", "WCH_HTTP_LISTEN"] {
       #expect(run.outputText.contains(setting))
+    }
+  }
+
+  @Test(
+    "help of a verb is shown wherever --help stands",
+    arguments: ["once", "check", "status", "health", "wait", "token", "refresh", "demo"])
+  func helpOfVerbs(verb: String) async throws {
+    for arguments in [[verb, "--help"], [verb, "--log-level", "info", "-h"]] {
+      let process = try SidecarProcess(arguments, environment: [:], instance: "help")
+      #expect(try await process.waitForExit() == .code(0), "\(process.errorText)")
+      #expect(process.outputText.contains("USAGE: wch-sidecar \(verb)"))
     }
   }
 

@@ -7,7 +7,7 @@ import Testing
 @Suite("The release program", .serialized)
 struct ReleaseTests {
   /// Whether the program under test is the one that users get, and not a debug build.
-  private static let isRelease: Bool = {
+  static let isRelease: Bool = {
     guard let size = try? FileManager.default.attributesOfItem(atPath: SidecarProcess.binary)[.size]
     else { return false }
     return (size as? Int ?? .max) < 100_000_000
@@ -34,97 +34,91 @@ struct ReleaseTests {
       let follower = try deployment.start("b")
       try await follower.waitForStatus(200, of: "/readyz")
       let start = ContinuousClock.now
-      let before = try await commands(deployment)
-      let cpuBefore = try [leader, follower].map { try Usage(of: $0).cpuSeconds }
+      let before = try await [leader.usage(), follower.usage()]
       try await waitUntil("a minute has passed", within: .seconds(70)) {
         ContinuousClock.now - start > .seconds(60)
       }
       let seconds = Double((ContinuousClock.now - start).components.seconds)
-      let after = try await commands(deployment)
       for (index, process) in [leader, follower].enumerated() {
-        let usage = try Usage(of: process)
+        let usage = try await process.usage()
         let name = process.instance
         #expect(usage.anonymousKiB < 5 * 1024, "\(name): RssAnon \(usage.anonymousKiB) kB")
         #expect(usage.residentKiB < 30 * 1024, "\(name): VmRSS \(usage.residentKiB) kB")
-        let share = (usage.cpuSeconds - cpuBefore[index]) / seconds
+        let share = (usage.processorSeconds - before[index].processorSeconds) / seconds
         #expect(share < 0.005, "\(name): \(share * 100) % of a core")
-        let made = (after[name, default: 0] - before[name, default: 0]) / seconds
+        let made = (usage.redisCommands - before[index].redisCommands) / seconds
         #expect(made <= 2, "\(name): \(made) commands a second")
       }
-      let connections = try await deployment.ask("CLIENT", "LIST").text ?? ""
-      func count(_ name: String) -> Int {
-        connections.split(separator: "\n").filter { $0.contains("name=wch-sidecar:\(name) ") }.count
-      }
-      #expect(count("a") <= 3, "\(connections)")
-      #expect(count("b") <= 2, "\(connections)")
-    }
-  }
-
-  /// Commands that each replica counted itself, by its metrics.
-  private func commands(_ deployment: Deployment) async throws -> [String: Double] {
-    var counts: [String: Double] = [:]
-    for process in deployment.processes {
-      let text = try await process.get("/metrics").body
-      counts[process.instance] = text.split(separator: "\n")
-        .filter { $0.hasPrefix("wechat_token_redis_commands_total{") }
-        .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
-        .reduce(0, +)
-    }
-    return counts
-  }
-
-  /// What the kernel says of a process.
-  private struct Usage {
-    let anonymousKiB: Int
-    let residentKiB: Int
-    let cpuSeconds: Double
-
-    init(of process: SidecarProcess) throws {
-      let status = try String(contentsOfFile: "/proc/\(process.id)/status", encoding: .utf8)
-      func field(_ name: String) -> Int {
-        let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
-        return line.flatMap { Int($0.split(whereSeparator: { $0 == " " || $0 == "\t" })[1]) }
-          ?? .max
-      }
-      anonymousKiB = field("RssAnon")
-      residentKiB = field("VmRSS")
-      let stat = try String(contentsOfFile: "/proc/\(process.id)/stat", encoding: .utf8)
-      let fields = stat[stat.lastIndex(of: ")")!...].split(separator: " ")
-      // After the name: state, then fields 4 and on; user and system time are fields 14 and 15.
-      cpuSeconds = (Double(fields[12])! + Double(fields[13])!) / Double(sysconf(Int32(_SC_CLK_TCK)))
+      #expect(try await deployment.connections(of: leader) <= 3)
+      #expect(try await deployment.connections(of: follower) <= 2)
     }
   }
 
   @Test(
-    "SIGTERM at any moment from the first statement on is an orderly end, a hundred times",
-    arguments: [0, 5, 20, 40, 80])
+    "SIGTERM some milliseconds after the start is an orderly end, a hundred times",
+    .enabled(if: isRelease, "a debug build takes longer to load"), arguments: [5, 20, 40, 80])
   func earlySignals(milliseconds: Int) async throws {
-    try await Deployment.run { deployment in
+    try await Deployment.run(alone: true) { deployment in
+      var ready = 0
       for round in 0..<100 {
         let process = try SidecarProcess(
           ["run"], environment: deployment.environment(instance: "early\(round)"),
           instance: "early\(round)")
-        // What comes before is the dynamic loader's time, in which no program can have a handler.
-        try await waitUntil("the handler is there", within: .seconds(10)) {
-          Self.catchesTermination(process.id)
-        }
         let end = ContinuousClock.now + .milliseconds(milliseconds)
         while ContinuousClock.now < end { await Task.yield() }
+        let isReady = try Self.takesSIGTERM(process.id)
+        process.terminate()
+        let exit = try await process.waitForExit()
+        // On a busy machine it may not have run yet: of that no program can be judged.
+        if isReady { ready += 1 }
+        #expect(exit == .code(0) || !isReady, "round \(round)")
+      }
+      #expect(ready > 50, "the handler came after \(milliseconds) ms in most rounds")
+    }
+  }
+
+  /// Whether a process has a handler for SIGTERM, by the kernel's own account.
+  private static func takesSIGTERM(_ id: pid_t) throws -> Bool {
+    let status = try String(contentsOfFile: "/proc/\(id)/status", encoding: .utf8)
+    let line = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }
+    let mask = line?.split(whereSeparator: \.isWhitespace).last.flatMap { UInt64($0, radix: 16) }
+    return try #require(mask) & (1 << UInt64(SIGTERM - 1)) != 0
+  }
+
+  // Until the dynamic loader has done its work no program can have a handler: without a mask, a
+  // signal at 0 ms meets a process that is not ours yet. With one, it waits for us.
+  @Test("SIGTERM at the start, blocked by who starts it, is an orderly end, a hundred times")
+  func pendingSignals() async throws {
+    try await Deployment.run { deployment in
+      for round in 0..<100 {
+        let process = try SidecarProcess(
+          ["run"], environment: deployment.environment(instance: "pending\(round)"),
+          instance: "pending\(round)", blockedSignals: [SIGTERM, SIGINT])
         process.terminate()
         #expect(try await process.waitForExit() == .code(0), "round \(round)")
       }
     }
   }
 
-  /// Whether SIGTERM no longer kills the process, by the kernel's own account.
-  private static func catchesTermination(_ id: pid_t) -> Bool {
-    guard let status = try? String(contentsOfFile: "/proc/\(id)/status", encoding: .utf8) else {
-      return true
-    }
-    return ["SigCgt:", "SigIgn:"].contains { name in
-      let line = status.split(separator: "\n").first { $0.hasPrefix(name) }
-      let mask = line?.split(separator: "\t").last.flatMap { UInt64($0, radix: 16) } ?? 0
-      return mask & (1 << UInt64(SIGTERM - 1)) != 0
+  @Test("whoever starts it with SIGTERM blocked or ignored can end it with SIGTERM all the same")
+  func inheritedDispositions() async throws {
+    try await Deployment.run { deployment in
+      let process = try SidecarProcess(
+        ["run"], environment: deployment.environment(instance: "blocked"), instance: "blocked",
+        blockedSignals: [SIGTERM, SIGINT])
+      _ = try await deployment.waitForLiveToken()
+      process.terminate()
+      #expect(try await process.waitForExit() == .code(0))
+
+      let ignoring = try ChildProcess(
+        ["/bin/sh", "-c", "trap '' TERM INT; exec \"$0\" run", SidecarProcess.binary],
+        environment: deployment.environment(instance: "ignoring"))
+      try await waitUntil("it leads", within: .seconds(10)) {
+        try await deployment.ask("GET", "WCH_leader").text?.hasPrefix("ignoring:") == true
+      }
+      ignoring.signal(SIGTERM)
+      let exit = try await waited(for: "its end", within: .seconds(10)) { ignoring.exit }
+      #expect(exit == .code(0))
     }
   }
 }

@@ -47,7 +47,7 @@ import WeChatSimulator
     try await Deployment.run { deployment in
       await deployment.weChat.takeDown()
       let replica = try deployment.start("a")
-      let line = try await replica.waitForLog("WeChat gave no token; the old one stays in Redis")
+      let line = try await replica.waitForLog("WeChat gave no token; what Redis has stays")
       #expect(line.fields["error"]?.isEmpty == false)
       try await replica.waitForStatus(200, of: "/livez")
       try await replica.waitForStatus(200, of: "/startupz")

@@ -1,0 +1,37 @@
+/// The rights that the users of Redis need, as rules of `ACL SETUSER`.
+package struct AccessRules: Sendable {
+  private let layout: KeyLayout
+
+  package init(layout: KeyLayout) { self.layout = layout }
+
+  /// What a replica needs: its own keys and channel, and the commands of its scripts.
+  package var replica: String {
+    rules(
+      keys: ["~\(layout.prefix)*"],
+      commands: [
+        "blpop", "client|setname", "del", "eval", "evalsha", "exists", "get", "hdel", "hget",
+        "hgetall", "hincrby", "hmget", "hset", "info", "llen", "lrange", "ltrim", "persist",
+        "pexpire", "ping", "pttl", "publish", "rpush", "select", "set", "subscribe", "time",
+      ])
+  }
+
+  /// What an application needs: to read the keys, to report a token that fails, to listen.
+  ///
+  /// Rights to read alone (`%R~`) are Redis 7's.
+  package var reader: String {
+    rules(
+      keys: [
+        "%R~\(layout.prefix)access_token*", "%R~\(layout.prefix)expires_in*",
+        "%W~\(layout.refreshRequests)",
+      ],
+      commands: [
+        "client|setname", "exists", "get", "mget", "ping", "pttl", "rpush", "select",
+        "subscribe", "ttl", "unsubscribe",
+      ])
+  }
+
+  private func rules(keys: [String], commands: [String]) -> String {
+    (["resetkeys", "resetchannels", "-@all"] + keys + ["&\(layout.events)"]
+      + commands.map { "+\($0)" }).joined(separator: " ")
+  }
+}
