@@ -50,7 +50,7 @@ import WeChatSimulator
       let token = try #require(try await deployment.token())
       let ignored = [
         "", " ", "two words", "{", "{}", "{\"force\":false}", "{\"force\":\"yes\"}",
-        "{\"sha256\":\"short\"}", "{\"sha256\":\"\(String(repeating: "0", count: 64))\"}",
+        "{\"sha256\":\"short\"}",
         "{\"force\":true,\"account\":\"nobody\"}", "{\"force\":true,\"account\":\"no body\"}",
         "\u{1}\u{2}", "微信",
       ]
@@ -58,7 +58,10 @@ import WeChatSimulator
         String(repeating: "a", count: 2049), "{\"force\":true,\"x\":\"\(padding(3000))\"}",
         padding(1_000_000),
       ]
-      let notCurrent = ["no-token-of-anybody", "[]", String(token.dropLast()), token + "x"]
+      let notCurrent = [
+        "no-token-of-anybody", "[]", String(token.dropLast()), token + "x",
+        "{\"sha256\":\"\(String(repeating: "0", count: 64))\"}",
+      ]
       for item in ignored + oversized + notCurrent {
         try await deployment.ask("RPUSH", Self.list, item)
       }
@@ -137,15 +140,16 @@ import WeChatSimulator
       let second = try #require(try await deployment.token())
       try await follower.waitForToken(second)
 
-      async let atFollower = follower.refresh(rejecting: second)
-      let atLeader = try await leader.refresh(rejecting: second)
-      #expect(atLeader.status == 429)
-      #expect(atLeader.outcome == "limited")
-      let wait = try #require(atLeader.header("Retry-After").flatMap { Int($0) })
-      #expect((1...30).contains(wait))
-      let late = try await atFollower
-      #expect(late.status == 429)
-      #expect(late.outcome == "limited")
+      // A follower hears of the limit, and does not wait for an answer that will not come; also
+      // when it was not the one whose report met the limit.
+      for replica in [follower, leader, follower] {
+        let limited = try await replica.refresh(rejecting: second)
+        #expect(limited.status == 429)
+        #expect(limited.outcome == "limited")
+        #expect(limited.body.contains("kept and served then"), "\(limited.body)")
+        let wait = try #require(limited.header("Retry-After").flatMap { Int($0) })
+        #expect((1...30).contains(wait))
+      }
       #expect(deployment.mints == 2)
 
       try await deployment.simulator.waitUntilAudit(
@@ -156,6 +160,25 @@ import WeChatSimulator
       try await waitUntil("it is in Redis", within: .seconds(5)) {
         try await deployment.token() != second
       }
+    }
+  }
+
+  @Test("a report that a limit holds up is served by the next leader when the lead is given back")
+  func handedOnReport() async throws {
+    try await Deployment.run { deployment in
+      let leader = try await deployment.start(count: 2)
+      let first = try #require(try await deployment.token())
+      #expect(try await leader.refresh(rejecting: first).status == 200)
+      let second = try #require(try await deployment.token())
+      for process in deployment.processes { try await process.waitForToken(second) }
+      #expect(try await leader.refresh(rejecting: second).outcome == "limited")
+      leader.terminate()
+      #expect(try await leader.waitForExit() == .code(0))
+      try await waitUntil("a third token", within: .seconds(10)) {
+        try await deployment.token() != second
+      }
+      #expect(deployment.mints == 3)
+      #expect(try await deployment.ask("LLEN", Self.list).number == 0)
     }
   }
 

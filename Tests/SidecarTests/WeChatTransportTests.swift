@@ -1,9 +1,8 @@
 import Logging
-import NIOCore
 import NIOPosix
 import NIOSSL
 import Sidecar
-import Synchronization
+import TestSupport
 import Testing
 import TokenCore
 import WeChatSimulator
@@ -41,21 +40,21 @@ import WeChatSimulator
   @Test("an authority of one's own is trusted besides the system's")
   func trustsExtraAuthority() async throws {
     let result = try await fetch(
-      certificate: TestCertificates.localhost, key: TestCertificates.localhostKey,
-      trusting: TestCertificates.authority)
+      certificate: FixedCertificates.localhost, key: FixedCertificates.localhostKey,
+      trusting: FixedCertificates.authority)
     #expect(result.outcome.fetched != nil)
   }
 
   @Test(
     "a certificate that does not prove the host is a known failure, and the secret stays here",
     arguments: [
-      (TestCertificates.localhost, TestCertificates.localhostKey, false),
-      (TestCertificates.otherName, TestCertificates.otherNameKey, true),
-      (TestCertificates.expired, TestCertificates.expiredKey, true),
+      (FixedCertificates.localhost, FixedCertificates.localhostKey, false),
+      (FixedCertificates.otherName, FixedCertificates.otherNameKey, true),
+      (FixedCertificates.expired, FixedCertificates.expiredKey, true),
     ])
   func refusesCertificates(certificate: String, key: String, isTrusted: Bool) async throws {
     let result = try await fetch(
-      certificate: certificate, key: key, trusting: isTrusted ? TestCertificates.authority : nil)
+      certificate: certificate, key: key, trusting: isTrusted ? FixedCertificates.authority : nil)
     let failure = try #require(result.outcome.known)
     #expect(failure.isTransport)
     #expect(failure.reason.contains("TLS failed: "), "\(failure.reason)")
@@ -237,99 +236,5 @@ import WeChatSimulator
     let unset = try ProxyRules(setting: nil, environment: environment)
     #expect(unset.proxy?.host == "env")
     #expect(unset.proxy(forHost: "x", port: 443, isHTTPS: true) == nil)
-  }
-}
-
-/// A proxy that knows `CONNECT` and one password.
-private final class ConnectProxy: Sendable {
-  let port: Int
-  private let channel: any Channel
-  private let seen: Seen
-
-  /// Where the clients wanted to go.
-  final class Seen: Sendable {
-    let targets = Mutex<[String]>([])
-  }
-
-  var targets: [String] { seen.targets.withLock { $0 } }
-
-  private init(channel: any Channel, seen: Seen) {
-    self.channel = channel
-    self.seen = seen
-    port = channel.localAddress?.port ?? 0
-  }
-
-  static func start(authorization: String) async throws -> ConnectProxy {
-    let seen = Seen()
-    let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .childChannelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(
-            Tunnel(seen: seen, authorization: authorization))
-        }
-      }
-      .bind(host: "127.0.0.1", port: 0).get()
-    return ConnectProxy(channel: channel, seen: seen)
-  }
-
-  func stop() async { try? await channel.close().get() }
-
-  /// Reads one request head, connects, then passes bytes both ways.
-  private final class Tunnel: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    private let seen: Seen
-    private let authorization: String
-    private var head = ""
-    private var peer: (any Channel)?
-
-    init(seen: Seen, authorization: String) {
-      self.seen = seen
-      self.authorization = authorization
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-      let buffer = unwrapInboundIn(data)
-      if let peer {
-        peer.writeAndFlush(buffer, promise: nil)
-        return
-      }
-      head += String(buffer: buffer)
-      guard head.hasSuffix("\r\n\r\n") else { return }
-      let words = head.split(separator: " ")
-      guard words.first == "CONNECT", head.contains(": \(authorization)\r\n") else {
-        let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-        context.channel.writeAndFlush(ByteBuffer(string: refusal), promise: nil)
-        return
-      }
-      let target = String(words[1])
-      seen.targets.withLock { $0.append(target) }
-      let client = context.channel
-      let parts = target.split(separator: ":")
-      let loop = NIOLoopBound(self, eventLoop: context.eventLoop)
-      ClientBootstrap(group: context.eventLoop)
-        .channelInitializer { channel in
-          channel.eventLoop.makeCompletedFuture {
-            try channel.pipeline.syncOperations.addHandler(Back(client: client))
-          }
-        }
-        .connect(host: String(parts[0]), port: Int(parts[1]) ?? 0)
-        .whenSuccess { peer in
-          loop.value.peer = peer
-          client.writeAndFlush(ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n"), promise: nil)
-        }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) { peer?.close(promise: nil) }
-  }
-
-  private final class Back: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    private let client: any Channel
-    init(client: any Channel) { self.client = client }
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-      client.writeAndFlush(unwrapInboundIn(data), promise: nil)
-    }
-    func channelInactive(context: ChannelHandlerContext) { client.close(promise: nil) }
   }
 }

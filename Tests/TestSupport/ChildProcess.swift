@@ -35,16 +35,18 @@ package final class ChildProcess: Sendable {
   ///   - environment: all that it sees; nil passes on our own.
   ///   - standardOutput: a descriptor that the child writes to; nil for `/dev/null`. It stays the
   ///     caller's.
+  ///   - blockedSignals: wait from the child's first moment until it unblocks them.
   package init(
     _ arguments: [String], environment: [String: String]? = nil, standardInput: CInt? = nil,
-    standardOutput: CInt? = nil, standardError: CInt? = nil
+    standardOutput: CInt? = nil, standardError: CInt? = nil, blockedSignals: [CInt] = []
   ) throws {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    var none = sigset_t()
-    unsafe sigemptyset(&none)
-    unsafe posix_spawnattr_setsigmask(&attributes, &none)
+    var blocked = sigset_t()
+    unsafe sigemptyset(&blocked)
+    for number in blockedSignals { unsafe sigaddset(&blocked, number) }
+    unsafe posix_spawnattr_setsigmask(&attributes, &blocked)
     unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     var files = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&files)

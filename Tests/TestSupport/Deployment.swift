@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import NIOPosix
+import NIOSSL
 package import RedisClient
 import Synchronization
 package import WeChatSimulator
@@ -91,6 +92,34 @@ package final class Deployment: Sendable {
     }
   }
 
+  /// Runs the body with the same WeChat on a port that speaks TLS, for `https://localhost:<port>`.
+  package func withEncryptedWeChat<Result>(
+    _ body: (_ port: Int) async throws -> Result
+  ) async throws -> Result {
+    let chain = try NIOSSLCertificate.fromPEMBytes(Array(FixedCertificates.localhost.utf8))
+    let key = try NIOSSLPrivateKey(
+      bytes: Array(FixedCertificates.localhostKey.utf8), format: .pem)
+    let server = try await SimulatorServer.start(
+      simulator,
+      tls: .makeServerConfiguration(
+        certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key)))
+    do {
+      let result = try await body(server.ports[0])
+      await server.stop()
+      return result
+    } catch {
+      await server.stop()
+      throw error
+    }
+  }
+
+  /// A file with the authority that signed the certificate of ``withEncryptedWeChat(_:)``.
+  package func authorityFile() throws -> String {
+    let file = redis.directory.appendingPathComponent("authority.pem")
+    try Data(FixedCertificates.authority.utf8).write(to: file)
+    return file.path
+  }
+
   /// What every process logged, for the report of a failure.
   package var transcript: String {
     processes.map { "--- \($0.instance)\n\($0.errorText.suffix(6000))" }.joined(separator: "\n")
@@ -140,13 +169,14 @@ package final class Deployment: Sendable {
     redis.directory.appendingPathComponent("\(instance).h").path
   }
 
-  /// Starts a replica.
+  /// Starts a replica; an empty setting takes one of the deployment's own away.
   @discardableResult
   package func start(_ instance: String, _ settings: [String: String] = [:]) throws
     -> SidecarProcess
   {
     let process = try SidecarProcess(
-      environment: environment(instance: instance).merging(settings) { $1 },
+      environment: environment(instance: instance).merging(settings) { $1 }
+        .filter { !$0.value.isEmpty },
       instance: instance, socket: socket(of: instance))
     started.withLock { $0.append(process) }
     return process

@@ -130,11 +130,15 @@ package final class RedisServer: Sendable {
     return reply
   }
 
-  /// Runs a connected client for as long as the body runs.
+  /// Runs a connected client for as long as the body runs, as this user if one is given.
   package func withClient<Result: Sendable>(
+    user: String? = nil, password: String? = nil,
     _ body: @Sendable (RedisClient) async throws -> Result
   ) async throws -> Result {
+    var endpoint = endpoint
+    if let user { endpoint.username = user }
     var configuration = RedisConfiguration(endpoint: endpoint)
+    if let password { configuration.password = { password } }
     configuration.connectTimeout = isReadyBy
     let client = RedisClient(
       configuration: configuration,

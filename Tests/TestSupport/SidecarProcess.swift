@@ -54,9 +54,11 @@ package final class SidecarProcess: Sendable {
   /// - Parameters:
   ///   - environment: all of its environment.
   ///   - socket: the path in `WCH_HTTP_LISTEN`, if it is a Unix socket.
+  ///   - input: what it reads from stdin: some lines, not more than a pipe takes.
+  ///   - blockedSignals: wait from its first moment until it unblocks them.
   package init(
     _ arguments: [String] = ["run"], environment: [String: String], instance: String = "",
-    socket: String? = nil
+    socket: String? = nil, input: String? = nil, blockedSignals: [CInt] = []
   ) throws {
     self.instance = instance
     self.socket = socket
@@ -68,10 +70,19 @@ package final class SidecarProcess: Sendable {
       close(out.writing)
       close(error.writing)
     }
+    let given = input.map { text in
+      let pipe = openPipe()
+      let bytes = Array(text.utf8)
+      precondition(unsafe write(pipe.writing, bytes, bytes.count) == bytes.count)
+      close(pipe.writing)
+      return pipe.reading
+    }
+    defer { given.map { _ = close($0) } }
     startedAt = .now
     process = try ChildProcess(
-      [Self.binary] + arguments, environment: all, standardOutput: out.writing,
-      standardError: error.writing)
+      [Self.binary] + arguments, environment: all, standardInput: given,
+      standardOutput: out.writing,
+      standardError: error.writing, blockedSignals: blockedSignals)
     output = Mutex(Output())
     standardOutput = Mutex(Output())
     Self.read(error.reading) { [weak self] line in

@@ -26,8 +26,7 @@ package struct Daemon {
   package func run() async throws {
     let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
     let status = KeeperStatus(
-      service: parts.service, journal: parts.journal, links: parts.links, settings: settings,
-      version: version, startedAt: .now)
+      parts, settings: settings, version: version, startedAt: .now)
     let server = StatusServer(
       settings: settings.http, source: KeeperGauges(status: status, metrics: parts.metrics),
       metrics: parts.metrics, logger: logger)
@@ -42,7 +41,7 @@ package struct Daemon {
     let group = ServiceGroup(
       configuration: .init(
         services: [
-          .init(service: parts.links), .init(service: server),
+          .init(service: parts.links), .init(service: server), .init(service: parts.secrets),
           .init(service: parts.service, successTerminationBehavior: .gracefullyShutdownGroup),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))

@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import NIOSSL
+import RedisClient
 
 /// Asks the daemon of the same settings over its HTTP interface.
 package struct DaemonClient: Sendable {
@@ -38,6 +39,8 @@ package struct DaemonClient: Sendable {
     let base = try base()
     var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
     configuration.tlsConfiguration = try tls()
+    // Who asks wants to hear at once that nobody listens.
+    configuration.connectionPool.retryConnectionEstablishment = false
     let client = HTTPClient(
       eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton),
       configuration: configuration)
@@ -60,12 +63,18 @@ package struct DaemonClient: Sendable {
     } catch {
       answer = .failure(
         Unreachable(
-          description: "no daemon answers at \(http.listen): \(error); is `wch-sidecar run` up"
-            + " with the same httpListen?"))
+          description: "no daemon answers at \(http.listen): \(Self.reason(for: error));"
+            + " is `wch-sidecar run` up with the same httpListen?"))
     }
     // Everything was read: nothing is left that could fail to close.
     try? await client.shutdown()
     return try answer.get()
+  }
+
+  /// What went wrong, in the words that people search for.
+  private static func reason(for error: any Error) -> String {
+    if let error = error as? IOError { return error.reasonWithoutCall }
+    return (error as? HTTPClientError) == .deadlineExceeded ? "no answer in time" : "\(error)"
   }
 
   private func base() throws(Unreachable) -> String {

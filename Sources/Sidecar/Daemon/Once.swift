@@ -42,8 +42,7 @@ package struct Once {
   package func run(atMost limit: Duration) async throws -> Outcome {
     let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
     let status = KeeperStatus(
-      service: parts.service, journal: parts.journal, links: parts.links, settings: settings,
-      version: version, startedAt: .now)
+      parts, settings: settings, version: version, startedAt: .now)
     let outcome = try await withThrowingTaskGroup { group in
       group.addTask { try await parts.links.run() }
       group.addTask { try await parts.service.run() }

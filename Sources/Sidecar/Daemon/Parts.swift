@@ -10,6 +10,8 @@ struct Parts {
   let journal: Journal
   let service: KeeperService
   let weChat: WeChatClient
+  let secrets: SecretWatch
+  let limits: HeardLimits
   let metrics: MetricsRegistry
 
   /// Wires them to each other; nothing runs yet.
@@ -58,16 +60,22 @@ struct Parts {
         switch note {
         case .becameLeader: links.leadershipChanged(isLeader: true)
         case .steppedDown: links.leadershipChanged(isLeader: false)
+        case .reported(let account?, .limited(let wait)): links.announce(.limited(account, wait))
         default: break
         }
       })
+    let limits = HeardLimits()
+    self.limits = limits
+    secrets = SecretWatch(service: service, fetcher: fetcher, logger: logger)
     links.post(
       events: { [service] event in
         if case .storeConnected = event { journal.storeConnected() }
         service.post(event)
       },
       hints: { [service] hint in
-        let event = hint.event(for: service.view.keeper, at: MonotonicClock.now())
+        let now = MonotonicClock.now()
+        limits.hear(hint, at: now)
+        let event = hint.event(for: service.view.keeper, at: now)
         guard let event else { return false }
         service.post(event)
         return true

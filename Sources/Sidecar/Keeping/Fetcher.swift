@@ -1,10 +1,13 @@
+import Synchronization
 package import TokenCore
 
 /// Carries out the keeper's orders at WeChat.
-package struct Fetcher: Sendable {
+package final class Fetcher: Sendable {
   private let accounts: [AccountName: Settings.Account]
   private let client: WeChatClient
   private let metrics: MetricsRegistry
+  /// The secret that each account's last fetch was made with.
+  private let used = Mutex<[AccountName: Secret]>([:])
 
   package init(settings: Settings, client: WeChatClient, metrics: MetricsRegistry) {
     accounts = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0) })
@@ -17,9 +20,11 @@ package struct Fetcher: Sendable {
     guard let account = accounts[order.account] else {
       preconditionFailure("the keeper orders only for configured accounts")
     }
+    let secret = account.secret.current()
+    used.withLock { $0[account.name] = secret }
     let (outcome, facts) = await client.fetch(
       WeChatRequest(
-        account: account.name, appID: account.appID, appSecret: account.secret.current(),
+        account: account.name, appID: account.appID, appSecret: secret,
         api: account.api == .token ? .token : .stableToken, forceRefresh: order.isForced,
         notAfter: MonotonicClock.instant(of: order.notAfter),
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
@@ -30,6 +35,14 @@ package struct Fetcher: Sendable {
         "errcode": outcome.errorCode,
       ])
     return outcome
+  }
+
+  /// Whether the account's secret is another one than its last fetch was made with.
+  package func hasNewSecret(_ account: AccountName) -> Bool {
+    guard let last = used.withLock({ $0[account] }), let account = accounts[account] else {
+      return false
+    }
+    return account.secret.current() != last
   }
 
   /// Asks WeChat about the quota of the account's endpoint: proves the token and mints nothing.

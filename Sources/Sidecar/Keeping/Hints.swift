@@ -7,6 +7,8 @@ package enum Hint: Hashable, Sendable {
   case tokenChanged(AccountName)
   /// The lock changed hands, or was given back.
   case leadershipChanged
+  /// The leader holds a report of the account's token up for so long.
+  case limited(AccountName, Duration)
   /// Look again: something was marked.
   case wake
   /// An application says that this token does not work.
@@ -22,7 +24,16 @@ package enum Hint: Hashable, Sendable {
     var wake: Bool?
     var sha256: String?
     var force: Bool?
+    var retryAfter: Int64?
+
+    private enum CodingKeys: String, CodingKey {
+      case event, account, wake, sha256, force
+      case retryAfter = "retry_after_ms"
+    }
   }
+
+  /// No limit holds a report up for longer than a day, in milliseconds.
+  private static let longestWait: Int64 = 86_400_000
 
   /// Longer items are none of ours: WeChat's tokens are below 512 characters.
   package static let longest = 2048
@@ -35,6 +46,11 @@ package enum Hint: Hashable, Sendable {
       guard let account = message.account.flatMap(Hint.account) else { return nil }
       self = .tokenChanged(account)
     case "leader": self = .leadershipChanged
+    case "limited":
+      guard let account = message.account.flatMap(Hint.account), let wait = message.retryAfter,
+        (0...Hint.longestWait).contains(wait)
+      else { return nil }
+      self = .limited(account, .milliseconds(wait))
     default: return nil
     }
   }
@@ -71,14 +87,22 @@ package enum Hint: Hashable, Sendable {
     case .rejected(let token): token.revealed
     case .rejectedDigest(let digest): "{\"sha256\":\"\(digest)\"}"
     case .force(let account): "{\"force\":true,\"account\":\"\(account)\"}"
-    case .tokenChanged, .leadershipChanged: nil
+    case .tokenChanged, .leadershipChanged, .limited: nil
     }
+  }
+
+  /// The message for the channel that says the same; nil for what only scripts say there.
+  package var event: String? {
+    guard case .limited(let account, let wait) = self else { return nil }
+    return "{\"event\":\"limited\",\"account\":\"\(account)\","
+      + "\"retry_after_ms\":\(wait.wholeMilliseconds)}"
   }
 
   /// A report as it goes back to the list.
   package init(_ report: Report) {
     switch report {
     case .rejected(let token): self = .rejected(token)
+    case .rejectedDigest(let digest): self = .rejectedDigest(digest)
     case .force(let account): self = .force(account)
     }
   }
@@ -90,6 +114,7 @@ package enum Hint: Hashable, Sendable {
     switch self {
     case .tokenChanged(let account): return .hinted(account)
     case .leadershipChanged: return .leadershipHinted
+    case .limited: return nil
     case .wake: return .hinted(nil)
     case .rejected(let token): return .reported(.rejected(token))
     case .force(let account):
@@ -98,7 +123,8 @@ package enum Hint: Hashable, Sendable {
     case .rejectedDigest(let digest):
       let token = keeper.accounts.lazy.compactMap { $0.freshest(at: now)?.token }
         .first { TokenStore.fullDigest($0.revealed) == digest }
-      return token.map { .reported(.rejected($0)) }
+      // A replica that no longer leads gives it back: the leader may have the token.
+      return .reported(token.map { .rejected($0) } ?? .rejectedDigest(digest))
     }
   }
 

@@ -168,7 +168,7 @@ package final class Journal: Sendable {
     if let address = failure.egressAddress { metadata[.wechatEgress] = "\(address)" }
     logger.log(
       level: isNews ? (failure.category == .transient ? .warning : .error) : .debug,
-      "WeChat gave no token; the old one stays in Redis", metadata: metadata)
+      "WeChat gave no token; what Redis has stays", metadata: metadata)
   }
 
   private func diedEarly(_ account: AccountName, _ lately: Int) {

@@ -5,6 +5,7 @@ package struct KeeperStatus: StatusSource {
   private let service: KeeperService
   private let journal: Journal
   private let links: RedisLinks
+  private let limits: HeardLimits
   private let settings: Settings
   private let version: String
   private let startedAt: Timestamp
@@ -18,13 +19,11 @@ package struct KeeperStatus: StatusSource {
   /// Without an event for this many ticks the loop does not run.
   private static let missedTicks = 3
 
-  package init(
-    service: KeeperService, journal: Journal, links: RedisLinks, settings: Settings,
-    version: String, startedAt: Timestamp
-  ) {
-    self.service = service
-    self.journal = journal
-    self.links = links
+  init(_ parts: Parts, settings: Settings, version: String, startedAt: Timestamp) {
+    service = parts.service
+    journal = parts.journal
+    links = parts.links
+    limits = parts.limits
     self.settings = settings
     self.version = version
     self.startedAt = startedAt
@@ -122,9 +121,9 @@ package struct KeeperStatus: StatusSource {
         return subject.isAnotherTokenDue ? .coalesced(token) : .refreshed(token)
       }
       let now = MonotonicClock.now()
-      if let asked = kept.reports.asked, asked.notBefore > now {
+      if let wait = heldUp(kept, at: now) {
         return .limited(
-          account: account, retryAfter: asked.notBefore - now,
+          account: account, retryAfter: wait,
           reason: "reports of this account are limited; this one is kept and served then")
       }
       if let wanted = kept.wanted, wanted.notBefore > now + .seconds(10) {
@@ -167,6 +166,12 @@ package struct KeeperStatus: StatusSource {
       return true
     }
     return await links.send(Hint(report))
+  }
+
+  /// How long the account's report waits for a limit: the leader knows, others heard it.
+  private func heldUp(_ kept: AccountKeeper, at now: Moment) -> Duration? {
+    guard service.view.keeper.isLeader(at: now) else { return limits.wait(kept.name, at: now) }
+    return kept.reports.asked.flatMap { $0.notBefore > now ? $0.notBefore - now : nil }
   }
 
   private func kept(_ account: AccountName) -> AccountKeeper? {

@@ -27,7 +27,11 @@ package final class RedisLinks: Service, Sendable {
   private let hub: Hub
   private let leadership: AsyncStream<Bool>
   private let leadershipChanges: AsyncStream<Bool>.Continuation
+  private let announced: AsyncStream<String>
+  private let announcements: AsyncStream<String>.Continuation
 
+  /// What nobody could be told by then is forgotten: announcements are hints.
+  private static let announcedAtOnce = 100
   /// So many reports are taken in one go; the rest waits for the next.
   private static let drainedAtOnce = 1000
   /// A Redis that is not there within this is asked no more about its memory policy.
@@ -67,6 +71,8 @@ package final class RedisLinks: Service, Sendable {
     self.logger = logger
     self.metrics = metrics
     (leadership, leadershipChanges) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    (announced, announcements) = AsyncStream.makeStream(
+      bufferingPolicy: .bufferingNewest(Self.announcedAtOnce))
     commands = RedisClient(
       configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger
     ) { event in
@@ -99,6 +105,18 @@ package final class RedisLinks: Service, Sendable {
     return reply.map { $0.refusal == nil } ?? false
   }
 
+  /// Says something on the channel that all replicas listen to, as soon as may be.
+  package func announce(_ hint: Hint) {
+    if let event = hint.event { announcements.yield(event) }
+  }
+
+  private func sayAnnounced() async {
+    for await event in announced {
+      _ = try? await commands.execute(
+        RedisCommand("PUBLISH", layout.events, event), deadline: .now + Self.popSlack)
+    }
+  }
+
   /// Starts or ends the waiting for reports.
   package func leadershipChanged(isLeader: Bool) { leadershipChanges.yield(isLeader) }
 
@@ -112,6 +130,7 @@ package final class RedisLinks: Service, Sendable {
       group.addTask { await self.listen() }
       group.addTask { await self.warnAboutEviction() }
       group.addTask { await self.waitForReports() }
+      group.addTask { await self.sayAnnounced() }
       try? await gracefulShutdown()
       group.cancelAll()
     }

@@ -5,6 +5,7 @@ package import NIOCore
 import NIOHTTP1
 import NIOPosix
 package import NIOSSL
+import RedisClient
 import Synchronization
 package import TokenCore
 
@@ -415,7 +416,7 @@ private func describe(_ error: any Error) -> String {
     error.connectionErrors.first.map { "\(describe($0.error))" }
       ?? (error.dnsAError ?? error.dnsAAAAError).map { "its name was not resolved: \($0)" }
       ?? "no address answered"
-  case let error as IOError: "\(error)"
+  case let error as IOError: error.reasonWithoutCall
   case let error as NIOSSLError: "TLS failed: \(error)"
   case let error as NIOSSLExtraError: "TLS failed: \(error)"
   case let error as BoringSSLError: "TLS failed: \(error)"

@@ -1,9 +1,9 @@
 /// Certificates for tests alone, made for them and trusted by nothing else.
 ///
 /// They come from one authority and are good from 2020 to 2120, but for the expired one.
-enum TestCertificates {
+package enum FixedCertificates {
   /// The authority that signed the others.
-  static let authority = """
+  package static let authority = """
     -----BEGIN CERTIFICATE-----
     MIIBezCCASGgAwIBAgIUVECvZwwqgPjMk5lW+JQCY0unBpkwCgYIKoZIzj0EAwIw
     KjEoMCYGA1UEAwwfVGVzdCBDQSBvZiB0aGUgc2ltdWxhdGVkIFdlQ2hhdDAgFw0y
@@ -17,7 +17,7 @@ enum TestCertificates {
     """
 
   /// For `localhost`.
-  static let localhost = """
+  package static let localhost = """
     -----BEGIN CERTIFICATE-----
     MIIBfDCCASOgAwIBAgIUL6ZuUtM0XGNHLRpvMySnJBqdIowwCgYIKoZIzj0EAwIw
     KjEoMCYGA1UEAwwfVGVzdCBDQSBvZiB0aGUgc2ltdWxhdGVkIFdlQ2hhdDAgFw0y
@@ -31,7 +31,7 @@ enum TestCertificates {
     """
 
   /// Its key.
-  static let localhostKey = """
+  package static let localhostKey = """
     -----BEGIN PRIVATE KEY-----
     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgnpClV7Era7+XGOee
     LcFPtt2Go3d1zaloZsSRB4oXfeChRANCAASzxieE4rwwt58C0Wi4SHJwONmp4Aw4
@@ -40,7 +40,7 @@ enum TestCertificates {
     """
 
   /// For `other.example`.
-  static let otherName = """
+  package static let otherName = """
     -----BEGIN CERTIFICATE-----
     MIIBhDCCASugAwIBAgIUVuM2AwfQplbruf33LqReqtts15gwCgYIKoZIzj0EAwIw
     KjEoMCYGA1UEAwwfVGVzdCBDQSBvZiB0aGUgc2ltdWxhdGVkIFdlQ2hhdDAgFw0y
@@ -55,7 +55,7 @@ enum TestCertificates {
     """
 
   /// Its key.
-  static let otherNameKey = """
+  package static let otherNameKey = """
     -----BEGIN PRIVATE KEY-----
     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg0uw4ln6tIfo97P70
     i2dYskIRiJn4sGxyJdZUh9pnQ6qhRANCAAR6DuasiJDyrIKW0XKYBynY6Xy4ZjdE
@@ -64,7 +64,7 @@ enum TestCertificates {
     """
 
   /// For `localhost`, but only in 2020.
-  static let expired = """
+  package static let expired = """
     -----BEGIN CERTIFICATE-----
     MIIBfDCCASGgAwIBAgIUXcBJeQNOGeTIzFATIXqXYJLHxYIwCgYIKoZIzj0EAwIw
     KjEoMCYGA1UEAwwfVGVzdCBDQSBvZiB0aGUgc2ltdWxhdGVkIFdlQ2hhdDAeFw0y
@@ -78,7 +78,7 @@ enum TestCertificates {
     """
 
   /// Its key.
-  static let expiredKey = """
+  package static let expiredKey = """
     -----BEGIN PRIVATE KEY-----
     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgKn/kcXKaFYCN0AB7
     1V0yZaronxjywZlTPKMxFv/4BwyhRANCAAS6H88JIQc93gZTb80a//Pf9YA6/UT2
