@@ -46,6 +46,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
   ],
   targets: [
+    .target(name: "CEarlySignals"),
     .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
     .target(name: "Hiredis", dependencies: ["CHiredis"], swiftSettings: strict),
     .target(
@@ -69,19 +70,25 @@ let package = Package(
     .executableTarget(
       name: "wch-sidecar",
       dependencies: [
-        "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", nio, nioPosix, log, arguments,
+        "CEarlySignals", "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", nio, nioPosix,
+        log, arguments,
       ],
       swiftSettings: strict,
       linkerSettings: [
         // Swift links programs as if plug-ins looked names up in them: 4 MB of names for nobody.
+        // The libraries that deploy/build puts there as archives are not loaded at each start.
         .unsafeFlags(
-          ["-Xlinker", "--no-export-dynamic", "-Xlinker", "--gc-sections"],
+          [
+            "-Xlinker", "--no-export-dynamic", "-Xlinker", "--gc-sections",
+            "-L", "\(Context.packageDirectory)/.build/archives", "-Xclang-linker",
+            "-static-libgcc",
+          ],
           .when(platforms: [.linux], configuration: .release))
       ]),
 
     .target(
       name: "TestSupport",
-      dependencies: ["WeChatSimulator", "RedisClient", nio, nioPosix],
+      dependencies: ["WeChatSimulator", "RedisClient", nio, nioPosix, nioSSL],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
       name: "Simulation", dependencies: ["TokenCore"], path: "Tests/Simulation",
@@ -89,6 +96,13 @@ let package = Package(
     .executableTarget(
       name: "simulate", dependencies: ["Simulation", arguments], path: "Tests/simulate",
       swiftSettings: strict),
+    .target(
+      name: "Sweeps", dependencies: ["Hiredis", "RedisClient", "Sidecar", "TokenCore"],
+      path: "Tests/Sweeps", swiftSettings: strict),
+    .executableTarget(
+      name: "sweep", dependencies: ["Sweeps", arguments], path: "Tests/sweep",
+      swiftSettings: strict),
+    .testTarget(name: "SweepTests", dependencies: ["Sweeps"], swiftSettings: strict),
     .testTarget(name: "HiredisTests", dependencies: ["Hiredis"], swiftSettings: strict),
     .testTarget(
       name: "RedisClientTests", dependencies: ["RedisClient", "TestSupport", nioSSL],
@@ -97,8 +111,8 @@ let package = Package(
     .testTarget(
       name: "SidecarTests",
       dependencies: [
-        "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", "TestSupport", "Simulation", nio,
-        nioPosix, nioSSL, log,
+        "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", "TestSupport", "Simulation",
+        "Sweeps", nio, nioPosix, nioSSL, log,
       ], swiftSettings: strict),
     .testTarget(
       name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
