@@ -58,6 +58,9 @@ package struct AccountKeeper: Sendable {
     /// Whether a token was fetched after Redis's clock said so, without that proof.
     package internal(set) var isServedEarly = false
 
+    /// So much earlier than by Redis's clock a leader may find it over: its own may be 1 % fast.
+    package static let tolerance: Duration = .seconds(2)
+
     /// Whether whatever the sweep waits for was over at a moment.
     func isOver(at now: Moment) -> Bool { firstSeenAt + Timing.sweep <= now }
   }
@@ -131,7 +134,7 @@ package struct AccountKeeper: Sendable {
   private var unresolved: Version?
   /// Whether the server changed since the last commit, so that the next BEGIN sets a sweep.
   private var isSuspicious = false
-  /// The sweep that Redis has, as long as it is the same.
+  /// The last sweep that Redis showed, until it is settled or known to be lost.
   package private(set) var sweep: WatchedSweep?
   /// The commit whose loss by Redis was marked.
   private var lossOwned: Version?
@@ -482,6 +485,10 @@ extension AccountKeeper {
     switch reply {
     case .account(let view):
       ownUpToLoss(view, at: now)
+      // What it waited for belongs to no attempt that this replica could name: hence number 0.
+      if takeLostSweep(view) {
+        owe(Version(epoch: view.fence, sequence: 0), isUnknown: true, at: now)
+      }
       observe(view, sentAt: sentAt, at: now)
       return [.saw(view.fence), .recordIsOurs]
     case .foreignApp(let remaining): return [.note(.foreignApp(remaining: remaining))]
@@ -527,8 +534,24 @@ extension AccountKeeper {
 
   /// Remembers since when Redis has shown this sweep.
   private mutating func watch(_ value: RedisTime?, at now: Moment) {
-    guard sweep?.value != value else { return }
-    sweep = value.map { WatchedSweep(value: $0, firstSeenAt: now) }
+    guard let value, sweep?.value != value else { return }
+    sweep = WatchedSweep(value: value, firstSeenAt: now)
+  }
+
+  /// Whether Redis lost the sweep that this replica remembers.
+  ///
+  /// It did when the sweep is gone, and the token is from before it was due. Asked once, the sweep
+  /// is forgotten either way.
+  ///
+  /// A Redis that was emptied knows of no straggler, nor does a replica that starts then and
+  /// fetches as if for the first time; whoever saw the sweep does.
+  private mutating func takeLostSweep(_ view: AccountView) -> Bool {
+    // As long as nobody has fetched, whoever does finds the history unknown.
+    guard view.sweep == nil, let lost = sweep, view.committed != nil,
+      let expiresAt = view.expiresAt, let lifetime = view.lifetime
+    else { return false }
+    sweep = nil
+    return expiresAt + WatchedSweep.tolerance < lost.value + lifetime
   }
 
   /// Whether the sweep asks for a fetch: because it is over; or because Redis says so for as long
@@ -582,6 +605,10 @@ extension AccountKeeper {
       want(.takeover, notBefore: now + max(wait, .zero))
     }
     if view.dirty != nil { want(.dirty, notBefore: now) }
+    if takeLostSweep(view) {
+      isSuspicious = true
+      want(.sweep, notBefore: now)
+    }
     if sweepNeedsFetch(redisTime: view.now, at: now) { want(.sweep, notBefore: now) }
     guard let copy, hasGoodCopy else {
       want(.start, notBefore: now)
@@ -883,6 +910,7 @@ extension AccountKeeper {
       phase = .holding
       wanted = nil
       unresolved = nil
+      if attempt.settles != nil, sweep?.value == attempt.settles { sweep = nil }
       if let receipt = attempt.receipt, let value = receipt.sweep, value <= receipt.now,
         sweep?.value == value
       {

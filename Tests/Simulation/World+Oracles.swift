@@ -141,6 +141,13 @@ extension World {
       guard replica.isAlive else { return false }
       let account = replica.keeper.accounts[index]
       if account.debt != nil { return true }
+      // Whoever saw a sweep that Redis has lost will ask for another.
+      if let sweep = account.sweep, state.sweep == nil, let expiresAt = state.expiresAt,
+        let lifetime = state.lifetime,
+        expiresAt + AccountKeeper.WatchedSweep.tolerance < sweep.value + lifetime
+      {
+        return true
+      }
       // A copy that is newer than Redis's is committed again by a leader, marked by a follower.
       if let copy = account.copy, let committed = state.committed, copy.version > committed {
         return plan.parts.contains(.recommit)

@@ -135,7 +135,8 @@ struct KeeperBench {
     case .renew: return .renewed
     case .release: return .released
     case .look, .takeOver: return .account(view)
-    case .begin:
+    case .begin(let begin):
+      if begin.isSuspicious { sweep = max(sweep ?? redisTime, redisTime + Timing.sweep) }
       let day = redisTime.milliseconds / 86_400_000
       beginsToday = (day, day == beginsToday.day ? beginsToday.count + 1 : 1)
       return .began(

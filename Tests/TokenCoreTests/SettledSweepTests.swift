@@ -53,4 +53,57 @@ import TokenCore
     #expect(bench.sweep == nil)
     #expect(bench.fetches.count <= 3)
   }
+
+  @Test func `a sweep that Redis loses is asked for again`() {
+    var bench = Self.swept()
+    bench.run(for: .seconds(30), reportingEvery: nil)
+    bench.sweep = nil
+    bench.run(for: .seconds(30), reportingEvery: nil)
+    #expect(bench.fetches == [.start, .sweep])
+    #expect(bench.sweep != nil)
+    bench.run(for: Timing.sweep, reportingEvery: nil)
+    #expect(bench.fetches == [.start, .sweep, .sweep])
+    #expect(bench.sweep == nil)
+  }
+
+  /// A follower that has seen a sweep, due in 90 s.
+  private static func watcher() -> Transcript {
+    var it = Transcript()
+    it.post(.started)
+    let looks = it.post(.storeConnected(runID: nil))
+    it.answer(looks.first(where: \.isPoll), .lock(holder: "b:1", remaining: .seconds(9)))
+    var view = it.view("T", version(10, 1))
+    view.sweep = it.redisTime + Timing.sweep
+    it.answer(looks.first(where: \.isLook), .account(view))
+    return it
+  }
+
+  /// What a follower does when Redis shows this.
+  private static func look(_ it: inout Transcript, _ view: AccountView) -> [Keeper.Action] {
+    let looking = it.post(.hinted(nil)).first(where: \.isLook)
+    return it.answer(looking, .account(view))
+  }
+
+  @Test func `a follower marks when a replica without memory leads a Redis that lost a sweep`() {
+    var it = Self.watcher()
+    it.pass(.seconds(20))
+    #expect(!Self.look(&it, it.view()).has(\.isMark), "nobody has fetched yet")
+    let first = it.view("N", version(20, 1), left: Transcript.lifetime)
+    let marking = Self.look(&it, first).first(where: \.isMark)
+    guard case .mark(let mark)? = marking?.command else {
+      Issue.record("no MARK")
+      return
+    }
+    #expect(mark.isUnknown)
+    #expect(mark.version != first.committed && mark.version != first.parent)
+    it.answer(marking, .marked)
+    #expect(!Self.look(&it, first).has(\.isMark), "said once")
+  }
+
+  @Test func `a follower does not mark when a sweep is settled`() {
+    var it = Self.watcher()
+    it.pass(Timing.sweep)
+    let settled = it.view("N", version(10, 2), left: Transcript.lifetime)
+    #expect(!Self.look(&it, settled).has(\.isMark))
+  }
 }
