@@ -1,4 +1,5 @@
 import RedisClient
+import TestSupport
 import Testing
 
 @Suite("A client of a hostile server", .serialized)
@@ -114,7 +115,7 @@ struct HostileServerTests {
   @Test("a dripping answer keeps neither its command nor its connection beyond their time")
   func dripsAnswer() async throws {
     let text = "$9000\r\n" + String(repeating: "x", count: 9000)
-    let (command, connection) = try await commandFailure(.drip(text), timeout: .seconds(1))
+    let (command, connection) = try await commandFailure(.drip(text), timeout: .seconds(3))
     #expect(command == .outcomeUnknown(.deadlinePassed))
     #expect(connection == .unresponsive)
   }
@@ -180,7 +181,7 @@ struct HostileServerTests {
       (.bytes("*3\r\n+subscribe\r\n+other\r\n:1\r\n"), .unmatchedReply),
     ] {
       let server = try await HostileServer([HostileServer.handshake, answer])
-      let subscriber = makeSubscriber(configuration(port: server.port, timeout: .seconds(1)))
+      let subscriber = makeSubscriber(configuration(port: server.port, timeout: .seconds(3)))
       let events = Events<ConnectionEvent>()
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {

@@ -151,7 +151,7 @@ struct RedisClientTests {
       _ = try await events.first(\.server)
       await #expect(throws: RedisError.outcomeUnknown(.deadlinePassed)) {
         try await client.execute(
-          RedisCommand("BLPOP", "list", "0"), deadline: .now + .milliseconds(50))
+          RedisCommand("BLPOP", "list", "0"), deadline: .now + .seconds(1))
       }
       // Sent behind the blocked command: answered after it, and with its own reply.
       async let own = client.execute(RedisCommand("ECHO", "own"), deadline: .soon)
@@ -224,12 +224,12 @@ struct RedisClientTests {
   func unresponsive() async throws {
     let server = try await RedisServer.start()
     var configuration = RedisConfiguration(endpoint: server.endpoint)
-    configuration.connectTimeout = .milliseconds(300)
+    configuration.connectTimeout = .seconds(1)
     try await withClient(configuration) { client, events in
       _ = try await events.first(\.server)
       server.pause()
       await #expect(throws: RedisError.outcomeUnknown(.deadlinePassed)) {
-        try await client.execute(RedisCommand("PING"), deadline: .now + .milliseconds(50))
+        try await client.execute(RedisCommand("PING"), deadline: .now + .seconds(1))
       }
       #expect(try await events.first(\.loss) == .unresponsive)
       let failure = try await events.first(\.connectFailure)

@@ -6,9 +6,6 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// How long a test waits for what must come; only a failing test waits so long.
-let patience: Duration = .seconds(60)
-
 extension ContinuousClock.Instant {
   /// A deadline that a working client never meets.
   static var soon: Self { .now + patience }

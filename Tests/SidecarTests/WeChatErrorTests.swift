@@ -1,4 +1,5 @@
 import Sidecar
+import TestSupport
 import Testing
 import TokenCore
 import WeChatSimulator
@@ -102,7 +103,7 @@ import WeChatSimulator
     try await WeChatBench.run(prepare: { $0.maxOldTokens = 0 }) { bench in
       func probe(_ token: AccessToken) async -> ProbeOutcome {
         await bench.client.probe(
-          token, quotaOf: .token, notAfter: .now + .seconds(10), timeout: .seconds(5)
+          token, quotaOf: .token, notAfter: .now + patience, timeout: patience
         ).outcome
       }
       let old = try #require(await bench.fetch().fetched?.token)

@@ -8,10 +8,10 @@ import TokenCore
 import WeChatSimulator
 
 @Suite("Ways to WeChat") struct WeChatTransportTests {
-  private static func request(timeout: Duration = .seconds(5)) -> WeChatRequest {
+  private static func request(timeout: Duration = patience) -> WeChatRequest {
     WeChatRequest(
       account: .unnamed, appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret),
-      api: .token, notAfter: .now + .seconds(30), timeout: timeout)
+      api: .token, notAfter: .now + patience, timeout: timeout)
   }
 
   /// Fetches once from a simulator that speaks TLS with that certificate.
@@ -100,9 +100,9 @@ import WeChatSimulator
   func asksAgain() async throws {
     try await WeChatBench.run { bench in
       await bench.server.takeDown()
-      for _ in 0..<3 { #expect(await bench.fetch(timeout: .seconds(2)).known?.isTransport == true) }
+      for _ in 0..<3 { #expect(await bench.fetch().known?.isTransport == true) }
       try await bench.server.bringUp()
-      #expect(await bench.fetch(timeout: .seconds(2)).fetched != nil)
+      #expect(await bench.fetch().fetched != nil)
     }
   }
 

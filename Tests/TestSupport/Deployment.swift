@@ -219,7 +219,7 @@ package final class Deployment: Sendable {
   @discardableResult
   package func ask(_ name: String, _ arguments: String...) async throws -> RedisReply {
     try await client.execute(
-      RedisCommand(name, arguments), deadline: .now + .seconds(5), waitForConnection: true)
+      RedisCommand(name, arguments), deadline: .now + patience, waitForConnection: true)
   }
 
   /// The token that applications see.
@@ -232,7 +232,7 @@ package final class Deployment: Sendable {
         RedisCommand("MULTI"), RedisCommand("GET", "WCH_access_token"),
         RedisCommand("PTTL", "WCH_access_token"), RedisCommand("GET", "WCH_expires_in"),
         RedisCommand("PTTL", "WCH_expires_in"), RedisCommand("TIME"), RedisCommand("EXEC"),
-      ], deadline: .now + .seconds(5), waitForConnection: true)
+      ], deadline: .now + patience, waitForConnection: true)
     guard let values = replies.last?.elements, values.count == 5 else {
       throw SidecarProcess.Failure("the keys cannot be read")
     }

@@ -147,7 +147,7 @@ package final class RedisServer: Sendable {
       group.addTask { await client.run() }
       defer { group.cancelAll() }
       _ = try await client.execute(
-        RedisCommand("PING"), deadline: .now + .seconds(10), waitForConnection: true)
+        RedisCommand("PING"), deadline: .now + isReadyBy, waitForConnection: true)
       return try await body(client)
     }
   }

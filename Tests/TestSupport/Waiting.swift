@@ -1,3 +1,6 @@
+/// How long a test waits for what must come; only a failing test waits so long.
+package let patience: Duration = .seconds(60)
+
 /// What was waited for did not come.
 package struct TimedOut: Error, CustomStringConvertible {
   package let description: String

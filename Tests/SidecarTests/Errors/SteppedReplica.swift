@@ -37,14 +37,14 @@ final class SteppedReplica {
   private let settings: Settings
   private var client: WeChatClient
   /// How long a call of WeChat may really take.
-  private var callLimit: Duration = .seconds(30)
+  private var callLimit = patience
   /// What Redis's clock shows, in Unix seconds.
   private var second = origin + 1
   /// What it shows at the origin of the replica's clock.
   private static let origin: Int64 = 1_800_000_000
 
   /// Leaves a call that is to fail by its deadline this long.
-  private static let shortCallLimit: Duration = .milliseconds(300)
+  private static let shortCallLimit: Duration = .seconds(2)
 
   private init(
     redis: RedisClient, clock: SteppedClock, simulator: Simulator, server: SimulatorServer,
@@ -152,7 +152,7 @@ final class SteppedReplica {
     case .fault, .timeout:
       simulator.clearFaults()
       simulator.releaseHeld()
-      callLimit = .seconds(30)
+      callLimit = patience
     case .account:
       simulator.update(Self.appID) { app in
         let (life, maxOldTokens) = (app.life, app.maxOldTokens)
@@ -242,7 +242,7 @@ final class SteppedReplica {
 
   private func execute(_ words: String...) async throws -> RedisReply {
     try await redis.execute(
-      RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + .seconds(30))
+      RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + patience)
   }
 
   // MARK: Effects
@@ -250,7 +250,7 @@ final class SteppedReplica {
   private func carryOut(_ action: Keeper.Action) async throws -> Keeper.Event? {
     switch action {
     case .store(let command, let issuedAt):
-      let reply = await store.perform(command, deadline: .now + .seconds(30))
+      let reply = await store.perform(command, deadline: .now + patience)
       return .stored(command, issuedAt: issuedAt, reply)
     case .fetch(let order):
       fetches.append(order.trigger)

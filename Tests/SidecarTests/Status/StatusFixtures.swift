@@ -5,6 +5,7 @@ import NIOPosix
 import NIOSSL
 import ServiceLifecycle
 import Synchronization
+import TestSupport
 import Testing
 import TokenCore
 
@@ -133,7 +134,7 @@ func send(
   let loop = MultiThreadedEventLoopGroup.singleton.next()
   let promise = loop.makePromise(of: String.self)
   let channel = try await ClientBootstrap(group: loop)
-    .connectTimeout(.seconds(5))
+    .connectTimeout(TimeAmount(patience))
     .channelInitializer { channel in
       channel.eventLoop.makeCompletedFuture {
         if let certificate {
@@ -148,7 +149,7 @@ func send(
     }
     .connect(to: address).get()
   // A server that neither answers nor hangs up fails the test instead of stopping it.
-  let deadline = loop.scheduleTask(in: .seconds(10)) { channel.close(promise: nil) }
+  let deadline = loop.scheduleTask(in: TimeAmount(patience)) { channel.close(promise: nil) }
   defer { deadline.cancel() }
   channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
   return try Reply(try await promise.futureResult.get())

@@ -27,7 +27,7 @@ struct ModelAgreementTests {
     try await server.withClient { client in
       for seed in 1...Self.runs {
         _ = try await client.execute(
-          RedisCommand("FLUSHALL"), deadline: .now + .seconds(10))
+          RedisCommand("FLUSHALL"), deadline: .now + patience)
         let sequence = Sequence(seed: seed, client: client, clock: clock)
         try await sequence.run(steps: Self.steps)
       }
@@ -78,7 +78,7 @@ struct ModelAgreementTests {
         let command = nextCommand()
         history.append("\(second): \(command)")
         let expected = model.execute(command, at: now)
-        let actual = try await store.perform(command, deadline: .now + .seconds(10)).get()
+        let actual = try await store.perform(command, deadline: .now + patience).get()
         remember(actual)
         guard normalized(actual) == normalized(expected) else {
           Issue.record(
@@ -182,7 +182,7 @@ struct ModelAgreementTests {
       let index = 0
       func run(_ words: String...) async throws {
         _ = try await client.execute(
-          RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + .seconds(10))
+          RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + patience)
         history.append("\(second): \(words.joined(separator: " "))")
       }
       model.expire(at: now)

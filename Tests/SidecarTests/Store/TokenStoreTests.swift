@@ -112,7 +112,7 @@ struct TokenStoreTests {
       let record = try #require(seen.expiresAt)
       #expect(seen.clientExpiry == (record.milliseconds - 120_000) / 1000)
       let left = try #require(seen.tokenRemaining)
-      #expect(left <= .seconds(7199.9) && left > .seconds(7190))
+      #expect(left <= .milliseconds(7_199_900) && left > .seconds(7190))
       #expect(try #require(seen.clientExpiryRemaining) == left)
     }
   }
@@ -298,6 +298,6 @@ struct TokenStoreTests {
 extension TokenStore {
   /// The step's answer; a failure ends the test.
   fileprivate func run(_ command: StoreCommand) async throws -> StoreReply {
-    try await perform(command, deadline: .now + .seconds(5)).get()
+    try await perform(command, deadline: .now + patience).get()
   }
 }
