@@ -103,7 +103,8 @@ struct KeeperBench {
           probes += 1
           let isDead = deadAnswers > 0
           if isDead { deadAnswers -= 1 }
-          events.append(.probed(order.account, order.version, isDead: isDead, dailyLimit: dailyLimit))
+          events.append(
+            .probed(order.account, order.version, isDead: isDead, dailyLimit: dailyLimit))
         case .note(.diedEarly): earlyDeaths += 1
         case .note, .giveBack, .stop: break
         }
