@@ -66,7 +66,8 @@ struct Parts {
       })
     let limits = HeardLimits()
     self.limits = limits
-    secrets = SecretWatch(service: service, fetcher: fetcher, logger: logger)
+    secrets = SecretWatch(
+      service: service, fetcher: fetcher, settings: settings, logger: logger)
     links.post(
       events: { [service] event in
         if case .storeConnected = event { journal.storeConnected() }

@@ -6,25 +6,35 @@ import TokenCore
 /// old one: what is held for five minutes is tried at once (DESIGN section 5.5).
 ///
 /// Nobody says so when a file changes (Kubernetes swaps a mounted secret without a word), so it is
-/// read once a second, and only while an account waits.
+/// read once a second, and only while an account waits. Every file of a secret is looked at with
+/// each tick, too: one that has gone bad would be missed only at the next start.
 struct SecretWatch: Service {
   private let service: KeeperService
   private let fetcher: Fetcher
+  private let settings: Settings
   private let logger: Logger
 
-  /// Between two looks at the files.
+  /// Between two looks at the files of accounts that wait.
   private static let interval: Duration = .seconds(1)
 
-  init(service: KeeperService, fetcher: Fetcher, logger: Logger) {
+  init(service: KeeperService, fetcher: Fetcher, settings: Settings, logger: Logger) {
     self.service = service
     self.fetcher = fetcher
+    self.settings = settings
     self.logger = logger
   }
 
   /// Watches until the group shuts down.
   func run() async throws {
     await cancelWhenGracefulShutdown {
+      // All were good at the start, or there would be none.
+      var known: Set<Origin> = []
+      var nextLook = ContinuousClock.now + settings.timing.tick
       while !Task.isCancelled {
+        if ContinuousClock.now >= nextLook {
+          nextLook = .now + settings.timing.tick
+          report(known: &known)
+        }
         for account in waiting where fetcher.hasNewSecret(account) {
           logger.info(
             "The AppSecret was replaced; WeChat is asked at once",
@@ -35,6 +45,25 @@ struct SecretWatch: Service {
         try? await Task.sleep(for: Self.interval)
       }
     }
+  }
+
+  /// Tells which files have gone bad since the last look, and which are good again.
+  private func report(known: inout Set<Origin>) {
+    var bad: Set<Origin> = []
+    for problem in settings.secretProblems() where bad.insert(problem.origin).inserted {
+      guard !known.contains(problem.origin) else { continue }
+      logger.warning(
+        """
+        A secret's file cannot be used; its last good value stays in use, and is lost with the \
+        next start: put the secret back into the file
+        """,
+        metadata: .keyed([.settingOrigin: "\(problem.origin)", .reason: "\(problem.message)"]))
+    }
+    for origin in known.subtracting(bad) {
+      logger.info(
+        "A secret's file can be used again", metadata: .keyed([.settingOrigin: "\(origin)"]))
+    }
+    known = bad
   }
 
   /// The accounts whose next attempt waits for its time after a failure.
