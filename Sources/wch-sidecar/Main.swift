@@ -27,7 +27,8 @@ struct Main {
       exit(error.code.rawValue)
     } catch {
       // Whoever checks health takes other codes for a broken check.
-      if CommandLine.arguments.dropFirst().first == "health", Root.exitCode(for: error) != .success {
+      if CommandLine.arguments.dropFirst().first == "health", Root.exitCode(for: error) != .success
+      {
         StandardError.write(Root.fullMessage(for: error))
         exit(ExitStatus.failed.rawValue)
       }

@@ -63,7 +63,7 @@ enum Setup {
           } catch {
             return "\(error)"
           }
-        })
+        }, logFileProblem: { LogOutput.problem(with: $0) })
     } catch {
       throw Failure(.misconfigured, "\(error)")
     }
@@ -90,7 +90,7 @@ enum Setup {
     do throws(FileProblem) {
       return try LogOutput(file: file)
     } catch {
-      throw Failure(.misconfigured, "logFile: \(file) \(error)")
+      throw Failure(.misconfigured, "logFile: the file \(file) \(error)")
     }
   }
 

@@ -82,6 +82,12 @@ private struct Input {
   }
 }
 
+/// Settings of which no URL with a password is a value; what they refuse is shown.
+private let refusesURLs = [
+  "strict", "appid", "api", "apiUrl", "apiProxy", "lease", "tick", "probe", "httpListen",
+  "httpTlsCertFile", "apiCaFile", "instance", "logLevel", "logFormat",
+]
+
 /// A value that may fit the setting.
 private func hostileValue(
   for setting: Setting?, using generator: inout SeededGenerator
@@ -92,6 +98,13 @@ private func hostileValue(
   if setting?.name == "redisUrl" {
     return ["redis://:\(mark)@h", "redis://u:\(mark)@h:1/x?y=z", "u:\(mark)@h", "unix:///s"]
       .randomElement(using: &generator) ?? ""
+  }
+  if Int.random(in: 0...4, using: &generator) == 0, refusesURLs.contains(setting?.name ?? "") {
+    return [
+      "https://u:\(mark)@h/", "u:\(mark)@h:1", "https://h/x?secret=\(mark)",
+      "https://h,u:\(mark)@h",
+      "https://h/?\(mark)", "https://\(mark)@h",
+    ].randomElement(using: &generator) ?? ""
   }
   let known = ["/s", "/c", "/none", "15s", "500ms", "5", "off", "on", "token", "127.0.0.1:1"]
   return switch Int.random(in: 0...3, using: &generator) {

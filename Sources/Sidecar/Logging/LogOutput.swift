@@ -99,12 +99,40 @@ package final class LogOutput: Sendable {
     close(old)
   }
 
+  /// Why a file could not be logged to; nil when it could.
+  ///
+  /// It makes none.
+  package static func problem(with path: String) -> FileProblem? {
+    // A pipe that nobody reads must not hold this up.
+    let descriptor = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC)
+    if descriptor >= 0 {
+      close(descriptor)
+      return nil
+    }
+    guard errno == ENOENT else { return FileProblem(reason(of: errno)) }
+    // It is to be made: then its folder counts.
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    return unsafe access(folder, W_OK | X_OK) == 0 ? nil : FileProblem(reason(of: errno))
+  }
+
   private static func open(_ path: String) throws(FileProblem) -> CInt {
     // Readable by the group, as logs are; nothing secret is in them.
     let descriptor = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
-    guard descriptor >= 0 else {
-      throw FileProblem("the log file \(path) cannot be opened for writing (errno \(errno))")
-    }
+    guard descriptor >= 0 else { throw FileProblem(reason(of: errno)) }
     return descriptor
+  }
+
+  private static func reason(of code: CInt) -> String {
+    let why =
+      switch code {
+      case ENOENT, ENOTDIR: "its folder does not exist"
+      case EACCES, EPERM: "this user may not write there"
+      case EISDIR: "it is a directory"
+      case EROFS: "the file system is read-only"
+      case ENOSPC, EDQUOT: "the disk is full"
+      case ENXIO: "it is a pipe that nobody reads, or a socket"
+      default: "errno \(code)"
+      }
+    return "cannot be opened for writing: \(why)"
   }
 }

@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// Where a text stops being JSON5: the decoder itself does not say it on Linux.
 ///
 /// Only for messages. What it takes for right the decoder may still refuse.
@@ -23,13 +25,37 @@ struct JSON5Mistake: Error, Hashable, CustomStringConvertible {
   }
 }
 
-/// Walks through objects, lists, texts, words and comments, and keeps nothing.
+/// A key that an object of a JSON5 text has twice: the decoder takes one of them without a word.
+struct JSON5Duplicate: Hashable {
+  /// From the outermost object's key to the one that is there twice.
+  let path: [String]
+  /// Of the second, both counted from 1.
+  let line: Int
+  let column: Int
+
+  /// The first repetition of each key, in the text's order, as far as settings nest.
+  static func all(in bytes: [UInt8]) -> [JSON5Duplicate] {
+    var scanner = JSON5Scanner(bytes: bytes)
+    // What comes after a mistake is not looked at: the decoder judges that.
+    do throws(JSON5Mistake) { try scanner.scanDocument() } catch {}
+    return scanner.duplicates
+  }
+}
+
+/// Walks through objects, lists, texts, words and comments, and keeps only which keys come twice.
 private struct JSON5Scanner {
   let bytes: [UInt8]
+  private(set) var duplicates: [JSON5Duplicate] = []
   private var index = 0
+  /// The keys of the objects around.
+  private var path: [String] = []
 
   /// The decoder's own limit.
   private static let deepest = 512
+  /// `accounts.shop.appid`: what is deeper is no setting.
+  private static let deepestKey = 3
+  /// Whoever has more mends these first; each costs a count of the lines before it.
+  private static let mostDuplicates = 50
 
   init(bytes: [UInt8]) { self.bytes = bytes }
 
@@ -51,12 +77,23 @@ private struct JSON5Scanner {
     try skipSpace()
     if depth > Self.deepest { throw mistake("fewer levels") }
     if take("{") {
+      // How often each key came; at depths where settings are.
+      var seen: [String: Int] = [:]
+      let outer = path
+      defer { path = outer }
       try scanMembers(until: "}", depth: depth) { scanner throws(JSON5Mistake) in
-        try scanner.scanKey()
+        let start = scanner.index
+        let key = try scanner.scanKey()
+        scanner.path = outer + [outer.count < Self.deepestKey ? scanner.text(of: key) : ""]
+        scanner.note(&seen, at: start)
         try scanner.skipSpace()
         guard scanner.take(":") else { throw scanner.mistake("`:` after the key") }
       }
     } else if take("[") {
+      // No setting is a list, so that keys within count as deeper.
+      let outer = path
+      defer { path = outer }
+      path += Array(repeating: "", count: Self.deepestKey)
       try scanMembers(until: "]", depth: depth) { _ throws(JSON5Mistake) in }
     } else if try !scanText() {
       let start = index
@@ -88,9 +125,35 @@ private struct JSON5Scanner {
     }
   }
 
-  private mutating func scanKey() throws(JSON5Mistake) {
-    if try scanText() { return }
+  /// Passes a key, with its quotes if it has some.
+  private mutating func scanKey() throws(JSON5Mistake) -> ArraySlice<UInt8> {
+    let start = index
+    if try scanText() { return bytes[start..<index] }
     if takeWord().isEmpty { throw mistake("a key or `}`") }
+    return bytes[start..<index]
+  }
+
+  /// What a key says, however it is written.
+  private func text(of key: ArraySlice<UInt8>) -> String {
+    let isQuoted = key.first == UInt8(ascii: "\"") || key.first == UInt8(ascii: "'")
+    let inner = isQuoted ? key.dropFirst().dropLast() : key
+    let plain = String(decoding: inner, as: UTF8.self)
+    guard inner.contains(UInt8(ascii: "\\")) else { return plain }
+    // Escapes are the decoder's business.
+    let decoder = JSONDecoder()
+    decoder.allowsJSON5 = true
+    let list = [UInt8(ascii: "[")] + (isQuoted ? Array(key) : Array("'\(plain)'".utf8))
+    let texts = try? decoder.decode([String].self, from: Data(list + [UInt8(ascii: "]")]))
+    return texts?.first ?? plain
+  }
+
+  /// Counts the key at the path's end, and keeps it when it comes the second time.
+  private mutating func note(_ seen: inout [String: Int], at start: Int) {
+    guard path.count <= Self.deepestKey, let key = path.last else { return }
+    seen[key, default: 0] += 1
+    guard seen[key] == 2, duplicates.count < Self.mostDuplicates else { return }
+    let (line, column) = place(of: start)
+    duplicates.append(JSON5Duplicate(path: path, line: line, column: column))
   }
 
   /// Passes a text in quotes; false when there is none.
@@ -136,11 +199,15 @@ private struct JSON5Scanner {
   }
 
   private func mistake(_ expected: String) -> JSON5Mistake {
+    let (line, column) = place(of: index)
+    return JSON5Mistake(line: line, column: column, expected: expected)
+  }
+
+  private func place(of index: Int) -> (line: Int, column: Int) {
     let before = bytes[..<min(index, bytes.count)]
     let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
     // Continuation bytes of UTF-8 are no characters of their own.
     let column = before[lineStart...].count { $0 & 0xc0 != 0x80 }
-    return JSON5Mistake(
-      line: before.count { $0 == UInt8(ascii: "\n") } + 1, column: column + 1, expected: expected)
+    return (before.count { $0 == UInt8(ascii: "\n") } + 1, column + 1)
   }
 }

@@ -1,4 +1,5 @@
-/// A URL that may carry a password, as it may be shown.
+/// A URL that may carry a password, as it may be shown: every message about a value goes through
+/// here.
 ///
 /// Not a parser: what looks like a password is hidden even when the URL is malformed, which is
 /// when it is shown most.
@@ -9,6 +10,20 @@ struct RedactedURL: CustomStringConvertible {
   let hasPassword: Bool
 
   private static let secretParameters = ["password", "pass", "passwd", "pwd", "secret", "token"]
+  /// Parameters that people look for; what is none of these may be anything, and is hidden.
+  private static let harmlessParameters = [
+    "db", "ca_file", "cert_file", "key_file", "server_name", "user", "master",
+  ]
+
+  /// The text as it may be shown, be it a URL or not.
+  ///
+  /// - Parameter isWrong: whether nobody knows what the text is: then an `@` is enough to take
+  ///   what is before it for a password, but in a path.
+  static func shown(_ text: String, isWrong: Bool = false) -> String {
+    let looksLikeOne =
+      text.firstRange(of: "://") != nil || (isWrong && text.contains("@") && !text.hasPrefix("/"))
+    return looksLikeOne ? RedactedURL(text).description : text
+  }
 
   init(_ url: String) {
     var text = url
@@ -42,10 +57,11 @@ struct RedactedURL: CustomStringConvertible {
         separator: "&", omittingEmptySubsequences: false)
       let shown = query.map { item in
         let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, Self.secretParameters.contains(parts[0].lowercased()) else {
+        if parts.count == 2, Self.harmlessParameters.contains(String(parts[0])) {
           return String(item)
         }
-        found = true
+        guard parts.count == 2 else { return item.isEmpty ? "" : "***" }
+        if Self.secretParameters.contains(parts[0].lowercased()) { found = true }
         return "\(parts[0])=***"
       }
       text = text[...question] + shown.joined(separator: "&")

@@ -9,9 +9,10 @@ extension Settings {
   ///   - arguments: the flags of settings only: `--name value` or `--name=value`.
   ///   - otherFlags: what else would have been a flag there: known to the search for the nearest.
   ///   - environment: all of it: Kubernetes' service links are told by their families.
-  ///   - requiresAccount: whether at least one account must be there; verbs that only look do not
-  ///     need one.
+  ///   - requiresAccount: whether at least one account must be there, and everything that only the
+  ///     daemon opens be in order; verbs that only look do not need it.
   ///   - redisURLProblem: says what is wrong with a Redis URL, if anything, without its password.
+  ///   - logFileProblem: says why a file cannot be logged to, if it cannot.
   ///   - readFile: reads the configuration and secrets.
   ///   - nameInstance: a name for this replica, when it has none.
   /// - Throws: `SettingsError` with every problem at once.
@@ -19,6 +20,7 @@ extension Settings {
     arguments: [String], otherFlags: [String] = [], environment: [String: String],
     requiresAccount: Bool = true,
     redisURLProblem: (String) -> String? = { _ in nil },
+    logFileProblem: (String) -> FileProblem? = { _ in nil },
     readFile: @escaping FileReader = RegularFile.read,
     nameInstance: () -> String = defaultInstanceName
   ) throws(SettingsError) -> Settings {
@@ -31,7 +33,8 @@ extension Settings {
     _ = reader.value(.config) { $0 }
     _ = reader.value(.strict) { ["on", "off"].contains($0) ? $0 : nil }
     let accounts = reader.accounts(required: requiresAccount)
-    let apiURLs = reader.value(.apiUrl, parseURLs) ?? []
+    let apiURLs =
+      reader.value(.apiUrl, shownAs: { RedactedURL($0).description }, parseURLs) ?? []
     reader.warnAboutPlainHTTP(apiURLs)
     let apiTimeout = reader.requiredDuration(.apiTimeout)
     let proxies = reader.proxies(environment)
@@ -45,11 +48,16 @@ extension Settings {
     let probe = reader.duration(.probe)
     let clientExpiresBefore = reader.requiredDuration(.clientExpiresBefore)
     let serverExpiresBefore = reader.requiredDuration(.serverExpiresBefore)
-    let http = reader.http()
+    let http = reader.http(judgesFiles: requiresAccount)
     let instance = reader.instance(nameInstance)
     let log = Log(
       level: reader.choice(.logLevel) ?? .info, format: reader.choice(.logFormat),
       file: reader.value(.logFile) { $0 })
+    if requiresAccount, let given = reader.sources[.logFile],
+      let problem = logFileProblem(given.text)
+    {
+      reader.report(given.origin, "the file \(quoted(given.text)) \(problem.reason)")
+    }
 
     guard reader.problems.isEmpty, let instance else {
       throw SettingsError(problems: reader.problems)
@@ -289,7 +297,7 @@ extension SettingsReader {
     }
   }
 
-  fileprivate mutating func http() -> Settings.HTTP {
+  fileprivate mutating func http(judgesFiles: Bool) -> Settings.HTTP {
     let listen = value(.httpListen) { ListenAddress($0) }
     let certificate = readablePath(.httpTlsCertFile)
     let key = readablePath(.httpTlsKeyFile)
@@ -300,8 +308,39 @@ extension SettingsReader {
     }
     let bearer = secret(.httpBearer, isAcceptable: visibleProblem)
     var tls: Settings.TLSFiles?
-    if let certificate, let key { tls = Settings.TLSFiles(certificate: certificate, key: key) }
+    if let certificate, let key {
+      tls = Settings.TLSFiles(certificate: certificate, key: key)
+      if judgesFiles { judgeTLS(certificate: certificate, key: key) }
+    }
     return Settings.HTTP(listen: listen ?? .off, tls: tls, bearer: bearer)
+  }
+
+  /// Whether the two files are what they should be, and belong together.
+  ///
+  /// One that cannot be read was reported before.
+  private mutating func judgeTLS(certificate: String, key: String) {
+    guard let chain = try? readFile(certificate), let secret = try? readFile(key) else { return }
+    let isChain = (try? NIOSSLCertificate.fromPEMBytes(chain))?.isEmpty == false
+    let isKey = (try? NIOSSLPrivateKey(bytes: secret, format: .pem)) != nil
+    if !isChain {
+      report(
+        sources[.httpTlsCertFile]?.origin ?? .combination,
+        "the file \(quoted(certificate)) has no certificate in PEM")
+    }
+    if !isKey {
+      report(
+        sources[.httpTlsKeyFile]?.origin ?? .combination,
+        "the file \(quoted(key)) has no private key in PEM")
+    }
+    guard isChain, isKey else { return }
+    do throws(StatusServerError) {
+      _ = try CertificateFiles.context(chain, secret)
+    } catch {
+      report(
+        .combination,
+        "WCH_HTTP_TLS_CERT_FILE and WCH_HTTP_TLS_KEY_FILE: the key in \(quoted(key)) is not that of"
+          + " the first certificate in \(quoted(certificate))")
+    }
   }
 
   fileprivate mutating func instance(_ generate: () -> String) -> InstanceID? {

@@ -20,8 +20,8 @@ package enum Origin: Hashable, Sendable, CustomStringConvertible {
     case .flag(let name): "flag \(name)"
     case .argument(let position): "argument \(position)"
     case .environment(let name): "environment variable \(name)"
-    case .file(let path, let key): "file \(path), key \(key)"
-    case .wholeFile(let path): "file \(path)"
+    case .file(let path, let key): "file \(RedactedURL.shown(path)), key \(key)"
+    case .wholeFile(let path): "file \(RedactedURL.shown(path))"
     case .fallback: "default"
     case .combination: "settings"
     }
@@ -55,9 +55,10 @@ package struct SettingsError: Error, Hashable, CustomStringConvertible {
   }
 }
 
-/// Text of a user's in a message: quoted, printable, and short.
+/// Text of a user's in a message: quoted, printable, short, and without the password of a URL.
 func quoted(_ text: String) -> String {
   let limit = 80
+  let text = RedactedURL.shown(text, isWrong: true)
   let shown = text.unicodeScalars.prefix(limit).map { scalar in
     scalar.properties.generalCategory == .control
       ? "\\u{\(String(scalar.value, radix: 16))}"

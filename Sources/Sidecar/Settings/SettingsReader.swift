@@ -33,7 +33,7 @@ struct SettingsReader {
   /// Reads a value, from its source or the table's default; nil when there is neither, or when it
   /// is not what it should be.
   mutating func value<Value>(
-    _ setting: Setting, shownAs shown: (String) -> String = { $0 },
+    _ setting: Setting, shownAs shown: (String) -> String = { RedactedURL.shown($0) },
     _ parse: (String) -> Value?
   ) -> Value? {
     guard

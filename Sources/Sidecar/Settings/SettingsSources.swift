@@ -154,7 +154,9 @@ struct SettingsSources: Sendable {
     guard let path = configuration?.text else { return ([:], []) }
     let members: [String: FileValue]
     do throws(FileProblem) {
-      members = try FileValue.members(ofJSON5: readFile(path))
+      let bytes = try readFile(path)
+      members = try FileValue.members(ofJSON5: bytes)
+      refuseDuplicates(in: bytes, path: path)
     } catch {
       problems.append(SettingsProblem(.wholeFile(path), error.reason))
       return ([:], [])
@@ -165,6 +167,19 @@ struct SettingsSources: Sendable {
       top, known: Setting.table.filter(\.isAllowedInFile), others: ["accounts"], path: path,
       prefix: "")
     return (layer, accounts.map { readAccounts($0, path: path) } ?? [])
+  }
+
+  /// Nobody can know which of two values was meant.
+  private mutating func refuseDuplicates(in bytes: [UInt8], path: String) {
+    for duplicate in JSON5Duplicate.all(in: bytes) {
+      let key = duplicate.path.map { name in
+        name.count <= 64 && isVisibleASCII(name) ? name : quoted(name)
+      }
+      problems.append(
+        SettingsProblem(
+          .file(path: path, key: key.joined(separator: ".")),
+          "is given twice, again in line \(duplicate.line), column \(duplicate.column): keep one"))
+    }
   }
 
   private mutating func readAccounts(_ value: FileValue, path: String) -> [GivenAccount] {

@@ -90,7 +90,8 @@ package final class CertificateFiles: Sendable {
     return (try contents(files.certificate), try contents(files.key))
   }
 
-  private static func context(
+  /// What a certificate chain and its key make, both in PEM.
+  static func context(
     _ certificate: [UInt8], _ key: [UInt8]
   ) throws(StatusServerError) -> NIOSSLContext {
     do {

@@ -166,9 +166,73 @@ import TokenCore
     ("redis-sentinel://a:1,u:p/0", "redis-sentinel://a:1,u:***/0"),
     ("redis://[::1]:6379", "redis://[::1]:6379"), ("redis://[::1]:p", "redis://[::1]:***"),
     ("unix:///run/s?password=p&db=1", "unix:///run/s?password=***&db=1"),
+    ("https://h/x?appkey=p&q", "https://h/x?appkey=***&***"),
   ])
   func `a URL is shown without what may be a password`(url: String, shown: String) {
     #expect(RedactedURL(url).description == shown)
+  }
+
+  @Test(arguments: [
+    "https://u:hush@127.0.0.1:1", "u:hush@127.0.0.1:1", "https://h,https://u:hush@h",
+    "https://h/x?secret=hush", "https://h/x?hush", "https://hush@h", "https://u:hush",
+  ])
+  func `what is secret in a URL is shown by no setting that refuses it`(url: String) {
+    for name in ["WCH_API_URL", "WCH_HTTP_LISTEN", "WCH_LEASE", "WCH_API", "WCH_CONFIG"] {
+      // A path may have an `@`.
+      if name == "WCH_CONFIG", !url.contains("://") { continue }
+      let found = settingsProblems([], leastEnvironment.merging([name: url]) { $1 })
+      #expect(found.count == 1, "\(found)")
+      #expect(found.first?.contains("hush") == false, "\(found)")
+    }
+  }
+
+  @Test func `the path of a secret's file is shown, unless it is a URL`() {
+    let found = ["/home/a@b/secret", "https://u:hush@h"].map {
+      settingsProblems([], ["WCH_APPID": "wx1", "WCH_APPSECRET_FILE": $0])[0]
+    }
+    #expect(found[0].contains("`/home/a@b/secret` does not exist"))
+    #expect(found[1].contains("`https://u:***@h` does not exist"))
+  }
+
+  @Test(arguments: [
+    ("{lease:'15s',lease:'16s'}", "lease", "line 1, column 14"),
+    ("{ lease: '15s',\n \"l\\u0065ase\": '15s', 'lease': '1s' }", "lease", "line 2, column 2"),
+    ("{accounts:{},\naccounts:{}}", "accounts", "line 2, column 1"),
+    (
+      "{accounts: {shop: {appid:'a',appsecret:'b'}, shop: {appid:'c',appsecret:'d'}}}",
+      "accounts.shop", "line 1, column 46"
+    ),
+    (
+      "{accounts: {shop: {appid:'a',appsecret:'b', appid: 'c'}}}", "accounts.shop.appid",
+      "line 1, column 45"
+    ),
+  ])
+  func `a key that comes twice is an error that names it`(
+    text: String, key: String, place: String
+  ) {
+    let found = settingsProblems(
+      [], leastEnvironment.merging(["WCH_CONFIG": "/c"]) { $1 }, files: FakeFiles(["/c": text]))
+    #expect(
+      found.filter { $0.contains("twice") } == [
+        "file /c, key \(key): is given twice, again in \(place): keep one"
+      ])
+  }
+
+  @Test func `a key that two accounts have is no repetition`() throws {
+    let text = """
+      {api: 'token', accounts: {a: {appid: 'wxa', appsecret: 's', api: 'token'},
+       b: {appid: 'wxb', appsecret: 's', api: 'token'}}}
+      """
+    let settings = try loadSettings(
+      [], leastEnvironment.merging(["WCH_CONFIG": "/c"]) { $1 }, files: FakeFiles(["/c": text]))
+    #expect(settings.accounts.count == 3)
+  }
+
+  @Test func `a file of repetitions costs little, and is refused`() {
+    let members = (0..<100_000).map { "k\($0 / 2):''" }.joined(separator: ",")
+    #expect(JSON5Duplicate.all(in: Array("{\(members)}".utf8)).count == 50)
+    let list = "{x: [{a:1,a:1}, {b:{c:{d:{e:1,e:1}}}}]}"
+    #expect(JSON5Duplicate.all(in: Array(list.utf8)) == [])
   }
 
   @Test(arguments: ["u:hush@h", "u:hushh", "redis:hush", "hush"])
