@@ -76,4 +76,15 @@ package struct WeChatError: Hashable, Sendable {
   package static func row(_ code: Int) -> WeChatError {
     byCode[code] ?? WeChatError(code, .operator, "this code is not known here; see WeChat's list")
   }
+
+  /// Whether the code is known to refuse the credentials, the address or the account.
+  ///
+  /// A code without a row may be one that only the endpoint of a probe has, and says nothing
+  /// about fetches.
+  package static func isRefusal(_ code: Int) -> Bool {
+    switch byCode[code]?.category {
+    case .operator, .configuration: true
+    case .transient, .rate, .quota, nil: false
+    }
+  }
 }
