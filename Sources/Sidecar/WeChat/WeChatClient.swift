@@ -417,12 +417,27 @@ private func describe(_ error: any Error) -> String {
       ?? (error.dnsAError ?? error.dnsAAAAError).map { "its name was not resolved: \($0)" }
       ?? "no address answered"
   case let error as IOError: error.reasonWithoutCall
-  case let error as NIOSSLError: "TLS failed: \(error)"
-  case let error as NIOSSLExtraError: "TLS failed: \(error)"
-  case let error as BoringSSLError: "TLS failed: \(error)"
+  case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
+    "TLS failed: \(describeTLS(error))"
   case is ResponseAccumulator.ResponseTooBigError:
     "the answer was longer than \(WeChatClient.maxBody) bytes"
   case is CancellationError: "the call was cancelled"
   default: "\(type(of: error))"
+  }
+}
+
+/// What TLS refused, and what may be done about it.
+private func describeTLS(_ error: any Error) -> String {
+  switch error {
+  case let error as NIOSSLExtraError where error == .failedToValidateHostname:
+    return "the certificate is another host's"
+  case NIOSSLError.unableToValidateCertificate:
+    return "the certificate is another host's"
+  default:
+    let text = "\(error)"
+    // BoringSSL says only that the verification failed, and the HTTP client does not show what.
+    guard text.contains("CERTIFICATE_VERIFY_FAILED") else { return text }
+    return "the certificate was not verified: its authority is not trusted here"
+      + " (WCH_API_CA_FILE adds one), or it has expired, or this machine's clock is wrong"
   }
 }
