@@ -87,6 +87,8 @@ package final class WeChatClient: Sendable {
   private let logger: Logger
   /// The host that is asked next, as an index.
   private let current = Mutex(0)
+  /// What the last answer that told it said; written by calls, read by the status.
+  private let lastSkew = Mutex<Duration?>(nil)
 
   /// A client for those base URLs, the preferred first.
   ///
@@ -133,6 +135,10 @@ package final class WeChatClient: Sendable {
     return configuration
   }
 
+  /// How far WeChat's clock is ahead of this machine's, by the last answer that told; exact to a
+  /// second or so, nil before the first.
+  package var clockSkew: Duration? { lastSkew.withLock { $0 } }
+
   /// Makes one attempt to fetch a token; the outcome says it all.
   package func fetch(_ request: WeChatRequest) async -> (outcome: FetchOutcome, facts: CallFacts) {
     let call =
@@ -159,6 +165,7 @@ package final class WeChatClient: Sendable {
       case .lost(let failure): .unknown(failure)
       }
     if facts.clockSkew == nil { facts.clockSkew = Self.skew(of: outcome, facts.duration) }
+    remember(facts)
     return (outcome, facts)
   }
 
@@ -177,7 +184,12 @@ package final class WeChatClient: Sendable {
       case .answered(let status, let body, _): Self.judge(status: status, body: body)
       case .notSent(let failure), .lost(let failure): .unclear(failure)
       }
+    remember(facts)
     return (outcome, facts)
+  }
+
+  private func remember(_ facts: CallFacts) {
+    if let skew = facts.clockSkew { lastSkew.withLock { $0 = skew } }
   }
 
   /// Ends the client; calls under way fail.

@@ -187,6 +187,26 @@ import TokenCore
     }
   }
 
+  @Test(
+    arguments: [
+      (nil, nil), (5, nil), (-5, nil), (90, "90 s ahead of"), (-90, "90 s behind"),
+    ] as [(Int64?, String?)])
+  func `the skew of WeChat's clock is told, and on the page when people should know it`(
+    skew: Int64?, said: String?
+  ) async throws {
+    let source = FakeSource()
+    source.answers.withLock { $0.snapshot.weChat.clockSkewSeconds = skew }
+    try await withStatusServer(source: source) { port in
+      let status = try await ask("/v1/status", port: port).json()
+      let weChat = try #require(status["wechat"] as? [String: Any])
+      let told = try #require(weChat["clock_skew_seconds"])
+      #expect(skew == nil ? told is NSNull : told as? Int64 == skew)
+      let page = try await ask("/", port: port).body
+      #expect(page.contains("clock is") == (said != nil))
+      if let said { #expect(page.contains("clock is \(said) this machine")) }
+    }
+  }
+
   @Test func `a bearer's file that changes is followed`() async throws {
     let files = FakeFiles(["/b": "first\n"])
     let bearer = try SecretFile(path: "/b", readFile: files.read)
