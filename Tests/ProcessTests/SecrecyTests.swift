@@ -79,15 +79,23 @@ import WeChatSimulator
   }
 
   /// The toolchain's program that writes what a crash tells, the one that needs no library.
+  ///
+  /// It is beside the library that these tests run with: `swift` on PATH may be a link to something
+  /// that chooses among toolchains.
   private static func backtracer() throws -> String {
+    let library = "/lib/swift/linux/libswiftCore.so"
+    let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
+    let loaded = maps.split(separator: "\n").first { $0.hasSuffix(library) }
+      .flatMap { $0.firstIndex(of: "/").map($0.suffix(from:)) }
     let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
-    let swift = path.split(separator: ":").map { URL(filePath: "\($0)/swift") }
-      .first { FileManager.default.isExecutableFile(atPath: $0.path) }
-    let root = try #require(swift, "no swift on PATH").resolvingSymlinksInPath()
-      .deletingLastPathComponent().deletingLastPathComponent()
-    let program = root.appending(path: "libexec/swift/linux/swift-backtrace-static").path
-    try #require(FileManager.default.isExecutableFile(atPath: program), "\(program) is missing")
-    return program
+    let found = path.split(separator: ":").map { URL(filePath: "\($0)/swift") }
+      .first { FileManager.default.isExecutableFile(atPath: $0.path) }?
+      .resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent().path
+    let programs = [loaded.map { String($0.dropLast(library.count)) }, found].compactMap(\.self)
+      .map { $0 + "/libexec/swift/linux/swift-backtrace-static" }
+    return try #require(
+      programs.first { FileManager.default.isExecutableFile(atPath: $0) },
+      "no swift-backtrace-static among \(programs)")
   }
 
   @Test("such a look at a crash does see a secret in memory and in registers")
