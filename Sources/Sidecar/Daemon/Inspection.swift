@@ -182,7 +182,7 @@ package struct Inspection {
         let rule = trial.missing(refusal)
         // Several calls may miss the same key.
         guard missing.insert(rule).inserted else { return }
-        let isOptional = trials.isOptional(trial)
+        let isOptional = trials.isOptional(rule)
         report.add(
           isOptional ? .doubtful : .bad, "permission \(rule)",
           "\(refusal)" + (isOptional ? "; the daemon does without" : ""))

@@ -22,7 +22,8 @@ struct PermissionTrials {
   /// Each key or kind of key that the daemon uses.
   let keys: [Trial]
 
-  /// What the daemon does without: it knows less of Redis then, or shows less there.
+  /// The rules that the daemon does without: it knows less of Redis then, or shows less there, or
+  /// only the trials need them.
   private let optional: Set<String>
 
   /// Of the one key that is written, in milliseconds, in case that it may not be removed.
@@ -73,14 +74,15 @@ struct PermissionTrials {
         [layout.accessToken(account), layout.expiresIn(account), layout.state(account)]
       }
     keys = names.map { Trial("exists", "~\($0)", ["EXISTS", $0]) }
-    optional = Set(["client|setname", "info", "ping"] + (database == 0 ? ["select"] : []))
+    optional = Set(
+      ["+client|setname", "+info", "+ping", "~\(probe)"] + (database == 0 ? ["+select"] : []))
   }
 
   /// Every command that is tried.
   var permissions: [String] { (commands + [subscription]).map(\.permission) }
 
-  /// Whether the daemon keeps tokens without this one.
-  func isOptional(_ trial: Trial) -> Bool { optional.contains(trial.permission) }
+  /// Whether the daemon keeps tokens without this rule.
+  func isOptional(_ rule: String) -> Bool { optional.contains(rule) }
 }
 
 extension PermissionTrials.Trial {
