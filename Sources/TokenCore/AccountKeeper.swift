@@ -58,8 +58,11 @@ package struct AccountKeeper: Sendable {
     /// Whether a token was fetched after Redis's clock said so, without that proof.
     package internal(set) var isServedEarly = false
 
-    /// So much earlier than by Redis's clock a leader may find it over: its own may be 1 % fast.
-    package static let tolerance: Duration = .seconds(2)
+    /// So much before it is due, by Redis's clock, a fetch settles it all the same.
+    ///
+    /// A straggler is over after 67 of the 90 s; and a leader counts by its own clock, beside which
+    /// one that is being slewed is slow.
+    package static let tolerance: Duration = .seconds(10)
 
     /// Whether whatever the sweep waits for was over at a moment.
     func isOver(at now: Moment) -> Bool { firstSeenAt + Timing.sweep <= now }
@@ -132,7 +135,7 @@ package struct AccountKeeper: Sendable {
   private var sequence: Int64 = 0
   /// The newest attempt of this epoch whose outcome nobody knows.
   private var unresolved: Version?
-  /// Whether the server changed since the last commit, so that the next BEGIN sets a sweep.
+  /// Whether Redis may have lost what it knew, so that the next BEGIN sets a sweep.
   private var isSuspicious = false
   /// The last sweep that Redis showed, until it is settled or known to be lost.
   package private(set) var sweep: WatchedSweep?
@@ -389,7 +392,7 @@ package struct AccountKeeper: Sendable {
     _ command: StoreCommand, sentAt: Moment, _ reply: StoreReply, at now: Moment, lead: Lead?,
     runID: String?, isShuttingDown: Bool
   ) -> [Outcome] {
-    if case .mark(let mark) = command { return marked(mark, sentAt: sentAt) }
+    if case .mark(let mark) = command { return marked(mark, sentAt: sentAt, at: now) }
     if case .following(.sent(sentAt)) = phase, case .look = command {
       return followed(reply, sentAt: sentAt, at: now)
     }
@@ -485,11 +488,13 @@ extension AccountKeeper {
     switch reply {
     case .account(let view):
       ownUpToLoss(view, at: now)
-      // What it waited for belongs to no attempt that this replica could name: hence number 0.
-      if takeLostSweep(view) {
+      if hasLostSweep(view) {
+        // It belongs to no attempt that this replica could name.
         owe(Version(epoch: view.fence, sequence: 0), isUnknown: true, at: now)
+        sweep = nil
       }
       observe(view, sentAt: sentAt, at: now)
+      watch(view.sweep, at: now)
       return [.saw(view.fence), .recordIsOurs]
     case .foreignApp(let remaining): return [.note(.foreignApp(remaining: remaining))]
     case .newerLayout(let layout): return [.note(.newerLayout(layout))]
@@ -512,24 +517,22 @@ extension AccountKeeper {
   /// Takes what Redis shows into memory; never backwards (invariant 9).
   private mutating func observe(_ view: AccountView, sentAt: Moment, at now: Moment) {
     fetchedBy = view.fetchedBy
-    watch(view.sweep, at: now)
     guard view.tokenMatchesRecord, let token = view.token, let version = view.committed,
       let remaining = view.remaining, remaining > .zero
     else { return }
     if let copy, copy.version > version { return }
+    // While a trace of a later fetch stands, the token's death may already be under way.
+    let hasTrace = view.intent != nil || view.dirty != nil || view.sweep != nil
     if let copy, copy.version == version, copy.token == token {
       self.copy?.recordedExpiry = view.expiresAt
       self.copy?.seenAt = max(copy.seenAt, sentAt)
-      // While a trace of a later fetch stands, the token's death may already be under way.
-      if view.intent == nil, view.dirty == nil, view.sweep == nil {
-        self.copy?.confirmedAt = max(copy.confirmedAt, sentAt)
-      }
+      if !hasTrace { self.copy?.confirmedAt = max(copy.confirmedAt ?? sentAt, sentAt) }
       return
     }
     copy = Copy(
       token: token, version: version, lifetime: view.lifetime ?? remaining,
-      expiresAt: sentAt + remaining, recordedExpiry: view.expiresAt, confirmedAt: sentAt,
-      seenAt: sentAt, isOwn: false)
+      expiresAt: sentAt + remaining, recordedExpiry: view.expiresAt,
+      confirmedAt: hasTrace ? nil : sentAt, seenAt: sentAt, isOwn: false)
   }
 
   /// Remembers since when Redis has shown this sweep.
@@ -538,20 +541,21 @@ extension AccountKeeper {
     sweep = WatchedSweep(value: value, firstSeenAt: now)
   }
 
-  /// Whether Redis lost the sweep that this replica remembers.
+  /// Whether Redis lost the sweep that this replica remembers; one that was settled is forgotten.
   ///
-  /// It did when the sweep is gone, and the token is from before it was due. Asked once, the sweep
-  /// is forgotten either way.
+  /// It is taken for lost when it is gone, or an earlier one stands there, and the token is from
+  /// before it was due. A clock that was set back looks like it, too: that costs a fetch.
   ///
   /// A Redis that was emptied knows of no straggler, nor does a replica that starts then and
   /// fetches as if for the first time; whoever saw the sweep does.
-  private mutating func takeLostSweep(_ view: AccountView) -> Bool {
+  private mutating func hasLostSweep(_ view: AccountView) -> Bool {
     // As long as nobody has fetched, whoever does finds the history unknown.
-    guard view.sweep == nil, let lost = sweep, view.committed != nil,
+    guard let lost = sweep, view.sweep.map({ $0 < lost.value }) ?? true, view.committed != nil,
       let expiresAt = view.expiresAt, let lifetime = view.lifetime
     else { return false }
+    if expiresAt + WatchedSweep.tolerance < lost.value + lifetime { return true }
     sweep = nil
-    return expiresAt + WatchedSweep.tolerance < lost.value + lifetime
+    return false
   }
 
   /// Whether the sweep asks for a fetch: because it is over; or because Redis says so for as long
@@ -598,18 +602,25 @@ extension AccountKeeper {
     let hasGoodCopy = copy.map { $0.remaining(at: now) > .zero } ?? false
     if let intent = view.intent {
       // The straggler of a good token is waited for; without one, waiting helps nobody.
+      // One from the future says that Redis's clock was set back, not that it has more time.
+      let redisTime = max(view.now, intent.at)
       let wait =
         hasGoodCopy
-        ? intent.deadline - view.now + Timing.stragglerMargin
-        : intent.at - view.now + Timing.fetchSpacing
+        ? intent.deadline - redisTime + Timing.stragglerMargin
+        : intent.at - redisTime + Timing.fetchSpacing
       want(.takeover, notBefore: now + max(wait, .zero))
     }
     if view.dirty != nil { want(.dirty, notBefore: now) }
-    if takeLostSweep(view) {
+    if hasLostSweep(view) {
+      // Remembered until BEGIN has set another: should the lead be over before, a follower marks.
       isSuspicious = true
       want(.sweep, notBefore: now)
+    } else {
+      watch(view.sweep, at: now)
     }
     if sweepNeedsFetch(redisTime: view.now, at: now) { want(.sweep, notBefore: now) }
+    // What may have killed the token is no longer just under way.
+    if view.dirty != nil || sweep?.isOver(at: now) == true { copy?.isOwn = false }
     guard let copy, hasGoodCopy else {
       want(.start, notBefore: now)
       return []
@@ -631,6 +642,12 @@ extension AccountKeeper {
       return []
     }
     if isDamaged(view, copy, at: now) {
+      // By Redis's clock its life is over, so that no key of it would be written.
+      let isOver = view.expiresAt.map { $0 <= view.now } ?? false
+      guard !isOver else {
+        want(.takeover, notBefore: now)
+        return []
+      }
       guard copy.isPublishable(at: now) else {
         want(.takeover, notBefore: now)
         return []
@@ -951,15 +968,24 @@ extension AccountKeeper {
 
 extension AccountKeeper {
   private mutating func owe(_ version: Version, isUnknown: Bool, at now: Moment) {
-    let owed = debt
+    guard let owed = debt, owed.version != version else {
+      debt = Debt(
+        version: version, isUnknown: isUnknown || (debt?.isUnknown ?? false), step: .due(now))
+      return
+    }
+    // Of two, the one may be committed and needs no mark, the other not: number 0 is neither.
     debt = Debt(
-      version: max(owed?.version ?? version, version),
-      isUnknown: isUnknown || (owed?.isUnknown ?? false), step: .due(now))
+      version: Version(epoch: max(owed.version.epoch, version.epoch), sequence: 0),
+      isUnknown: isUnknown || owed.isUnknown, step: .due(now))
   }
 
-  private mutating func marked(_ mark: StoreCommand.Mark, sentAt: Moment) -> [Outcome] {
+  private mutating func marked(
+    _ mark: StoreCommand.Mark, sentAt: Moment, at now: Moment
+  ) -> [Outcome] {
     guard debt?.step == .sent(sentAt) else { return [] }
     debt = nil
+    // To see the sweep that this has set, and to remember it.
+    if mark.isUnknown { hinted(at: now) }
     return [.note(.marked(name, mark.version))]
   }
 }

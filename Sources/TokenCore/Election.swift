@@ -25,7 +25,6 @@ package struct Election: Sendable {
   package struct Leadership: Hashable, Sendable {
     package let term: Term
     package let epoch: Epoch
-    package let since: Moment
     /// Whether this replica had seen an epoch before this one.
     package let hasHistory: Bool
     /// Until then the lock is certainly ours, unless Redis lost it.
@@ -40,7 +39,6 @@ package struct Election: Sendable {
   enum Step: Hashable, Sendable {
     case send(StoreCommand)
     case won(Leadership)
-    case renewed
     case lost(StepDownReason)
   }
 
@@ -51,6 +49,9 @@ package struct Election: Sendable {
   package private(set) var holder: String?
   /// Whether an earlier try of the term under way may have worked, so that it is not given up.
   private var mayHold = false
+  /// The last term that was asked for without an answer: what was sent may be carried out long after
+  /// the term was given up, and nobody would lead with that lock.
+  private var doubtful: Term?
   /// By how much the term under way asks for more than the floor.
   private var claim: Int64 = 0
   /// Claims are drawn below this; in milliseconds of the clock that epochs follow, half a minute.
@@ -69,6 +70,14 @@ package struct Election: Sendable {
   /// The term that this replica leads, if it does.
   package var leadership: Leadership? {
     if case .leading(let leadership) = state { leadership } else { nil }
+  }
+
+  /// The term that Redis may have given the lock to, or may yet.
+  var termUnderWay: Term? {
+    switch state {
+    case .acquiring(let term, _), .uncertain(let term, _): term
+    case .idle, .following, .polling, .leading: nil
+    }
   }
 
   // MARK: Events
@@ -106,7 +115,7 @@ package struct Election: Sendable {
     self.holder = holder
     guard holder == nil else {
       wait(remaining: remaining, at: now, using: &generator)
-      return []
+      return releaseIfOurs(holder)
     }
     if let heldBackUntil, heldBackUntil > now {
       state = .following(pollAt: heldBackUntil)
@@ -126,7 +135,7 @@ package struct Election: Sendable {
       // A late answer: a lock that we no longer want must not stand in the others' way.
       if case .acquired(let epoch) = reply {
         saw(epoch)
-        if leadership?.term != term, !isTrying(term) { return [.send(.release(term))] }
+        if leadership?.term != term, termUnderWay != term { return [.send(.release(term))] }
       }
       return []
     }
@@ -138,7 +147,7 @@ package struct Election: Sendable {
       return [.send(.release(term))]
     case .acquired(let epoch):
       let leadership = Leadership(
-        term: term, epoch: epoch, since: now, hasHistory: floor > .none,
+        term: term, epoch: epoch, hasHistory: floor > .none,
         validUntil: sentAt + timing.validity, renewAt: sentAt + timing.renew)
       saw(epoch)
       holder = term.description
@@ -147,7 +156,7 @@ package struct Election: Sendable {
     case .held(let holder, let remaining):
       self.holder = holder
       wait(remaining: remaining, at: now, using: &generator)
-      return []
+      return releaseIfOurs(holder)
     case .foreignApp(let remaining):
       holdBack(until: now + min(max(remaining ?? timing.retry, timing.retry), timing.tick))
       return []
@@ -167,7 +176,7 @@ package struct Election: Sendable {
         leadership.renewAt = sentAt + timing.renew
       }
       state = .leading(leadership)
-      return [.renewed]
+      return []
     default:
       return [.lost(.lockLost)]
     }
@@ -184,6 +193,7 @@ package struct Election: Sendable {
       state = .following(pollAt: retryAt)
     case (.acquire(let term, _, _), .acquiring(let tried, sentAt)) where term == tried:
       mayHold = mayHold || failure.mayHaveRun
+      if failure.mayHaveRun { doubtful = term }
       state = mayHold ? .uncertain(term, retryAt: retryAt) : .following(pollAt: retryAt)
     case (.renew(let term, _), .leading(var leadership))
     where leadership.term == term && leadership.renewSentAt == sentAt:
@@ -270,11 +280,10 @@ package struct Election: Sendable {
     return [.send(.acquire(term, lease: timing.lease, floor: floor))]
   }
 
-  private func isTrying(_ term: Term) -> Bool {
-    switch state {
-    case .acquiring(term, _), .uncertain(term, _): true
-    case .idle, .following, .polling, .acquiring, .uncertain, .leading: false
-    }
+  /// Gives back a lock that Redis gave us when we no longer waited for it.
+  private func releaseIfOurs(_ holder: String?) -> [Step] {
+    guard let doubtful, holder == doubtful.description else { return [] }
+    return [.send(.release(doubtful))]
   }
 
   /// The next look: soon after the lock would lapse, so that a crash is noticed at once.

@@ -243,7 +243,6 @@ package struct Keeper: Sendable {
         actions.append(.note(.becameLeader(leadership.epoch)))
         heartbeatAt = now
         for index in accounts.indices { accounts[index].startedLeading(at: now) }
-      case .renewed: break
       case .lost(let reason): stepDown(reason, at: now, to: &actions)
       }
     }
@@ -358,6 +357,11 @@ package struct Keeper: Sendable {
     }
     if election.leadership != nil, storeIsConnected {
       stepDown(.shutdown, at: now, to: &actions)
+      isReleasing = true
+    } else if let term = election.termUnderWay, storeIsConnected {
+      // Nobody shall wait for a lock that was asked for and is of no use.
+      election.stopped()
+      actions.append(.store(.release(term), issuedAt: now))
       isReleasing = true
     } else if !isReleasing {
       stop(to: &actions)

@@ -46,7 +46,7 @@ package enum StoreCommand: Hashable, Sendable {
     package var span: Duration
     /// Whether this replica has seen an epoch before: then a missing record means a wipe.
     package var hasHistory: Bool
-    /// Whether the server is not the one that the last commit saw: sweep afterwards.
+    /// Whether Redis may have lost the trace of a fetch that may still arrive: sweep afterwards.
     package var isSuspicious: Bool
 
     package init(

@@ -12,6 +12,8 @@ public struct AuditEvent: Sendable {
   public let token: String?
   /// Whether that token was minted by this request.
   public let minted: Bool
+  /// What the token of a business call was worth, whatever was answered; nil when none was judged.
+  public let tokenUse: TokenUse?
   /// How many requests for credentials of this app were under way, this one included.
   public let parallel: Int
   /// The fault that the request met.
@@ -68,11 +70,22 @@ public struct Audit: Sendable {
     return most
   }
 
-  /// The business calls that were made with a dead token.
-  public var callsWithDeadTokens: [AuditEvent] {
-    events.filter {
-      [40001, 40014, 42001].contains($0.code) && !Endpoint.credentials.covers($0.path)
-    }
+  /// The business calls that were made with a dead token, whatever faults of propagation made of
+  /// the answers.
+  ///
+  /// A token that was never minted belongs to no app.
+  public func callsWithDeadTokens(of appID: String? = nil) -> [AuditEvent] {
+    calls(using: .dead, of: appID)
+  }
+
+  /// The business calls that were made with a replaced token within its grace: each would have
+  /// failed without the overlap of old and new.
+  public func callsInOverlap(of appID: String? = nil) -> [AuditEvent] {
+    calls(using: .overlap, of: appID)
+  }
+
+  private func calls(using use: TokenUse, of appID: String?) -> [AuditEvent] {
+    events.filter { $0.tokenUse == use && (appID == nil || $0.appID == appID) }
   }
 
   /// The newest token that was handed out to that app.

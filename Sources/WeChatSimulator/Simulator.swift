@@ -46,11 +46,12 @@ public final class Simulator: Sendable {
   /// - Parameters:
   ///   - seed: the same seed draws the same tokens, lives and delays.
   ///   - startingAt: what the virtual clock shows first; nil takes the wall clock.
-  public init(seed: UInt64 = 1, startingAt: Milliseconds? = nil) {
+  ///   - clockRate: how fast the virtual clock runs; 0 lets it stand until it is moved.
+  public init(seed: UInt64 = 1, startingAt: Milliseconds? = nil, clockRate: Double = 1) {
     state = Mutex(
       State(
         model: WeChatModel(seed: seed),
-        clock: VirtualClock(showing: startingAt ?? wallClock(), at: .now),
+        clock: VirtualClock(showing: startingAt ?? wallClock(), at: .now, rate: clockRate),
         generator: SeededGenerator(seed: seed &+ 1)))
   }
 
@@ -99,10 +100,22 @@ public final class Simulator: Sendable {
     }
   }
 
+  /// Ends the current token of a WeCom app after that many milliseconds of the virtual clock.
+  public func killToken(of id: CorpApp.ID, after delay: Milliseconds = 0) {
+    edit { state in
+      let now = state.clock.time(at: .now)
+      state.model.scheduleKill(of: id, at: now + delay)
+      state.model.settle(at: now)
+    }
+  }
+
   // MARK: Time
 
   /// The time on the simulated server's clock.
   public var now: Milliseconds { state.withLock { $0.clock.time(at: .now) } }
+
+  /// How many milliseconds of the virtual clock pass in a real one.
+  public var clockRate: Double { state.withLock { $0.clock.rate } }
 
   /// Moves the virtual clock on.
   public func advance(by span: Milliseconds) {
@@ -121,6 +134,11 @@ public final class Simulator: Sendable {
   /// milliseconds.
   public func judge(_ token: String) -> Verdict {
     state.withLock { $0.model.judge(token, at: $0.clock.time(at: .now)) }
+  }
+
+  /// Whether a page that is signed with the ticket now is taken.
+  public func accepts(ticket: String) -> Bool {
+    state.withLock { $0.model.accepts(ticket: ticket, at: $0.clock.time(at: .now)) }
   }
 
   /// The app's newest token of that kind.
@@ -278,8 +296,9 @@ public final class Simulator: Sendable {
     state.audit.append(
       AuditEvent(
         number: state.audit.count, time: now, path: request.path, appID: answer.appID,
-        code: answer.code, token: answer.token, minted: answer.minted, parallel: parallel,
-        fault: fault, hasSecretInURL: request.query.contains { secrets.contains($0.name) },
+        code: answer.code, token: answer.token, minted: answer.minted, tokenUse: answer.tokenUse,
+        parallel: parallel, fault: fault,
+        hasSecretInURL: request.query.contains { secrets.contains($0.name) },
         headerNames: request.headers.map { $0.name.lowercased() },
         clientAddress: request.clientAddress))
   }

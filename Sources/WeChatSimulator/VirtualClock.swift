@@ -3,12 +3,18 @@ public struct VirtualClock: Sendable {
   private var anchor: ContinuousClock.Instant
   private var reading: Milliseconds
   /// How many milliseconds pass in a real one; 0 while it stands.
-  public private(set) var rate = 1.0
+  public private(set) var rate: Double
+
+  /// A day in less than a tenth of a second: faster than anybody can watch, and far from overflow.
+  public static let maxRate = 1_000_000.0
 
   /// A clock that shows that time at the instant.
-  public init(showing reading: Milliseconds, at instant: ContinuousClock.Instant) {
+  public init(
+    showing reading: Milliseconds, at instant: ContinuousClock.Instant, rate: Double = 1
+  ) {
     anchor = instant
     self.reading = reading
+    self.rate = Self.limited(rate)
   }
 
   /// What the clock shows.
@@ -22,11 +28,13 @@ public struct VirtualClock: Sendable {
     reading += max(0, span)
   }
 
-  /// Lets the clock run at another rate; 0 stops it.
+  /// Lets the clock run at another rate, at most ``maxRate``; 0 stops it.
   public mutating func setRate(_ rate: Double, at instant: ContinuousClock.Instant) {
     settle(at: instant)
-    self.rate = max(0, rate)
+    self.rate = Self.limited(rate)
   }
+
+  private static func limited(_ rate: Double) -> Double { min(max(0, rate), maxRate) }
 
   private mutating func settle(at instant: ContinuousClock.Instant) {
     reading = time(at: instant)

@@ -15,6 +15,8 @@ struct Main {
     }
     do {
       var command = try Root.parseAsRoot()
+      // To what holds a lock in Redis a hang-up is a word about its log file.
+      if !(command is Run || command is OnceCommand) { early_signals_hang_up_as_before() }
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {

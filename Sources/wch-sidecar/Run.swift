@@ -36,7 +36,7 @@ struct Run: AsyncParsableCommand {
     }
     do {
       try await Daemon(
-        settings: settings, redis: redis, version: Version.current, logger: logger
+        settings: settings, redis: redis, version: Version.current, output: output, logger: logger
       ).run()
     } catch let error as StatusServerError {
       logger.critical("The HTTP interface cannot start", metadata: .keyed([.error: "\(error)"]))

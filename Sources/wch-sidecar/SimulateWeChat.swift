@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import NIOCore
 import WeChatSimulator
 
 /// `simulate-wechat`: a WeChat to develop against, until SIGTERM.
@@ -9,10 +10,11 @@ struct SimulateWeChat: AsyncParsableCommand {
     abstract: "Run a simulated WeChat to develop and test against, until SIGTERM.",
     discussion: """
       It prints the addresses of the API and of the control API, by which faults, time and \
-      accounts are changed while it runs. Never give it a real AppSecret: it checks no caller.
+      accounts are changed while it runs. It checks no caller and so listens on loopback only. \
+      Never give it a real AppSecret.
       """)
 
-  @Option(help: "Where the API listens: host:port; port 0 takes a free one.")
+  @Option(help: "Where the API listens: host:port on loopback; port 0 takes a free one.")
   var listen = "127.0.0.1:0"
   @Option(help: "Where the control API listens: a port of the same host.")
   var control = "127.0.0.1:0"
@@ -60,12 +62,34 @@ struct SimulateWeChat: AsyncParsableCommand {
     while true { try await Task.sleep(for: .seconds(3600)) }
   }
 
+  /// Host and port of `127.0.0.1:8080`, `localhost:8080` or `[::1]:8080`.
   private func address(_ text: String, flag: String) throws -> (host: String, port: Int) {
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 2, !parts[0].isEmpty, let port = Int(parts[1]), (0...65_535).contains(port)
+    let colon = text.lastIndex(of: ":") ?? text.startIndex
+    var host = text[..<colon]
+    let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+    if isBracketed { host = host.dropFirst().dropLast() }
+    guard !host.isEmpty, host.contains(":") == isBracketed,
+      let port = Int(text[colon...].dropFirst()),
+      (0...65_535).contains(port)
     else {
       throw Failure(.usage, "wch-sidecar: \(flag) takes host:port, not \"\(text)\"")
     }
-    return (String(parts[0]), port)
+    guard isLoopback(String(host)) else {
+      throw Failure(
+        .usage,
+        "wch-sidecar: \(flag) takes a loopback address, such as 127.0.0.1:\(port), "
+          + "not \"\(text)\": whoever reaches the simulator rules it")
+    }
+    return (String(host), port)
+  }
+
+  private func isLoopback(_ host: String) -> Bool {
+    if host == "localhost" { return true }
+    // Numbers only, since a name such as 127.example.com may be anywhere.
+    switch try? SocketAddress(ipAddress: host, port: 0) {
+    case .v4: return host.hasPrefix("127.")
+    case .v6(let address): return SocketAddress.v6(address).ipAddress == "::1"
+    case .unixDomainSocket, nil: return false
+    }
   }
 }

@@ -1,4 +1,6 @@
 import Foundation
+import NIOCore
+import NIOPosix
 import TestSupport
 import Testing
 
@@ -16,10 +18,10 @@ import Testing
       return lines.count == 2 ? lines : nil
     }
     let query = "grant_type=client_credential&appid=wxsimulated&secret=made-up"
-    let fetched = try await json("\(addresses[0])/cgi-bin/token?\(query)")
+    let fetched = try await json(addresses[0], "/cgi-bin/token?\(query)")
     #expect(fetched["expires_in"] as? Int == 60)
     let token = try #require(fetched["access_token"] as? String)
-    let verdict = try await json("\(addresses[1])/judge?token=\(token)")
+    let verdict = try await json(addresses[1], "/judge?token=\(token)")
     #expect(verdict["live"] as? Bool == true)
     process.terminate()
     #expect(try await process.waitForExit() == .code(0))
@@ -33,13 +35,37 @@ import Testing
     #expect(process.errorText.contains("--listen takes host:port"))
   }
 
-  private func json(_ address: String) async throws -> [String: Any] {
-    let (out, writing) = openPipe()
-    let process = try ChildProcess(
-      ["curl", "-s", "--max-time", "5", address], standardOutput: writing)
-    close(writing)
-    let output = FileHandle(fileDescriptor: out, closeOnDealloc: true).readDataToEndOfFile()
-    guard process.succeeds() else { throw SidecarProcess.Failure("curl failed") }
-    return try JSONSerialization.jsonObject(with: output) as? [String: Any] ?? [:]
+  @Test(
+    "addresses that others reach are refused: whoever reaches the simulator rules it",
+    arguments: [
+      ("--listen", "0.0.0.0:0"), ("--listen", "[::]:0"), ("--listen", "192.0.2.1:0"),
+      ("--listen", "127.example.com:0"), ("--control", "0.0.0.0:0"),
+    ])
+  func refusesOthers(flag: String, address: String) async throws {
+    let process = try SidecarProcess(
+      ["simulate-wechat", flag, address], environment: [:], instance: "simulate-wechat")
+    #expect(try await process.waitForExit() == .code(64))
+    #expect(process.errorText.contains("\(flag) takes a loopback address"))
+  }
+
+  /// What a `GET` of the path is answered.
+  private func json(_ base: String, _ path: String) async throws -> [String: Any] {
+    let url = try #require(URL(string: base))
+    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connect(host: try #require(url.host()), port: try #require(url.port)) { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+        }
+      }
+    let answer = try await channel.executeThenClose { inbound, outbound in
+      try await outbound.write(
+        ByteBuffer(string: "GET \(path) HTTP/1.1\r\nHost: simulator\r\nConnection: close\r\n\r\n"))
+      var text = ""
+      for try await part in inbound { text += String(buffer: part) }
+      return text
+    }
+    let end = try #require(answer.firstRange(of: "\r\n\r\n"))
+    let body = Data(answer[end.upperBound...].utf8)
+    return try JSONSerialization.jsonObject(with: body) as? [String: Any] ?? [:]
   }
 }

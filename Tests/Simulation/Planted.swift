@@ -24,13 +24,22 @@ package struct Planted: Hashable, Sendable {
     Planted(.epochFloor, seeds: 10),
     Planted(.idempotentAcquire, seeds: 20),
     Planted(.freshCopy, seeds: 20),
-    Planted(.runID, seeds: 60),
+    Planted(.runID, seeds: 60, faults: [.failOver, .crash]),
   ]
 
   /// The first seed that misses the part; nil when none of the stated number does.
   package func firstFailure() -> Verdict? {
-    let parts = Parts.all.subtracting(Parts(part))
-    return Sweep.firstFailure(1...seeds) {
+    firstFailure(of: 1...seeds, parts: Parts.all.subtracting(Parts(part)))
+  }
+
+  /// The first of the seeds up to that one which the whole protocol breaks, too: then it was not
+  /// the part that was missed.
+  package func firstFailureOfAll(upTo seed: UInt64) -> Verdict? {
+    firstFailure(of: 1...seed, parts: .all)
+  }
+
+  private func firstFailure(of seeds: ClosedRange<UInt64>, parts: Parts) -> Verdict? {
+    Sweep.firstFailure(seeds) {
       Plan(
         seed: $0, hours: 12, replicas: 3, parts: parts, profile: faults.map { _ in .chaos },
         probeSeconds: nil, onlyFaults: faults)

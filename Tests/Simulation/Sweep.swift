@@ -11,6 +11,7 @@ package struct Sweep: Sendable {
   package private(set) var faults = 0
   package private(set) var holes = 0
   package private(set) var forgotten = 0
+  package private(set) var foreign = 0
   package private(set) var collisions = 0
   package private(set) var replicaHours: Double = 0
   package private(set) var steps = 0
@@ -31,6 +32,7 @@ package struct Sweep: Sendable {
     faults += verdict.faults
     holes += verdict.holes
     forgotten += verdict.forgotten
+    foreign += verdict.foreign
     collisions += verdict.collisions
     replicaHours += verdict.replicaHours
     steps += verdict.steps
@@ -47,6 +49,7 @@ package struct Sweep: Sendable {
     faults += other.faults
     holes += other.holes
     forgotten += other.forgotten
+    foreign += other.foreign
     collisions += other.collisions
     replicaHours += other.replicaHours
     steps += other.steps

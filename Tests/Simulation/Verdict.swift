@@ -8,6 +8,7 @@ package struct Violation: Hashable, Sendable, CustomStringConvertible {
     case begunBeforeFetch = "3: BEGIN before every request, one request a BEGIN"
     case convergence = "4: convergence"
     case deadToken = "5: no dead token for long"
+    case tokenless = "5: a token where there is a leader"
     case fetchesAreFew = "6: fetches are few"
     case sendWithinLease = "7: no send later than the lease"
     case fenceHolderWrites = "8: only the fence's holder writes"
@@ -52,6 +53,8 @@ package struct Verdict: Sendable {
   package internal(set) var holes = 0
   /// How often a token's every trace was lost, and everybody's memory of it.
   package internal(set) var forgotten = 0
+  /// How often another party fetched with our AppSecret.
+  package internal(set) var foreign = 0
   /// Whether two terms were given one epoch, the data being lost in between; such a run ends.
   package internal(set) var collisions = 0
   package internal(set) var replicaHours: Double = 0

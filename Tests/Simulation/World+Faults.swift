@@ -112,10 +112,21 @@ extension World {
     case .lostAnswer:
       loseNextAnswer = true
     case .refusal: beginRefusing()
+    case .foreignFetch: fetchElsewhere()
     case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
-      .stall, .damageKeys:
+      .stall, .damageKeys, .noReplicas:
       break
     }
+  }
+
+  /// Another party fetches with our AppSecret.
+  private mutating func fetchElsewhere() {
+    // What only the probe finds is not to be looked for by the checks after healing.
+    guard now < plan.hours * hour - 20 * minute else { return }
+    let account = Int(chance.below(Int64(accounts.count)))
+    let token = weChat.mint(account: account, request: nil, lifetime: plan.lifetime, at: now)
+    trace("wechat: another party -> \(token)")
+    verdict.foreign += 1
   }
 
   mutating func beginRefusing() {
@@ -222,6 +233,7 @@ extension World {
       guard now < plan.hours * hour - 5 * minute else { return }
       let step = chance.within(500...100_000) * millisecond
       clockStep += chance.percent(50) ? step : -step
+      marks.clockWasStepped = true
       lockDisturbedAt = now
       disturb(until: now + step)
     case .deleteLock:
@@ -229,15 +241,16 @@ extension World {
       lockDisturbedAt = now
       disturb(until: now)
     case .evict: evict()
-    case .readOnly:
-      redisReadOnlyUntil = now + chance.within(1...30) * second
-      disturb(until: redisReadOnlyUntil + 3 * second)
+    case .readOnly, .noReplicas:
+      redisRefusal = fault == .readOnly ? "READONLY" : "NOREPLICAS"
+      redisRefusesUntil = now + chance.within(1...30) * second
+      disturb(until: redisRefusesUntil + 3 * second)
     case .stall:
       redisStalledUntil = now + chance.within(200...20_000) * millisecond
       disturb(until: redisStalledUntil + 3 * second)
     case .damageKeys: damageKeys()
     case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
-      .rollingRestart, .straggler, .lostAnswer, .refusal:
+      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch:
       break
     }
   }
@@ -247,6 +260,7 @@ extension World {
     history = []
     lockDisturbedAt = now
     storeDisturbedAt = now
+    marks.losses.append(now)
     for account in accounts.indices { marks.accounts[account].committed = nil }
   }
 
@@ -278,6 +292,7 @@ extension World {
     if chance.percent(20) {
       redis.data.epoch = nil
       storeDisturbedAt = now
+      marks.losses.append(now)
     }
     lockDisturbedAt = now
     disturb(until: now)

@@ -11,7 +11,7 @@ extension World {
     loseNextAnswer = false
     refuseUntil = now
     redisDownUntil = min(redisDownUntil, now)
-    redisReadOnlyUntil = now
+    redisRefusesUntil = now
     redisStalledUntil = min(redisStalledUntil, now)
     // A backoff from before may still run out.
     disturbedUntil = now + (replicas.indices.map { backoff(of: $0) }.max() ?? 0)
@@ -110,8 +110,11 @@ extension World {
   /// How long the leader still waits before it fetches, because WeChat failed before.
   private func backoff(of leader: Int) -> Int64 {
     let moment = replicas[leader].local(at: now)
-    let waits = replicas[leader].keeper.accounts.compactMap(\.wanted?.notBefore).map {
-      max(($0 - moment).wholeNanoseconds, 0) * 51 / 50
+    // Without a failure it waits for another one's fetch to be over, and no longer.
+    let drain = (timing.attemptSpan + Timing.stragglerMargin).wholeNanoseconds
+    let waits = replicas[leader].keeper.accounts.map { account in
+      let wait = account.wanted.map { max(($0.notBefore - moment).wholeNanoseconds, 0) } ?? 0
+      return (account.failures.last == nil ? min(wait, drain) : wait) * 51 / 50
     }
     return waits.max() ?? 0
   }

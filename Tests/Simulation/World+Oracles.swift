@@ -15,6 +15,7 @@ extension World {
       /// What was published last, and when other tokens ceased to be.
       var published: String?
       var gone: [String: Instant] = [:]
+      var hadTokenAt: Instant = 0
     }
 
     /// What a version was used for: by whom it was begun, and how often it was sent.
@@ -35,9 +36,16 @@ extension World {
     var uses: [[Version: Use]] = [[:], [:]]
     var holes: Set<Int> = []
     var forgotten: Set<Int> = []
+    /// When Redis lost anything that was written to it.
+    var losses: [Instant] = []
+    /// When each account was fetched for while nothing was broken, lately.
+    var calmFetches: [[Instant]] = [[], []]
     var orphanSince: Instant?
     var orphan: String?
     var quietBy: Instant?
+    /// Since when the lock has been held without a break by a replica that leads.
+    var ledSince: Instant?
+    var clockWasStepped = false
     /// How many fetches everything that happened so far allows (invariant 6).
     var allowedFetches = 0
   }
@@ -97,6 +105,7 @@ extension World {
     for index in accounts.indices {
       converges(index)
       isNotDeadForLong(index)
+      hasLivingToken(index)
       let token = publishedToken(index)
       if token != marks.accounts[index].published {
         if let before = marks.accounts[index].published { marks.accounts[index].gone[before] = now }
@@ -108,6 +117,7 @@ extension World {
       }
       if committed != nil { marks.accounts[index].committed = committed }
     }
+    marks.ledSince = isLed ? marks.ledSince ?? now : nil
     for replica in replicas.indices where replicas[replica].isAlive { leadsAlone(replica) }
     lockIsNotOrphaned()
   }
@@ -116,7 +126,7 @@ extension World {
     guard let newest = weChat.newest(account: index), let token = publishedToken(index),
       token != newest.token, !isCovered(index, token)
     else { return }
-    guard !isHole(newest), !isForgotten(newest, index) else { return }
+    guard !isUnseen(newest, index) else { return }
     violate(
       .convergence,
       """
@@ -169,7 +179,13 @@ extension World {
     }
   }
 
-  /// Whether everybody who could know of the token is gone, and Redis has lost every trace: a wipe
+  /// Whether nothing in Redis and nobody alive can know of the token: only the probe finds out.
+  private mutating func isUnseen(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
+    issue.request == nil || isHole(issue) || isForgotten(issue, index)
+  }
+
+  /// Whether its fetcher is gone, nobody is left who has the token or is known to have seen its
+  /// trace, and Redis has lost every trace: a wipe
   /// met replicas without any memory, or a fail-over lost a whole refresh, its replica died, and
   /// the server does not tell who it is.
   private mutating func isForgotten(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
@@ -185,8 +201,13 @@ extension World {
       $0.isAlive && $0.keeper.accounts[index].copy?.version == version
     }
     let isUnseen = !plan.tellsRunID && isGone && !isRemembered
+    // Who fetched what Redis has had never seen this Redis before it lost the trace.
     let committed = redis.data.accounts[index].state.committed
-    let isFirstStart = committed.flatMap { marks.uses[index][$0] }.map { !$0.hasHistory } ?? false
+    let isFirstStart =
+      committed.flatMap { marks.uses[index][$0] }.map { first in
+        !first.hasHistory
+          && marks.losses.contains { use.begunAt <= $0 && $0 <= first.begunAt }
+      } ?? false
     guard isUnseen || (isGone && isFirstStart) else { return false }
     if marks.forgotten.insert(id).inserted { verdict.forgotten += 1 }
     return true
@@ -212,21 +233,50 @@ extension World {
     // What killed it may have been unseen: then a probe finds out, when there is one.
     var unseen: Duration = .zero
     for issue in weChat.issuesAfter(token, account: index)
-    where isHole(issue) || isForgotten(issue, index) {
+    where isUnseen(issue, index) {
       guard let probe = plan.probe else { return }
       unseen = .nanoseconds(probe) + World.probing
     }
     if plan.profile == .single, unseen == .zero {
       violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
     }
-    let bound =
-      timing.lease + timing.retry * 6 / 5 + timing.tick + timing.apiTimeout
-      + timing.opTimeout * 4 + unseen
+    let bound = timing.tick + timing.apiTimeout + timing.opTimeout * 4 + unseen
+    let election = timing.lease + timing.retry * 6 / 5
     let begin = max(since, disturbedUntil)
-    if now - begin > bound.wholeNanoseconds {
+    let isLate = now - begin > (bound + election).wholeNanoseconds
+    let isLateThoughLed =
+      marks.ledSince.map { now - max(begin, $0) > bound.wholeNanoseconds } ?? false
+    if isLate || isLateThoughLed {
       violate(
         .deadToken,
         "account \(accounts[index]) has had a dead token for \((now - since) / second)s")
+    }
+  }
+
+  /// A longer time without a token than this, with a leader and nothing broken, is too long.
+  private static let tokenless: Duration = .seconds(60)
+
+  /// Whether applications have a token that WeChat did not end by itself.
+  private mutating func hasLivingToken(_ index: Int) {
+    guard let token = publishedToken(index) else {
+      guard let since = marks.ledSince else { return }
+      if now - max(since, disturbedUntil, marks.accounts[index].hadTokenAt)
+        > World.tokenless.wholeNanoseconds
+      {
+        violate(.tokenless, "account \(accounts[index]), at a leader")
+      }
+      return
+    }
+    marks.accounts[index].hadTokenAt = now
+    // A clock that was set back keeps what should have gone; and without the fence, which Redis may
+    // have lost, a COMMIT is taken that was held back for long and states an age of its beginning.
+    guard !marks.clockWasStepped, marks.losses.isEmpty,
+      let issue = weChat.issues[index].last(where: { $0.token == token })
+    else { return }
+    // A COMMIT that Redis carries out late makes the life longer by that, until it is repeated.
+    let late = now - issue.issuedAt - plan.lifetime
+    if late > 30 * second + plan.lifetime / 50 {
+      violate(.deadToken, "account \(accounts[index]) has \(token) \(late / second)s too long")
     }
   }
 
@@ -456,6 +506,21 @@ extension World {
     case .refreshed, .steppedDown, .adopted, .refreshStarted, .repaired, .recommitted, .reported,
       .storeStepFailed, .foreignApp, .newerLayout:
       break
+    }
+  }
+
+  /// When WeChat has processed a request: with nothing broken it is not asked again and again.
+  mutating func processed(_ index: Int) {
+    guard isCalm(for: 5 * minute) else {
+      marks.calmFetches[index] = []
+      return
+    }
+    marks.calmFetches[index].removeAll { $0 < now - 10 * minute }
+    marks.calmFetches[index].append(now)
+    // An answer that is lost costs two more, and may be followed by another.
+    let allowed = 12 + 40 * minute / plan.lifetime
+    if marks.calmFetches[index].count > Int(allowed) {
+      violate(.fetchesAreFew, "account \(accounts[index]): more than \(allowed) in 10 min")
     }
   }
 

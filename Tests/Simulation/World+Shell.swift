@@ -157,8 +157,8 @@ extension World {
     }
     let replica = arrival.replica
     let result: Result<StoreReply, StoreFailure>
-    if now < redisReadOnlyUntil, arrival.command.writes {
-      result = .failure(StoreFailure(mayHaveRun: false, reason: "READONLY"))
+    if now < redisRefusesUntil, arrival.command.writes {
+      result = .failure(StoreFailure(mayHaveRun: false, reason: redisRefusal))
     } else {
       result = .success(execute(arrival))
     }
@@ -198,7 +198,14 @@ extension World {
     case (.release, .released): event = .leadershipHinted
     default: return
     }
+    // A mark wakes the leader alone.
+    let isForLeader = if case .mark = command { true } else { false }
     for replica in replicas.indices {
+      if isForLeader,
+        replicas[replica].keeper.election.leadership?.term.description != redis.data.lock?.holder
+      {
+        continue
+      }
       if chance.chance(perMillion: isHealed ? 0 : plan.lostHints) { continue }
       if now < replicas[replica].repliesOfRedisLostUntil { continue }
       guard replicas[replica].isConnected else { continue }
@@ -358,6 +365,7 @@ extension World {
   mutating func process(_ id: Int) {
     let call = calls[id]
     calls[id].isProcessed = true
+    processed(call.account)
     let replica = call.replica
     verdict.fetches += 1
     var outcome = refused(call, id)

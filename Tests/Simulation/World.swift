@@ -72,7 +72,9 @@ package struct World {
   let redisClock: SkewedClock
   var clockStep: Int64 = 0
   var redisDownUntil: Instant = 0
-  var redisReadOnlyUntil: Instant = 0
+  /// Until when Redis takes no writes, and what it says instead.
+  var redisRefusesUntil: Instant = 0
+  var redisRefusal = "READONLY"
   var redisStalledUntil: Instant = 0
   var servers = 1
 
@@ -146,7 +148,7 @@ package struct World {
       observe()
       if isOver { break }
     }
-    if !isOver { fetchedLittle() }
+    fetchedLittle()
     verdict.steps = steps
     verdict.replicaHours = Double(now) / Double(hour) * Double(plan.replicas)
     return verdict

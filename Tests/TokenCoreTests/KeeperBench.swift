@@ -23,6 +23,8 @@ struct KeeperBench {
   var clockStep: Duration = .zero
   /// So many probes are answered that the token is dead.
   var deadAnswers = 0
+  /// The daily limit that WeChat tells with an answer to a probe.
+  var dailyLimit: Int?
 
   private var keeper: Keeper
   private let repeats: Bool
@@ -101,7 +103,8 @@ struct KeeperBench {
           probes += 1
           let isDead = deadAnswers > 0
           if isDead { deadAnswers -= 1 }
-          events.append(.probed(order.account, order.version, isDead: isDead, dailyLimit: nil))
+          events.append(
+            .probed(order.account, order.version, isDead: isDead, dailyLimit: dailyLimit))
         case .note(.diedEarly): earlyDeaths += 1
         case .note, .giveBack, .stop: break
         }

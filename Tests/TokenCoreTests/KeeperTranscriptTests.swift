@@ -265,6 +265,94 @@ import TokenCore
     #expect(term == again)
   }
 
+  @Test func `a lock that comes when nobody waits for it any more is given back`() {
+    var it = Transcript()
+    it.post(.started)
+    let looks = it.post(.storeConnected(runID: nil))
+    let first = it.answer(
+      looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil)
+    ).first(where: \.isAcquire)
+    it.fail(first)
+    let second = it.run(until: it.now + .seconds(3)).first(where: \.isAcquire)
+    it.answer(second, .held(holder: "b:1", remaining: .seconds(9)))
+    guard case .acquire(let term, _, _)? = first?.command else {
+      Issue.record("no ACQUIRE")
+      return
+    }
+    // The first one was held up on its way, and is carried out only now.
+    let poll = it.run(until: it.now + .seconds(3)).first(where: \.isPoll)
+    let release = it.answer(
+      poll, .lock(holder: term.description, remaining: .seconds(14))
+    ).first(where: \.isRelease)
+    #expect(release?.command == .release(term))
+  }
+
+  @Test func `an end before ACQUIRE is answered gives back what it may bring`() {
+    var it = Transcript()
+    it.post(.started)
+    let looks = it.post(.storeConnected(runID: nil))
+    let acquiring = it.answer(
+      looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil)
+    ).first(where: \.isAcquire)
+    guard case .acquire(let term, _, _)? = acquiring?.command else {
+      Issue.record("no ACQUIRE")
+      return
+    }
+    let releasing = it.post(.shutdownRequested).first(where: \.isRelease)
+    #expect(releasing?.command == .release(term))
+    #expect(it.answer(releasing, .released).contains(.stop))
+  }
+
+  @Test func `an intent from the future is not waited for longer than a fetch takes`() {
+    var it = Transcript()
+    let takingOver = it.lead()
+    var view = it.view("T", version(9, 1))
+    let later = it.redisTime + .seconds(3600)
+    view.intent = Intent(
+      version: version(9, 2), at: later, deadline: later + .milliseconds(6500))
+    it.answer(takingOver, .account(view))
+    let wait = it.keeper.accounts[0].wanted.map { $0.notBefore - it.now }
+    #expect(wait == .milliseconds(6500) + Timing.stragglerMargin)
+  }
+
+  @Test func `a token that is first seen beside a trace is not published again`() {
+    var it = Transcript()
+    it.post(.started)
+    let looks = it.post(.storeConnected(runID: nil))
+    it.answer(looks.first(where: \.isPoll), .lock(holder: "b:1", remaining: .seconds(9)))
+    var view = it.view("T", version(10, 1))
+    view.sweep = it.redisTime
+    it.answer(looks.first(where: \.isLook), .account(view))
+    #expect(it.keeper.accounts[0].copy?.isPublishable(at: it.now) == false)
+    view.sweep = nil
+    it.answer(it.post(.hinted(nil)).first(where: \.isLook), .account(view))
+    #expect(it.keeper.accounts[0].copy?.isPublishable(at: it.now) == true)
+  }
+
+  @Test func `a token of one's own is not published again once it is marked`() {
+    var it = Transcript()
+    it.publish()
+    it.pass(Timing.publishable + .seconds(1))
+    #expect(it.keeper.accounts[0].copy?.isPublishable(at: it.now) == true)
+    var view = it.view("T", version(10, 1), left: .seconds(6900))
+    view.dirty = "9.9@0"
+    let looking = it.post(.hinted(nil)).first(where: \.isLook)
+    it.answer(looking, .account(view))
+    #expect(it.keeper.accounts[0].copy?.isPublishable(at: it.now) == false)
+  }
+
+  @Test func `keys that Redis's clock has ended bring a fetch, not a copy that is not taken`() {
+    var it = Transcript()
+    it.publish()
+    it.pass(.seconds(1))
+    var view = it.view("T", version(10, 1), left: .seconds(-5))
+    view.token = nil
+    view.tokenRemaining = nil
+    let actions = it.answer(it.post(.hinted(nil)).first(where: \.isLook), .account(view))
+    #expect(!actions.has(\.isRepublish))
+    #expect(actions.has(\.isBegin) || it.keeper.accounts[0].wanted != nil)
+  }
+
   @Test func `a view with a mark does not confirm a copy`() {
     var it = Transcript()
     it.post(.started)

@@ -7,6 +7,7 @@ import TokenCore
   enum Situation: String, CaseIterable, Sendable {
     case idle, following, followingSent, takingOver, holding, looking, republishing, recommitting
     case beginning, ready, fetching, committing, resolving, ending, stopped, disconnected, owing
+    case polling, acquiring, uncertain
 
     func reached() -> Transcript {
       var it = Transcript()
@@ -59,6 +60,13 @@ import TokenCore
       case .stopped:
         it.post(.started)
         it.post(.shutdownRequested)
+      case .polling, .acquiring, .uncertain:
+        it.post(.started)
+        let polling = it.post(.storeConnected(runID: "one")).first(where: \.isPoll)
+        if self == .polling { break }
+        let acquiring = it.answer(polling, .lock(holder: nil, remaining: nil))
+        if self == .acquiring { break }
+        it.fail(acquiring.first(where: \.isAcquire))
       case .owing:
         _ = it.fetch()
         it.pass(.seconds(20))
@@ -84,6 +92,15 @@ import TokenCore
     if case .fetching = phase(.fetching) {} else { Issue.record("fetching") }
     if case .committing(_, _, .sent) = phase(.committing) {} else { Issue.record("committing") }
     if case .resolving(_, .sent) = phase(.resolving) {} else { Issue.record("resolving") }
+    func election(_ situation: Situation) -> Election.State {
+      situation.reached().keeper.election.state
+    }
+    if case .idle = election(.idle) {} else { Issue.record("idle") }
+    if case .following = election(.following) {} else { Issue.record("following the lock") }
+    if case .polling = election(.polling) {} else { Issue.record("polling") }
+    if case .acquiring = election(.acquiring) {} else { Issue.record("acquiring") }
+    if case .uncertain = election(.uncertain) {} else { Issue.record("uncertain") }
+    if case .leading = election(.holding) {} else { Issue.record("leading") }
     #expect(Situation.owing.reached().keeper.accounts[0].debt != nil)
     #expect(Situation.stopped.reached().keeper.nextWake == nil)
   }

@@ -30,8 +30,7 @@ import WeChatSimulator
   private func withServer(
     hosts: Int = 1, _ body: (Simulator, SimulatorServer) async throws -> Void
   ) async throws {
-    let simulator = Simulator(seed: 3, startingAt: 1_691_484_970_000)
-    simulator.setClockRate(0)
+    let simulator = Simulator(seed: 3, startingAt: 1_691_484_970_000, clockRate: 0)
     simulator.register(AppSettings(appID: "wx1", secret: "s1"))
     let server = try await SimulatorServer.start(simulator, hosts: hosts, address: Self.address)
     do { try await body(simulator, server) } catch {
@@ -154,6 +153,16 @@ import WeChatSimulator
 
       try await expect(200, "PUT", "/corps/c1", #"{"secret":"s","whenRepeated":"constant"}"#)
       #expect(simulator.corpApp(corpID: "c1", secret: "s")?.whenRepeated == .constant)
+      let corpTarget = "/cgi-bin/gettoken?corpid=c1&corpsecret=s"
+      #expect(try await get(server.ports[0], corpTarget).contains("access_token"))
+      let corpToken = try #require(simulator.audit.events.last?.token)
+      let kill = #"{"event":"killCurrentToken","secret":"s","after":1000}"#
+      try await expect(200, "POST", "/corps/c1/events", kill)
+      #expect(simulator.judge(corpToken).isLive)
+      simulator.advance(by: 1000)
+      #expect(simulator.judge(corpToken) == .dead(40001))
+      try await expect(400, "POST", "/corps/c2/events", kill)
+      try await expect(400, "POST", "/corps/c1/events", #"{"event":"x","secret":"s"}"#)
       try await expect(200, "PUT", "/latency", #"{"min":0,"max":1}"#)
       try await expect(400, "PUT", "/latency", #"{"min":2,"max":1}"#)
       try await expect(200, "PUT", "/wire", #"{"suffix":"hint","requiresEncryption":true}"#)
@@ -167,6 +176,61 @@ import WeChatSimulator
       try await expect(400, "POST", "/hosts/7/up")
       try await expect(200, "GET", "/apps")
       try await expect(200, "GET", "/hosts")
+    }
+  }
+
+  @Test("the control API sets the clock's rate and skew, and the order of checks")
+  func controlsClock() async throws {
+    try await withServer { simulator, server in
+      func send(_ method: String, _ path: String, _ body: String) async throws -> String {
+        try await exchange(
+          server.controlPort,
+          "\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+      }
+      _ = try await send("POST", "/clock", #"{"skew":3600000}"#)
+      let now = simulator.now
+      let answer = try await get(server.ports[0], "/cgi-bin/token?appid=wx1&secret=s1")
+      #expect(answer.contains("\r\nDate: Tue, 08 Aug 2023 09:56:10 GMT\r\n"))
+      // The skew is in what WeChat shows, not in how it reckons.
+      #expect(answer.contains("rid: 64d2113a-"))
+      #expect(simulator.now == now)
+
+      let minute = try await send("POST", "/clock", #"{"rate":60}"#)
+      #expect(minute.contains(#""rate":60.0"#))
+      #expect(simulator.clockRate == 60)
+      let stopped = try await send("POST", "/clock", #"{"rate":0}"#)
+      #expect(stopped.contains(#""rate":0.0"#))
+      let still = simulator.now
+      #expect(try await get(server.controlPort, "/clock").contains(#"{"now":\#(still),"#))
+      for body in [#"{"rate":-1}"#, #"{"rate":1e300}"#, #"{"advance":-1}"#, #"{"skew":"x"}"#] {
+        #expect(try await send("POST", "/clock", body).hasPrefix("HTTP/1.1 400"), "\(body)")
+      }
+      #expect(simulator.now == still)
+
+      _ = try await send("PUT", "/wire", #"{"checks":["appIDPresent","secret","grantType"]}"#)
+      let wrong = try await get(server.ports[0], "/cgi-bin/token?appid=wx1&secret=x")
+      #expect(wrong.contains(#""errcode":40125"#))
+      #expect(try await send("PUT", "/wire", #"{"checks":["x"]}"#).hasPrefix("HTTP/1.1 400"))
+    }
+  }
+
+  @Test("the control API judges tickets and tells how overlaps were used")
+  func controlsTickets() async throws {
+    try await withServer { simulator, server in
+      _ = try await get(server.ports[0], target)
+      let old = try #require(simulator.newestToken(of: "wx1"))
+      _ = try await get(server.ports[0], target)
+      let answer = try await get(
+        server.ports[0], "/cgi-bin/ticket/getticket?type=jsapi&access_token=\(old)")
+      let ticket = try #require(answer.firstMatch(of: /"ticket":"([^"]+)"/)).output.1
+      let judge = "/judge?ticket=\(ticket)"
+      #expect(try await get(server.controlPort, judge).contains(#"{"live":true}"#))
+      let summary = try await get(server.controlPort, "/summary?appid=wx1")
+      #expect(summary.contains(#""callsInOverlap":1,"callsWithDeadTokens":0"#))
+      #expect(try await get(server.controlPort, "/audit?since=2").contains(#""overlap""#))
+      simulator.advance(by: 7_200_000 + 3_600_000)
+      #expect(try await get(server.controlPort, judge).contains(#"{"live":false}"#))
     }
   }
 

@@ -51,20 +51,28 @@ struct Simulate: AsyncParsableCommand {
 
   /// Oracles are worth what they find: each planted bug within its stated number of seeds.
   private func findPlanted() async throws {
-    let found = await withTaskGroup(of: (Planted, Verdict?).self) { group in
+    let findings = await withTaskGroup(of: (Planted, without: Verdict?, with: Verdict?).self) {
+      group in
       for planted in Planted.all {
-        group.addTask { @concurrent in (planted, planted.firstFailure()) }
+        group.addTask { @concurrent in
+          let without = planted.firstFailure()
+          return (planted, without, without.flatMap { planted.firstFailureOfAll(upTo: $0.seed) })
+        }
       }
-      var found: [(Planted, Verdict?)] = []
-      for await result in group { found.append(result) }
-      return found
+      var findings: [Planted: (without: Verdict?, with: Verdict?)] = [:]
+      for await (planted, without, with) in group { findings[planted] = (without, with) }
+      return findings
+    }
+    func brief(_ verdict: Verdict) -> String {
+      "seed \(verdict.seed)\(verdict.violation.map { ": \($0.rule.rawValue)" } ?? "")"
     }
     var missing = 0
     for planted in Planted.all {
-      let verdict = found.first { $0.0 == planted }?.1
-      let rule = verdict?.violation.map { "seed \(verdict?.seed ?? 0): \($0.rule.rawValue)" }
-      print("without \(planted.part.rawValue): \(rule ?? "NOT FOUND in \(planted.seeds) seeds")")
-      if rule == nil { missing += 1 }
+      let finding = findings[planted]
+      var text = finding?.without.map(brief) ?? "NOT FOUND in \(planted.seeds) seeds"
+      if let with = finding?.with { text += ", AND WITH IT \(brief(with))" }
+      print("without \(planted.part.rawValue): \(text)")
+      if finding?.without == nil || finding?.with != nil { missing += 1 }
     }
     missing += await compareWithOthers()
     if missing > 0 { throw ExitCode.failure }
@@ -130,7 +138,7 @@ struct Simulate: AsyncParsableCommand {
       \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
       \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
       \(sweep.holes) holes, \
-      \(sweep.forgotten) forgotten, \(sweep.collisions) collisions of epochs
+      \(sweep.forgotten) forgotten, \(sweep.foreign) by another party, \(sweep.collisions) collisions of epochs
       \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
       than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
       mean \(Int(sweep.deadSeconds) / sweep.runs)s

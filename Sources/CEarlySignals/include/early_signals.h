@@ -5,4 +5,8 @@
  * Whoever has begun something must replace these handlers first. Safe to call again. */
 void early_signals_end_in_order(void);
 
+/* SIGHUP, which does nothing from then on, does again what it did when the process began, and does
+ * it now if it came meanwhile: for whatever a closed terminal should end. */
+void early_signals_hang_up_as_before(void);
+
 #endif

@@ -7,16 +7,21 @@ import UnixSignals
 package struct Daemon {
   private let settings: Settings
   private let redis: RedisConfiguration
+  private let output: LogOutput
   private let logger: Logger
   private let version: String
 
   /// Takes settings that were judged; nothing runs yet.
+  ///
+  /// - Parameter output: where the logger writes: opened anew at SIGHUP.
   package init(
-    settings: Settings, redis: RedisConfiguration, version: String, logger: Logger
+    settings: Settings, redis: RedisConfiguration, version: String, output: LogOutput,
+    logger: Logger
   ) {
     self.settings = settings
     self.redis = redis
     self.version = version
+    self.output = output
     self.logger = logger
   }
 
@@ -27,9 +32,10 @@ package struct Daemon {
     let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
     let status = KeeperStatus(
       parts, settings: settings, version: version, startedAt: .now)
+    let listening = Gate()
     let server = StatusServer(
       settings: settings.http, source: KeeperGauges(status: status, metrics: parts.metrics),
-      metrics: parts.metrics, logger: logger)
+      metrics: parts.metrics, logger: logger, whenListening: { _ in listening.open() })
     logger.notice(
       "wch-sidecar starts",
       metadata: .keyed([
@@ -37,12 +43,17 @@ package struct Daemon {
         .redisEndpoint: "\(redis.endpoint)", .httpListen: "\(settings.http.listen)",
         .count: "\(settings.accounts.count)",
       ]))
-    // Shut down in reverse order: the keeper first gives the lock back, then the rest ends.
+    // Shut down in reverse order: the keeper first gives the lock back, then the rest ends. Who
+    // cannot listen must not have been a candidate: nothing goes to Redis before.
     let group = ServiceGroup(
       configuration: .init(
         services: [
-          .init(service: parts.links), .init(service: server), .init(service: parts.secrets),
-          .init(service: parts.service, successTerminationBehavior: .gracefullyShutdownGroup),
+          .init(service: LogReopening(output: output, logger: logger)),
+          .init(service: Gated(parts.links, behind: listening)), .init(service: server),
+          .init(service: parts.secrets),
+          .init(
+            service: Gated(parts.service, behind: listening),
+            successTerminationBehavior: .gracefullyShutdownGroup),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
     do {

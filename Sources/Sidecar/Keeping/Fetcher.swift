@@ -28,12 +28,7 @@ package final class Fetcher: Sendable {
         api: account.api == .token ? .token : .stableToken, forceRefresh: order.isForced,
         notAfter: MonotonicClock.instant(of: order.notAfter),
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
-    metrics.increment(
-      .upstreamRequests,
-      [
-        "account": account.name.description, "endpoint": facts.endpoint,
-        "errcode": outcome.errorCode,
-      ])
+    count(account.name, facts, code: outcome.errorCode)
     return outcome
   }
 
@@ -62,10 +57,17 @@ package final class Fetcher: Sendable {
     case .unclear(let failure):
       (code, answer) = (failure.code.map(String.init) ?? "none", (false, nil))
     }
+    count(account.name, facts, code: code)
+    return answer
+  }
+
+  private func count(_ account: AccountName, _ facts: CallFacts, code: String) {
     metrics.increment(
       .upstreamRequests,
-      ["account": account.name.description, "endpoint": facts.endpoint, "errcode": code])
-    return answer
+      [
+        "account": account.description,
+        "endpoint": MetricLabels.endpoint(ofPath: facts.endpoint), "errcode": code,
+      ])
   }
 }
 

@@ -41,6 +41,8 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case httpRoute = "http.route"
   case httpStatus = "http.status"
   case settingOrigin = "setting.origin"
+  /// The path of a file that settings name.
+  case file
   case instance
   case version
   case signal

@@ -54,7 +54,8 @@ extension MetricFamily {
     labels: ["account"], "How long a fetch took, from the decision to the stored token.")
   package static let upstreamRequests = MetricFamily(
     "wechat_token_upstream_requests_total", .counter, labels: ["account", "endpoint", "errcode"],
-    "Calls to WeChat by endpoint and errcode (0 is success, `none` is no answer).")
+    "Calls to WeChat by endpoint (`token`, `stable_token`, `quota`) and errcode (0 is success, "
+      + "`none` is no answer).")
   package static let consecutiveFailures = MetricFamily(
     "wechat_token_consecutive_failures", .gauge, labels: ["account"],
     "Fetches that failed since the last one that did not.")
@@ -130,6 +131,20 @@ package enum MetricLabels {
   package static let refreshOutcomes = [
     "refreshed", "current", "coalesced", "limited", "ignored", "oversized",
   ]
-  package static let endpoints = ["token", "stable_token", "get_api_domain_ip"]
+  package static let endpoints = ["token", "stable_token", "quota"]
+  /// What WeChat answers is a code of its own; these two every call can come to.
+  package static let errorCodes = ["0", "none"]
   package static let commandResults = ["ok", "error"]
+
+  /// The label `endpoint` of a call to that path of WeChat.
+  ///
+  /// A path that is none of these is its own label: it would be missed under another one's.
+  package static func endpoint(ofPath path: String) -> String {
+    switch path {
+    case "/cgi-bin/token": "token"
+    case "/cgi-bin/stable_token": "stable_token"
+    case "/cgi-bin/openapi/quota/get": "quota"
+    default: path
+    }
+  }
 }

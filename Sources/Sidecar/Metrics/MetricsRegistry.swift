@@ -71,7 +71,11 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
       for trigger in MetricLabels.triggers {
         for result in MetricLabels.results { touch(.refreshes, [account, trigger, result]) }
       }
-      for endpoint in MetricLabels.endpoints { touch(.upstreamRequests, [account, endpoint, "0"]) }
+      for endpoint in MetricLabels.endpoints {
+        for code in MetricLabels.errorCodes {
+          touch(.upstreamRequests, [account, endpoint, code])
+        }
+      }
     }
     for outcome in MetricLabels.refreshOutcomes { touch(.refreshRequests, [outcome]) }
     for command in redisCommands {

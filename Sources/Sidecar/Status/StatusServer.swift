@@ -21,7 +21,8 @@ package enum StatusServerError: Error, Hashable, CustomStringConvertible {
     case .addressInUse(let address):
       "\(address) is in use by another process: stop it or set WCH_HTTP_LISTEN"
     case .cannotListen(let address, let reason):
-      "cannot listen on \(address): \(reason); set WCH_HTTP_LISTEN"
+      "cannot listen on \(address): \(reason); set WCH_HTTP_LISTEN to host:port of this machine,"
+        + " unix:/path in a folder that exists, or off"
     case .unusableCertificate(let reason):
       "the certificate for HTTPS cannot be used: \(reason)"
     }
@@ -44,7 +45,8 @@ package struct StatusServer: Service {
 
   /// - Parameters:
   ///   - certificateInterval: the least time between two looks at the certificate's files.
-  ///   - whenListening: told the port once requests are taken; nil on a Unix socket.
+  ///   - whenListening: told the port once requests are taken; nil on a Unix socket, and at once
+  ///     when the interface is off.
   package init(
     settings: Settings.HTTP, source: any StatusSource, metrics: MetricsRegistry, logger: Logger,
     certificateInterval: Duration = .seconds(1),
@@ -65,6 +67,7 @@ package struct StatusServer: Service {
     let address: BindAddress
     switch settings.listen {
     case .off:
+      whenListening(nil)
       // A service that returns would end its group.
       try? await gracefulShutdown()
       return
@@ -109,6 +112,9 @@ package struct StatusServer: Service {
       throw StatusServerError.addressInUse(settings.listen)
     } catch let error as IOError {
       throw StatusServerError.cannotListen(settings.listen, reason: Self.reason(of: error))
+    } catch let error as SocketAddressError.UnknownHost {
+      throw StatusServerError.cannotListen(
+        settings.listen, reason: "the name \(error.host) has no address")
     } catch let error as SocketAddressError {
       throw StatusServerError.cannotListen(settings.listen, reason: "\(error)")
     } catch is UnixDomainSocketPathWrongType {

@@ -45,7 +45,7 @@ package struct Script: Hashable, Sendable {
     end
     local function committed() return number('committed_epoch'), number('committed_seq') end
     local function is_commit(what, epoch, seq)
-      return number(what .. '_epoch') == epoch and number(what .. '_seq') == seq
+      return epoch > 0 and number(what .. '_epoch') == epoch and number(what .. '_seq') == seq
     end
     -- Another value each time: who settles the earlier request does not settle this one.
     local function sweep_later(now, span)

@@ -13,6 +13,7 @@ extension AppSettings {
       value.isNull
         ? assign(.some(nil), to: \.allowedAddresses)
         : assign(value.strings, to: \.allowedAddresses)
+    case "unauthorizedPaths": assign(value.strings, to: \.unauthorizedPaths)
     case "life": assign(value.span, to: \.life)
     case "shortestLife":
       value.isNull ? assign(.some(nil), to: \.shortestLife) : assign(value.span, to: \.shortestLife)
@@ -31,6 +32,7 @@ extension AppSettings {
     case "quotaLag": assign(value.count, to: \.quotaLag)
     case "ticketCountsDown": assign(value.bool, to: \.ticketCountsDown)
     case "ticketsOnGrid": assign(value.bool, to: \.ticketsOnGrid)
+    case "ticketOverlap": assign(value.span, to: \.ticketOverlap)
     case "propagationDelay": assign(value.span, to: \.propagationDelay)
     case "propagationShare": assign(value.share, to: \.propagationShare)
     case "revivalShare": assign(value.share, to: \.revivalShare)
@@ -121,6 +123,11 @@ extension JSON {
   /// Milliseconds that a setting may have: up to a year.
   var span: Milliseconds? {
     integer.flatMap { (0...31_536_000_000).contains($0) ? $0 : nil }
+  }
+
+  /// Milliseconds forward or back, up to a year.
+  var offset: Milliseconds? {
+    integer.flatMap { (-31_536_000_000...31_536_000_000).contains($0) ? $0 : nil }
   }
 
   /// A number of things, not negative.

@@ -39,8 +39,14 @@ public struct AppSettings: Sendable {
   public var secretState: SecretState = .active
   public var accountState: AccountState = .ok
   public var confirmation: AdministratorConfirmation = .notNeeded
-  /// The addresses that may call the credential endpoints; nil when the list is switched off.
+  /// The addresses that may call the credential endpoints (else 40164); nil when the list is
+  /// switched off.
+  ///
+  /// As with WeChat's own list, a token fetched from one of them may be used from anywhere.
   public var allowedAddresses: [String]?
+  /// How the paths begin that the account has no permission for (48001), such as
+  /// `/cgi-bin/message/mass/`, besides those that are for accounts of another type.
+  public var unauthorizedPaths: [String] = []
 
   /// The life of a new token in milliseconds; the answer's `expires_in` is its whole seconds.
   public var life: Milliseconds = 7_200_000
@@ -78,6 +84,9 @@ public struct AppSettings: Sendable {
   public var ticketCountsDown = false
   /// Whether tickets change on a grid of two hours instead of two hours after their mint.
   public var ticketsOnGrid = false
+  /// How long a ticket goes on signing pages after its two hours, in milliseconds; an hour was
+  /// observed, and nothing is documented.
+  public var ticketOverlap: Milliseconds = 3_600_000
 
   /// How long a new token may be unknown to some of the business servers.
   public var propagationDelay: Milliseconds = 0

@@ -48,7 +48,7 @@ func errorText(_ code: Int) -> String {
   case 61024: "must use api(api_component_token) to get token for component acct"
   case 76001: "rid not found"
   case 76002: "rid is for another account"
-  case 76003: "rid is empty or malformed"
+  case 76003: "rid or cgi_path is empty or malformed"
   case 76021: "cgi_path not found"
   case 76022: "cgi_path is not for this account type"
   case 89503: "this ip needs the administrator's confirmation"

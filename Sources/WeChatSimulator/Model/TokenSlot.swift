@@ -18,10 +18,23 @@ public enum Verdict: Hashable, Sendable {
   public var isLive: Bool { self == .live }
 }
 
+/// What the token of a business call was worth when the call was made.
+public enum TokenUse: String, Hashable, Sendable, CaseIterable {
+  /// The newest of its kind.
+  case current
+  /// Replaced, and still working within its grace.
+  case overlap
+  /// Expired, replaced for longer than its grace, killed or never minted.
+  case dead
+}
+
 /// One token that was minted.
 struct TokenRecord: Hashable, Sendable {
   let text: String
+  /// The AppID, or the CorpID of a WeCom token.
   let appID: String
+  /// The WeCom app that the token belongs to; nil for other tokens.
+  var corpApp: CorpApp.ID?
   let kind: TokenKind
   let mintedAt: Milliseconds
   /// The natural end of its life.
@@ -33,6 +46,12 @@ struct TokenRecord: Hashable, Sendable {
   func verdict(at now: Milliseconds) -> Verdict {
     if let replacedAt, replacedAt < expiresAt, now >= replacedAt { return .dead(40001) }
     return now >= expiresAt ? .dead(42001) : .live
+  }
+
+  /// What a call with it at that time uses.
+  func use(at now: Milliseconds) -> TokenUse {
+    guard verdict(at: now).isLive else { return .dead }
+    return replacedAt == nil ? .current : .overlap
   }
 }
 

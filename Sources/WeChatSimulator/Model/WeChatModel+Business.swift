@@ -6,30 +6,32 @@ extension WeChatModel {
     let token = request.item("access_token")
     guard !token.isEmpty else { return refusal(41001, at: now) }
     let record = tokens[token]
-    if let record, record.kind == .weCom { return corpBusiness(request, record, at: now) }
-    if let code = businessVerdict(record, at: now) {
-      return used(
-        token, refusal(code, appID: record?.appID, at: now))
-    }
-    guard let record else { return refusal(40001, at: now) }
-    return used(token, serve(request, of: record.appID, at: now))
+    // Judged before the call is served, which may change what the token is worth.
+    let use = record?.use(at: now) ?? .dead
+    var answer = serve(request, record, at: now)
+    answer.token = token
+    answer.tokenUse = use
+    return answer
   }
 
-  private func used(_ token: String, _ answer: SimulatedAnswer) -> SimulatedAnswer {
-    var answer = answer
-    answer.token = token
-    return answer
+  private mutating func serve(
+    _ request: SimulatedRequest, _ record: TokenRecord?, at now: Milliseconds
+  ) -> SimulatedAnswer {
+    if let record, record.kind == .weCom { return corpBusiness(request, record, at: now) }
+    if let code = businessVerdict(record, at: now) {
+      return refusal(code, appID: record?.appID, at: now)
+    }
+    guard let record else { return refusal(40001, at: now) }
+    return serve(request, of: record.appID, at: now)
   }
 
   private mutating func serve(_ request: SimulatedRequest, of appID: String, at now: Milliseconds)
     -> SimulatedAnswer
   {
     guard let app = apps[appID] else { return refusal(40013, appID: appID, at: now) }
-    if Self.limitedPaths.contains(request.path) {
-      let used = app.usage[request.path]?.day.value(on: day(now)) ?? 0
-      guard used < dailyQuota(of: request.path, app.settings) else {
-        return refusal(45009, appID: appID, at: now)
-      }
+    guard app.settings.mayCall(request.path) else { return refusal(48001, appID: appID, at: now) }
+    if Self.limitedPaths.contains(request.path), isExhausted(request.path, of: appID, at: now) {
+      return refusal(45009, appID: appID, at: now)
     }
     count(request.path, of: appID, at: now)
     switch request.path {
@@ -87,7 +89,7 @@ extension WeChatModel {
       let end =
         app.settings.ticketsOnGrid ? (now.flooredQuotient(by: life) + 1) * life : now + life
       record = TicketRecord(text: ticketText(), mintedAt: now, expiresAt: end)
-      app.tickets[type] = record
+      app.replaceTicket(type, with: record)
       apps[appID] = app
     }
     let remaining = app.settings.ticketCountsDown ? (record.expiresAt - now) / 1000 : 7200

@@ -16,6 +16,11 @@ extension WeChatModel {
     "/cgi-bin/get_api_domain_ip", "/cgi-bin/getcallbackip",
   ]
 
+  /// Paths counted at once for one app or corporation: more than there are APIs.
+  ///
+  /// Calls of others are not counted.
+  static let maxCountedPaths = 2000
+
   /// The number of the quota day.
   func day(_ now: Milliseconds) -> Int64 { (now + dayOffset).flooredQuotient(by: 86_400_000) }
 
@@ -35,8 +40,24 @@ extension WeChatModel {
     }
   }
 
+  /// Whether the app has made all calls of the path that the day allows.
+  func isExhausted(_ path: String, of appID: String, at now: Milliseconds) -> Bool {
+    guard let app = apps[appID] else { return false }
+    return (app.usage[path]?.day.value(on: day(now)) ?? 0) >= dailyQuota(of: path, app.settings)
+  }
+
+  /// The errcode for a path that `quota/get` or `quota/clear` is asked about; nil when it is good.
+  private func failure(ofQuotaPath path: String, _ settings: AppSettings) -> Int? {
+    guard path.hasPrefix("/") else { return 76003 }
+    guard let owners = APIFamily.owners(of: path) else { return 76021 }
+    return owners.contains(settings.accountType) ? nil : 76022
+  }
+
   /// Counts one call of the path.
   mutating func count(_ path: String, of appID: String, at now: Milliseconds) {
+    guard let known = apps[appID]?.usage,
+      known[path] != nil || known.count < Self.maxCountedPaths
+    else { return }
     let (today, thisMinute) = (day(now), minute(now))
     apps[appID]?.usage[path, default: PathUsage()].day.add(on: today)
     apps[appID]?.usage[path, default: PathUsage()].minute.add(on: thisMinute)
@@ -49,7 +70,9 @@ extension WeChatModel {
     guard let app = apps[appID], let path = JSON(parsing: request.body)?["cgi_path"]?.string else {
       return refusal(request.body.isEmpty ? 44002 : 47001, appID: appID, at: now)
     }
-    guard path.hasPrefix("/") else { return refusal(76021, appID: appID, at: now) }
+    if let code = failure(ofQuotaPath: path, app.settings) {
+      return refusal(code, appID: appID, at: now)
+    }
     let limit = dailyQuota(of: path, app.settings)
     let counted = app.usage[path]?.day.value(on: day(now)) ?? 0
     let used = min(limit, max(0, counted - app.settings.quotaLag))
@@ -88,6 +111,7 @@ extension WeChatModel {
   mutating func clearQuotaWithSecret(_ request: SimulatedRequest, at now: Milliseconds)
     -> SimulatedAnswer
   {
+    guard request.method == "POST" else { return refusal(43002, at: now) }
     let body = JSON(parsing: request.body)
     let appID = body?["appid"]?.string ?? request.item("appid")
     let secret = body?["appsecret"]?.string ?? request.item("appsecret")
@@ -102,10 +126,12 @@ extension WeChatModel {
   mutating func clearPathQuota(_ request: SimulatedRequest, of appID: String, at now: Milliseconds)
     -> SimulatedAnswer
   {
-    guard let path = JSON(parsing: request.body)?["cgi_path"]?.string, path.hasPrefix("/") else {
-      return refusal(76021, appID: appID, at: now)
+    guard var app = apps[appID], let path = JSON(parsing: request.body)?["cgi_path"]?.string else {
+      return refusal(request.body.isEmpty ? 44002 : 47001, appID: appID, at: now)
     }
-    guard var app = apps[appID] else { return refusal(40013, appID: appID, at: now) }
+    if let code = failure(ofQuotaPath: path, app.settings) {
+      return refusal(code, appID: appID, at: now)
+    }
     let month = monthNumber(now + dayOffset)
     guard app.pathClears.value(on: month) < app.settings.monthlyPathClears else {
       return refusal(48006, appID: appID, at: now)

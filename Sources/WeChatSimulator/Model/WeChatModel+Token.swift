@@ -45,31 +45,34 @@ extension WeChatModel {
       secret: body["secret"]?.string ?? "", forced: body["force_refresh"]?.bool ?? false)
     if let refused = check(wanted, request, at: now) { return refused }
     count(request.path, of: wanted.appID, at: now)
-    guard var app = apps[wanted.appID] else { return refusal(40013, at: now) }
-    let settings = app.settings
-    let current = app.slots[.stable]?.current.flatMap { tokens[$0] }
-    guard let current, current.verdict(at: now).isLive else {
-      return handOut(mint(.stable, for: wanted.appID, at: now), minted: true, at: now)
+    guard let (record, minted) = stableRecord(of: wanted.appID, forced: wanted.forced, at: now)
+    else { return refusal(45009, appID: wanted.appID, at: now) }
+    return handOut(record, minted: minted, at: now)
+  }
+
+  /// The stable token that a call brings, and whether the call minted it; nil when the day's forced
+  /// refreshes are used up.
+  mutating func stableRecord(of appID: String, forced: Bool, at now: Milliseconds)
+    -> (record: TokenRecord, minted: Bool)?
+  {
+    let current = apps[appID]?.slots[.stable]?.current.flatMap { tokens[$0] }
+    guard var app = apps[appID], let current, current.verdict(at: now).isLive else {
+      return (mint(.stable, for: appID, at: now), true)
     }
-    if wanted.forced {
-      if let last = app.lastForce, now - last < settings.forceSpacing {
-        return handOut(current, minted: false, at: now)
-      }
+    let settings = app.settings
+    if forced {
+      if let last = app.lastForce, now - last < settings.forceSpacing { return (current, false) }
       let today = day(now)
-      guard app.forces.value(on: today) < settings.dailyForceQuota else {
-        return refusal(45009, appID: wanted.appID, at: now)
-      }
+      guard app.forces.value(on: today) < settings.dailyForceQuota else { return nil }
       app.forces.add(on: today)
       app.lastForce = now
-      apps[wanted.appID] = app
-      return handOut(mint(.stable, for: wanted.appID, at: now), minted: true, at: now)
+      apps[appID] = app
+      return (mint(.stable, for: appID, at: now), true)
     }
     // A life shorter than two renewal margins would be renewed on each call.
     let renewal = min(settings.stableRenewal, (current.expiresAt - current.mintedAt) / 2)
-    if current.expiresAt - now <= renewal {
-      return handOut(mint(.stable, for: wanted.appID, at: now), minted: true, at: now)
-    }
-    return handOut(current, minted: false, at: now)
+    guard current.expiresAt - now <= renewal else { return (current, false) }
+    return (mint(.stable, for: appID, at: now), true)
   }
 
   /// `{"access_token":…,"expires_in":…}`, without an errcode.
@@ -146,9 +149,7 @@ extension WeChatModel {
       let used = app.usage[request.path]?.minute.value(on: minute(now)) ?? 0
       return used >= app.settings.minuteQuota ? 45011 : nil
     case .dailyQuota:
-      guard let app else { return nil }
-      let used = app.usage[request.path]?.day.value(on: day(now)) ?? 0
-      return used >= dailyQuota(of: request.path, app.settings) ? 45009 : nil
+      return app != nil && isExhausted(request.path, of: wanted.appID, at: now) ? 45009 : nil
     }
   }
 }

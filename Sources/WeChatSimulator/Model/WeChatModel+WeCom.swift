@@ -4,6 +4,12 @@ public struct CorpApp: Sendable {
   public struct ID: Hashable, Sendable {
     public var corpID: String
     public var secret: String
+
+    /// The app of that corporation that has that secret.
+    public init(corpID: String, secret: String) {
+      self.corpID = corpID
+      self.secret = secret
+    }
   }
 
   /// What `expires_in` says when the same token is handed out again; unconfirmed.
@@ -19,25 +25,29 @@ public struct CorpApp: Sendable {
   public var expiredCode = 42001
   /// The addresses that may make business calls; nil when any may (else 60020).
   public var trustedAddresses: [String]?
+  /// Calls of one API by all apps of the corporation in a minute; one more blocks it for 60 s.
   public var minuteQuota = 10_000
+  /// The same in an hour; one more blocks it for 60 minutes.
   public var hourlyQuota = 150_000
-  /// Tickets an hour: of the app, and of the corporation.
+  /// How often the app may ask for a ticket of one kind in an hour.
   public var hourlyAppTickets = 100
+  /// How often all apps of the corporation may.
   public var hourlyCorpTickets = 400
 
   var slot = TokenSlot()
-  var usage = CorpUsage()
+  var ticketUsage: [String: WindowCount] = [:]
   var tickets: [String: TicketRecord] = [:]
 
   /// An app in good order.
   public init(corpID: String, secret: String) { id = ID(corpID: corpID, secret: secret) }
 }
 
+/// Calls of one API by all apps of a corporation.
 struct CorpUsage: Hashable, Sendable {
   var minute = WindowCount()
   var hour = WindowCount()
-  var appTickets = WindowCount()
-  var corpTickets = WindowCount()
+  /// Tickets that were handed out, where the API is one of tickets.
+  var tickets = WindowCount()
   var blockedUntil: Milliseconds = .min
 }
 
@@ -54,8 +64,7 @@ extension WeChatModel {
       let isOfAnother = corpApps.keys.contains { $0.secret == secret }
       return corpRefusal(isOfAnother ? 40091 : 40001, request, appID: corpID, at: now)
     }
-    if let blocked = admit(&app, at: now) {
-      corpApps[app.id] = app
+    if let blocked = admit(request.path, of: app, at: now) {
       return corpRefusal(blocked, request, appID: corpID, at: now)
     }
     var minted = false
@@ -64,13 +73,13 @@ extension WeChatModel {
       record = current
       if app.whenRepeated == .renews {
         record = TokenRecord(
-          text: text, appID: corpID, kind: .weCom, mintedAt: current.mintedAt,
+          text: text, appID: corpID, corpApp: app.id, kind: .weCom, mintedAt: current.mintedAt,
           expiresAt: now + app.life)
         tokens[text] = record
       }
     } else {
       record = TokenRecord(
-        text: tokenText(at: now), appID: corpID, kind: .weCom, mintedAt: now,
+        text: tokenText(at: now), appID: corpID, corpApp: app.id, kind: .weCom, mintedAt: now,
         expiresAt: now + app.life)
       remember(record)
       app.slot.current = record.text
@@ -94,12 +103,21 @@ extension WeChatModel {
     corpApps[id]?.slot.current = nil
   }
 
+  /// Ends the token that the WeCom app has at that time, or at the next call when it is past.
+  public mutating func scheduleKill(of id: CorpApp.ID, at time: Milliseconds) {
+    schedule(.tokenKill(id), at: time)
+  }
+
+  /// The APIs that hand out tickets: the corporation's, and the app's.
+  static let corpTicketPaths: Set = ["/cgi-bin/get_jsapi_ticket", "/cgi-bin/ticket/get"]
+
+  /// Every endpoint that takes a WeCom app's token.
   mutating func corpBusiness(
     _ request: SimulatedRequest, _ record: TokenRecord, at now: Milliseconds
   ) -> SimulatedAnswer {
-    guard let id = corpApps.first(where: { $0.value.slot.current == record.text })?.key,
-      var app = corpApps[id]
-    else { return corpRefusal(40014, request, appID: record.appID, at: now) }
+    guard let id = record.corpApp, var app = corpApps[id] else {
+      return corpRefusal(40014, request, appID: record.appID, at: now)
+    }
     switch record.verdict(at: now) {
     case .live: break
     case .dead(42001):
@@ -109,22 +127,18 @@ extension WeChatModel {
     if let trusted = app.trustedAddresses, !trusted.contains(request.clientAddress) {
       return corpRefusal(60020, request, appID: record.appID, at: now)
     }
-    let isCorpTicket = request.path == "/cgi-bin/get_jsapi_ticket"
-    guard isCorpTicket || request.path == "/cgi-bin/ticket/get" else {
-      return success(appID: record.appID)
+    if let blocked = admit(request.path, of: app, at: now) {
+      return corpRefusal(blocked, request, appID: record.appID, at: now)
     }
+    guard Self.corpTicketPaths.contains(request.path) else { return success(appID: record.appID) }
     let hour = now.flooredQuotient(by: 3_600_000)
-    let used =
-      isCorpTicket
-      ? app.usage.corpTickets.value(on: hour) : app.usage.appTickets.value(on: hour)
-    guard used < (isCorpTicket ? app.hourlyCorpTickets : app.hourlyAppTickets) else {
+    let usedByApp = app.ticketUsage[request.path]?.value(on: hour) ?? 0
+    let usedByCorp = corpUsage[id.corpID]?[request.path]?.tickets.value(on: hour) ?? 0
+    guard usedByApp < app.hourlyAppTickets, usedByCorp < app.hourlyCorpTickets else {
       return corpRefusal(45009, request, appID: record.appID, at: now)
     }
-    if isCorpTicket {
-      app.usage.corpTickets.add(on: hour)
-    } else {
-      app.usage.appTickets.add(on: hour)
-    }
+    app.ticketUsage[request.path, default: WindowCount()].add(on: hour)
+    corpUsage[id.corpID]?[request.path]?.tickets.add(on: hour)
     let known = app.tickets[request.path].flatMap { now < $0.expiresAt ? $0 : nil }
     let ticket =
       known
@@ -138,18 +152,23 @@ extension WeChatModel {
       ], appID: record.appID)
   }
 
-  /// Counts a call; the errcode when the app is blocked, for a minute or for an hour.
-  private mutating func admit(_ app: inout CorpApp, at now: Milliseconds) -> Int? {
-    if now < app.usage.blockedUntil { return 45009 }
+  /// Counts a call of that API by the corporation; the errcode when it is blocked, for a minute or
+  /// for an hour.
+  private mutating func admit(_ path: String, of app: CorpApp, at now: Milliseconds) -> Int? {
+    let known = corpUsage[app.id.corpID] ?? [:]
+    guard known[path] != nil || known.count < Self.maxCountedPaths else { return nil }
+    var usage = known[path] ?? CorpUsage()
+    defer { corpUsage[app.id.corpID, default: [:]][path] = usage }
+    if now < usage.blockedUntil { return 45009 }
     let (thisMinute, hour) = (minute(now), now.flooredQuotient(by: 3_600_000))
-    app.usage.minute.add(on: thisMinute)
-    app.usage.hour.add(on: hour)
-    if app.usage.hour.value(on: hour) > app.hourlyQuota {
-      app.usage.blockedUntil = now + 3_600_000
+    usage.minute.add(on: thisMinute)
+    usage.hour.add(on: hour)
+    if usage.hour.value(on: hour) > app.hourlyQuota {
+      usage.blockedUntil = now + 3_600_000
       return 45009
     }
-    if app.usage.minute.value(on: thisMinute) > app.minuteQuota {
-      app.usage.blockedUntil = now + 60_000
+    if usage.minute.value(on: thisMinute) > app.minuteQuota {
+      usage.blockedUntil = now + 60_000
       return 45009
     }
     return nil

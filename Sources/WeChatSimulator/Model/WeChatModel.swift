@@ -42,6 +42,9 @@ public struct SimulatedAnswer: Sendable {
   public var token: String?
   /// Whether that token was minted by this request.
   public var minted = false
+  /// What the token that came with a business call was worth, whatever the answer says; nil when
+  /// there was none.
+  public var tokenUse: TokenUse?
 }
 
 /// The rules of WeChat's credential endpoints as a value: no sockets, no clock, and no randomness
@@ -72,6 +75,8 @@ public struct WeChatModel: Sendable {
   var generator: SeededGenerator
   var tokens: [String: TokenRecord] = [:]
   var tokenOrder: [String] = []
+  /// By corporation and path.
+  var corpUsage: [String: [String: CorpUsage]] = [:]
   var pending: [ScheduledEvent] = []
   var requestLog: [RequestLogEntry] = []
   var latest: Milliseconds = .min
@@ -99,7 +104,7 @@ public struct WeChatModel: Sendable {
     var corpApp = corpApp
     if let known = corpApps[corpApp.id] {
       corpApp.slot = known.slot
-      corpApp.usage = known.usage
+      corpApp.ticketUsage = known.ticketUsage
       corpApp.tickets = known.tickets
     }
     corpApps[corpApp.id] = corpApp
@@ -129,6 +134,20 @@ public struct WeChatModel: Sendable {
     return tokens[token]?.verdict(at: now) ?? .dead(40001)
   }
 
+  /// Whether a page that is signed with the ticket at that time is taken.
+  ///
+  /// A ticket is for two hours, and for ``AppSettings/ticketOverlap`` longer beside its successor.
+  public mutating func accepts(ticket: String, at time: Milliseconds) -> Bool {
+    let now = settle(at: time)
+    if let app = apps.values.first(where: { $0.knows(ticket: ticket) }) {
+      return app.accepts(ticket: ticket, at: now)
+    }
+    // WeCom documents no overlap of tickets.
+    return corpApps.values.contains { app in
+      app.tickets.values.contains { $0.text == ticket && now < $0.expiresAt }
+    }
+  }
+
   /// The newest token of the app; nil when it has none.
   public func newestToken(of appID: String, kind: TokenKind) -> String? {
     apps[appID]?.slots[kind]?.current
@@ -140,7 +159,10 @@ public struct WeChatModel: Sendable {
     while let next = pending.first, next.time <= time {
       pending.removeFirst()
       latest = max(latest, next.time)
-      apply(next.event, to: next.appID, at: latest)
+      switch next.occurrence {
+      case .event(let event, let appID): apply(event, to: appID, at: latest)
+      case .tokenKill(let id): killToken(of: id, at: latest)
+      }
     }
     latest = max(latest, time)
     return latest

@@ -22,7 +22,9 @@ struct Control: Sendable {
       body = parsed
     }
     switch (request.method, path.first ?? "", path.count) {
-    case ("GET", "judge", 1): return (200, judge(request.item("token")))
+    case ("GET", "judge", 1):
+      let ticket = request.item("ticket")
+      return (200, ticket.isEmpty ? judge(request.item("token")) : judge(ticket: ticket))
     case ("GET", "audit", 1): return (200, audit(since: request.item("since")))
     case ("DELETE", "audit", 1): simulator.clearAudit()
     case ("GET", "summary", 1): return (200, summary(of: request.item("appid")))
@@ -31,7 +33,7 @@ struct Control: Sendable {
       return (200, ["released": .integer(Int64(simulator.releaseHeld()))])
     case ("POST", "faults", 1): return addFault(body)
     case ("DELETE", "faults", 1): simulator.clearFaults()
-    case ("GET", "clock", 1): break
+    case ("GET", "clock", 1): return (200, clock())
     case ("POST", "clock", 1): return moveClock(body)
     case ("PUT", "latency", 1): return setLatency(body)
     case ("PUT", "wire", 1): return setWire(body)
@@ -39,12 +41,13 @@ struct Control: Sendable {
     case ("PUT", "apps", 2): return putApp(path[1], body)
     case ("POST", "apps", 3) where path[2] == "events": return schedule(body, for: path[1])
     case ("PUT", "corps", 2): return putCorpApp(path[1], body)
+    case ("POST", "corps", 3) where path[2] == "events": return scheduleKill(body, for: path[1])
     case ("GET", "hosts", 1):
       return (200, ["ports": .array(hosts.ports.map { .integer(Int64($0)) })])
     case ("POST", "hosts", 3): return await switchHost(path[1], to: path[2])
     default: return (404, ["error": "There is no such control request"])
     }
-    return request.path == "/clock" ? (200, ["now": .integer(simulator.now)]) : Self.done
+    return Self.done
   }
 
   private static func refused(_ reason: String) -> Answer { (400, ["error": .string(reason)]) }
@@ -61,10 +64,25 @@ struct Control: Sendable {
   }
 
   private func moveClock(_ body: JSON) -> Answer {
-    if let rate = body["rate"]?.number { simulator.setClockRate(rate) }
-    if let span = body["advance"]?.span { simulator.advance(by: span) }
-    if let skew = body["skew"]?.integer { simulator.configure { $0.skew = skew } }
-    return (200, ["now": .integer(simulator.now)])
+    let (rate, span, skew) = (body["rate"], body["advance"], body["skew"])
+    guard rate == nil || rate?.number.map({ (0...VirtualClock.maxRate).contains($0) }) == true
+    else {
+      return Self.refused("\"rate\" must be a number from 0 to a million")
+    }
+    guard span == nil || span?.span != nil else {
+      return Self.refused("\"advance\" must be milliseconds, up to a year")
+    }
+    guard skew == nil || skew?.offset != nil else {
+      return Self.refused("\"skew\" must be milliseconds, up to a year forward or back")
+    }
+    if let rate = rate?.number { simulator.setClockRate(rate) }
+    if let span = span?.span { simulator.advance(by: span) }
+    if let skew = skew?.offset { simulator.configure { $0.skew = skew } }
+    return (200, clock())
+  }
+
+  private func clock() -> JSON {
+    ["now": .integer(simulator.now), "rate": .double(simulator.clockRate)]
   }
 
   private func setLatency(_ body: JSON) -> Answer {
@@ -82,13 +100,19 @@ struct Control: Sendable {
       }
       simulator.configure { $0.messageSuffix = suffix }
     }
+    if let names = body["checks"] {
+      guard let checks = names.strings?.map(CredentialCheck.init), !checks.contains(nil) else {
+        return Self.refused("\"checks\" must be names of checks, in the order wanted")
+      }
+      simulator.configure { $0.checks = checks.compactMap(\.self) }
+    }
     if let requires = body["requiresEncryption"]?.bool {
       simulator.configure { $0.requiresEncryption = requires }
     }
     if let length = body["tokenLength"]?.count {
       simulator.configure { $0.tokenLength = min(length, 512) }
     }
-    if let offset = body["dayOffset"]?.integer { simulator.configure { $0.dayOffset = offset } }
+    if let offset = body["dayOffset"]?.offset { simulator.configure { $0.dayOffset = offset } }
     return Self.done
   }
 
@@ -140,6 +164,19 @@ struct Control: Sendable {
     return Self.done
   }
 
+  private func scheduleKill(_ body: JSON, for corpID: String) -> Answer {
+    guard body["event"]?.string == "killCurrentToken", let secret = body["secret"]?.string else {
+      return Self.refused(
+        "What can happen to a WeCom app, known by its \"secret\", is that its "
+          + "token is killed: \"killCurrentToken\"")
+    }
+    guard let app = simulator.corpApp(corpID: corpID, secret: secret) else {
+      return Self.refused("There is no such WeCom app")
+    }
+    simulator.killToken(of: app.id, after: body["after"]?.span ?? 0)
+    return Self.done
+  }
+
   private func switchHost(_ number: String, to state: String) async -> Answer {
     guard let host = Int(number), hosts.ports.indices.contains(host) else {
       return Self.refused("There is no such host")
@@ -162,6 +199,10 @@ struct Control: Sendable {
     }
   }
 
+  private func judge(ticket: String) -> JSON {
+    ["live": .bool(simulator.accepts(ticket: ticket))]
+  }
+
   private func audit(since: String) -> JSON {
     let first = Int(since) ?? 0
     let audit = simulator.audit
@@ -178,7 +219,8 @@ struct Control: Sendable {
       "mints": .integer(Int64(audit.mints(of: app).count)),
       "maxParallelFetches": .integer(Int64(audit.maxParallelFetches(of: app))),
       "minimumMintSpacing": audit.minimumMintSpacing(of: app).map { .integer($0) } ?? .null,
-      "callsWithDeadTokens": .integer(Int64(audit.callsWithDeadTokens.count)),
+      "callsInOverlap": .integer(Int64(audit.callsInOverlap(of: app).count)),
+      "callsWithDeadTokens": .integer(Int64(audit.callsWithDeadTokens(of: app).count)),
     ]
   }
 }
@@ -228,6 +270,7 @@ extension AuditEvent {
       "number": .integer(Int64(number)), "time": .integer(time), "path": .string(path),
       "appid": appID.map { .string($0) } ?? .null, "errcode": .integer(Int64(code)),
       "token": token.map { .string($0) } ?? .null, "minted": .bool(minted),
+      "tokenUse": tokenUse.map { .string($0.rawValue) } ?? .null,
       "parallel": .integer(Int64(parallel)), "faulty": .bool(fault != nil),
       "secretInURL": .bool(hasSecretInURL), "clientAddress": .string(clientAddress),
     ]

@@ -17,14 +17,17 @@ public final class SimulatorServer: Sendable {
 
   /// The base URLs of the API hosts.
   public var urls: [String] {
-    ports.map { "\(hosts.isEncrypted ? "https" : "http")://\(hosts.address):\($0)" }
+    ports.map { "\(hosts.isEncrypted ? "https" : "http")://\(host):\($0)" }
   }
 
   /// The base URL of the first API host.
   public var url: String { urls[0] }
 
   /// The base URL of the control API.
-  public var controlURL: String { "http://\(hosts.address):\(controlPort)" }
+  public var controlURL: String { "http://\(host):\(controlPort)" }
+
+  /// The address as it stands in a URL.
+  private var host: String { hosts.address.contains(":") ? "[\(hosts.address)]" : hosts.address }
 
   private init(simulator: Simulator, hosts: Hosts, control: Listener) {
     self.simulator = simulator

@@ -35,6 +35,14 @@ import TokenCore
       #expect(lines.contains("wechat_token_foreign_refreshes_total{account=\"\(account)\"} 0"))
       #expect(
         lines.contains("wechat_token_refresh_duration_seconds_count{account=\"\(account)\"} 0"))
+      for endpoint in ["token", "stable_token", "quota"] {
+        for code in ["0", "none"] {
+          #expect(
+            lines.contains(
+              "wechat_token_upstream_requests_total{account=\"\(account)\","
+                + "endpoint=\"\(endpoint)\",errcode=\"\(code)\"} 0"))
+        }
+      }
       for trigger in MetricLabels.triggers {
         for result in MetricLabels.results {
           #expect(
