@@ -18,8 +18,8 @@ struct AccessControl: ParsableCommand {
   var flags: [String] = []
 
   func run() throws {
-    var flags = flags
-    let isReader = flags.take("--reader") || reader
+    var flags = VerbFlags("acl", flags)
+    let isReader = try flags.take("--reader") || reader
     let settings = try Setup.load(flags, requiresAccount: false).0
     let rules = AccessRules(layout: KeyLayout(prefix: settings.redis.keyPrefix))
     print(

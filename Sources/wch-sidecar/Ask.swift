@@ -2,6 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import Glibc
 import Sidecar
+import TokenCore
 
 /// The daemon's answers, for the verbs that ask it.
 struct DaemonQuestion {
@@ -9,62 +10,73 @@ struct DaemonQuestion {
   private let client: DaemonClient
 
   /// For the daemon of the settings that follow a verb as flags.
-  init(_ verb: String, _ flags: [String]) throws {
+  init(_ verb: String, _ flags: VerbFlags) throws {
     self.verb = verb
     client = DaemonClient(settings: try Setup.load(flags, requiresAccount: false).0)
   }
 
-  /// The body of an answer that is a success.
+  /// What a success holds, and its body as it came.
   ///
+  /// - Parameter limit: for the whole question; nil takes the client's own.
   /// - Throws: `Failure` with the daemon's own reason otherwise.
-  func ask(_ path: String, method: String = "GET", body: String? = nil) async throws -> String {
+  func ask<Content: Decodable>(
+    _ path: String, method: String = "GET", body: String? = nil, within limit: Duration? = nil,
+    as: Content.Type = Content.self
+  ) async throws -> (content: Content, body: String) {
     let answer: DaemonClient.Answer
     do throws(DaemonClient.Unreachable) {
-      answer = try await client.request(path, method: method, body: body)
+      answer = try await client.request(path, method: method, body: body, within: limit)
     } catch {
       throw Failure(.unreachable, "wch-sidecar \(verb): \(error)")
     }
-    guard answer.status == 200 else {
-      throw Failure(.failed, "wch-sidecar \(verb): \(Self.reason(of: answer))")
-    }
-    return answer.body
+    guard answer.status == 200 else { throw refusal(answer) }
+    guard let content = try? JSONDecoder().decode(Content.self, from: Data(answer.body.utf8))
+    else { throw stranger(answer) }
+    return (content, answer.body)
   }
 
-  /// Why the daemon refuses; the whole answer when it is none of its own.
-  private static func reason(of answer: DaemonClient.Answer) -> String {
+  /// Why the daemon refuses.
+  private func refusal(_ answer: DaemonClient.Answer) -> Failure {
     struct Refusal: Decodable {
       var detail: String?
       var outcome: String?
       var reason: String?
       var retry_after: Int64?
+      var errcode: Int?
     }
-    let data = Data(answer.body.utf8)
-    guard let refusal = try? JSONDecoder().decode(Refusal.self, from: data),
+    guard let refusal = try? JSONDecoder().decode(Refusal.self, from: Data(answer.body.utf8)),
       let text = refusal.detail ?? refusal.reason
-    else { return "status \(answer.status): \(answer.body)" }
+    else { return stranger(answer) }
     let outcome = refusal.outcome.map { "\($0): " } ?? ""
-    return outcome + text + (refusal.retry_after.map { " (again in \($0) s)" } ?? "")
+    let wait = refusal.retry_after.map { " (again in \($0) s)" } ?? ""
+    let isRefused = refusal.errcode.map { WeChatError.row($0).needsPeople } ?? false
+    return Failure(
+      isRefused ? .refused : .failed, "wch-sidecar \(verb): \(outcome)\(text)\(wait)")
+  }
+
+  /// Another program has the address.
+  private func stranger(_ answer: DaemonClient.Answer) -> Failure {
+    Failure(
+      .unreachable,
+      "wch-sidecar \(verb): what answers at \(client.listen) (with status \(answer.status)) is"
+        + " not wch-sidecar, or another version of it; give the httpListen of `wch-sidecar run`")
   }
 }
 
-extension [String] {
-  /// Takes a verb's own flag out of what was passed through: it may stand behind settings, too.
-  mutating func take(_ flag: String) -> Bool {
-    let count = count
-    removeAll { $0 == flag }
-    return self.count < count
-  }
-
-  /// Takes a verb's own option out, written `--name value` or `--name=value`.
-  mutating func takeValue(of option: String) -> String? {
-    if let index = firstIndex(of: option), index + 1 < count {
-      let value = self[index + 1]
-      removeSubrange(index...(index + 1))
-      return value
+extension WeChatError {
+  /// Whether WeChat refuses the credentials, the account or the address, until people act.
+  fileprivate var needsPeople: Bool {
+    switch category {
+    case .configuration, .operator: true
+    case .transient, .rate, .quota: false
     }
-    guard let index = firstIndex(where: { $0.hasPrefix(option + "=") }) else { return nil }
-    return String(remove(at: index).dropFirst(option.count + 1))
   }
+}
+
+/// What a check that passes says.
+private struct HealthContent: Decodable {
+  var status: String
+  var detail: String
 }
 
 /// `health`: one check of a running daemon, for containers without a shell.
@@ -82,11 +94,12 @@ struct Health: AsyncParsableCommand {
   var flags: [String] = []
 
   func run() async throws {
-    var flags = flags
-    let isLive = flags.take("--live") || live
-    _ = flags.take("--ready")
     do {
-      _ = try await DaemonQuestion("health", flags).ask(isLive ? "/livez" : "/readyz")
+      var flags = VerbFlags("health", flags)
+      let isLive = try flags.take("--live") || live
+      _ = try flags.take("--ready")
+      _ = try await DaemonQuestion("health", flags)
+        .ask(isLive ? "/livez" : "/readyz", as: HealthContent.self)
     } catch let error as Failure {
       throw Failure(.failed, error.message)
     }
@@ -107,15 +120,18 @@ struct Wait: AsyncParsableCommand {
 
   /// Between two questions: short beside the time in which a daemon starts.
   private static let interval: Duration = .milliseconds(200)
+  /// A question is given this much at least: even the shortest wait asks once.
+  private static let shortest: Duration = .milliseconds(10)
 
   func run() async throws {
-    var flags = flags
-    let max = flags.takeValue(of: "--max") ?? max
+    var flags = VerbFlags("wait", flags)
+    let max = try flags.takeValue(of: "--max") ?? max
     let deadline = ContinuousClock.now + (try Setup.duration(max, flag: "--max"))
     let question = try DaemonQuestion("wait", flags)
     while true {
       do {
-        _ = try await question.ask("/readyz")
+        let left = Swift.max(deadline - .now, Self.shortest)
+        _ = try await question.ask("/readyz", within: left, as: HealthContent.self)
         return
       } catch let error as Failure {
         let left = deadline - .now
@@ -150,12 +166,12 @@ struct Token: AsyncParsableCommand {
   }
 
   func run() async throws {
-    var flags = flags
-    let isRevealed = flags.take("--reveal") || reveal
+    var flags = VerbFlags("token", flags)
+    let isRevealed = try flags.take("--reveal") || reveal
     let account = try Setup.account(flags.takeValue(of: "--account") ?? account)
-    let body = try await DaemonQuestion("token", flags).ask(
-      "/v1/token" + (account.map { "?account=\($0)" } ?? ""))
-    let content = try JSONDecoder().decode(Content.self, from: Data(body.utf8))
+    let content = try await DaemonQuestion("token", flags).ask(
+      "/v1/token" + (account.map { "?account=\($0)" } ?? ""), as: Content.self
+    ).content
     print(
       isRevealed
         ? content.access_token
@@ -171,7 +187,8 @@ struct Refresh: AsyncParsableCommand {
     discussion: """
       Waits up to 10 s for the new token. A report of a token that is not the current one changes \
       nothing. Prints the outcome: refreshed, current or coalesced. Within the limits of reports \
-      it ends with 1, and the report is served later.
+      it ends with 1, and the report is served later; with 77 when WeChat refuses the credentials \
+      or the address.
       """)
 
   @Flag(help: "Read the token that WeChat refused from standard input.")
@@ -199,9 +216,9 @@ struct Refresh: AsyncParsableCommand {
   }
 
   func run() async throws {
-    var flags = flags
-    let isForced = flags.take("--force") || force
-    let isReport = flags.take("--rejected-stdin") || rejectedStdin
+    var flags = VerbFlags("refresh", flags)
+    let isForced = try flags.take("--force") || force
+    let isReport = try flags.take("--rejected-stdin") || rejectedStdin
     guard isForced != isReport else {
       throw Failure(
         .usage,
@@ -216,8 +233,9 @@ struct Refresh: AsyncParsableCommand {
     }
     let question = try DaemonQuestion("refresh", flags)
     let body = String(decoding: try JSONEncoder().encode(order), as: UTF8.self)
-    let answer = try await question.ask("/v1/refresh", method: "POST", body: body)
-    let content = try JSONDecoder().decode(Content.self, from: Data(answer.utf8))
+    let content = try await question.ask(
+      "/v1/refresh", method: "POST", body: body, as: Content.self
+    ).content
     print(
       "\(content.account): \(content.outcome)"
         + (content.expires_at.map { ", to be trusted until the Unix second \($0)" } ?? ""))
@@ -251,10 +269,10 @@ struct Status: AsyncParsableCommand {
   }
 
   func run() async throws {
-    var flags = flags
-    let isWatching = flags.take("--watch") || watch
+    var flags = VerbFlags("status", flags)
+    let isWatching = try flags.take("--watch") || watch
     var output = output
-    if let text = flags.takeValue(of: "--output") {
+    if let text = try flags.takeValue(of: "--output") {
       guard let given = Output(rawValue: text) else {
         throw Failure(.usage, "wch-sidecar status: --output takes text or json, not \"\(text)\"")
       }
@@ -278,14 +296,15 @@ struct Status: AsyncParsableCommand {
   }
 
   private static func show(_ question: DaemonQuestion, _ output: Output) async throws -> String {
-    let body = try await question.ask("/v1/status")
-    return output == .json ? body : try StatusText(json: body).text
+    let (content, body) = try await question.ask("/v1/status", as: StatusText.Content.self)
+    return output == .json ? body : StatusText(content).text
   }
 }
 
 /// The status in lines for people.
 struct StatusText {
-  private struct Content: Decodable {
+  /// `/v1/status`, as far as it is shown.
+  struct Content: Decodable {
     struct Account: Decodable {
       var account: String
       var token_present: Bool
@@ -310,8 +329,7 @@ struct StatusText {
 
   let text: String
 
-  init(json: String) throws {
-    let content = try JSONDecoder().decode(Content.self, from: Data(json.utf8))
+  init(_ content: Content) {
     var lines = [
       "instance  \(content.instance) (\(content.role)), up \(content.uptime_seconds) s,"
         + " \(content.ticks) ticks",

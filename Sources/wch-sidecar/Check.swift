@@ -17,9 +17,8 @@ struct Check: AsyncParsableCommand {
   var flags: [String] = []
 
   func run() async throws {
-    var flags = flags
-    let connects = connect || flags.contains("--connect")
-    flags.removeAll { $0 == "--connect" }
+    var flags = VerbFlags("check", flags)
+    let connects = try flags.take("--connect") || connect
     let (settings, redis) = try Setup.load(flags)
     print(settings.describe())
     for warning in settings.warnings { StandardError.write("warning: \(warning)") }

@@ -26,6 +26,11 @@ struct Main {
       StandardError.write(error.message)
       exit(error.code.rawValue)
     } catch {
+      // Whoever checks health takes other codes for a broken check.
+      if CommandLine.arguments.dropFirst().first == "health", Root.exitCode(for: error) != .success {
+        StandardError.write(Root.fullMessage(for: error))
+        exit(ExitStatus.failed.rawValue)
+      }
       Root.exit(withError: error)
     }
   }

@@ -20,6 +20,8 @@ struct OnceCommand: AsyncParsableCommand {
   var flags: [String] = []
 
   func run() async throws {
+    var flags = VerbFlags("once", flags)
+    let max = try flags.takeValue(of: "--max") ?? max
     let limit = try Setup.duration(max, flag: "--max")
     let (settings, redis) = try Setup.load(flags)
     let logger = Setup.logger(settings, output: try Setup.logOutput(settings))

@@ -26,7 +26,7 @@ struct Run: AsyncParsableCommand {
         .usage,
         "wch-sidecar: there is no verb \"\(word)\"; the verbs are \(verbs.joined(separator: ", "))")
     }
-    let (settings, redis) = try Setup.load(flags)
+    let (settings, redis) = try Setup.load(VerbFlags("run", flags))
     let output = try Setup.logOutput(settings)
     let logger = Setup.logger(settings, output: output)
     for warning in settings.warnings {
@@ -48,12 +48,13 @@ struct Run: AsyncParsableCommand {
 /// What every verb does first: read the settings, or say everything that is wrong with them.
 enum Setup {
   static func load(
-    _ flags: [String], requiresAccount: Bool = true
+    _ flags: VerbFlags, requiresAccount: Bool = true
   ) throws -> (Settings, RedisConfiguration) {
     let settings: Settings
     do {
       settings = try Settings.load(
-        arguments: flags, environment: ProcessInfo.processInfo.environment,
+        arguments: flags.settings, otherFlags: flags.own,
+        environment: ProcessInfo.processInfo.environment,
         requiresAccount: requiresAccount,
         redisURLProblem: { url in
           do throws(RedisURLError) {

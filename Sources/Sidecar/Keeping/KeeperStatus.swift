@@ -103,6 +103,7 @@ package struct KeeperStatus: StatusSource {
 
   package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     let deadline = ContinuousClock.now + KeeperStatus.longestWait
+    let start = Timestamp.now
     guard let (subject, rejected) = subject(of: request) else {
       // A token that nobody has now was replaced before: its reader should read again.
       let named =
@@ -131,15 +132,48 @@ package struct KeeperStatus: StatusSource {
       }
       if let wanted = kept.wanted, wanted.notBefore > now + .seconds(10) {
         return .unavailable(
-          reason: kept.failures.last.map { "WeChat: \($0)" } ?? "the refresh is held up",
-          retryAfter: wanted.notBefore - now)
+          reason: kept.failures.last?.told ?? "the refresh is held up",
+          retryAfter: wanted.notBefore - now, errorCode: kept.failures.last?.code)
       }
       // Cancellation ends the wait early, and the loop notices it.
       try? await Task.sleep(for: KeeperStatus.look)
     }
-    return .limited(
-      account: account, retryAfter: .seconds(30),
-      reason: "no new token within ten seconds; the request is kept by the leader")
+    return unanswered(account, since: start)
+  }
+
+  /// What keeps a request from being served that has waited in vain, as far as it is known here.
+  private func unanswered(_ account: AccountName, since start: Timestamp) -> RefreshAnswer {
+    let waited = "no new token within \(Int(KeeperStatus.longestWait.inSeconds)) seconds: "
+    let state = links.state
+    guard state.isConnected else {
+      return .unavailable(
+        reason: "\(waited)Redis cannot be reached from this replica"
+          + " (\(state.lastError ?? "no connection"))", retryAfter: settings.timing.retry)
+    }
+    let keeper = service.view.keeper
+    let now = MonotonicClock.now()
+    let kept = kept(account)
+    let isLeader = keeper.isLeader(at: now)
+    let last = journal.tally(account).lastFailure
+    let isFailing = isLeader && (kept?.failures.inARow ?? 0) > 0
+    if let last, isFailing || last.at.milliseconds >= start.milliseconds {
+      // Who could not reach WeChat may lead no longer; what it met is known all the same.
+      return .unavailable(
+        reason: "\(waited)\(last.reason); WeChat is asked again",
+        retryAfter: kept?.wanted.map { $0.notBefore - now } ?? settings.timing.retry,
+        errorCode: last.code)
+    }
+    if isLeader {
+      return .unavailable(
+        reason: "\(waited)WeChat has not answered yet", retryAfter: settings.timing.retry)
+    }
+    guard let leader = leader(keeper, isLeader: false) else {
+      return .unavailable(
+        reason: "\(waited)no replica leads", retryAfter: settings.timing.retry)
+    }
+    return .unavailable(
+      reason: "\(waited)the leader \(leader) has told of none; its log and status page say why",
+      retryAfter: KeeperStatus.longestWait)
   }
 
   /// The account and the token that a request is about; nil when the token is not a current one.
@@ -241,6 +275,13 @@ package struct KeeperStatus: StatusSource {
   /// A moment as this machine's wall clock shows it: for people, not for decisions.
   private func wallClock(_ moment: Moment, from now: Moment) -> Timestamp {
     Timestamp(milliseconds: Timestamp.now.milliseconds + (moment - now).wholeMilliseconds)
+  }
+}
+
+extension FetchFailure {
+  /// The failure with what an operator needs to act on it.
+  fileprivate var told: String {
+    reason + (egressAddress.map { " (WeChat sees \($0))" } ?? "")
   }
 }
 

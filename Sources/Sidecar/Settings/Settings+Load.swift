@@ -7,6 +7,7 @@ extension Settings {
   ///
   /// - Parameters:
   ///   - arguments: the flags of settings only: `--name value` or `--name=value`.
+  ///   - otherFlags: what else would have been a flag there: known to the search for the nearest.
   ///   - environment: all of it: Kubernetes' service links are told by their families.
   ///   - requiresAccount: whether at least one account must be there; verbs that only look do not
   ///     need one.
@@ -15,14 +16,16 @@ extension Settings {
   ///   - nameInstance: a name for this replica, when it has none.
   /// - Throws: `SettingsError` with every problem at once.
   package static func load(
-    arguments: [String], environment: [String: String], requiresAccount: Bool = true,
+    arguments: [String], otherFlags: [String] = [], environment: [String: String],
+    requiresAccount: Bool = true,
     redisURLProblem: (String) -> String? = { _ in nil },
     readFile: @escaping FileReader = RegularFile.read,
     nameInstance: () -> String = defaultInstanceName
   ) throws(SettingsError) -> Settings {
     var reader = SettingsReader(
       sources: SettingsSources(
-        arguments: arguments, environment: environment, readFile: readFile),
+        arguments: arguments, otherFlags: otherFlags, environment: environment,
+        readFile: readFile),
       readFile: readFile)
 
     _ = reader.value(.config) { $0 }

@@ -26,8 +26,12 @@ struct SettingsSources: Sendable {
   /// More accounts than this are a mistake in a generated file: each has its own keeper.
   static let accountLimit = 256
 
-  init(arguments: [String], environment: [String: String], readFile: FileReader) {
-    let flags = readFlags(arguments)
+  /// - Parameter otherFlags: the verb's own, for whoever mistypes one.
+  init(
+    arguments: [String], otherFlags: [String], environment: [String: String],
+    readFile: FileReader
+  ) {
+    let flags = readFlags(arguments, others: otherFlags)
     let (variables, unknownVariables) = readVariables(environment)
     let (file, given) = readConfigurationFile(
       flags[Setting.config.name] ?? variables[Setting.config.name], readFile)
@@ -49,7 +53,7 @@ struct SettingsSources: Sendable {
   // MARK: Flags
 
   /// Reads `--name value` and `--name=value`.
-  private mutating func readFlags(_ arguments: [String]) -> Layer {
+  private mutating func readFlags(_ arguments: [String], others: [String]) -> Layer {
     var layer: Layer = [:]
     var rest = arguments[...]
     while let argument = rest.popFirst() {
@@ -69,7 +73,7 @@ struct SettingsSources: Sendable {
         rest.removeFirst()
       }
       guard let setting else {
-        let nearest = nearestName(to: name, among: Setting.flags.map(\.flagName))
+        let nearest = nearestName(to: name, among: others + Setting.flags.map(\.flagName))
         problems.append(
           SettingsProblem(
             .flag(quoted(name)), "is unknown; the nearest known one is \(nearest ?? "none")"))

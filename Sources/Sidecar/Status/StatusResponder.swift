@@ -215,8 +215,9 @@ struct StatusResponder: HTTPResponder {
       response.headers[.retryAfter] = "\(retryAfter.headerSeconds)"
       return response
     case .unknownAccount: return Self.unknownAccount
-    case .unavailable(let reason, let retryAfter):
-      return .problem(.serviceUnavailable, reason, retryAfter: retryAfter)
+    case .unavailable(let reason, let retryAfter, let errorCode):
+      return .problem(
+        .serviceUnavailable, reason, retryAfter: retryAfter, errorCode: errorCode)
     }
   }
 }
@@ -316,6 +317,8 @@ private struct ProblemBody: Encodable {
   let title: String
   let status: Int
   let detail: String
+  /// WeChat's, when it is what is the matter.
+  var errcode: Int?
 }
 
 extension Duration {
@@ -359,10 +362,11 @@ extension Response {
   /// An error as RFC 9457 has it.
   fileprivate static func problem(
     _ status: HTTPResponse.Status, _ detail: String, retryAfter: Duration? = nil,
-    headers: HTTPFields = [:]
+    errorCode: Int? = nil, headers: HTTPFields = [:]
   ) -> Response {
     var response = json(
-      ProblemBody(title: status.reasonPhrase, status: status.code, detail: detail),
+      ProblemBody(
+        title: status.reasonPhrase, status: status.code, detail: detail, errcode: errorCode),
       status: status, contentType: "application/problem+json")
     response.headers.append(contentsOf: headers)
     if let retryAfter { response.headers[.retryAfter] = "\(retryAfter.headerSeconds)" }

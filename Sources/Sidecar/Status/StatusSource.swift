@@ -75,8 +75,9 @@ package enum RefreshAnswer: Hashable, Sendable {
   case limited(account: AccountName, retryAfter: Duration, reason: String)
   /// No such account is configured.
   case unknownAccount
-  /// Nothing could be learnt within the wait: no leader, no Redis, or WeChat refuses.
-  case unavailable(reason: String, retryAfter: Duration)
+  /// Nothing could be learnt within the wait: no leader, no Redis, or WeChat refuses, with this
+  /// errcode.
+  case unavailable(reason: String, retryAfter: Duration, errorCode: Int? = nil)
 }
 
 /// What is told about a token without telling it.
