@@ -49,8 +49,8 @@ package struct Election: Sendable {
   package private(set) var holder: String?
   /// Whether an earlier try of the term under way may have worked, so that it is not given up.
   private var mayHold = false
-  /// The last term that was asked for without an answer: what was sent may be carried out long after
-  /// the term was given up, and nobody would lead with that lock.
+  /// The last term that was asked for without an answer: what was sent may be carried out long
+  /// after the term was given up, and nobody would lead with that lock.
   private var doubtful: Term?
   /// By how much the term under way asks for more than the floor.
   private var claim: Int64 = 0

@@ -22,7 +22,8 @@ private func parse(_ text: String, limits: ReplyLimits = .standard) throws(Reply
 @Suite("Replies of a well-behaved server")
 struct WellFormedReplyTests {
   static let stream =
-    "+OK\r\n-ERR no\r\n:-42\r\n$5\r\nhello\r\n$0\r\n\r\n$-1\r\n*-1\r\n*0\r\n*2\r\n:1\r\n*1\r\n$2\r\n\r\n\r\n"
+    "+OK\r\n-ERR no\r\n:-42\r\n$5\r\nhello\r\n$0\r\n\r\n$-1\r\n*-1\r\n*0\r\n"
+    + "*2\r\n:1\r\n*1\r\n$2\r\n\r\n\r\n"
     + "*3\r\n*0\r\n$-1\r\n+x\r\n:9223372036854775807\r\n"
   static let replies: [RedisReply] = [
     .status("OK"), .error(RedisServerError("ERR no")), .integer(-42), .bulk(Array("hello".utf8)),

@@ -19,9 +19,14 @@ import Testing
     #expect(reply.refusal == nil, "\(reply.refusal?.message ?? "")")
   }
 
-  /// What Redis refused to anybody so far.
-  private static func refusals(_ deployment: Deployment) async throws -> [RedisReply] {
-    try await deployment.ask("ACL", "LOG").elements ?? []
+  /// The commands, keys and channels that Redis refused to anybody so far.
+  private static func refusals(_ deployment: Deployment) async throws -> [String] {
+    let entries = try await deployment.ask("ACL", "LOG").elements ?? []
+    return try entries.map { entry in
+      let words = entry.elements ?? []
+      let mark = try #require(words.firstIndex { $0.text == "object" })
+      return try #require(words[mark + 1].text)
+    }
   }
 
   @Test("two replicas elect, fetch, take reports and hand over with these rights, and no others")
@@ -41,11 +46,17 @@ import Testing
       leader.terminate()
       #expect(try await leader.waitForExit() == .code(0))
       try await deployment.waitForLeader(otherThan: leader)
+      #expect(try await Self.refusals(deployment).isEmpty)
       let check = try SidecarProcess(
         ["check", "--connect"],
         environment: deployment.environment(instance: "a").merging(user) { $1 }, instance: "check")
       #expect(try await check.waitForExit() == .code(0), "\(check.outputText)")
-      #expect(try await Self.refusals(deployment).isEmpty)
+      #expect(
+        check.outputText.contains("ok: permissions: all 27 commands and 7 keys"),
+        "\(check.outputText)")
+      // The password of Redis is among its configuration: that stays closed to the daemon.
+      #expect(try await Self.refusals(deployment) == ["config|get"])
+      #expect(check.outputText.contains("ok: persistence: unknown"), "\(check.outputText)")
     }
   }
 

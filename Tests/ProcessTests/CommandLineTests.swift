@@ -20,11 +20,48 @@ import Testing
       ], instance: "wrong")
     #expect(try await process.waitForExit() == .code(78))
     for name in [
-      "WCH_APPSECRET", "WCH_LEASEE", "WCH_LEASE", "WCH_RENEW", "WCH_REDIS_URL", "WCH_API",
+      // `WCH_LEASE` is the one that the misspelt name is near to.
+      "WCH_APPID", "WCH_APPSECRET", "WCH_LEASEE", "WCH_LEASE", "WCH_RENEW", "WCH_REDIS_URL",
+      "WCH_TICK", "WCH_API",
     ] {
-      #expect(process.errorText.contains(name), "\(name) is not named in \(process.errorText)")
+      // Whole names: one may be a part of another.
+      let isNamed = process.errorText.split { !($0.isLetter || $0 == "_") }.contains { $0 == name }
+      #expect(isNamed, "\(name) is not named in \(process.errorText)")
     }
     #expect(process.outputText.isEmpty)
+  }
+
+  @Test("a misspelt WCH_REDIS_PORT is no Service's variable: 78, and it is named")
+  func strayPort() async throws {
+    for links in [[:], ["WCH_SERVICE_HOST": "10.0.0.1", "WCH_SERVICE_PORT": "2130"]] {
+      let process = try SidecarProcess(
+        environment: Self.sound.merging(["WCH_REDIS_PORT": "6379"]) { $1 }.merging(links) { $1 },
+        instance: "stray")
+      #expect(try await process.waitForExit() == .code(78))
+      #expect(process.errorText.contains("`WCH_REDIS_PORT`"), "\(process.errorText)")
+      #expect(!process.errorText.contains("SERVICE"), "\(process.errorText)")
+    }
+  }
+
+  @Test("in a namespace with Services called wch and wch-redis it starts and keeps a token")
+  func serviceLinks() async throws {
+    var links: [String: String] = [:]
+    for (family, host, port) in [("WCH", "10.0.0.1", 2130), ("WCH_REDIS", "10.0.0.2", 6379)] {
+      let address = "tcp://\(host):\(port)"
+      for (name, value) in [
+        ("SERVICE_HOST", host), ("SERVICE_PORT", "\(port)"), ("SERVICE_PORT_MAIN", "\(port)"),
+        ("PORT", address), ("PORT_\(port)_TCP", address), ("PORT_\(port)_TCP_PROTO", "tcp"),
+        ("PORT_\(port)_TCP_PORT", "\(port)"), ("PORT_\(port)_TCP_ADDR", host),
+      ] {
+        links["\(family)_\(name)"] = value
+      }
+    }
+    try await Deployment.run { [links] deployment in
+      let replica = try deployment.start("a", links)
+      try await deployment.waitForLiveToken()
+      try await replica.waitForStatus(200, of: "/readyz")
+      #expect(!replica.log.contains { ["warning", "error"].contains($0.level) })
+    }
   }
 
   @Test("times that contradict each other end it with 78 and the names of the settings")

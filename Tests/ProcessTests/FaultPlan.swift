@@ -1,6 +1,9 @@
 import WeChatSimulator
 
 /// What goes wrong in one randomised run: drawn from its seed alone.
+///
+/// One event follows from the seed's remainder, so that as many seeds in a row as there are events
+/// have each of them; what else happens is drawn.
 struct FaultPlan: CustomStringConvertible, Sendable {
   /// What becomes of one attempt at WeChat.
   enum Blow: CaseIterable {
@@ -46,23 +49,43 @@ struct FaultPlan: CustomStringConvertible, Sendable {
   /// tries again when the token has expired shows readers a dead one for half a minute.
   static let (life, grace): (Milliseconds, Milliseconds) = (40_000, 9000)
 
+  /// An event that some run is certain to have.
+  private enum Event {
+    case blow(Blow), hostDown, killedWhileHeld
+
+    static let all = Blow.allCases.map(Event.blow) + [.hostDown, .killedWhileHeld]
+  }
+
+  /// So many seeds in a row have every event.
+  static let cycle = UInt64(Event.all.count)
+
   init(seed: UInt64) {
     var generator = SeededGenerator(seed: seed)
     self.seed = seed
     replicas = .random(in: 2...3, using: &generator)
-    fate =
+    let fate: Fate =
       Bool.random(using: &generator)
       ? .spared : Fate.allCases.randomElement(using: &generator) ?? .spared
-    // What still fits into the grace.
-    var room = fate == .spared ? 2 : 1
-    isHostDown = .random(in: 0..<4, using: &generator) == 0
-    if isHostDown { room -= 1 }
-    let least = fate == .spared && !isHostDown ? 1 : 0
+    let isHostDown = Int.random(in: 0..<4, using: &generator) == 0
     var blows: [Blow] = []
-    for _ in 0..<Int.random(in: min(least, room)...room, using: &generator) {
+    switch Event.all[Int(seed % Self.cycle)] {
+    case .blow(let blow):
+      blows = [blow]
+      self.fate = fate
+      self.isHostDown = isHostDown && fate == .spared
+    case .hostDown:
+      self.fate = fate
+      self.isHostDown = true
+    case .killedWhileHeld:
+      self.fate = .killed
+      self.isHostDown = isHostDown
+    }
+    // What still fits into the grace.
+    let room = (self.fate == .spared ? 2 : 1) - blows.count - (self.isHostDown ? 1 : 0)
+    for _ in 0..<Int.random(in: 0...room, using: &generator) {
       blows.append(Blow.allCases.randomElement(using: &generator) ?? .answerLost)
     }
-    self.blows = blows
+    self.blows = blows.shuffled(using: &generator)
   }
 
   var description: String {

@@ -7,7 +7,8 @@ import WeChatSimulator
 /// Real replicas, short-lived tokens, and everything that WeChat and the network do to an answer.
 ///
 /// `WCH_FAULT_RUNS=200` makes so many runs instead of 20, `WCH_FAULT_SEED=7` begins with that seed
-/// instead of a random one: a failure names its seed, and the seed alone makes the plan.
+/// instead of a random one: a failure names its seed, and the seed alone makes the plan. Any twenty
+/// seeds in a row have every kind of blow, a host that is down, and a leader killed in a fetch.
 @Suite struct FaultRunTests {
   /// Runs that are made side by side.
   private static let side = 2
@@ -31,6 +32,18 @@ import WeChatSimulator
       return failures
     }
     for failure in failures { Issue.record("\(failure)") }
+  }
+
+  @Test("twenty runs have every kind of blow, a host down and a leader killed while WeChat holds")
+  func coverage() {
+    for first: UInt64 in [0, 7, 999_983] {
+      let plans = (first..<first + 20).map { FaultPlan(seed: $0) }
+      for blow in FaultPlan.Blow.allCases {
+        #expect(plans.contains { $0.blows.contains(blow) }, "no run from \(first) has \(blow)")
+      }
+      #expect(plans.contains { $0.isHostDown })
+      #expect(plans.contains { $0.fate == .killed })
+    }
   }
 
   @Test("such a reader does see a token that died and was not replaced")
@@ -127,6 +140,12 @@ import WeChatSimulator
       }
       guard reader.missingReadings == 0 else {
         throw SidecarProcess.Failure("\(reader.missingReadings) readings without a token")
+      }
+      // A plan that was not carried out proves nothing.
+      let met = simulator.audit.events.compactMap(\.fault)
+      let planned = plan.blows.map(\.fault) + (plan.fate == .spared ? [] : [.mintThenHold])
+      guard planned.allSatisfy(met.contains) else {
+        throw SidecarProcess.Failure("of \(planned) only \(met) were met")
       }
       // One for the start, one an attempt, one for a mark or a successor's doubt.
       let most = 1 + plan.blows.count + 4

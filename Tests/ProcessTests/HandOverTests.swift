@@ -139,7 +139,7 @@ import WeChatSimulator
 
   @Test("a leader killed in a fetch leaves no dead token to readers", arguments: Moment.allCases)
   func killedInFetch(moment: Moment) async throws {
-    // A replaced token dies after 7.5 s: just as long as the lease and the wait for stragglers take.
+    // A replaced token dies after 7.5 s: as long as the lease and the wait for stragglers take.
     try await Deployment.run(grace: 7500) { deployment in
       let leader = try await deployment.start(count: 3, Deployment.brisk)
       try await deployment.withReader { reader in

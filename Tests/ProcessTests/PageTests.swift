@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 import WeChatSimulator
@@ -31,6 +32,30 @@ import WeChatSimulator
         #expect(accounts[0]["expires_at"] as? Int == keys.expiresIn.map { Int($0) })
       }
       #expect(try await leader.status()["refreshes_ok"] as? Int == 1)
+    }
+  }
+
+  @Test("the skew of WeChat's clock is told by the replica that asked, on its page, too")
+  func clockSkew() async throws {
+    try await Deployment.run { deployment in
+      // Far more than a busy machine takes for a call, and less than the life of a token.
+      deployment.simulator.configure { $0.skew = 600_000 }
+      let leader = try await deployment.start(count: 2)
+      for process in deployment.processes {
+        let status = try await process.status()
+        let weChat = try #require(status["wechat"] as? [String: Any])
+        let skew = weChat["clock_skew_seconds"] as? Int
+        let page = try await process.get("/").body
+        if process === leader {
+          let told = try #require(skew)
+          #expect(abs(told - 600) <= 30)
+          #expect(page.contains("WeChat&#39;s clock is \(told) s ahead of this machine"))
+        } else {
+          #expect(skew == nil)
+          #expect(weChat["clock_skew_seconds"] is NSNull)
+          #expect(!page.contains("clock is"))
+        }
+      }
     }
   }
 

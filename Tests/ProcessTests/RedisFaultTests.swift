@@ -40,6 +40,15 @@ import WeChatSimulator
     case noReplicas = "NOREPLICAS"
     case cannotPersist = "MISCONF"
     case busy = "BUSY"
+    case masterDown = "MASTERDOWN"
+    case loading = "LOADING"
+    case noAuthentication = "NOAUTH"
+
+    /// What redis-server is started with.
+    var arguments: [String] {
+      self == .loading
+        ? ["--enable-debug-command", "yes", "--loading-process-events-interval-bytes", "1024"] : []
+    }
 
     func begin(at deployment: Deployment) async throws {
       switch self {
@@ -62,6 +71,26 @@ import WeChatSimulator
             .init("EVAL", "while true do end", "0"), deadline: .now + .milliseconds(500),
             waitForConnection: true)
         }
+      case .masterDown:
+        try await deployment.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
+        try await deployment.ask("REPLICAOF", "127.0.0.1", "1")
+      case .loading:
+        // Some bytes to load, of which each key takes 50 ms: it ends before only if it is told to.
+        for number in 0..<1200 {
+          try await deployment.ask("SET", "ballast\(number)", String(repeating: "x", count: 1024))
+        }
+        try await deployment.ask("CONFIG", "SET", "rdbcompression", "no")
+        try await deployment.ask("CONFIG", "SET", "key-load-delay", "50000")
+        // On a connection of its own, whose answer nobody waits for.
+        try await deployment.redis.withClient { client in
+          _ = try? await client.execute(
+            .init("DEBUG", "RELOAD"), deadline: .now + .milliseconds(500),
+            waitForConnection: true)
+        }
+      case .noAuthentication:
+        try await deployment.ask("CONFIG", "SET", "requirepass", "new")
+        // Others' connections: this one is authenticated, and goes on.
+        try await deployment.ask("CLIENT", "KILL", "TYPE", "normal")
       }
     }
 
@@ -73,6 +102,11 @@ import WeChatSimulator
         try FileManager.default.removeItem(at: Self.snapshot(of: deployment))
         try await Self.save(deployment, status: "ok")
       case .busy: try await deployment.ask("SCRIPT", "KILL")
+      case .masterDown:
+        try await deployment.ask("REPLICAOF", "NO", "ONE")
+        try await deployment.ask("CONFIG", "SET", "replica-serve-stale-data", "yes")
+      case .loading: try await deployment.ask("CONFIG", "SET", "key-load-delay", "0")
+      case .noAuthentication: try await deployment.ask("CONFIG", "SET", "requirepass", "")
       }
     }
 
@@ -94,24 +128,87 @@ import WeChatSimulator
     "a Redis that refuses writes is named in the log, nobody fetches, and all recovers by itself",
     arguments: Refusal.allCases)
   func refusedWrites(refusal: Refusal) async throws {
-    try await Deployment.run { deployment in
+    try await Deployment.run(redisArguments: refusal.arguments) { deployment in
       let leader = try await deployment.start(count: 2, Deployment.brisk)
       let token = try await deployment.token()
       try await refusal.begin(at: deployment)
       try await leader.waitForLog("This replica no longer leads")
-      #expect(
-        leader.log.contains {
-          ["warning", "error"].contains($0.level) && $0.text.contains(refusal.rawValue)
-        }, "\(refusal.rawValue) is not named")
+      for process in deployment.processes {
+        try await waitUntil("\(process.instance) names it", within: patience) {
+          process.log.contains {
+            ["warning", "error"].contains($0.level) && $0.text.contains(refusal.rawValue)
+          }
+        }
+      }
       let position = deployment.processes.map(\.logPosition)
       try await refusal.end(at: deployment)
-      try await waitUntil("somebody leads again", within: .seconds(10)) {
+      try await waitUntil("somebody leads again", within: patience) {
         zip(deployment.processes, position).contains { process, position in
           process.log.dropFirst(position).contains { $0.message == "This replica leads" }
         }
       }
       #expect(try await deployment.token() == token)
       #expect(deployment.mints == 1)
+    }
+  }
+
+  @Test("a fail-over that loses a refresh but not the lock is answered with the token again")
+  func lostRefresh() async throws {
+    try await Deployment.run { deployment in
+      let leader = try await deployment.start(count: 2, Deployment.brisk)
+      let first = try #require(try await deployment.token())
+      let before = try await deployment.ask("DUMP", Deployment.record)
+      let record = try #require(before.bytes)
+      let expiry = try #require(try await deployment.ask("GET", "WCH_expires_in").text)
+      let lock = try await deployment.ask("GET", "WCH_leader").text
+
+      try await deployment.withReader { reader in
+        try await deployment.ask("RPUSH", "WCH_refresh_requests", first)
+        let second = try await waited(for: "another token", within: patience) {
+          try await deployment.token().flatMap { $0 == first ? nil : $0 }
+        }
+        let after = try await deployment.committed()
+        let commits = try await leader.metric(
+          "wechat_token_redis_commands_total", ["command": "commit"])
+        let position = leader.logPosition
+
+        // What a replica that had not heard of the refresh would have, were it promoted.
+        var restore = RedisCommand("RESTORE", Deployment.record, "0")
+        restore.append(record)
+        restore.append("REPLACE")
+        let replies = try await deployment.client.execute(
+          [
+            RedisCommand("MULTI"), restore,
+            RedisCommand("SET", "WCH_access_token", first, "KEEPTTL"),
+            RedisCommand("SET", "WCH_expires_in", expiry, "KEEPTTL"), RedisCommand("EXEC"),
+          ], deadline: .now + patience, waitForConnection: true)
+        #expect(replies.last?.elements?.allSatisfy { $0.refusal == nil } == true)
+
+        let line = try await leader.waitForLog(
+          "Redis had lost the last token; written again from memory", after: position,
+          within: patience)
+        #expect(line.level == "warning")
+        #expect(line.fields["token.version"] == after)
+        #expect(try await deployment.token() == second)
+        #expect(try await deployment.committed() == after)
+        #expect(second == deployment.simulator.newestToken(of: Deployment.appID))
+        #expect(try await deployment.ask("HGET", Deployment.record, "sweep").text?.isEmpty == false)
+        #expect(
+          try await leader.metric("wechat_token_redis_commands_total", ["command": "commit"])
+            > commits)
+        let keys = try await deployment.keys()
+        #expect(abs(keys.tokenTTL - keys.expiresInTTL) <= 5)
+        #expect(abs((keys.expiresIn ?? 0) - (keys.redisTime + keys.tokenTTL / 1000 - 120)) <= 2)
+        #expect(deployment.mints == 2)
+        #expect(try await deployment.ask("GET", "WCH_leader").text == lock)
+
+        // The first token is dead from here on, and nobody reads it.
+        deployment.simulator.advance(by: 300_000)
+        let count = reader.liveReadings
+        try await waitUntil("more readings", within: patience) { reader.liveReadings > count + 5 }
+        #expect(reader.deadReadings == 0)
+        #expect(reader.missingReadings == 0)
+      }
     }
   }
 
@@ -305,6 +402,13 @@ import WeChatSimulator
 }
 
 extension Deployment {
+  /// The version of the last commit, as the log writes it.
+  fileprivate func committed() async throws -> String? {
+    let fields = try await ask("HMGET", Self.record, "committed_epoch", "committed_seq").elements
+    let texts = (fields ?? []).compactMap(\.text)
+    return texts.count == 2 ? texts.joined(separator: ".") : nil
+  }
+
   /// What is wrong with lock, token and expiry; nil when all is well.
   fileprivate func problems(since start: ContinuousClock.Instant) async throws -> String? {
     let leaders = try await leadingReplicas()

@@ -7,11 +7,7 @@ import Testing
 @Suite("The release program", .serialized)
 struct ReleaseTests {
   /// Whether the program under test is the one that users get, and not a debug build.
-  static let isRelease: Bool = {
-    guard let size = try? FileManager.default.attributesOfItem(atPath: SidecarProcess.binary)[.size]
-    else { return false }
-    return (size as? Int ?? .max) < 100_000_000
-  }()
+  static let isRelease = ProcessInfo.processInfo.environment["WCH_SIDECAR_BINARY"] != nil
 
   @Test(
     "it is below 40 MB and has no ICU in it", .enabled(if: isRelease, "a debug build is larger"))
@@ -22,6 +18,33 @@ struct ReleaseTests {
     for name in ["icudt", "_FoundationICU", "ucol_open"] {
       #expect(program.firstRange(of: Data(name.utf8)) == nil, "\(name) is in the binary")
     }
+  }
+
+  @Test(
+    "it is stripped, and runs where Swift is not installed",
+    .enabled(if: isRelease, "a debug build has symbols and Swift's libraries"))
+  func link() async throws {
+    let sections = try await Self.readelf("--section-headers")
+    #expect(sections.contains(" .text "), "not read: \(sections)")
+    #expect(!sections.contains(" .symtab "))
+    #expect(!sections.contains(" .debug_"))
+    let needed = try await Self.readelf("--dynamic").split(separator: "\n")
+      .filter { $0.contains("(NEEDED)") }
+    #expect(needed.contains { $0.contains("[libc.") }, "not read: \(needed)")
+    #expect(!needed.contains { $0.lowercased().contains("swift") }, "\(needed)")
+    #expect(!needed.contains { $0.contains("Foundation") || $0.contains("hiredis") }, "\(needed)")
+  }
+
+  /// What binutils tell about the program.
+  private static func readelf(_ question: String) async throws -> String {
+    let pipe = openPipe()
+    let reader = try ChildProcess(
+      ["readelf", "--wide", question, SidecarProcess.binary], standardOutput: pipe.writing)
+    close(pipe.writing)
+    let text = FileHandle(fileDescriptor: pipe.reading, closeOnDealloc: true)
+    let output = String(decoding: try text.readToEnd() ?? Data(), as: UTF8.self)
+    #expect(reader.succeeds())
+    return output
   }
 
   @Test(
@@ -54,27 +77,62 @@ struct ReleaseTests {
     }
   }
 
+  /// Tries of a hundred: a machine that did not run the process in time spoils one as a whole.
+  private static let tries = 3
+
   @Test(
-    "SIGTERM some milliseconds after the start is an orderly end, a hundred times",
-    .enabled(if: isRelease, "a debug build takes longer to load"), arguments: [5, 20, 40, 80])
+    "SIGTERM 20, 40 or 80 milliseconds after the start is an orderly end, a hundred times",
+    .enabled(if: isRelease, "a debug build takes longer to load"), arguments: [20, 40, 80])
   func earlySignals(milliseconds: Int) async throws {
     try await Deployment.run(alone: true) { deployment in
-      var ready = 0
-      for round in 0..<100 {
-        let process = try SidecarProcess(
-          ["run"], environment: deployment.environment(instance: "early\(round)"),
-          instance: "early\(round)")
-        let end = ContinuousClock.now + .milliseconds(milliseconds)
-        while ContinuousClock.now < end { await Task.yield() }
-        let isReady = try Self.takesSIGTERM(process.id)
-        process.terminate()
-        let exit = try await process.waitForExit()
-        // On a busy machine it may not have run yet: of that no program can be judged.
-        if isReady { ready += 1 }
-        #expect(exit == .code(0) || !isReady, "round \(round)")
+      var disorderly: [String] = []
+      for number in 0..<Self.tries {
+        disorderly = []
+        for round in 0..<100 {
+          let (exit, isReady) = try await Self.terminated(
+            after: milliseconds, "early\(number)-\(round)", deployment)
+          // With its handler it has no excuse on any machine.
+          #expect(exit == .code(0) || !isReady, "round \(round)")
+          if exit != .code(0) { disorderly.append("\(round): \(exit)") }
+        }
+        if disorderly.isEmpty { break }
       }
-      #expect(ready > 50, "the handler came after \(milliseconds) ms in most rounds")
+      #expect(disorderly.isEmpty, "best of \(Self.tries)")
     }
+  }
+
+  @Test(
+    "SIGTERM 5 milliseconds after the start, once there is a handler, is an orderly end",
+    .enabled(if: isRelease, "a debug build takes longer to load"))
+  func earliestSignals() async throws {
+    try await Deployment.run(alone: true) { deployment in
+      var best = 0
+      for number in 0..<Self.tries where best < 95 {
+        var ready = 0
+        for round in 0..<100 {
+          let (exit, isReady) = try await Self.terminated(
+            after: 5, "early\(number)-\(round)", deployment)
+          // On a busy machine it may not have run yet: of that no program can be judged.
+          if isReady { ready += 1 }
+          #expect(exit == .code(0) || !isReady, "round \(round)")
+        }
+        best = max(best, ready)
+      }
+      #expect(best >= 95, "the handler came later in too many rounds, best of \(Self.tries)")
+    }
+  }
+
+  /// Starts the program and ends it; tells how it ended, and whether it had a handler by then.
+  private static func terminated(
+    after milliseconds: Int, _ instance: String, _ deployment: Deployment
+  ) async throws -> (exit: ChildProcess.Exit, isReady: Bool) {
+    let process = try SidecarProcess(
+      ["run"], environment: deployment.environment(instance: instance), instance: instance)
+    let end = ContinuousClock.now + .milliseconds(milliseconds)
+    while ContinuousClock.now < end { await Task.yield() }
+    let isReady = try takesSIGTERM(process.id)
+    process.terminate()
+    return (try await process.waitForExit(), isReady)
   }
 
   /// Whether a process has a handler for SIGTERM, by the kernel's own account.

@@ -11,7 +11,7 @@ import TokenCore
   private static let digest = String(repeating: "a1", count: 32)
 
   @Test(
-    "a digest is a report also when nobody here has the token, and goes back to the list as it came",
+    "a digest is a report also when nobody here has the token, and goes back to the list as it was",
     arguments: [digest, digest.uppercased()])
   func digests(digest: String) throws {
     let hint = try #require(Hint(report: Array("{\"sha256\":\"\(digest)\"}".utf8)))

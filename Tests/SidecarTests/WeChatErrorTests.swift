@@ -27,11 +27,13 @@ import WeChatSimulator
   private static let expected: [(Int, FetchFailure.Class)] = [
     (40001, .configuration), (40002, .configuration), (40013, .configuration),
     (40125, .configuration), (40164, .operator), (40243, .operator), (41002, .configuration),
-    (41004, .configuration), (43002, .configuration), (43003, .configuration),
+    (41004, .configuration), (42001, .configuration), (43002, .configuration),
+    (43003, .configuration),
     (44002, .configuration), (45009, .quota), (45011, .rate), (45035, .operator),
     (47001, .configuration), (48004, .operator), (48017, .operator), (50002, .operator),
     (50004, .operator), (50007, .operator), (61004, .operator), (61024, .configuration),
-    (89503, .operator), (89506, .operator), (89507, .operator), (99999, .operator),
+    (89501, .operator), (89503, .operator), (89506, .operator), (89507, .operator),
+    (99999, .operator),
   ]
 
   @Test("every code is a known failure of its class", arguments: expected)

@@ -47,18 +47,39 @@ import WeChatSimulator
 
   @Test(
     "a certificate that does not prove the host is a known failure, and the secret stays here",
-    arguments: [
-      (FixedCertificates.localhost, FixedCertificates.localhostKey, false),
-      (FixedCertificates.otherName, FixedCertificates.otherNameKey, true),
-      (FixedCertificates.expired, FixedCertificates.expiredKey, true),
-    ])
-  func refusesCertificates(certificate: String, key: String, isTrusted: Bool) async throws {
+    arguments: Fraud.allCases)
+  func refusesCertificates(fraud: Fraud) async throws {
+    let (certificate, key) = fraud.certificate
     let result = try await fetch(
-      certificate: certificate, key: key, trusting: isTrusted ? FixedCertificates.authority : nil)
+      certificate: certificate, key: key,
+      trusting: fraud == .unknownAuthority ? nil : FixedCertificates.authority)
     let failure = try #require(result.outcome.known)
     #expect(failure.isTransport)
-    #expect(failure.reason.contains("TLS failed: "), "\(failure.reason)")
+    #expect(failure.reason.contains("TLS failed: \(fraud.name)"), "\(failure.reason)")
     #expect(result.requests == 0)
+  }
+
+  /// What is wrong with a certificate.
+  enum Fraud: CaseIterable {
+    case unknownAuthority, otherName, expired
+
+    var certificate: (chain: String, key: String) {
+      switch self {
+      case .unknownAuthority: (FixedCertificates.localhost, FixedCertificates.localhostKey)
+      case .otherName: (FixedCertificates.otherName, FixedCertificates.otherNameKey)
+      case .expired: (FixedCertificates.expired, FixedCertificates.expiredKey)
+      }
+    }
+
+    /// How the failure names it; what was not verified cannot be told apart.
+    var name: String {
+      switch self {
+      case .otherName: "the certificate is another host's"
+      case .unknownAuthority, .expired:
+        "the certificate was not verified: its authority is not trusted here"
+          + " (WCH_API_CA_FILE adds one), or it has expired, or this machine's clock is wrong"
+      }
+    }
   }
 
   @Test("calls go through a CONNECT proxy with its password, and only the proxy is asked")

@@ -121,6 +121,7 @@ package struct ErrorRow: Sendable, CustomStringConvertible {
     code(40243, .people, says: "the AppSecret is frozen") { $0.secretState = .frozen },
     code(41002, .people, says: "the AppID is missing"),
     code(41004, .people, says: "the AppSecret is missing"),
+    code(42001, .people, says: "a token expired where none was sent"),
     code(43002, .people, says: "the request must be a POST"),
     code(43003, .people, says: "the request must use https"),
     code(44002, .people, says: "without its body"),
@@ -135,6 +136,7 @@ package struct ErrorRow: Sendable, CustomStringConvertible {
     code(50007, .people, says: "the account is frozen") { $0.accountState = .frozen },
     code(61004, .people, says: "this address is not registered"),
     code(61024, .people, says: "a component token") { $0.accountType = .component },
+    code(89501, .people, says: "does not explain it"),
     code(89503, .people, says: "must confirm this address") { $0.confirmation = .pending },
     code(89506, .refusedForADay, says: "after a day") { $0.confirmation = .refusedForADay },
     code(89507, .refusedForAnHour, says: "after an hour") {

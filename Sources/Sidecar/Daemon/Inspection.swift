@@ -24,7 +24,7 @@ package struct Inspection {
     package var findings: [Finding] = []
     /// Redis or WeChat did not answer.
     package var isUnreachable = false
-    /// WeChat refuses the address or the account.
+    /// WeChat refuses the address, the credentials or the account.
     package var isRefused = false
 
     package mutating func add(_ grade: Finding.Grade, _ subject: String, _ text: String) {
@@ -92,21 +92,24 @@ package struct Inspection {
       inspectClock(time, &report)
       let information = try await ask("INFO")
       if let text = information.text {
-        inspect(Information(text), &report)
+        let saves = try await ask("CONFIG", "GET", "save")
+        inspect(Information(text), saves: saves.elements?.last?.text, &report)
       } else {
         report.add(.doubtful, "INFO", "refused; version, role and persistence are unknown")
       }
-      await inspectPermissions(client, deadline: deadline, &report)
       for account in settings.accounts {
         let key = KeyLayout(prefix: settings.redis.keyPrefix).accessToken(account.name)
         let reply = try await ask("GET", key)
         if let token = reply.text {
           tokens[account.name] = AccessToken(token)
           report.add(.good, key, "holds a token")
+        } else if let refusal = reply.refusal {
+          report.add(.bad, key, "cannot be read: \(refusal)")
         } else {
           report.add(.doubtful, key, "holds no token yet")
         }
       }
+      try await inspectPermissions(client, deadline: deadline, &report)
     } catch {
       report.isUnreachable = true
       report.add(.bad, subject, "\(error)")
@@ -139,7 +142,8 @@ package struct Inspection {
     subscript(name: Substring) -> String { values[name].map(String.init) ?? "unknown" }
   }
 
-  private func inspect(_ information: Information, _ report: inout Report) {
+  /// - Parameter saves: when snapshots are made; nil when Redis does not tell.
+  private func inspect(_ information: Information, saves: String?, _ report: inout Report) {
     report.add(.good, "version", information["redis_version"])
     let role = information["role"]
     report.add(
@@ -151,37 +155,57 @@ package struct Inspection {
       evicts ? .doubtful : .good, "maxmemory-policy",
       evicts
         ? "\(policy): Redis may evict the lock and the token; use noeviction" : policy)
-    let persists =
-      information["aof_enabled"] == "1" || information["rdb_last_save_time"] != "unknown"
-    report.add(
-      .good, "persistence",
-      information["aof_enabled"] == "1"
-        ? "append-only file" : persists ? "snapshots at most" : "unknown")
+    report.add(.good, "persistence", persistence(information, saves: saves))
   }
 
-  /// Tries what the daemon needs, with steps that change nothing that anyone reads.
+  /// What Redis has after a restart, in words; the daemon can do with any of it.
+  private func persistence(_ information: Information, saves: String?) -> String {
+    if information["aof_enabled"] == "1" { return "append-only file" }
+    return switch saves {
+    case nil: "unknown: there is no append-only file, and this user may not CONFIG GET save"
+    case "": "none: after a restart a replica publishes the token again, and one is fetched"
+    case let saves?: "snapshots (save \(saves))"
+    }
+  }
+
+  /// Tries every command and every key that the daemon uses.
   private func inspectPermissions(
     _ client: RedisClient, deadline: ContinuousClock.Instant, _ report: inout Report
-  ) async {
-    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
-    let probeKey = "\(layout.prefix)check"
-    let trials: [(String, RedisCommand)] = [
-      ("scripts", RedisCommand("EVAL", "return redis.call('EXISTS', KEYS[1])", "1", layout.leader)),
-      ("write", RedisCommand("SET", probeKey, "1", "PX", "1000")),
-      ("publish", RedisCommand("PUBLISH", layout.events, "{\"event\":\"check\"}")),
-      ("list", RedisCommand("LLEN", layout.refreshRequests)),
-    ]
-    for (name, command) in trials {
-      do throws(RedisError) {
-        let reply = try await client.execute(command, deadline: deadline)
-        if let refusal = reply.refusal {
-          report.add(.bad, "permission: \(name)", "\(refusal)")
-        } else {
-          report.add(.good, "permission: \(name)", "granted")
-        }
-      } catch {
-        report.add(.bad, "permission: \(name)", "\(error)")
+  ) async throws(RedisError) {
+    let trials = PermissionTrials(
+      layout: KeyLayout(prefix: settings.redis.keyPrefix),
+      accounts: settings.accounts.map(\.name), database: redis.endpoint.database)
+    var missing: Set<String> = []
+    func judge(_ trial: PermissionTrials.Trial, _ reply: RedisReply) {
+      guard let refusal = reply.refusal else { return }
+      if refusal.kind == .noPermission {
+        let rule = trial.missing(refusal)
+        // Several calls may miss the same key.
+        guard missing.insert(rule).inserted else { return }
+        let isOptional = trials.isOptional(rule)
+        report.add(
+          isOptional ? .doubtful : .bad, "permission \(rule)",
+          "\(refusal)" + (isOptional ? "; the daemon does without" : ""))
+      } else if trial.permission == "set" {
+        // Any other refusal of a sound write is about Redis itself: memory, replicas, disk, role.
+        report.add(.bad, "writes", "\(refusal)")
       }
+    }
+    let calls = trials.commands + trials.keys
+    let replies = try await client.execute(calls.map(\.command), deadline: deadline)
+    for (trial, reply) in zip(calls, replies) { judge(trial, reply) }
+    // Nothing can be asked on this connection after it.
+    judge(
+      trials.subscription,
+      try await client.execute(trials.subscription.command, deadline: deadline))
+    if missing.isEmpty {
+      report.add(
+        .good, "permissions",
+        "all \(trials.permissions.count) commands and \(trials.keys.count) keys of the daemon")
+    } else {
+      report.add(
+        .doubtful, "permissions",
+        "grant what is missing with ACL SETUSER; `wch-sidecar acl` prints all that is needed")
     }
   }
 
@@ -222,6 +246,10 @@ package struct Inspection {
         report.add(
           .bad, subject,
           "refuses our address \(address): add it to the IP list of the account (40164)")
+      } else if let code = failure.code, WeChatError.isRefusal(code) {
+        report.isRefused = true
+        let request = failure.requestID.map { " (rid \($0))" } ?? ""
+        report.add(.bad, subject, "\(failure)\(request)")
       } else if failure.isTransport || failure.code == nil {
         report.isUnreachable = true
         report.add(.bad, subject, "\(failure)")

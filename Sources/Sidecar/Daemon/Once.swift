@@ -12,7 +12,7 @@ package struct Once {
   package enum Outcome: Hashable, Sendable {
     /// A live token is in Redis for every account; the Unix second of each `WCH_expires_in`.
     case live([AccountName: Int64])
-    /// Redis could not be reached in the time given.
+    /// Redis or WeChat could not be reached in the time given.
     case unreachable(String)
     /// WeChat refuses the credentials or the address.
     case refused(String)
@@ -80,6 +80,10 @@ package struct Once {
     }
     guard parts.links.state.isConnected else {
       return .unreachable("Redis: \(parts.links.state.lastError ?? "no connection")")
+    }
+    for account in parts.service.view.keeper.accounts {
+      guard let failure = account.failures.last, failure.isTransport else { continue }
+      return .unreachable("account \(account.name): WeChat: \(failure)")
     }
     if case .bad(let reason) = await status.health(.ready) { return .timedOut(reason) }
     return .timedOut("no live token was seen in Redis")

@@ -6,6 +6,7 @@ package struct KeeperStatus: StatusSource {
   private let journal: Journal
   private let links: RedisLinks
   private let limits: HeardLimits
+  private let weChat: WeChatClient
   private let settings: Settings
   private let version: String
   private let startedAt: Timestamp
@@ -24,6 +25,7 @@ package struct KeeperStatus: StatusSource {
     journal = parts.journal
     links = parts.links
     limits = parts.limits
+    weChat = parts.weChat
     self.settings = settings
     self.version = version
     self.startedAt = startedAt
@@ -42,6 +44,7 @@ package struct KeeperStatus: StatusSource {
       ticks: keeper.ticks,
       redis: .init(
         isConnected: state.isConnected, runID: state.runID, lastError: state.lastError),
+      weChat: .init(clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) }),
       accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) })
   }
 

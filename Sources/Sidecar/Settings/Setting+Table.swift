@@ -31,9 +31,7 @@ extension Setting {
     "PEM certificates of authorities that are trusted at WeChat beside the system's.")
   static let redisUrl = Setting(
     "redisUrl",
-    .text(
-      "a URL with the scheme `redis`, `rediss`, `unix`, `redis-sentinel`, `rediss-sentinel`,"
-        + " `redis-cluster` or `rediss-cluster`"),
+    .text("a URL with the scheme `redis`, `rediss` or `unix` (Sentinel and Cluster: not yet)"),
     default: "redis://127.0.0.1:6379/0",
     "Where Redis is; the variable `REDIS_URL` is read too. A flag must not carry a password.")
   static let redisUsername = Setting(

@@ -49,6 +49,12 @@ struct StatusPage {
       if let error = snapshot.redis.lastError, !snapshot.redis.isConnected {
         HTML(.p, ["class": "bad"]) { "Redis: \(error)" }
       }
+      if let skew = snapshot.weChat.noticeableSkew {
+        HTML(.p, ["class": "warn"]) {
+          "微信服务器时钟\(skew > 0 ? "快" : "慢") \(skew.magnitude) 秒 · WeChat's clock is "
+            + "\(skew.magnitude) s \(skew > 0 ? "ahead of" : "behind") this machine's"
+        }
+      }
     }
   }
 

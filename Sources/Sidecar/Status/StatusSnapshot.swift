@@ -31,6 +31,23 @@ package struct StatusSnapshot: Hashable, Sendable {
     }
   }
 
+  /// What the last call told about WeChat.
+  package struct WeChat: Hashable, Sendable {
+    /// How far WeChat's clock is ahead of this machine's; nil on a replica that has not asked.
+    package var clockSkewSeconds: Int64?
+
+    /// Clocks that differ by more seconds are worth a word on the page: `Date` and the request id
+    /// have whole seconds, and an answer is some on its way.
+    package static let noticeableSkew: Int64 = 5
+
+    package init(clockSkewSeconds: Int64? = nil) { self.clockSkewSeconds = clockSkewSeconds }
+
+    /// The skew when people should know it.
+    package var noticeableSkew: Int64? {
+      clockSkewSeconds.flatMap { $0.magnitude > Self.noticeableSkew.magnitude ? $0 : nil }
+    }
+  }
+
   /// Why the last fetch that failed did.
   package struct Failure: Hashable, Sendable {
     /// WeChat's `errcode`, when there was an answer with one.
@@ -98,11 +115,13 @@ package struct StatusSnapshot: Hashable, Sendable {
   /// How often the timer has run, as on the reference's page.
   package var ticks: Int64
   package var redis: Redis
+  package var weChat: WeChat
   package var accounts: [Account]
 
   package init(
     instance: String, version: String, startedAt: Timestamp, now: Timestamp, role: Role,
-    leader: String? = nil, epoch: Int64? = nil, ticks: Int64, redis: Redis, accounts: [Account]
+    leader: String? = nil, epoch: Int64? = nil, ticks: Int64, redis: Redis,
+    weChat: WeChat = WeChat(), accounts: [Account]
   ) {
     self.instance = instance
     self.version = version
@@ -113,6 +132,7 @@ package struct StatusSnapshot: Hashable, Sendable {
     self.epoch = epoch
     self.ticks = ticks
     self.redis = redis
+    self.weChat = weChat
     self.accounts = accounts
   }
 
@@ -135,6 +155,7 @@ package struct StatusSnapshot: Hashable, Sendable {
 extension StatusSnapshot: Encodable {
   private enum CodingKeys: String, CodingKey {
     case instance, version, role, leader, epoch, ticks, redis, accounts
+    case weChat = "wechat"
     case startedAt = "started_at"
     case now
     case uptimeSeconds = "uptime_seconds"
@@ -156,6 +177,7 @@ extension StatusSnapshot: Encodable {
     try container.encode(refreshesSucceeded, forKey: .refreshesSucceeded)
     try container.encode(refreshesFailed, forKey: .refreshesFailed)
     try container.encode(redis, forKey: .redis)
+    try container.encode(weChat, forKey: .weChat)
     try container.encode(accounts, forKey: .accounts)
   }
 }
@@ -172,6 +194,17 @@ extension StatusSnapshot.Redis: Encodable {
     try container.encode(isConnected, forKey: .isConnected)
     try container.encode(runID, forKey: .runID)
     try container.encode(lastError, forKey: .lastError)
+  }
+}
+
+extension StatusSnapshot.WeChat: Encodable {
+  private enum CodingKeys: String, CodingKey {
+    case clockSkewSeconds = "clock_skew_seconds"
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(clockSkewSeconds, forKey: .clockSkewSeconds)
   }
 }
 

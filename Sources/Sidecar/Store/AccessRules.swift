@@ -4,15 +4,16 @@ package struct AccessRules: Sendable {
 
   package init(layout: KeyLayout) { self.layout = layout }
 
+  /// The commands that a replica gives, those of its scripts included.
+  package static let replicaCommands = [
+    "blpop", "client|setname", "del", "eval", "evalsha", "exists", "get", "hdel", "hget",
+    "hgetall", "hincrby", "hmget", "hset", "info", "llen", "lrange", "ltrim", "persist",
+    "pexpire", "ping", "pttl", "publish", "rpush", "select", "set", "subscribe", "time",
+  ]
+
   /// What a replica needs: its own keys and channel, and the commands of its scripts.
   package var replica: String {
-    rules(
-      keys: ["~\(layout.prefix)*"],
-      commands: [
-        "blpop", "client|setname", "del", "eval", "evalsha", "exists", "get", "hdel", "hget",
-        "hgetall", "hincrby", "hmget", "hset", "info", "llen", "lrange", "ltrim", "persist",
-        "pexpire", "ping", "pttl", "publish", "rpush", "select", "set", "subscribe", "time",
-      ])
+    rules(keys: ["~\(layout.prefix)*"], commands: Self.replicaCommands)
   }
 
   /// What an application needs: to read the keys, to report a token that fails, to listen.

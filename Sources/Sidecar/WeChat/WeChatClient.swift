@@ -87,6 +87,8 @@ package final class WeChatClient: Sendable {
   private let logger: Logger
   /// The host that is asked next, as an index.
   private let current = Mutex(0)
+  /// What the last answer that told it said; written by calls, read by the status.
+  private let lastSkew = Mutex<Duration?>(nil)
 
   /// A client for those base URLs, the preferred first.
   ///
@@ -133,6 +135,10 @@ package final class WeChatClient: Sendable {
     return configuration
   }
 
+  /// How far WeChat's clock is ahead of this machine's, by the last answer that told; exact to a
+  /// second or so, nil before the first.
+  package var clockSkew: Duration? { lastSkew.withLock { $0 } }
+
   /// Makes one attempt to fetch a token; the outcome says it all.
   package func fetch(_ request: WeChatRequest) async -> (outcome: FetchOutcome, facts: CallFacts) {
     let call =
@@ -159,6 +165,7 @@ package final class WeChatClient: Sendable {
       case .lost(let failure): .unknown(failure)
       }
     if facts.clockSkew == nil { facts.clockSkew = Self.skew(of: outcome, facts.duration) }
+    remember(facts)
     return (outcome, facts)
   }
 
@@ -177,7 +184,12 @@ package final class WeChatClient: Sendable {
       case .answered(let status, let body, _): Self.judge(status: status, body: body)
       case .notSent(let failure), .lost(let failure): .unclear(failure)
       }
+    remember(facts)
     return (outcome, facts)
+  }
+
+  private func remember(_ facts: CallFacts) {
+    if let skew = facts.clockSkew { lastSkew.withLock { $0 = skew } }
   }
 
   /// Ends the client; calls under way fail.
@@ -417,12 +429,27 @@ private func describe(_ error: any Error) -> String {
       ?? (error.dnsAError ?? error.dnsAAAAError).map { "its name was not resolved: \($0)" }
       ?? "no address answered"
   case let error as IOError: error.reasonWithoutCall
-  case let error as NIOSSLError: "TLS failed: \(error)"
-  case let error as NIOSSLExtraError: "TLS failed: \(error)"
-  case let error as BoringSSLError: "TLS failed: \(error)"
+  case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
+    "TLS failed: \(describeTLS(error))"
   case is ResponseAccumulator.ResponseTooBigError:
     "the answer was longer than \(WeChatClient.maxBody) bytes"
   case is CancellationError: "the call was cancelled"
   default: "\(type(of: error))"
+  }
+}
+
+/// What TLS refused, and what may be done about it.
+private func describeTLS(_ error: any Error) -> String {
+  switch error {
+  case let error as NIOSSLExtraError where error == .failedToValidateHostname:
+    return "the certificate is another host's"
+  case NIOSSLError.unableToValidateCertificate:
+    return "the certificate is another host's"
+  default:
+    let text = "\(error)"
+    // BoringSSL says only that the verification failed, and the HTTP client does not show what.
+    guard text.contains("CERTIFICATE_VERIFY_FAILED") else { return text }
+    return "the certificate was not verified: its authority is not trusted here"
+      + " (WCH_API_CA_FILE adds one), or it has expired, or this machine's clock is wrong"
   }
 }

@@ -39,6 +39,8 @@ package struct WeChatError: Hashable, Sendable {
     WeChatError(41002, .configuration, "the AppID is missing; set it"),
     WeChatError(41004, .configuration, "the AppSecret is missing; set it"),
     WeChatError(
+      42001, .configuration, "a token expired where none was sent; the URL may be wrong"),
+    WeChatError(
       43002, .configuration, "the request must be a POST; the endpoint's URL may be wrong"),
     WeChatError(43003, .configuration, "the request must use https; correct the endpoint's URL"),
     WeChatError(
@@ -56,6 +58,8 @@ package struct WeChatError: Hashable, Sendable {
     WeChatError(61004, .operator, "this address is not registered; add it to the IP list"),
     WeChatError(
       61024, .configuration, "the AppID is a third-party platform's; it needs a component token"),
+    WeChatError(
+      89501, .operator, "WeChat lists this code and does not explain it; see mp.weixin.qq.com"),
     WeChatError(
       89503, .operator, "the account's administrator must confirm this address in WeChat"),
     WeChatError(
@@ -75,5 +79,16 @@ package struct WeChatError: Hashable, Sendable {
   /// and asking often would not help.
   package static func row(_ code: Int) -> WeChatError {
     byCode[code] ?? WeChatError(code, .operator, "this code is not known here; see WeChat's list")
+  }
+
+  /// Whether the code is known to refuse the credentials, the address or the account.
+  ///
+  /// A code without a row may be one that only the endpoint of a probe has, and says nothing
+  /// about fetches.
+  package static func isRefusal(_ code: Int) -> Bool {
+    switch byCode[code]?.category {
+    case .operator, .configuration: true
+    case .transient, .rate, .quota, nil: false
+    }
   }
 }

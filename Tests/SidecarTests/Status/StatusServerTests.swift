@@ -187,6 +187,26 @@ import TokenCore
     }
   }
 
+  @Test(
+    arguments: [
+      (nil, nil), (5, nil), (-5, nil), (90, "90 s ahead of"), (-90, "90 s behind"),
+    ] as [(Int64?, String?)])
+  func `the skew of WeChat's clock is told, and on the page when people should know it`(
+    skew: Int64?, said: String?
+  ) async throws {
+    let source = FakeSource()
+    source.answers.withLock { $0.snapshot.weChat.clockSkewSeconds = skew }
+    try await withStatusServer(source: source) { port in
+      let status = try await ask("/v1/status", port: port).json()
+      let weChat = try #require(status["wechat"] as? [String: Any])
+      let told = try #require(weChat["clock_skew_seconds"])
+      #expect(skew == nil ? told is NSNull : told as? Int64 == skew)
+      let page = try await ask("/", port: port).body
+      #expect(page.contains("clock is") == (said != nil))
+      if let said { #expect(page.contains("clock is \(said) this machine")) }
+    }
+  }
+
   @Test func `a bearer's file that changes is followed`() async throws {
     let files = FakeFiles(["/b": "first\n"])
     let bearer = try SecretFile(path: "/b", readFile: files.read)
@@ -204,7 +224,8 @@ import TokenCore
   @Test func `off loopback and without a bearer the token is refused with the reason`()
     async throws
   {
-    guard let outside = Self.outsideAddress() else { return }
+    let outside = try #require(
+      Self.outsideAddress(), "this host has no address but loopback: connect it to a network")
     try await withStatusServer(httpSettings(.tcp(host: "0.0.0.0", port: 0))) { port in
       for (method, path) in [("GET", "/v1/token"), ("POST", "/v1/refresh")] {
         let reply = try await ask(path, by: method, port: port, host: outside)

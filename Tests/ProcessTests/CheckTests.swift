@@ -1,0 +1,230 @@
+import Foundation
+import RedisClient
+import TestSupport
+import Testing
+import WeChatSimulator
+
+/// `check --connect` against a real Redis and a simulated WeChat.
+@Suite struct CheckTests {
+  /// Runs `check --connect` to its end; whatever it finds, it mints nothing and leaves no key.
+  private static func check(
+    _ deployment: Deployment, _ settings: [String: String] = [:]
+  ) async throws -> SidecarProcess {
+    let mints = deployment.mints
+    let process = try SidecarProcess(
+      ["check", "--connect"],
+      environment: deployment.environment(instance: "check").merging(settings) { $1 },
+      instance: "check")
+    _ = try await process.waitForExit(within: patience)
+    let fetches = deployment.simulator.audit.requests(to: .credentials)
+    #expect(deployment.mints == mints)
+    #expect(fetches == mints, "it asked for a token")
+    #expect(!(process.outputText + process.errorText).contains(Deployment.secret))
+    return process
+  }
+
+  /// What a line of the output says of a subject, behind the grade; nil without such a line.
+  private static func finding(_ subject: String, in process: SidecarProcess) -> String? {
+    for line in process.outputText.split(separator: "\n") {
+      for grade in ["ok", "warning", "error"] where line.hasPrefix("\(grade): \(subject)") {
+        let text = line.dropFirst("\(grade): \(subject)".count).drop { ": ".contains($0) }
+        return "\(grade): \(text)"
+      }
+    }
+    return nil
+  }
+
+  @Test("when all is well it tells what it found, and ends with 0")
+  func allWell() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.start(count: 1)
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(0), "\(process.outputText)")
+      let info = try #require(try await deployment.ask("INFO", "server").text)
+      let version = try #require(
+        info.split(whereSeparator: \.isNewline).first { $0.hasPrefix("redis_version:") }?
+          .dropFirst("redis_version:".count))
+      func found(_ subject: String) -> String? { Self.finding(subject, in: process) }
+      #expect(found("version") == "ok: \(version)")
+      #expect(found("role") == "ok: primary")
+      #expect(found("maxmemory-policy") == "ok: noeviction")
+      #expect(found("persistence")?.hasPrefix("ok: none: ") == true)
+      #expect(found("permissions") == "ok: all 27 commands and 7 keys of the daemon")
+      #expect(found("clock")?.hasPrefix("ok: Redis differs from this machine by about ") == true)
+      let latency = found("redis redis://127.0.0.1:\(deployment.redis.port)/0")
+      #expect(latency?.contains(#/^ok: answers within [0-9.]+ ms$/#) == true, "\(latency ?? "")")
+      #expect(found("WCH_access_token") == "ok: holds a token")
+      let weChat = try #require(found("wechat, account default"))
+      #expect(weChat.hasPrefix("ok: answers, and the token in Redis is alive; "))
+      #expect(weChat.contains(#/[0-9]+ of [0-9]+ calls left today/#))
+      #expect(!process.outputText.contains(try #require(try await deployment.token())))
+      #expect(try await deployment.ask("EXISTS", "WCH_check").number == 0)
+    }
+  }
+
+  @Test("on an empty Redis it leaves nothing behind, and says what it did not try")
+  func empty() async throws {
+    try await Deployment.run { deployment in
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(0), "\(process.outputText)")
+      #expect(Self.finding("WCH_access_token", in: process) == "warning: holds no token yet")
+      #expect(
+        Self.finding("wechat, account default", in: process)
+          == "ok: answers; AppID and AppSecret are not tried, that would mint")
+      #expect(try await deployment.ask("DBSIZE").number == 0)
+    }
+  }
+
+  @Test(
+    "it tells what Redis keeps over a restart",
+    arguments: [
+      (["--save", "3600 1 300 100"], "ok: snapshots (save 3600 1 300 100)"),
+      (["--appendonly", "yes"], "ok: append-only file"),
+    ])
+  func persistence(arguments: [String], told: String) async throws {
+    try await Deployment.run(redisArguments: arguments) { deployment in
+      let process = try await Self.check(deployment)
+      #expect(Self.finding("persistence", in: process) == told)
+      #expect(process.exit == .code(0))
+    }
+  }
+
+  @Test("a replica of a primary is named, and ends it with 1")
+  func replicaRole() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.ask("REPLICAOF", "127.0.0.1", "1")
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(1), "\(process.outputText)")
+      let role = Self.finding("role", in: process)
+      #expect(role == "error: slave: writes are refused here; name the primary")
+      #expect(Self.finding("writes", in: process)?.contains("READONLY") == true)
+    }
+  }
+
+  @Test("an evicting policy is a warning that names it")
+  func evictingPolicy() async throws {
+    try await Deployment.run(redisArguments: ["--maxmemory-policy", "allkeys-lru"]) { deployment in
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(0))
+      let policy = try #require(Self.finding("maxmemory-policy", in: process))
+      #expect(policy.hasPrefix("warning: allkeys-lru: "))
+      #expect(policy.hasSuffix("use noeviction"))
+    }
+  }
+
+  @Test("a Redis that takes no writes is said to, and ends it with 1")
+  func noWrites() async throws {
+    try await Deployment.run(redisArguments: ["--maxmemory", "1mb"]) { deployment in
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(1), "\(process.outputText)")
+      #expect(Self.finding("writes", in: process)?.hasPrefix("error: OOM") == true)
+    }
+  }
+
+  /// Rights that are too few, and how each is named.
+  enum Gap: String, CaseIterable {
+    case scripts = "-evalsha", lists = "-blpop", messages = "-subscribe", hashes = "-hset"
+    case names = "-client|setname"
+    case several = "-evalsha -blpop -subscribe -hset"
+    case keys = "resetkeys ~WCH_access_token ~WCH_expires_in ~WCH_state:* ~WCH_check"
+    case ownKey =
+      """
+      resetkeys ~WCH_leader ~WCH_epoch:* ~WCH_replicas ~WCH_refresh_requests ~WCH_access_token \
+      ~WCH_expires_in ~WCH_state:*
+      """
+    case channel = "resetchannels"
+
+    /// Whether the daemon does without: a name for its connections, the key that only this needs.
+    var isHarmless: Bool { self == .names || self == .ownKey }
+
+    /// The rules that are missing.
+    var missing: [String] {
+      switch self {
+      case .keys:
+        ["~WCH_leader", "~WCH_epoch:{WCH_leader}", "~WCH_replicas", "~WCH_refresh_requests"]
+      case .ownKey: ["~WCH_check"]
+      case .channel: ["&WCH_events"]
+      case .scripts, .lists, .messages, .hashes, .names, .several:
+        rawValue.split(separator: " ").map { "+\($0.dropFirst())" }
+      }
+    }
+  }
+
+  @Test("every missing permission is named as the rule that grants it", arguments: Gap.allCases)
+  func missingPermission(gap: Gap) async throws {
+    try await Deployment.run { deployment in
+      let rules =
+        ["SETUSER", "limited", "on", ">pw", "~*", "&*", "+@all"]
+        + gap.rawValue.split(separator: " ").map(String.init)
+      let reply = try await deployment.client.execute(
+        RedisCommand("ACL", rules), deadline: .now + patience, waitForConnection: true)
+      #expect(reply.refusal == nil)
+      let user = ["WCH_REDIS_URL": "redis://limited:pw@127.0.0.1:\(deployment.redis.port)/0"]
+      let process = try await Self.check(deployment, user)
+      #expect(process.exit == .code(gap.isHarmless ? 0 : 1), "\(process.outputText)")
+      let grade = gap.isHarmless ? "warning" : "error"
+      let named = process.outputText.split(separator: "\n").compactMap { line -> String? in
+        let words = line.split(separator: " ")
+        guard words.count > 3, words[1] == "permission" else { return nil }
+        #expect(line.hasPrefix("\(grade): ") && words[3] == "NOPERM", "\(line)")
+        return String(words[2].dropLast())
+      }
+      #expect(named.sorted() == gap.missing.sorted(), "\(process.outputText)")
+      let advice = Self.finding("permissions", in: process)
+      #expect(advice?.contains("wch-sidecar acl") == true)
+      if !gap.isHarmless { #expect(process.errorText.contains("something is wrong")) }
+
+      let granted = try await deployment.client.execute(
+        RedisCommand("ACL", ["SETUSER", "limited"] + gap.missing), deadline: .now + patience)
+      #expect(granted.refusal == nil)
+      let again = try await Self.check(deployment, user)
+      #expect(again.exit == .code(0), "\(again.outputText)")
+      #expect(Self.finding("permissions", in: again)?.hasPrefix("ok: ") == true)
+    }
+  }
+
+  @Test("an address that WeChat refuses is told, with 77")
+  func refusedAddress() async throws {
+    try await Deployment.run { deployment in
+      deployment.simulator.setFault(
+        .errorCode(
+          40164, message: "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"),
+        endpoint: .quota, count: nil)
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(77))
+      let finding = try #require(Self.finding("wechat, account default", in: process))
+      #expect(finding.hasPrefix("error: refuses our address 203.0.113.7: "))
+      #expect(process.errorText.contains("WeChat refuses us"))
+    }
+  }
+
+  @Test(
+    "an account or credentials that WeChat refuses end it with 77, and its own trouble does not",
+    arguments: [
+      (50004, 77, "error"), (50007, 77, "error"), (40243, 77, "error"), (40013, 77, "error"),
+      (40125, 77, "error"), (45009, 0, "warning"), (45011, 0, "warning"), (-1, 0, "warning"),
+      (76022, 0, "warning"),
+    ])
+  func refusals(code: Int, exit: Int, grade: String) async throws {
+    try await Deployment.run { deployment in
+      deployment.simulator.setFault(.errorCode(code), endpoint: .quota, count: nil)
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(exit), "\(process.outputText)")
+      let finding = try #require(Self.finding("wechat, account default", in: process))
+      #expect(finding.hasPrefix("\(grade): WeChat answered with errcode \(code): "), "\(finding)")
+    }
+  }
+
+  @Test("a Redis or a WeChat that does not answer is told, with 69", arguments: [true, false])
+  func unreachable(isRedis: Bool) async throws {
+    try await Deployment.run { deployment in
+      if isRedis { deployment.redis.kill() } else { await deployment.weChat.takeDown() }
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(69), "\(process.outputText)")
+      let subject = isRedis ? "redis redis://127.0.0.1:\(deployment.redis.port)/0" : "wechat"
+      let finding = try #require(Self.finding(subject, in: process), "\(process.outputText)")
+      #expect(finding.hasPrefix("error: "))
+      #expect(finding.contains("connection refused"), "\(finding)")
+    }
+  }
+}
