@@ -128,16 +128,18 @@ struct Wait: AsyncParsableCommand {
     let max = try flags.takeValue(of: "--max") ?? max
     let deadline = ContinuousClock.now + (try Setup.duration(max, flag: "--max"))
     let question = try DaemonQuestion("wait", flags)
+    var reason: String?
     while true {
+      let granted = Swift.max(deadline - .now, Self.shortest)
       do {
-        let left = Swift.max(deadline - .now, Self.shortest)
-        _ = try await question.ask("/readyz", within: left, as: HealthContent.self)
+        _ = try await question.ask("/readyz", within: granted, as: HealthContent.self)
         return
       } catch let error as Failure {
+        // A last question that was cut short tells less than the one before.
+        let told = granted < Self.interval ? reason ?? error.message : error.message
+        reason = told
         let left = deadline - .now
-        guard left > .zero else {
-          throw Failure(.timedOut, "\(error.message) (after \(max))")
-        }
+        guard left > .zero else { throw Failure(.timedOut, "\(told) (after \(max))") }
         try await Task.sleep(for: min(left, Self.interval))
       }
     }

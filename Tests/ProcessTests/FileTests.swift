@@ -139,7 +139,7 @@ import Testing
       // Some ticks later it is no news, and the last good values stay in use.
       let position = replica.logPosition
       let again = try await firstExcept(for: .seconds(2)) {
-        replica.log.dropFirst(position).first { $0.level == "warning" }?.text
+        replica.log.dropFirst(position).first { $0.message == bad }?.text
       }
       #expect(again == nil)
       let socket = try #require(replica.socket)

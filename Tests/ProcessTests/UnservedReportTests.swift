@@ -27,7 +27,7 @@ import WeChatSimulator
   @Test("while WeChat has trouble, the leader says what it knows, and others who leads")
   func busyWeChat() async throws {
     try await Deployment.run { deployment in
-      let leader = try await deployment.start(count: 2, Deployment.brisk)
+      let leader = try await deployment.start(count: 2)
       for process in deployment.processes { try await process.waitForStatus(200, of: "/readyz") }
       let follower = try #require(deployment.processes.first { $0 !== leader })
       deployment.simulator.setFault(.errorCode(-1), count: nil)

@@ -24,7 +24,8 @@ struct LogReopening: Service {
 
   private func reopen(isAsked: Bool) {
     guard let path = output.path else {
-      return logger.debug("SIGHUP does nothing without a log file")
+      if isAsked { logger.debug("SIGHUP does nothing without a log file") }
+      return
     }
     do throws(FileProblem) {
       try output.reopen()
