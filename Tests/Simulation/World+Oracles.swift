@@ -259,7 +259,7 @@ extension World {
   /// Whether applications have a token that WeChat did not end by itself.
   private mutating func hasLivingToken(_ index: Int) {
     guard let token = publishedToken(index) else {
-      guard let since = marks.ledSince else { return }
+      guard let since = marks.ledSince, !isFailing(index) else { return }
       if now - max(since, disturbedUntil, marks.accounts[index].hadTokenAt)
         > World.tokenless.wholeNanoseconds
       {
@@ -268,8 +268,11 @@ extension World {
       return
     }
     marks.accounts[index].hadTokenAt = now
+    // Among many faults a COMMIT may be held back for long between its beginning and its sending,
+    // and then states an age of its beginning.
+    guard plan.profile != .chaos else { return }
     // A clock that was set back keeps what should have gone; and without the fence, which Redis may
-    // have lost, a COMMIT is taken that was held back for long and states an age of its beginning.
+    // have lost, such a COMMIT is taken from whoever led before.
     guard !marks.clockWasStepped, marks.losses.isEmpty,
       let issue = weChat.issues[index].last(where: { $0.token == token })
     else { return }
@@ -277,6 +280,14 @@ extension World {
     let late = now - issue.issuedAt - plan.lifetime
     if late > 30 * second + plan.lifetime / 50 {
       violate(.deadToken, "account \(accounts[index]) has \(token) \(late / second)s too long")
+    }
+  }
+
+  /// Whether the leader's last fetch failed, so that it waits for the next one.
+  private func isFailing(_ index: Int) -> Bool {
+    replicas.contains {
+      $0.isAlive && $0.keeper.election.leadership != nil
+        && $0.keeper.accounts[index].failures.last != nil
     }
   }
 
@@ -311,6 +322,8 @@ extension World {
       let owner = marks.owners[epoch], let expiresAt = lock.expiresAt, expiresAt > redisTime
     else { return }
     let replica = replicas[owner.replica]
+    // At its end it gives back what it may have; what comes after is over with the process.
+    if replica.isEnding { return }
     switch replica.keeper.election.state {
     case .acquiring(let term, _), .uncertain(let term, _):
       // It is repeated until an answer comes.
@@ -401,6 +414,8 @@ extension World {
       verdict.commits += commit.isRecommit ? 0 : 1
       if commit.isRecommit, !plan.parts.contains(.recommit) { break }
       wrote(arrival, commit.account, fence: commit.fence)
+    // Also one whose answer is lost, so that it is sent again.
+    case (.mark, .marked): marks.allowedFetches += 2
     case (.republish(let republish), .republished(wrote: true)):
       wrote(arrival, republish.account, fence: republish.fence)
     default: break
@@ -502,8 +517,9 @@ extension World {
     switch note {
     case .becameLeader: marks.allowedFetches += 2 * accounts.count
     case .refreshed(_, .schedule, _, _, _): marks.allowedFetches += 1
-    case .refreshFailed, .marked, .deposed, .diedEarly: marks.allowedFetches += 2
-    case .refreshed, .steppedDown, .adopted, .refreshStarted, .repaired, .recommitted, .reported,
+    case .refreshFailed, .deposed, .diedEarly: marks.allowedFetches += 2
+    case .refreshed, .marked, .steppedDown, .adopted, .refreshStarted, .repaired, .recommitted,
+      .reported,
       .storeStepFailed, .foreignApp, .newerLayout:
       break
     }
