@@ -234,11 +234,7 @@ import TokenCore
 
   @Test func `an ACQUIRE answered after its lease is given back`() {
     var it = Transcript()
-    it.post(.started)
-    let looks = it.post(.storeConnected(runID: nil))
-    let acquiring = it.answer(
-      looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil)
-    ).first(where: \.isAcquire)
+    let acquiring = it.acquire()
     it.pass(.milliseconds(14_350))
     let actions = it.answer(acquiring, .acquired(Epoch(10)))
     #expect(actions.has(\.isRelease))
@@ -247,11 +243,7 @@ import TokenCore
 
   @Test func `a term that may hold the lock is not forgotten when its repetition is refused`() {
     var it = Transcript()
-    it.post(.started)
-    let looks = it.post(.storeConnected(runID: nil))
-    let first = it.answer(
-      looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil)
-    ).first(where: \.isAcquire)
+    let first = it.acquire()
     it.fail(first)
     let second = it.run(until: it.now + .seconds(3)).first(where: \.isAcquire)
     it.fail(second, mayHaveRun: false)
@@ -267,11 +259,7 @@ import TokenCore
 
   @Test func `a lock that comes when nobody waits for it any more is given back`() {
     var it = Transcript()
-    it.post(.started)
-    let looks = it.post(.storeConnected(runID: nil))
-    let first = it.answer(
-      looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil)
-    ).first(where: \.isAcquire)
+    let first = it.acquire()
     it.fail(first)
     let second = it.run(until: it.now + .seconds(3)).first(where: \.isAcquire)
     it.answer(second, .held(holder: "b:1", remaining: .seconds(9)))
@@ -289,11 +277,7 @@ import TokenCore
 
   @Test func `an end before ACQUIRE is answered gives back what it may bring`() {
     var it = Transcript()
-    it.post(.started)
-    let looks = it.post(.storeConnected(runID: nil))
-    let acquiring = it.answer(
-      looks.first(where: \.isPoll), .lock(holder: nil, remaining: nil)
-    ).first(where: \.isAcquire)
+    let acquiring = it.acquire()
     guard case .acquire(let term, _, _)? = acquiring?.command else {
       Issue.record("no ACQUIRE")
       return

@@ -43,6 +43,13 @@ struct Transcript {
     return post(.stored(command, issuedAt: issuedAt, .failure(failure)))
   }
 
+  /// Up to an ACQUIRE that Redis has not answered.
+  mutating func acquire() -> Keeper.Action? {
+    post(.started)
+    let polling = post(.storeConnected(runID: nil)).first(where: \.isPoll)
+    return answer(polling, .lock(holder: nil, remaining: nil)).first(where: \.isAcquire)
+  }
+
   /// Up to the TAKEOVER of a new leader, whose answer is still missing.
   mutating func lead(epoch: Int64 = 10, runID: String? = "one") -> Keeper.Action? {
     post(.started)
