@@ -76,6 +76,7 @@ package struct AccountKeeper: Sendable {
 
   /// A mark that is owed until Redis acknowledges it.
   package struct Debt: Hashable, Sendable {
+    package internal(set) var id: DebtID
     package internal(set) var version: Version
     package internal(set) var isUnknown: Bool
     package internal(set) var step: Step
@@ -118,6 +119,8 @@ package struct AccountKeeper: Sendable {
   package private(set) var copy: Copy?
   package private(set) var wanted: Wanted?
   package private(set) var debt: Debt?
+  /// How many debts there were, for their ids.
+  private var debts: Int64 = 0
   package private(set) var failures = Failures()
   /// What was asked for by those who say that the token is dead.
   package private(set) var reports: ReportLedger
@@ -139,6 +142,8 @@ package struct AccountKeeper: Sendable {
   private var isSuspicious = false
   /// The last sweep that Redis showed, until it is settled or known to be lost.
   package private(set) var sweep: WatchedSweep?
+  /// The last mark that Redis showed, until it is settled or known to be lost.
+  package private(set) var mark: DirtyMark?
   /// The commit whose loss by Redis was marked.
   private var lossOwned: Version?
   /// Whether Redis is to be read although the reason for it is not yet old.
@@ -146,16 +151,19 @@ package struct AccountKeeper: Sendable {
   private var storeFailures = 0
 
   let instance: InstanceID
+  /// What tells this process's debts from all others'.
+  let life: UInt64
   let timing: Timing
   let margins: Margins
   let credential: Credential
 
   init(
-    name: AccountName, instance: InstanceID, timing: Timing, margins: Margins,
+    name: AccountName, instance: InstanceID, life: UInt64, timing: Timing, margins: Margins,
     credential: Credential
   ) {
     self.name = name
     self.instance = instance
+    self.life = life
     self.timing = timing
     self.margins = margins
     self.credential = credential
@@ -333,7 +341,9 @@ package struct AccountKeeper: Sendable {
       self.debt = debt
       outcomes.append(
         .send(
-          .mark(.init(account: name, version: debt.version, isUnknown: debt.isUnknown))))
+          .mark(
+            .init(
+              account: name, debt: debt.id, version: debt.version, isUnknown: debt.isUnknown))))
     }
     guard storeIsConnected else { return outcomes }
     switch phase {
@@ -392,7 +402,7 @@ package struct AccountKeeper: Sendable {
     _ command: StoreCommand, sentAt: Moment, _ reply: StoreReply, at now: Moment, lead: Lead?,
     runID: String?, isShuttingDown: Bool
   ) -> [Outcome] {
-    if case .mark(let mark) = command { return marked(mark, sentAt: sentAt, at: now) }
+    if case .mark(let mark) = command { return marked(mark, reply, sentAt: sentAt, at: now) }
     if case .following(.sent(sentAt)) = phase, case .look = command {
       return followed(reply, sentAt: sentAt, at: now)
     }
@@ -488,13 +498,14 @@ extension AccountKeeper {
     switch reply {
     case .account(let view):
       ownUpToLoss(view, at: now)
-      if hasLostSweep(view) {
+      if hasLostTrace(view) {
         // It belongs to no attempt that this replica could name.
         owe(Version(epoch: view.fence, sequence: 0), isUnknown: true, at: now)
         sweep = nil
+        mark = nil
       }
       observe(view, sentAt: sentAt, at: now)
-      watch(view.sweep, at: now)
+      watch(view, at: now)
       return [.saw(view.fence), .recordIsOurs]
     case .foreignApp(let remaining): return [.note(.foreignApp(remaining: remaining))]
     case .newerLayout(let layout): return [.note(.newerLayout(layout))]
@@ -535,27 +546,45 @@ extension AccountKeeper {
       confirmedAt: hasTrace ? nil : sentAt, seenAt: sentAt, isOwn: false)
   }
 
-  /// Remembers since when Redis has shown this sweep.
+  /// Remembers the mark, and since when Redis has shown this sweep; forgets what was settled.
+  private mutating func watch(_ view: AccountView, at now: Moment) {
+    if let fetchedAt = view.fetchedAt {
+      if let sweep, view.sweep.map({ $0 < sweep.value }) ?? true,
+        fetchedAt + WatchedSweep.tolerance >= sweep.value
+      {
+        self.sweep = nil
+      }
+      if let markedAt = mark?.markedAt, fetchedAt + Self.markTolerance >= markedAt { mark = nil }
+    }
+    watch(view.sweep, at: now)
+    mark = view.dirty ?? mark
+  }
+
   private mutating func watch(_ value: RedisTime?, at now: Moment) {
     guard let value, sweep?.value != value else { return }
     sweep = WatchedSweep(value: value, firstSeenAt: now)
   }
 
-  /// Whether Redis lost the sweep that this replica remembers; one that was settled is forgotten.
+  /// The moments of a mark and of the fetch that settles it are Redis's; an age is rounded.
+  private static let markTolerance: Duration = .milliseconds(200)
+
+  /// Whether Redis lost a sweep or a mark that this replica remembers.
   ///
   /// It is taken for lost when it is gone, or an earlier one stands there, and the token is from
-  /// before it was due. A clock that was set back looks like it, too: that costs a fetch.
+  /// before what it asks for. A clock that was set back looks like it, too: that costs a fetch.
   ///
   /// A Redis that was emptied knows of no straggler, nor does a replica that starts then and
-  /// fetches as if for the first time; whoever saw the sweep does.
-  private mutating func hasLostSweep(_ view: AccountView) -> Bool {
+  /// fetches as if for the first time; whoever saw the trace does.
+  package func hasLostTrace(_ view: AccountView) -> Bool {
     // As long as nobody has fetched, whoever does finds the history unknown.
-    guard let lost = sweep, view.sweep.map({ $0 < lost.value }) ?? true, view.committed != nil,
-      let expiresAt = view.expiresAt, let lifetime = view.lifetime
-    else { return false }
-    if expiresAt + WatchedSweep.tolerance < lost.value + lifetime { return true }
-    sweep = nil
-    return false
+    guard let fetchedAt = view.fetchedAt else { return false }
+    if let sweep, view.sweep.map({ $0 < sweep.value }) ?? true,
+      fetchedAt + WatchedSweep.tolerance < sweep.value
+    {
+      return true
+    }
+    guard let markedAt = mark?.markedAt, view.dirty == nil else { return false }
+    return fetchedAt + Self.markTolerance < markedAt
   }
 
   /// Whether the sweep asks for a fetch: because it is over; or because Redis says so for as long
@@ -599,6 +628,10 @@ extension AccountKeeper {
 
   /// Compares what Redis has with what it should have, and says what to do about it.
   private mutating func assess(_ view: AccountView, at now: Moment, lead: Lead) -> [Outcome] {
+    if let epoch = view.dirty?.epoch, epoch > lead.epoch {
+      // Of an epoch that Redis has lost: whoever has its token takes none of an earlier epoch.
+      return [.saw(epoch), .stepDown(.fenced)]
+    }
     let hasGoodCopy = copy.map { $0.remaining(at: now) > .zero } ?? false
     if let intent = view.intent {
       // The straggler of a good token is waited for; without one, waiting helps nobody.
@@ -611,12 +644,12 @@ extension AccountKeeper {
       want(.takeover, notBefore: now + max(wait, .zero))
     }
     if view.dirty != nil { want(.dirty, notBefore: now) }
-    if hasLostSweep(view) {
+    if hasLostTrace(view) {
       // Remembered until BEGIN has set another: should the lead be over before, a follower marks.
       isSuspicious = true
       want(.sweep, notBefore: now)
     } else {
-      watch(view.sweep, at: now)
+      watch(view, at: now)
     }
     if sweepNeedsFetch(redisTime: view.now, at: now) { want(.sweep, notBefore: now) }
     // What may have killed the token is no longer just under way.
@@ -717,7 +750,10 @@ extension AccountKeeper {
     case .committed:
       copy?.seenAt = sentAt
       return [.note(.recommitted(name, commit.version))]
-    case .superseded(let epoch), .deposed(let epoch):
+    case .superseded(let epoch):
+      return [.saw(epoch), .stepDown(.fenced)]
+    case .deposed(let epoch, let mark):
+      self.mark = mark ?? self.mark
       return [.saw(epoch), .stepDown(.fenced)]
     default:
       return []
@@ -787,7 +823,10 @@ extension AccountKeeper {
     storeFailures = 0
     switch reply {
     case .began(let receipt):
+      // The sweep that this has set asks for all that the mark did.
+      if isSuspicious { mark = nil }
       isSuspicious = false
+      mark = receipt.dirty ?? mark
       fetchesToday = receipt.fetchesToday
       watch(receipt.sweep, at: now)
       var attempt = attempt
@@ -950,8 +989,9 @@ extension AccountKeeper {
       phase = .holding
       unresolved = nil
       return [.saw(epoch), .stepDown(.fenced)]
-    case .deposed(let epoch):
+    case .deposed(let epoch, let mark):
       // The script left the mark: nothing is owed.
+      self.mark = mark ?? self.mark
       phase = .holding
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
     default:
@@ -968,20 +1008,25 @@ extension AccountKeeper {
 
 extension AccountKeeper {
   private mutating func owe(_ version: Version, isUnknown: Bool, at now: Moment) {
+    // Whatever is owed in addition has an id of its own: the mark that was sent does not cover it.
+    debts += 1
+    let id = DebtID(life: life, number: debts)
     guard let owed = debt, owed.version != version else {
       debt = Debt(
-        version: version, isUnknown: isUnknown || (debt?.isUnknown ?? false), step: .due(now))
+        id: id, version: version, isUnknown: isUnknown || (debt?.isUnknown ?? false),
+        step: .due(now))
       return
     }
     // Of two, the one may be committed and needs no mark, the other not: number 0 is neither.
     debt = Debt(
-      version: Version(epoch: max(owed.version.epoch, version.epoch), sequence: 0),
+      id: id, version: Version(epoch: max(owed.version.epoch, version.epoch), sequence: 0),
       isUnknown: isUnknown || owed.isUnknown, step: .due(now))
   }
 
   private mutating func marked(
-    _ mark: StoreCommand.Mark, sentAt: Moment, at now: Moment
+    _ mark: StoreCommand.Mark, _ reply: StoreReply, sentAt: Moment, at now: Moment
   ) -> [Outcome] {
+    if case .marked(let mark) = reply { self.mark = mark ?? self.mark }
     guard debt?.step == .sent(sentAt) else { return [] }
     debt = nil
     // To see the sweep that this has set, and to remember it.

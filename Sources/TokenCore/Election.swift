@@ -49,9 +49,11 @@ package struct Election: Sendable {
   package private(set) var holder: String?
   /// Whether an earlier try of the term under way may have worked, so that it is not given up.
   private var mayHold = false
-  /// The last term that was asked for without an answer: what was sent may be carried out long
+  /// The last terms that were asked for without an answer: what was sent may be carried out long
   /// after the term was given up, and nobody would lead with that lock.
-  private var doubtful: Term?
+  private var doubtful: [Term] = []
+  /// More terms than this are not remembered: a lock of an older one lapses by itself.
+  private static let doubtfulTerms = 8
   /// By how much the term under way asks for more than the floor.
   private var claim: Int64 = 0
   /// Claims are drawn below this; in milliseconds of the clock that epochs follow, half a minute.
@@ -113,18 +115,24 @@ package struct Election: Sendable {
   ) -> [Step] {
     guard case .polling = state else { return [] }
     self.holder = holder
+    let isHeldBack = heldBackUntil.map { $0 > now } ?? false
     guard holder == nil else {
+      let release = releaseIfOurs(holder)
+      if release.isEmpty, !isHeldBack, remaining.map({ $0 > timing.lease }) ?? true {
+        // Longer than anybody asks for: a clock was set back, or a foreign hand took the TTL away.
+        // ACQUIRE shortens it to what its holder asked for.
+        return tryAcquire(at: now, using: &generator)
+      }
       wait(remaining: remaining, at: now, using: &generator)
-      return releaseIfOurs(holder)
+      return release
     }
-    if let heldBackUntil, heldBackUntil > now {
-      state = .following(pollAt: heldBackUntil)
+    if let heldBackUntil, isHeldBack {
+      // It is looked at all the same: an ACQUIRE of old may only now be carried out.
+      state = .following(pollAt: min(heldBackUntil, now + timing.retry))
       return []
     }
     heldBackUntil = nil
-    mayHold = false
-    claim = floor > .none ? Int64.random(in: 0..<Election.claims, using: &generator) : 0
-    return acquire(Term(instance: instance, using: &generator), at: now)
+    return tryAcquire(at: now, using: &generator)
   }
 
   mutating func acquireAnswered(
@@ -145,6 +153,11 @@ package struct Election: Sendable {
       saw(epoch)
       state = .following(pollAt: now + jittered(timing.retry, using: &generator))
       return [.send(.release(term))]
+    case .acquired(let epoch) where epoch < floor:
+      // Redis lost a later one, which this replica saw only after it had asked: whoever has a token
+      // of that one would take none of ours.
+      state = .following(pollAt: now)
+      return [.send(.release(term))]
     case .acquired(let epoch):
       let leadership = Leadership(
         term: term, epoch: epoch, hasHistory: floor > .none,
@@ -158,7 +171,8 @@ package struct Election: Sendable {
       wait(remaining: remaining, at: now, using: &generator)
       return releaseIfOurs(holder)
     case .foreignApp(let remaining):
-      holdBack(until: now + min(max(remaining ?? timing.retry, timing.retry), timing.tick))
+      holdBack(
+        until: now + min(max(remaining ?? timing.retry, timing.retry), timing.tick), at: now)
       return []
     default:
       state = .following(pollAt: now + jittered(timing.retry, using: &generator))
@@ -193,7 +207,9 @@ package struct Election: Sendable {
       state = .following(pollAt: retryAt)
     case (.acquire(let term, _, _), .acquiring(let tried, sentAt)) where term == tried:
       mayHold = mayHold || failure.mayHaveRun
-      if failure.mayHaveRun { doubtful = term }
+      if failure.mayHaveRun, doubtful.last != term {
+        doubtful = doubtful.suffix(Election.doubtfulTerms - 1) + [term]
+      }
       state = mayHold ? .uncertain(term, retryAt: retryAt) : .following(pollAt: retryAt)
     case (.renew(let term, _), .leading(var leadership))
     where leadership.term == term && leadership.renewSentAt == sentAt:
@@ -224,10 +240,10 @@ package struct Election: Sendable {
   }
 
   /// Leave the lock to others for a while.
-  mutating func holdBack(until moment: Moment) {
+  mutating func holdBack(until moment: Moment, at now: Moment) {
     heldBackUntil = max(heldBackUntil ?? moment, moment)
     if case .leading = state { return }
-    state = .following(pollAt: moment)
+    state = .following(pollAt: min(moment, now + timing.retry))
   }
 
   mutating func stopped() { state = .idle }
@@ -272,6 +288,15 @@ package struct Election: Sendable {
 
   // MARK: Parts
 
+  /// Asks for the lock with a new term.
+  private mutating func tryAcquire(
+    at now: Moment, using generator: inout any RandomNumberGenerator & Sendable
+  ) -> [Step] {
+    mayHold = false
+    claim = floor > .none ? Int64.random(in: 0..<Election.claims, using: &generator) : 0
+    return acquire(Term(instance: instance, using: &generator), at: now)
+  }
+
   private mutating func acquire(_ term: Term, at now: Moment) -> [Step] {
     state = .acquiring(term, sentAt: now)
     // Two terms never share an epoch: also not when Redis's clock is behind the floor, and the
@@ -282,8 +307,8 @@ package struct Election: Sendable {
 
   /// Gives back a lock that Redis gave us when we no longer waited for it.
   private func releaseIfOurs(_ holder: String?) -> [Step] {
-    guard let doubtful, holder == doubtful.description else { return [] }
-    return [.send(.release(doubtful))]
+    guard let term = doubtful.last(where: { $0.description == holder }) else { return [] }
+    return [.send(.release(term))]
   }
 
   /// The next look: soon after the lock would lapse, so that a crash is noticed at once.

@@ -49,10 +49,11 @@ package struct Keeper: Sendable {
     self.instance = instance
     self.timing = timing
     self.generator = generator
+    let life: UInt64 = self.generator.next()
     election = Election(instance: instance, timing: timing)
     self.accounts = accounts.sorted().map {
       AccountKeeper(
-        name: $0, instance: instance, timing: timing, margins: margins,
+        name: $0, instance: instance, life: life, timing: timing, margins: margins,
         credential: credentials[$0] ?? Credential())
     }
   }
@@ -302,7 +303,7 @@ package struct Keeper: Sendable {
       // Also when the lease is over: a renewal that Redis carried out late may have kept the lock.
       actions.append(.store(.release(leadership.term), issuedAt: now))
     case .abdicated, .foreignApp, .newerLayout:
-      election.holdBack(until: now + Timing.abdication)
+      election.holdBack(until: now + Timing.abdication, at: now)
       actions.append(.store(.release(leadership.term), issuedAt: now))
     }
     heartbeatAt = now

@@ -57,6 +57,10 @@ package struct RedisTime: Hashable, Comparable, Sendable, CustomStringConvertibl
     RedisTime(milliseconds: time.milliseconds + span.wholeMilliseconds)
   }
 
+  package static func - (time: RedisTime, span: Duration) -> RedisTime {
+    RedisTime(milliseconds: time.milliseconds - span.wholeMilliseconds)
+  }
+
   package static func - (later: RedisTime, earlier: RedisTime) -> Duration {
     .milliseconds(later.milliseconds - earlier.milliseconds)
   }

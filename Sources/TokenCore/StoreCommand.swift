@@ -130,14 +130,17 @@ package enum StoreCommand: Hashable, Sendable {
   /// What MARK takes.
   package struct Mark: Hashable, Sendable {
     package var account: AccountName
+    /// Which debt this pays: Redis carries out each once, however often it is sent.
+    package var debt: DebtID
     package var version: Version
     /// Whether the fetch's outcome is unknown: then a straggler may still come, and a sweep is set.
     package var isUnknown: Bool
 
     package init(
-      account: AccountName, version: Version, isUnknown: Bool
+      account: AccountName, debt: DebtID, version: Version, isUnknown: Bool
     ) {
       self.account = account
+      self.debt = debt
       self.version = version
       self.isUnknown = isUnknown
     }
@@ -160,8 +163,50 @@ package enum StoreCommand: Hashable, Sendable {
   }
 }
 
-/// A mark that the account's token is not to be trusted, as Redis holds it; compared whole.
-package typealias DirtyMark = String
+/// The idempotency key of a mark that is owed.
+///
+/// A mark whose answer is lost is sent again, perhaps for long; were each carried out, each would
+/// cost a fetch (39 in 80 s, simulated).
+package struct DebtID: Hashable, Sendable, CustomStringConvertible {
+  /// Drawn once by each process, so that a restarted one does not repeat its predecessor's ids.
+  package let life: UInt64
+  /// Counts the debts of this life, for each account.
+  package let number: Int64
+
+  package init(life: UInt64, number: Int64) {
+    self.life = life
+    self.number = number
+  }
+
+  package var description: String { String(life, radix: 16) + "-\(number)" }
+}
+
+/// A mark that the account's token is not to be trusted, as Redis holds it: `epoch.seq@ms`.
+///
+/// Compared whole: who settles an earlier mark does not settle this one.
+package struct DirtyMark: Hashable, Sendable, CustomStringConvertible {
+  package let description: String
+
+  package init(_ text: String) { description = text }
+
+  package init(_ version: Version, at time: RedisTime) { self.init("\(version)@\(time)") }
+
+  /// When it was left, by Redis's clock; nil when somebody else wrote it.
+  package var markedAt: RedisTime? {
+    guard let sign = description.lastIndex(of: "@"),
+      let milliseconds = Int64(description[description.index(after: sign)...])
+    else { return nil }
+    return RedisTime(milliseconds: milliseconds)
+  }
+
+  /// The epoch of the fetch that it is about; nil when somebody else wrote it.
+  package var epoch: Epoch? {
+    guard let dot = description.firstIndex(of: "."), let epoch = Int64(description[..<dot]) else {
+      return nil
+    }
+    return Epoch(epoch)
+  }
+}
 
 /// One key that a commit writes.
 package struct Output: Hashable, Sendable {
@@ -211,10 +256,11 @@ package enum StoreReply: Hashable, Sendable {
   case committed
   /// The fence is above ours, but our token was published in its turn.
   case superseded(Epoch)
-  /// The fence is above ours, and the account was marked dirty.
-  case deposed(Epoch)
+  /// The fence is above ours, and the account was marked dirty; with the mark that stands now.
+  case deposed(Epoch, DirtyMark?)
   case republished(wrote: Bool)
-  case marked
+  /// The debt is paid, now or earlier; with the mark that stands now.
+  case marked(DirtyMark?)
   case replicas([Replica], now: RedisTime)
 }
 
@@ -287,6 +333,12 @@ package struct AccountView: Hashable, Sendable {
   package var clientExpiryRemaining: Duration?
 
   package init(now: RedisTime) { self.now = now }
+
+  /// When the committed token was asked for; earlier when its life was cut short since.
+  package var fetchedAt: RedisTime? {
+    guard committed != nil, let expiresAt, let lifetime else { return nil }
+    return expiresAt - lifetime
+  }
 
   /// What the published token has left: by its key, and not more than the record allows.
   package var remaining: Duration? {

@@ -94,11 +94,11 @@ struct AccountScripts {
       if committed == version || account.state.parent == version {
         return .superseded(account.state.fence)
       }
-      soil(&account, version)
-      return .deposed(account.state.fence)
+      soil(&account, version, debt: version.description)
+      return .deposed(account.state.fence, account.state.dirty)
     }
     if let committed, committed > version {
-      if committed.epoch != version.epoch { soil(&account, version) }
+      if committed.epoch != version.epoch { soil(&account, version, debt: version.description) }
       return .stale(committed: committed)
     }
     let left = commit.lifetime - commit.age
@@ -170,12 +170,13 @@ struct AccountScripts {
     _ mark: StoreCommand.Mark, _ account: inout ModelRedis.Account
   ) -> StoreReply {
     if account.state.committed == mark.version || account.state.parent == mark.version {
-      return .marked
+      return .marked(account.state.dirty)
     }
-    guard parts.contains(.dirtyMark) else { return .marked }
-    soil(&account, mark.version)
-    if mark.isUnknown { sweep(&account, at: now + Timing.sweep) }
-    return .marked
+    guard parts.contains(.dirtyMark) else { return .marked(nil) }
+    if soil(&account, mark.version, debt: mark.debt.description), mark.isUnknown {
+      sweep(&account, at: now + Timing.sweep)
+    }
+    return .marked(account.state.dirty)
   }
 
   // MARK: Parts of scripts
@@ -185,10 +186,20 @@ struct AccountScripts {
     account.state.sweep = account.state.sweep.map { max($0 + .milliseconds(1), time) } ?? time
   }
 
-  private func soil(_ account: inout ModelRedis.Account, _ version: Version) {
-    guard parts.contains(.dirtyMark) else { return }
-    account.state.dirty = "\(version)@\(now)"
+  /// Whether this debt was not paid before.
+  @discardableResult
+  private func soil(
+    _ account: inout ModelRedis.Account, _ version: Version, debt: String
+  ) -> Bool {
+    guard parts.contains(.dirtyMark) else { return false }
+    if parts.contains(.idempotentMark), account.state.marked.contains(debt) { return false }
+    account.state.dirty = DirtyMark(version, at: now)
+    account.state.marked = [debt] + account.state.marked.prefix(AccountScripts.debtMemory - 1)
+    return true
   }
+
+  /// How many debts an account remembers.
+  private static let debtMemory = 8
 
   private func write(
     _ outputs: [Output], to account: inout ModelRedis.Account, expiresAt: RedisTime

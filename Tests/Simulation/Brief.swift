@@ -38,7 +38,7 @@ func brief(_ command: StoreCommand) -> String {
       + "token \(token(of: commit.outputs))\(commit.sweep == nil ? "" : " settles the sweep")"
   case .republish(let republish):
     "republish \(republish.version) fence \(republish.fence) token \(token(of: republish.outputs))"
-  case .mark(let mark): "mark \(mark.version)\(mark.isUnknown ? " unknown" : "")"
+  case .mark(let mark): "mark \(mark.debt) \(mark.version)\(mark.isUnknown ? " unknown" : "")"
   case .heartbeat: "heartbeat"
   }
 }
@@ -55,7 +55,8 @@ func brief(_ reply: StoreReply) -> String {
   guard case .account(let view) = reply else { return "\(reply)" }
   let intent = view.intent.map { "\($0.version)" } ?? "-"
   let committed = view.committed.map { "\($0)" } ?? "-"
+  let dirty = view.dirty.map { "\($0)" } ?? "-"
   let sweep = view.sweep.map { "\($0 - view.now)" } ?? "-"
   return "token \(view.token?.revealed ?? "-") committed \(committed) fence \(view.fence) "
-    + "intent \(intent) dirty \(view.dirty ?? "-") sweep \(sweep) run \(view.runID ?? "-")"
+    + "intent \(intent) dirty \(dirty) sweep \(sweep) run \(view.runID ?? "-")"
 }

@@ -22,6 +22,7 @@ package struct ModelRedis: Sendable {
   package struct EpochRecord: Hashable, Sendable {
     package var epoch: Epoch
     package var term: String
+    package var lease: Duration
   }
 
   /// A string key, or one of another type.
@@ -51,6 +52,8 @@ package struct ModelRedis: Sendable {
     package var parent: Version?
     package var intent: Intent?
     package var dirty: DirtyMark?
+    /// The last debts that were paid here, the newest first.
+    package var marked: [String] = []
     package var sweep: RedisTime?
     package var runID: String?
     package var fetchedBy: String?
@@ -146,8 +149,14 @@ package struct ModelRedis: Sendable {
   ) -> StoreReply {
     let me = term.description
     if let lock = data.lock, lock.holder != me || !parts.contains(.idempotentAcquire) {
-      return .held(
-        holder: lock.holder, remaining: lock.expiresAt.map { $0 - now } ?? .milliseconds(-1))
+      var left = lock.expiresAt.map { $0 - now } ?? .milliseconds(-1)
+      if let record = data.epoch, record.term == lock.holder,
+        left < .zero || left > record.lease
+      {
+        left = record.lease
+        data.lock?.expiresAt = now + left
+      }
+      return .held(holder: lock.holder, remaining: left)
     }
     let isRepeated = data.lock != nil
     data.lock = Lock(holder: me, expiresAt: now + lease)
@@ -156,7 +165,7 @@ package struct ModelRedis: Sendable {
     if parts.contains(.epochFloor) {
       next = max(next, floor.rawValue + 1, now.milliseconds)
     }
-    data.epoch = EpochRecord(epoch: Epoch(next), term: me)
+    data.epoch = EpochRecord(epoch: Epoch(next), term: me, lease: lease)
     return .acquired(Epoch(next))
   }
 

@@ -18,8 +18,11 @@ package enum Part: String, CaseIterable, Sendable {
   case leaseFromSend = "lease-from-send"
   /// An epoch exceeds all that were ever seen, also after a wipe.
   case epochFloor = "epoch-floor"
-  /// ACQUIRE, repeated by the holder, succeeds again.
+  /// A lock whose granting was not answered is had, or given back: ACQUIRE repeated by the holder
+  /// succeeds again, and a follower that finds its own lock releases it.
   case idempotentAcquire = "idempotent-acquire"
+  /// MARK, repeated because its answer is lost, is carried out once.
+  case idempotentMark = "idempotent-mark"
   /// Only a copy that was seen as current lately is published again.
   case freshCopy = "fresh-copy"
   /// The server that a commit saw is recorded and compared.
@@ -56,6 +59,7 @@ package struct Parts: OptionSet, Hashable, Sendable {
   package static let leaseFromSend = Parts(.leaseFromSend)
   package static let epochFloor = Parts(.epochFloor)
   package static let idempotentAcquire = Parts(.idempotentAcquire)
+  package static let idempotentMark = Parts(.idempotentMark)
   package static let freshCopy = Parts(.freshCopy)
   package static let runID = Parts(.runID)
   package static let adoption = Parts(.adoption)

@@ -4,6 +4,9 @@ package struct Plan: Sendable {
   package enum Profile: String, CaseIterable, Sendable {
     /// Many, at effect boundaries and in between, also at once.
     case chaos
+    /// Of one to three kinds, one a minute and at effect boundaries: what never comes together
+    /// among all kinds does among few.
+    case storm
     /// One at a time, each long after the one before.
     case single
     /// About one fault in a quarter of an hour, as in the table of PROTOCOL section 1.
@@ -41,19 +44,14 @@ package struct Plan: Sendable {
   /// Whether the server tells its run id.
   let tellsRunID: Bool
 
+  /// The kinds that may come once a minute: all but another party's fetches, which are answered more
+  /// slowly than that, so that the two do not fight the quota empty.
+  private static let stormy = Fault.allCases.filter { $0 != .foreignFetch }
+
+  /// With `onlyFaults` there are no others, in a storm when no other profile is asked for.
   package init(
     seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
-    profile: Profile? = nil, probeSeconds: Int64? = nil
-  ) {
-    self.init(
-      seed: seed, hours: hours, replicas: replicas, parts: parts, profile: profile,
-      probeSeconds: probeSeconds, onlyFaults: nil)
-  }
-
-  /// A plan with these faults only, one a minute, where a bug needs two that come together.
-  init(
-    seed: UInt64, hours: Int64, replicas: Int, parts: Parts, profile: Profile?,
-    probeSeconds: Int64?, onlyFaults: [Fault]?
+    profile: Profile? = nil, probeSeconds: Int64? = nil, onlyFaults: [Fault]? = nil
   ) {
     var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
     self.seed = seed
@@ -61,8 +59,8 @@ package struct Plan: Sendable {
     self.replicas = replicas
     probe = probeSeconds.map { $0 * second }
     self.parts = parts
-    let isSingle = chance.percent(30)
-    self.profile = profile ?? (isSingle ? .single : .chaos)
+    let drawn: Profile = chance.pick([.storm, .single, .single, .chaos, .chaos, .chaos])
+    self.profile = profile ?? (onlyFaults == nil ? drawn : .storm)
     accounts = chance.percent(85) ? 1 : 2
     let isUsual = profile == .usual || profile == .calm
     lifetime =
@@ -71,16 +69,20 @@ package struct Plan: Sendable {
     var faults = Fault.allCases.filter { _ in chance.percent(60) }
     // Nothing but the probe tells of another party's fetch.
     if probeSeconds == nil || isUsual { faults.removeAll { $0 == .foreignFetch } }
-    // Where everything is decided: crashes and pauses belong to every run.
-    faults += [.crash, .pause]
+    if self.profile == .storm {
+      faults = (0..<chance.within(1...3)).map { _ in chance.pick(Plan.stormy) }
+    } else {
+      // Where everything is decided: crashes and pauses belong to every other run.
+      faults += [.crash, .pause]
+    }
     if isUsual { faults.removeAll { $0 == .refusal || $0 == .damageKeys } }
     self.faults = onlyFaults ?? faults
     atCriticalEffects =
       profile == .calm ? 0 : isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
     atOrdinaryEffects = isUsual || profile == .calm ? 0 : chance.pick([0, 10, 50])
     let between = isUsual ? 15 * minute : chance.pick([5, 10, 15, 30, 60]) * minute
-    betweenFaults = onlyFaults == nil ? between : minute
-    let isQuiet = self.profile != .chaos
+    betweenFaults = self.profile == .storm ? minute : between
+    let isQuiet = self.profile != .chaos && self.profile != .storm
     stragglers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
     lostAnswers = isQuiet ? 0 : chance.pick([0, 20_000, 100_000])
     refusals = isQuiet ? 0 : chance.pick([0, 10_000, 50_000])
@@ -95,7 +97,7 @@ package struct Plan: Sendable {
 ///
 /// A server out of memory is not among it: every script begins with a write that it still takes, and
 /// then completes, so that nothing here would see it (the process tests show that on a real one).
-enum Fault: String, CaseIterable {
+package enum Fault: String, CaseIterable, Sendable {
   case crash, pause, cutRedis, cutWeChat, cutBoth, dropConnection, slowNetwork
   case restartEmpty, flush, restart, failOver, stepClock, deleteLock, evict, readOnly, stall
   case damageKeys, rollingRestart, straggler, lostAnswer, refusal, noReplicas, foreignFetch

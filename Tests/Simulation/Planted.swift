@@ -4,11 +4,16 @@ package struct Planted: Hashable, Sendable {
   package let seeds: UInt64
   /// The faults that show it, when among all of them it would take many seeds.
   let faults: [Fault]?
+  /// How these come.
+  let profile: Plan.Profile?
 
-  private init(_ part: Part, seeds: UInt64, faults: [Fault]? = nil) {
+  private init(
+    _ part: Part, seeds: UInt64, faults: [Fault]? = nil, profile: Plan.Profile? = nil
+  ) {
     self.part = part
     self.seeds = seeds
     self.faults = faults
+    self.profile = profile
   }
 
   /// Every part: oracles are worth what they find.
@@ -22,7 +27,8 @@ package struct Planted: Hashable, Sendable {
     Planted(.drainWait, seeds: 40),
     Planted(.leaseFromSend, seeds: 20, faults: [.slowNetwork, .cutRedis]),
     Planted(.epochFloor, seeds: 10),
-    Planted(.idempotentAcquire, seeds: 20),
+    Planted(.idempotentAcquire, seeds: 20, faults: [.stall]),
+    Planted(.idempotentMark, seeds: 20, faults: [.cutRedis], profile: .single),
     Planted(.freshCopy, seeds: 20),
     Planted(.runID, seeds: 60, faults: [.failOver, .crash]),
   ]
@@ -41,8 +47,7 @@ package struct Planted: Hashable, Sendable {
   private func firstFailure(of seeds: ClosedRange<UInt64>, parts: Parts) -> Verdict? {
     Sweep.firstFailure(seeds) {
       Plan(
-        seed: $0, hours: 12, replicas: 3, parts: parts, profile: faults.map { _ in .chaos },
-        probeSeconds: nil, onlyFaults: faults)
+        seed: $0, parts: parts, profile: profile, onlyFaults: faults)
     }
   }
 }

@@ -47,8 +47,8 @@ struct SimulatedReplica {
   var answersOfWeChatLostUntil: Instant = 0
   var slowUntil: Instant = 0
 
-  /// Since when it has been connected and has not been paused, as far as is known.
-  var undisturbedSince: Instant = 0
+  /// Since when it has been connected and has not been paused, as far as is known; or will be.
+  private(set) var undisturbedSince: Instant = 0
 
   /// What Redis showed last; only a planted bug shows it again.
   var lastViews: [AccountName: AccountView] = [:]
@@ -63,6 +63,11 @@ struct SimulatedReplica {
   var lastFetchAt: [Moment?]
 
   func local(at instant: Instant) -> Moment { Moment(nanoseconds: clock.local(at: instant)) }
+
+  /// Something hinders it up to then; an earlier, longer hindrance stands.
+  mutating func disturb(until instant: Instant) {
+    undisturbedSince = max(undisturbedSince, instant)
+  }
 
   func isPaused(at instant: Instant) -> Bool { instant < pausedUntil }
 }

@@ -43,7 +43,7 @@ extension World {
     guard !isHealed else { return }
     switch plan.profile {
     case .calm: break
-    case .chaos, .usual:
+    case .chaos, .storm, .usual:
       inject(chance.pick(plan.faults), someReplica())
       queue.push(.fault, at: now + chance.below(2 * plan.betweenFaults))
     case .single:
@@ -102,7 +102,7 @@ extension World {
       disturb(until: now + 3 * second)
     case .slowNetwork:
       replicas[replica].slowUntil = now + chance.within(5...60) * second
-      replicas[replica].undisturbedSince = replicas[replica].slowUntil
+      replicas[replica].disturb(until: replicas[replica].slowUntil)
       disturb(until: replicas[replica].slowUntil + 5 * second)
     case .rollingRestart:
       queue.push(.rollOn(next: 0), at: now)
@@ -154,7 +154,7 @@ extension World {
     let way = chance.below(4)
     if way != 0 { replicas[replica].requestsToRedisLostUntil = now + length }
     if way != 1 { replicas[replica].repliesOfRedisLostUntil = now + length }
-    replicas[replica].undisturbedSince = now + length
+    replicas[replica].disturb(until: now + length)
     // The backoff of a fetch that may not begin is over soon after.
     disturb(until: now + length + 5 * second)
   }

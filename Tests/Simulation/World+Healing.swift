@@ -156,7 +156,7 @@ extension World {
     guard leader() != nil else { return "nobody leads" }
     for index in accounts.indices {
       let state = redis.data.accounts[index].state
-      if state.dirty != nil { return "dirty \(state.dirty ?? "")" }
+      if let dirty = state.dirty { return "dirty \(dirty)" }
       if let sweep = state.sweep { return "a sweep at \(sweep), and it is \(redisTime)" }
       if let intent = state.intent { return "an intent of \(intent.version)" }
       guard let token = publishedToken(index) else { return "no token" }

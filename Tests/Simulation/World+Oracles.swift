@@ -34,12 +34,16 @@ extension World {
     var grantedAt: Instant = 0
     var owners: [Epoch: (term: String, replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = [[:], [:]]
+    /// The debts for which a mark reached Redis.
+    var debts: [Set<DebtID>] = [[], []]
     var holes: Set<Int> = []
     var forgotten: Set<Int> = []
     /// When Redis lost anything that was written to it.
     var losses: [Instant] = []
     /// When each account was fetched for while nothing was broken, lately.
     var calmFetches: [[Instant]] = [[], []]
+    /// When fetches ended lately without anybody knowing how.
+    var unanswered: [[Instant]] = [[], []]
     var orphanSince: Instant?
     var orphan: String?
     var quietBy: Instant?
@@ -147,17 +151,14 @@ extension World {
     {
       return true
     }
+    let view = AccountScripts(parts: plan.parts, now: redisTime).view(
+      of: redis.data.accounts[index])
     return replicas.contains { replica in
       guard replica.isAlive else { return false }
       let account = replica.keeper.accounts[index]
       if account.debt != nil { return true }
-      // Whoever saw a sweep that Redis has lost will ask for another.
-      if let sweep = account.sweep, state.sweep == nil, let expiresAt = state.expiresAt,
-        let lifetime = state.lifetime,
-        expiresAt + AccountKeeper.WatchedSweep.tolerance < sweep.value + lifetime
-      {
-        return true
-      }
+      // Whoever saw a sweep or a mark that Redis has lost will ask for another.
+      if account.hasLostTrace(view) { return true }
       // A copy that is newer than Redis's is committed again by a leader, marked by a follower.
       if let copy = account.copy, let committed = state.committed, copy.version > committed {
         return plan.parts.contains(.recommit)
@@ -242,7 +243,7 @@ extension World {
     }
     let bound = timing.tick + timing.apiTimeout + timing.opTimeout * 4 + unseen
     let election = timing.lease + timing.retry * 6 / 5
-    let begin = max(since, disturbedUntil)
+    let begin = max(since, disturbedUntil, waitsUntil(index))
     let isLate = now - begin > (bound + election).wholeNanoseconds
     let isLateThoughLed =
       marks.ledSince.map { now - max(begin, $0) > bound.wholeNanoseconds } ?? false
@@ -260,9 +261,8 @@ extension World {
   private mutating func hasLivingToken(_ index: Int) {
     guard let token = publishedToken(index) else {
       guard let since = marks.ledSince, !isFailing(index) else { return }
-      if now - max(since, disturbedUntil, marks.accounts[index].hadTokenAt)
-        > World.tokenless.wholeNanoseconds
-      {
+      let begin = max(since, disturbedUntil, waitsUntil(index), marks.accounts[index].hadTokenAt)
+      if now - begin > World.tokenless.wholeNanoseconds {
         violate(.tokenless, "account \(accounts[index]), at a leader")
       }
       return
@@ -270,7 +270,7 @@ extension World {
     marks.accounts[index].hadTokenAt = now
     // Among many faults a COMMIT may be held back for long between its beginning and its sending,
     // and then states an age of its beginning.
-    guard plan.profile != .chaos else { return }
+    guard plan.profile != .chaos, plan.profile != .storm else { return }
     // A clock that was set back keeps what should have gone; and without the fence, which Redis may
     // have lost, such a COMMIT is taken from whoever led before.
     guard !marks.clockWasStepped, marks.losses.isEmpty,
@@ -283,11 +283,18 @@ extension World {
     }
   }
 
-  /// Whether the leader's last fetch failed, so that it waits for the next one.
+  /// Until when the next fetch may be waited for: 36 s at most after an answer that did not come.
+  private func waitsUntil(_ index: Int) -> Instant {
+    marks.unanswered[index].last.map { $0 + 40 * second } ?? 0
+  }
+
+  /// Whether the leader's last fetch failed, so that it waits for the next one, or just did not.
   private func isFailing(_ index: Int) -> Bool {
     replicas.contains {
-      $0.isAlive && $0.keeper.election.leadership != nil
-        && $0.keeper.accounts[index].failures.last != nil
+      guard $0.isAlive, $0.keeper.election.leadership != nil else { return false }
+      let account = $0.keeper.accounts[index]
+      if case .committing = account.phase { return true }
+      return account.failures.last != nil
     }
   }
 
@@ -322,8 +329,6 @@ extension World {
       let owner = marks.owners[epoch], let expiresAt = lock.expiresAt, expiresAt > redisTime
     else { return }
     let replica = replicas[owner.replica]
-    // At its end it gives back what it may have; what comes after is over with the process.
-    if replica.isEnding { return }
     switch replica.keeper.election.state {
     case .acquiring(let term, _), .uncertain(let term, _):
       // It is repeated until an answer comes.
@@ -334,7 +339,11 @@ extension World {
       !replica.isPaused(at: now), replica.term?.description != lock.holder
     else { return }
     guard max(lockDisturbedAt, storeDisturbedAt) < since - 30 * second else { return }
-    if now - max(since, replica.undisturbedSince) > 8 * second {
+    // At its end it gives back what it may have, once; what is granted later lapses by itself.
+    let patience = 8 * second + (replica.isEnding ? timing.lease.wholeNanoseconds : 0)
+    // Nobody can know while Redis does not answer, nor give anything back.
+    let isServedSince = max(redisDownUntil, redisStalledUntil, redisRefusesUntil)
+    if now - max(since, replica.undisturbedSince, isServedSince) > patience {
       violate(.orphanedLock, "\(lock.holder) is held and not led")
     }
   }
@@ -414,8 +423,11 @@ extension World {
       verdict.commits += commit.isRecommit ? 0 : 1
       if commit.isRecommit, !plan.parts.contains(.recommit) { break }
       wrote(arrival, commit.account, fence: commit.fence)
-    // Also one whose answer is lost, so that it is sent again.
-    case (.mark, .marked): marks.allowedFetches += 2
+    case (.mark(let mark), .marked):
+      // However often it is sent.
+      if marks.debts[index(of: mark.account)].insert(mark.debt).inserted {
+        marks.allowedFetches += 2
+      }
     case (.republish(let republish), .republished(wrote: true)):
       wrote(arrival, republish.account, fence: republish.fence)
     default: break
@@ -517,10 +529,12 @@ extension World {
     switch note {
     case .becameLeader: marks.allowedFetches += 2 * accounts.count
     case .refreshed(_, .schedule, _, _, _): marks.allowedFetches += 1
-    case .refreshFailed, .deposed, .diedEarly: marks.allowedFetches += 2
+    case .refreshFailed(let name, _, _, let isUnknown, _, _):
+      marks.allowedFetches += 2
+      if isUnknown { marks.unanswered[index(of: name)].append(now) }
+    case .deposed, .diedEarly: marks.allowedFetches += 2
     case .refreshed, .marked, .steppedDown, .adopted, .refreshStarted, .repaired, .recommitted,
-      .reported,
-      .storeStepFailed, .foreignApp, .newerLayout:
+      .reported, .storeStepFailed, .foreignApp, .newerLayout:
       break
     }
   }
@@ -533,8 +547,9 @@ extension World {
     }
     marks.calmFetches[index].removeAll { $0 < now - 10 * minute }
     marks.calmFetches[index].append(now)
-    // An answer that is lost costs two more, and may be followed by another.
-    let allowed = 12 + 40 * minute / plan.lifetime
+    // An answer that is lost costs another fetch at once, and one when its sweep is due.
+    marks.unanswered[index].removeAll { $0 < now - 12 * minute }
+    let allowed = 12 + 40 * minute / plan.lifetime + 2 * Int64(marks.unanswered[index].count)
     if marks.calmFetches[index].count > Int(allowed) {
       violate(.fetchesAreFew, "account \(accounts[index]): more than \(allowed) in 10 min")
     }

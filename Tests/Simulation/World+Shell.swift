@@ -88,7 +88,7 @@ extension World {
     guard replicas[replica].isAlive, !replicas[replica].isPaused(at: now) else { return }
     guard replicas[replica].pausedUntil > 0 else { return }
     replicas[replica].pausedUntil = 0
-    replicas[replica].undisturbedSince = now
+    replicas[replica].disturb(until: now)
     trace("r\(replica) resumes")
     let life = replicas[replica].life
     let held = replicas[replica].held
@@ -294,7 +294,7 @@ extension World {
       return
     }
     replicas[replica].isConnected = true
-    replicas[replica].undisturbedSince = now
+    replicas[replica].disturb(until: now)
     handle(.storeConnected(runID: plan.tellsRunID ? redis.runID : nil), replica)
   }
 
@@ -443,6 +443,11 @@ extension World {
       // A follower that owns up to a commit which Redis has lost.
       return .resolve(mark.account, Version(epoch: .none, sequence: 0))
     }
+    if !plan.parts.contains(.idempotentAcquire), case .release(let term) = command,
+      replicas[replica].term != term
+    {
+      return .release(Term(instance: term.instance, nonce: ""))
+    }
     guard !plan.parts.contains(.leaseCheck) else { return command }
     return switch command {
     case .acquire(let term, _, let floor):
@@ -475,7 +480,7 @@ extension World {
     guard case .account(var view) = reply else { return reply }
     if !plan.parts.contains(.drainWait) { view.intent?.deadline = view.now + .seconds(-10) }
     if !plan.parts.contains(.adoption), case .takeOver = command {
-      view.dirty = view.dirty ?? "always"
+      view.dirty = view.dirty ?? DirtyMark("always")
     }
     return .account(view)
   }

@@ -122,6 +122,10 @@ package final class RedisServer: Sendable {
   /// Sends one command on a connection of its own and returns the reply; a refusal is thrown.
   @discardableResult
   package func command(_ name: String, _ arguments: String...) async throws -> RedisReply {
+    try await command(name, arguments)
+  }
+
+  package func command(_ name: String, _ arguments: [String]) async throws -> RedisReply {
     let reply = try await withClient { client in
       try await client.execute(
         RedisCommand(name, arguments), deadline: .now + isReadyBy, waitForConnection: true)

@@ -144,7 +144,7 @@ struct KeeperBench {
       beginsToday = (day, day == beginsToday.day ? beginsToday.count + 1 : 1)
       return .began(
         BeginReceipt(
-          dirty: isDirty ? "1" : nil, committed: committed?.version, sweep: sweep,
+          dirty: isDirty ? DirtyMark("1") : nil, committed: committed?.version, sweep: sweep,
           fetchesToday: beginsToday.count, now: redisTime))
     case .resolve: return .resolved
     case .commit(let commit):
@@ -153,7 +153,7 @@ struct KeeperBench {
       expiresAt = redisTime + (commit.lifetime - commit.age)
       return .committed
     case .republish: return .republished(wrote: false)
-    case .mark: return .marked
+    case .mark: return .marked(nil)
     case .heartbeat: return .replicas([], now: redisTime)
     }
   }
@@ -161,7 +161,7 @@ struct KeeperBench {
   private var view: AccountView {
     var view = AccountView(now: redisTime)
     view.fence = epoch
-    view.dirty = isDirty ? "1" : nil
+    view.dirty = isDirty ? DirtyMark("1") : nil
     view.sweep = sweep
     guard let committed, expiresAt > redisTime else { return view }
     view.committed = committed.version

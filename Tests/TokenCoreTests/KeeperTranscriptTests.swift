@@ -159,12 +159,12 @@ import TokenCore
     it.answer(looks.first(where: \.isLook), .account(it.view("T", version(10, 1))))
     let looking = it.post(.hinted(nil)).first(where: \.isLook)
     let marking = it.answer(looking, .account(it.view("S", version(3, 1))))
-    guard case .mark(let mark)? = marking.first(where: \.isMark)?.command else {
+    guard let mark = marking.first(where: \.isMark)?.mark else {
       Issue.record("no MARK")
       return
     }
     #expect(mark.version == version(10, 1))
-    it.answer(marking.first(where: \.isMark), .marked)
+    it.answer(marking.first(where: \.isMark), .marked(nil))
     let again = it.post(.hinted(nil)).first(where: \.isLook)
     #expect(!it.answer(again, .account(it.view("S", version(3, 1)))).has(\.isMark))
     #expect(it.keeper.accounts[0].copy?.version == version(10, 1), "a copy never goes backwards")
@@ -177,22 +177,24 @@ import TokenCore
     let stepping = it.post(.woke)
     #expect(stepping.notes.contains(.steppedDown(.leaseOver)))
     var marking = stepping.first(where: \.isMark)
-    #expect(marking != nil)
+    let mark = marking?.mark
+    #expect(mark != nil)
     for _ in 0..<3 {
       it.fail(marking)
       marking = it.run(until: it.now + .seconds(3)).first(where: \.isMark)
-      #expect(marking != nil)
+      #expect(marking?.mark == mark, "the same debt, which Redis carries out once")
     }
-    it.answer(marking, .marked)
+    it.answer(marking, .marked(nil))
     #expect(it.keeper.accounts[0].debt == nil)
     let late = it.post(.fetched(Transcript.account, order?.version ?? version(0, 0), it.token("T")))
-    #expect(late.has(\.isMark), "what the late answer brings is owned up to")
+    let other = late.first(where: \.isMark)?.mark
+    #expect(other != nil && other?.debt != mark?.debt, "what the late answer brings is owed, too")
     #expect(!late.has(\.isCommit))
   }
 
   @Test func `a refused commit steps down and owes nothing`() {
     var it = Transcript()
-    let actions = it.answer(it.commit(), .deposed(Epoch(11)))
+    let actions = it.answer(it.commit(), .deposed(Epoch(11), nil))
     #expect(actions.notes.contains(.steppedDown(.fenced)))
     #expect(actions.has(\.isRelease))
     #expect(it.keeper.accounts[0].debt == nil)
@@ -319,7 +321,7 @@ import TokenCore
     it.pass(Timing.publishable + .seconds(1))
     #expect(it.keeper.accounts[0].copy?.isPublishable(at: it.now) == true)
     var view = it.view("T", version(10, 1), left: .seconds(6900))
-    view.dirty = "9.9@0"
+    view.dirty = DirtyMark("9.9@0")
     let looking = it.post(.hinted(nil)).first(where: \.isLook)
     it.answer(looking, .account(view))
     #expect(it.keeper.accounts[0].copy?.isPublishable(at: it.now) == false)
@@ -346,7 +348,7 @@ import TokenCore
     let confirmed = it.keeper.accounts[0].copy?.confirmedAt
     it.pass(.seconds(5))
     var view = it.view("T", version(10, 1), left: .seconds(6995))
-    view.dirty = "9.1@0"
+    view.dirty = DirtyMark("9.1@0")
     it.answer(it.post(.hinted(nil)).first(where: \.isLook), .account(view))
     #expect(it.keeper.accounts[0].copy?.confirmedAt == confirmed)
     view.dirty = nil

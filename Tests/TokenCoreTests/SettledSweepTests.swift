@@ -90,13 +90,13 @@ import TokenCore
     #expect(!Self.look(&it, it.view()).has(\.isMark), "nobody has fetched yet")
     let first = it.view("N", version(20, 1), left: Transcript.lifetime)
     let marking = Self.look(&it, first).first(where: \.isMark)
-    guard case .mark(let mark)? = marking?.command else {
+    guard let mark = marking?.mark else {
       Issue.record("no MARK")
       return
     }
     #expect(mark.isUnknown)
     #expect(mark.version != first.committed && mark.version != first.parent)
-    it.answer(marking, .marked)
+    it.answer(marking, .marked(nil))
     #expect(!Self.look(&it, first).has(\.isMark), "said once")
   }
 

@@ -155,12 +155,14 @@ import TokenCore
         .init(
           account: name, fence: Epoch(10), version: ours, outputs: outputs, lifetime: lifetime,
           remaining: .seconds(7000))),
-      .mark(.init(account: name, version: ours, isUnknown: true)),
+      .mark(
+        .init(
+          account: name, debt: DebtID(life: 1, number: 1), version: ours, isUnknown: true)),
       .heartbeat(.init(instance: instance, isLeader: true, abdicates: false)),
       .look(AccountName("other") ?? name),
     ]
     var soiled = it.view("S", version(11, 1))
-    soiled.dirty = "9.9@0"
+    soiled.dirty = DirtyMark("9.9@0")
     soiled.sweep = soiled.now
     let replies: [StoreReply] = [
       .lock(holder: nil, remaining: nil), .lock(holder: "b:1", remaining: .seconds(3)),
@@ -169,7 +171,8 @@ import TokenCore
       .fenced(Epoch(99)), .foreignApp(remaining: .seconds(9)), .newerLayout(2),
       .began(it.receipt(sweep: it.redisTime)),
       .stale(committed: version(99, 1)), .resolved, .committed, .superseded(Epoch(99)),
-      .deposed(Epoch(99)), .republished(wrote: true), .republished(wrote: false), .marked,
+      .deposed(Epoch(99), nil), .republished(wrote: true), .republished(wrote: false),
+      .marked(nil), .marked(DirtyMark("9.9@0")),
       .replicas([], now: it.redisTime),
     ]
     var events: [Keeper.Event] = [

@@ -148,7 +148,8 @@ extension Keeper.Action {
   var isRepublish: Bool { if case .republish? = command { true } else { false } }
   var isResolve: Bool { if case .resolve? = command { true } else { false } }
   var isRelease: Bool { if case .release? = command { true } else { false } }
-  var isMark: Bool { if case .mark? = command { true } else { false } }
+  var mark: StoreCommand.Mark? { if case .mark(let mark)? = command { mark } else { nil } }
+  var isMark: Bool { mark != nil }
   var isFetch: Bool { if case .fetch = self { true } else { false } }
 }
 

@@ -22,8 +22,11 @@ struct Simulate: AsyncParsableCommand {
   @Option(help: "Runs at the same time.")
   var jobs = 1
 
-  @Option(help: "How faults come: chaos, single or usual; chosen by the seed when not given.")
+  @Option(help: "How faults come; chosen by the seed, of the first three, when not given.")
   var profile: Plan.Profile?
+
+  @Option(help: "A kind of fault that may come; may be repeated; all kinds when not given.")
+  var only: [Fault] = []
 
   @Option(help: "Seconds between two probes of a leader; none when not given.")
   var probe: Int64?
@@ -107,11 +110,12 @@ struct Simulate: AsyncParsableCommand {
     if planted { return try await findPlanted() }
     if table { return await printTable() }
     let (hours, replicas, profile, probe) = (hours, replicas, profile, probe)
+    let only = only.isEmpty ? nil : only
     let parts = Parts.all.subtracting(Parts(without))
     let plan: @Sendable (UInt64) -> Plan = {
       Plan(
         seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
-        probeSeconds: probe)
+        probeSeconds: probe, onlyFaults: only)
     }
     let seeds = seed...(seed + count - 1)
     let sweep: Sweep
@@ -181,5 +185,6 @@ private struct Variant {
   }
 }
 
+extension Fault: ExpressibleByArgument {}
 extension Part: ExpressibleByArgument {}
 extension Plan.Profile: ExpressibleByArgument {}

@@ -51,6 +51,16 @@ package struct Script: Hashable, Sendable {
     local function sweep_later(now, span)
       redis.call('HSET', KEYS[1], 'sweep', int(math.max(number('sweep') + 1, now + span)))
     end
+    -- A repetition, whose answer was lost, asks for nothing more. Several replicas may repeat at
+    -- once: the last eight are remembered.
+    local function soil(now, version, id)
+      local ids = field('marked')
+      if string.find(ids .. ' ', ' ' .. id .. ' ', 1, true) then return false end
+      ids = ' ' .. id .. ids
+      redis.call('HSET', KEYS[1], 'dirty', version .. '@' .. int(now),
+        'marked', string.match(ids, string.rep(' [^ ]+', 8)) or ids)
+      return true
+    end
     local function newer(layout)
       local v = number('v')
       if v > tonumber(layout) then return {'newer', int(v)} end
@@ -132,7 +142,8 @@ package struct Script: Hashable, Sendable {
   /// KEYS lock, epoch; ARGV term, lease, floor, app, channel, instance.
   ///
   /// Replies `acquired epoch`, `held holder PTTL` or `foreign PTTL`. Repeating it with the same
-  /// term extends the lock and returns the same epoch.
+  /// term extends the lock and returns the same epoch. A lock that has more than its lease left is
+  /// shortened to that.
   package static let acquire = onLock(
     "acquire",
     """
@@ -141,6 +152,13 @@ package struct Script: Hashable, Sendable {
     local epoch = tonumber(redis.call('HGET', KEYS[2], 'epoch') or '') or 0
     if holder and holder ~= ARGV[1] then
       local left = redis.call('PTTL', KEYS[1])
+      -- More than its holder asked for: a clock was set back, or a foreign hand was at work.
+      local lease = tonumber(redis.call('HGET', KEYS[2], 'lease') or '')
+      if lease and redis.call('HGET', KEYS[2], 'term') == holder
+        and (left < 0 or left > lease) then
+        left = lease
+        redis.call('PEXPIRE', KEYS[1], int(left))
+      end
       local app = redis.call('HGET', KEYS[2], 'app')
       if app and app ~= ARGV[4] then return {'foreign', int(left)} end
       return {'held', holder, int(left)}
@@ -150,7 +168,8 @@ package struct Script: Hashable, Sendable {
       return {'acquired', int(epoch)}
     end
     epoch = math.max(epoch + 1, tonumber(ARGV[3]) + 1, milliseconds())
-    redis.call('HSET', KEYS[2], 'epoch', int(epoch), 'term', ARGV[1], 'app', ARGV[4])
+    redis.call('HSET', KEYS[2], 'epoch', int(epoch), 'term', ARGV[1], 'app', ARGV[4],
+      'lease', ARGV[2])
     redis.pcall('PUBLISH', ARGV[5], '{"event":"leader","instance":"' .. ARGV[6] .. '"}')
     return {'acquired', int(epoch)}
     """)
@@ -261,7 +280,7 @@ package struct Script: Hashable, Sendable {
   /// parent_seq, settled sweep, recommit?, run_id, instance, sha256, sweep, channel, account, then
   /// format and value of each output.
   ///
-  /// Replies `committed`, `superseded epoch`, `deposed epoch`, `stale epoch seq`, `foreign PTTL` or
+  /// Replies `committed`, `superseded epoch`, `deposed epoch dirty`, `stale epoch seq`, `foreign PTTL` or
   /// `newer v`. Repeating it writes the same again.
   package static let commit = onRecord(
     "commit",
@@ -273,12 +292,14 @@ package struct Script: Hashable, Sendable {
     local epoch, seq = tonumber(ARGV[4]), tonumber(ARGV[5])
     local committed_epoch, committed_seq = committed()
     local again = committed_epoch == epoch and committed_seq == seq
-    local function mark() redis.call('HSET', KEYS[1], 'dirty',
-      ARGV[4] .. '.' .. ARGV[5] .. '@' .. int(now)) end
+    local function mark()
+      local version = ARGV[4] .. '.' .. ARGV[5]
+      soil(now, version, version)
+    end
     if fence > tonumber(ARGV[3]) then
       if again or is_commit('parent', epoch, seq) then return {'superseded', int(fence)} end
       mark()
-      return {'deposed', int(fence)}
+      return {'deposed', int(fence), field('dirty')}
     end
     if above(committed_epoch, committed_seq, epoch, seq) then
       if committed_epoch ~= epoch then mark() end
@@ -374,21 +395,22 @@ package struct Script: Hashable, Sendable {
     return {'republished', 1}
     """)
 
-  /// KEYS state; ARGV epoch, seq, unknown?, sweep.
+  /// KEYS state; ARGV epoch, seq, unknown?, sweep, debt.
   ///
-  /// Replies `marked`. Repeating it marks again, which costs a fetch and loses nothing.
+  /// Replies `marked dirty`. Repeating it with the same debt changes nothing.
   package static let mark = onRecord(
     "mark",
     """
     redis.call('PERSIST', KEYS[1])
     local epoch, seq = tonumber(ARGV[1]), tonumber(ARGV[2])
     if is_commit('committed', epoch, seq) or is_commit('parent', epoch, seq) then
-      return {'marked'}
+      return {'marked', field('dirty')}
     end
     local now = milliseconds()
-    redis.call('HSET', KEYS[1], 'dirty', ARGV[1] .. '.' .. ARGV[2] .. '@' .. int(now))
-    if ARGV[3] == '1' then sweep_later(now, tonumber(ARGV[4])) end
-    return {'marked'}
+    if soil(now, ARGV[1] .. '.' .. ARGV[2], ARGV[5]) and ARGV[3] == '1' then
+      sweep_later(now, tonumber(ARGV[4]))
+    end
+    return {'marked', field('dirty')}
     """)
 
   /// KEYS replicas; ARGV instance, leader?, abdicates?, memory.

@@ -28,16 +28,16 @@ struct ScriptReply {
     case "began":
       .began(
         BeginReceipt(
-          dirty: text(1), committed: version(2),
+          dirty: text(1).map(DirtyMark.init), committed: version(2),
           sweep: integer(4).map { RedisTime(milliseconds: $0) },
           fetchesToday: Int(integer(5) ?? 0), now: RedisTime(milliseconds: integer(6) ?? 0)))
     case "stale": .stale(committed: version(1) ?? Version(epoch: .none, sequence: 0))
     case "resolved": .resolved
     case "committed": .committed
     case "superseded": integer(1).map { .superseded(Epoch($0)) }
-    case "deposed": integer(1).map { .deposed(Epoch($0)) }
+    case "deposed": integer(1).map { .deposed(Epoch($0), text(2).map(DirtyMark.init)) }
     case "republished": .republished(wrote: integer(1) == 1)
-    case "marked": .marked
+    case "marked": .marked(text(1).map(DirtyMark.init))
     case "replicas": replicas
     default: nil
     }
@@ -55,7 +55,7 @@ struct ScriptReply {
         version: version, at: RedisTime(milliseconds: at),
         deadline: RedisTime(milliseconds: integer(10) ?? at))
     }
-    view.dirty = text(11)
+    view.dirty = text(11).map(DirtyMark.init)
     view.sweep = integer(12).map { RedisTime(milliseconds: $0) }
     view.runID = text(13)
     view.expiresAt = integer(14).map { RedisTime(milliseconds: $0) }

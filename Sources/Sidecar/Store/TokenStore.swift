@@ -148,7 +148,7 @@ package struct TokenStore: Sendable {
       .mark, keys: [layout.state(mark.account)],
       [
         mark.version.epoch.description, "\(mark.version.sequence)", flag(mark.isUnknown),
-        Timing.sweep.text,
+        Timing.sweep.text, mark.debt.description,
       ], by: deadline)
     // The leader looks at once instead of with its next renewal; without this it only takes longer.
     _ = try? await send(
@@ -187,10 +187,11 @@ package struct TokenStore: Sendable {
   }
 
   private func arguments(_ commit: StoreCommand.Commit) -> [String] {
-    [
+    let dirty = commit.dirty?.description ?? ""
+    return [
       app(commit.account), "\(Script.layout)", commit.fence.description,
       commit.version.epoch.description, "\(commit.version.sequence)", commit.lifetime.text,
-      commit.age.text, commit.dirty ?? "", (commit.parent?.epoch ?? .none).description,
+      commit.age.text, dirty, (commit.parent?.epoch ?? .none).description,
       "\(commit.parent?.sequence ?? 0)", commit.sweep?.description ?? "", flag(commit.isRecommit),
       commit.runID ?? "", commit.instance.rawValue, digest(commit.outputs), Timing.sweep.text,
       layout.events, commit.account.description,

@@ -167,7 +167,9 @@ struct ModelAgreementTests {
             remaining: .seconds(Int64.random(in: 1...7200, using: &random))))
       default:
         if chance(0.5) {
-          return .mark(.init(account: account, version: version, isUnknown: chance(0.5)))
+          let debt = DebtID(life: 1, number: Int64.random(in: 1...12, using: &random))
+          return .mark(
+            .init(account: account, debt: debt, version: version, isUnknown: chance(0.5)))
         }
         return .heartbeat(
           .init(
@@ -186,7 +188,7 @@ struct ModelAgreementTests {
         history.append("\(second): \(words.joined(separator: " "))")
       }
       model.expire(at: now)
-      switch Int.random(in: 0..<8, using: &random) {
+      switch Int.random(in: 0..<9, using: &random) {
       case 0:
         try await run("DEL", token)
         model.data.accounts[index].token = nil
@@ -207,6 +209,9 @@ struct ModelAgreementTests {
       case 5:
         try await run("DEL", layout.leader)
         model.data.lock = nil
+      case 7:
+        try await run("PERSIST", layout.leader)
+        model.data.lock?.expiresAt = nil
       case 6:
         try await run("DEL", layout.state(account))
         model.data.accounts[index].state = .init()

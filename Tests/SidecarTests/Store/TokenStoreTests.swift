@@ -47,6 +47,12 @@ struct TokenStoreTests {
         span: .seconds(6), hasHistory: false, isSuspicious: false))
   }
 
+  private func mark(_ version: Version, debt: Int64 = 1) -> StoreCommand.Mark {
+    .init(
+      account: Self.account, debt: DebtID(life: 7, number: debt), version: version,
+      isUnknown: true)
+  }
+
   private func view(_ store: TokenStore) async throws -> AccountView {
     let reply = try await store.run(.look(Self.account))
     guard case .account(let view) = reply else { throw Unexpected(reply: reply) }
@@ -123,12 +129,11 @@ struct TokenStoreTests {
       _ = try await store.run(.takeOver(Self.account, Epoch(1)))
       _ = try await store.run(begin(Epoch(1), 1))
       _ = try await store.run(.takeOver(Self.account, Epoch(2)))
-      #expect(
-        try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
-          == .deposed(Epoch(2)))
+      let reply = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
       let seen = try await view(store)
+      #expect(reply == .deposed(Epoch(2), seen.dirty))
       #expect(seen.token == nil)
-      #expect(seen.dirty?.hasPrefix("1.1@") == true)
+      #expect(seen.dirty?.description.hasPrefix("1.1@") == true)
       #expect(try await store.run(begin(Epoch(1), 2)) == .fenced(Epoch(2)))
     }
   }
@@ -175,8 +180,7 @@ struct TokenStoreTests {
   @Test("every request for a sweep changes it, also when Redis's clock was set back meanwhile")
   func sweepsDiffer() async throws {
     try await withStore { store, server in
-      let mark = StoreCommand.Mark(
-        account: Self.account, version: Version(epoch: Epoch(4), sequence: 9), isUnknown: true)
+      let mark = mark(Version(epoch: Epoch(4), sequence: 9))
       let ahead = try await view(store).now + .seconds(3600)
       _ = try await server.command(
         "HSET", Self.layout.state(Self.account), "sweep", ahead.description)
@@ -193,15 +197,71 @@ struct TokenStoreTests {
       _ = try await server.command("HSET", Self.layout.state(Self.account), "sweep", "1000")
       let old = RedisTime(milliseconds: 1000)
       _ = try await store.run(begin(Epoch(5), 1))
-      let mark = StoreCommand.Mark(
-        account: Self.account, version: Version(epoch: Epoch(4), sequence: 9), isUnknown: true)
-      #expect(try await store.run(.mark(mark)) == .marked)
+      let mark = mark(Version(epoch: Epoch(4), sequence: 9))
+      let reply = try await store.run(.mark(mark))
+      #expect(reply == .marked(try await view(store).dirty))
       _ = try await store.run(
         commit(fence: Epoch(5), Epoch(5), 1, token: "T1", sweep: old))
       let seen = try await view(store)
-      #expect(seen.dirty?.hasPrefix("4.9@") == true)
+      #expect(seen.dirty?.description.hasPrefix("4.9@") == true)
       #expect(try #require(seen.sweep) > seen.now)
       #expect(try await server.command("LPOP", "WCH_refresh_requests").text == "{\"wake\":true}")
+    }
+  }
+
+  @Test("a lock that has more than its lease left is shortened to that, by whoever wants it")
+  func locksLapse() async throws {
+    try await withStore { store, server in
+      _ = try await store.run(.acquire(term("a"), lease: .seconds(15), floor: .none))
+      for damage in [["PERSIST"], ["PEXPIRE", "3600000"]] {
+        _ = try await server.command(
+          damage[0], [Self.layout.leader] + damage.dropFirst())
+        let reply = try await store.run(.acquire(term("b"), lease: .seconds(60), floor: .none))
+        #expect(reply == .held(holder: "a:aaaa", remaining: .seconds(15)))
+        let left = try #require(try await server.command("PTTL", Self.layout.leader).number)
+        #expect(left > 0 && left <= 15_000)
+      }
+      // Of a lock that no replica took nobody knows how long it may be.
+      _ = try await server.command("SET", Self.layout.leader, "somebody")
+      let reply = try await store.run(.acquire(term("b"), lease: .seconds(60), floor: .none))
+      #expect(reply == .held(holder: "somebody", remaining: .milliseconds(-1)))
+    }
+  }
+
+  @Test("a mark that is sent again asks for nothing more, also after the fetch that it asked for")
+  func markingAgain() async throws {
+    try await withStore { store, server in
+      let version = Version(epoch: Epoch(4), sequence: 9)
+      for debt in 1...8 { _ = try await store.run(.mark(mark(version, debt: Int64(debt)))) }
+      let state = Self.layout.state(Self.account)
+      for debt in 1...8 {
+        _ = try await server.command("HDEL", state, "dirty", "sweep")
+        #expect(
+          try await store.run(.mark(mark(version, debt: Int64(debt)))) == .marked(nil))
+        let seen = try await view(store)
+        #expect(seen.dirty == nil && seen.sweep == nil, "debt \(debt) was paid")
+      }
+      // A prefix of another's number is another debt; and the eldest of nine is forgotten.
+      for debt in [10, 1] as [Int64] {
+        _ = try await server.command("HDEL", state, "dirty", "sweep")
+        _ = try await store.run(.mark(mark(version, debt: debt)))
+        let seen = try await view(store)
+        #expect(seen.dirty != nil && seen.sweep != nil, "debt \(debt) is owed")
+      }
+    }
+  }
+
+  @Test("a COMMIT of a deposed leader that is sent again marks once")
+  func deposedAgain() async throws {
+    try await withStore { store, server in
+      _ = try await store.run(.takeOver(Self.account, Epoch(5)))
+      let late = commit(fence: Epoch(4), Epoch(4), 1, token: "T")
+      let reply = try await store.run(late)
+      #expect(reply == .deposed(Epoch(5), try await view(store).dirty))
+      #expect(try await view(store).dirty?.description.hasPrefix("4.1@") == true)
+      _ = try await server.command("HDEL", Self.layout.state(Self.account), "dirty")
+      #expect(try await store.run(late) == .deposed(Epoch(5), nil))
+      #expect(try await view(store).dirty == nil)
     }
   }
 
@@ -211,9 +271,8 @@ struct TokenStoreTests {
       _ = try await store.run(.takeOver(Self.account, Epoch(1)))
       _ = try await store.run(begin(Epoch(1), 1))
       _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
-      let mark = StoreCommand.Mark(
-        account: Self.account, version: Version(epoch: Epoch(1), sequence: 1), isUnknown: true)
-      #expect(try await store.run(.mark(mark)) == .marked)
+      let mark = mark(Version(epoch: Epoch(1), sequence: 1))
+      #expect(try await store.run(.mark(mark)) == .marked(nil))
       #expect(try await view(store).dirty == nil)
     }
   }
