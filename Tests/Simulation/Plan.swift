@@ -44,8 +44,8 @@ package struct Plan: Sendable {
   /// Whether the server tells its run id.
   let tellsRunID: Bool
 
-  /// The kinds that may come once a minute: all but another party's fetches, which are answered more
-  /// slowly than that, so that the two do not fight the quota empty.
+  /// The kinds that may come once a minute: all but another party's fetches, which are answered
+  /// more slowly than that, so that the two do not fight the quota empty.
   private static let stormy = Fault.allCases.filter { $0 != .foreignFetch }
 
   /// With `onlyFaults` there are no others, in a storm when no other profile is asked for.

@@ -280,8 +280,8 @@ package struct Script: Hashable, Sendable {
   /// parent_seq, settled sweep, recommit?, run_id, instance, sha256, sweep, channel, account, then
   /// format and value of each output.
   ///
-  /// Replies `committed`, `superseded epoch`, `deposed epoch dirty`, `stale epoch seq`, `foreign PTTL` or
-  /// `newer v`. Repeating it writes the same again.
+  /// Replies `committed`, `superseded epoch`, `deposed epoch dirty`, `stale epoch seq`,
+  /// `foreign PTTL` or `newer v`. Repeating it writes the same again.
   package static let commit = onRecord(
     "commit",
     """
