@@ -31,7 +31,8 @@ func brief(_ command: StoreCommand) -> String {
   case .look: "look"
   case .takeOver(_, let epoch): "takeOver \(epoch)"
   case .begin(let begin):
-    "begin \(begin.version)\(begin.hasHistory ? " history" : "")\(begin.isSuspicious ? " suspicious" : "")"
+    "begin \(begin.version)\(begin.hasHistory ? " history" : "")"
+      + (begin.isSuspicious ? " suspicious" : "")
   case .resolve(_, let version): "resolve \(version)"
   case .commit(let commit):
     "\(commit.isRecommit ? "recommit" : "commit") \(commit.version) fence \(commit.fence) "

@@ -95,8 +95,9 @@ package struct Plan: Sendable {
 
 /// What can go wrong, apart from what the network loses by itself.
 ///
-/// A server out of memory is not among it: every script begins with a write that it still takes, and
-/// then completes, so that nothing here would see it (the process tests show that on a real one).
+/// A server out of memory is not among it: every script begins with a write that it still takes,
+/// and then completes, so that nothing here would see it (the process tests show that on a real
+/// one).
 package enum Fault: String, CaseIterable, Sendable {
   case crash, pause, cutRedis, cutWeChat, cutBoth, dropConnection, slowNetwork
   case restartEmpty, flush, restart, failOver, stepClock, deleteLock, evict, readOnly, stall

@@ -142,7 +142,8 @@ struct Simulate: AsyncParsableCommand {
       \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
       \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
       \(sweep.holes) holes, \
-      \(sweep.forgotten) forgotten, \(sweep.foreign) by another party, \(sweep.collisions) collisions of epochs
+      \(sweep.forgotten) forgotten, \(sweep.foreign) by another party, \
+      \(sweep.collisions) collisions of epochs
       \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
       than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
       mean \(Int(sweep.deadSeconds) / sweep.runs)s

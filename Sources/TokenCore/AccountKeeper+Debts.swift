@@ -1,0 +1,29 @@
+/// Marks that are owed.
+extension AccountKeeper {
+  mutating func owe(_ version: Version, isUnknown: Bool, at now: Moment) {
+    // Whatever is owed in addition has an id of its own: the mark that was sent does not cover it.
+    debts += 1
+    let id = DebtID(life: life, number: debts)
+    guard let owed = debt, owed.version != version else {
+      debt = Debt(
+        id: id, version: version, isUnknown: isUnknown || (debt?.isUnknown ?? false),
+        step: .due(now))
+      return
+    }
+    // Of two, the one may be committed and needs no mark, the other not: number 0 is neither.
+    debt = Debt(
+      id: id, version: Version(epoch: max(owed.version.epoch, version.epoch), sequence: 0),
+      isUnknown: isUnknown || owed.isUnknown, step: .due(now))
+  }
+
+  mutating func marked(
+    _ mark: StoreCommand.Mark, _ reply: StoreReply, sentAt: Moment, at now: Moment
+  ) -> [Outcome] {
+    if case .marked(let mark) = reply { self.mark = mark ?? self.mark }
+    guard debt?.step == .sent(sentAt) else { return [] }
+    debt = nil
+    // To see the sweep that this has set, and to remember it.
+    if mark.isUnknown { hinted(at: now) }
+    return [.note(.marked(name, mark.version))]
+  }
+}

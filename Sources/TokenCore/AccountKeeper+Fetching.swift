@@ -1,0 +1,223 @@
+/// From the BEGIN that allows a fetch to the COMMIT that publishes its token.
+extension AccountKeeper {
+  mutating func begin(at now: Moment, lead: Lead) -> [Outcome] {
+    sequence += 1
+    let attempt = Attempt(
+      version: Version(epoch: lead.epoch, sequence: sequence), trigger: nextTrigger(at: now),
+      beganAt: now)
+    reports.began(
+      for: attempt.trigger,
+      bringsAnother: bringsAnother(attempt.trigger), at: now)
+    return begin(attempt, at: now, lead: lead)
+  }
+
+  private func nextTrigger(at now: Moment) -> Trigger {
+    if let wanted { return wanted.trigger }
+    if let asked = reports.asked, asked.notBefore <= now { return asked.trigger }
+    return .schedule
+  }
+
+  mutating func begin(_ attempt: Attempt, at now: Moment, lead: Lead) -> [Outcome] {
+    var attempt = attempt
+    attempt.beganAt = now
+    attempt.receipt = nil
+    attempt.settles = nil
+    phase = .beginning(attempt, .sent(now))
+    return [
+      .send(
+        .begin(
+          .init(
+            account: name, version: attempt.version, span: timing.attemptSpan,
+            hasHistory: lead.hasHistory,
+            // Redis may have lost the intent of a fetch that may still arrive.
+            isSuspicious: isSuspicious || unresolved != nil)))
+    ]
+  }
+
+  mutating func began(
+    _ attempt: Attempt, _ reply: StoreReply, sentAt: Moment, at now: Moment, lead: Lead,
+    _ isShuttingDown: Bool
+  ) -> [Outcome] {
+    storeFailures = 0
+    switch reply {
+    case .began(let receipt):
+      // The sweep that this has set asks for all that the mark did.
+      if isSuspicious { mark = nil }
+      isSuspicious = false
+      mark = receipt.dirty ?? mark
+      fetchesToday = receipt.fetchesToday
+      watch(receipt.sweep, at: now)
+      var attempt = attempt
+      attempt.receipt = receipt
+      if let sweep, sweep.isOver(at: attempt.beganAt) { attempt.settles = sweep.value }
+      return fetch(attempt, at: now, lead: lead, isShuttingDown: isShuttingDown)
+    case .stale(let committed):
+      if committed.epoch == lead.epoch { sequence = max(sequence, committed.sequence) }
+      phase = .holding
+      lookAt = now
+      return []
+    default:
+      phase = .holding
+      return []
+    }
+  }
+
+  /// Asks WeChat, if BEGIN is fresh and the lease outlasts the call; else puts that right first.
+  mutating func fetch(
+    _ attempt: Attempt, at now: Moment, lead: Lead, isShuttingDown: Bool
+  ) -> [Outcome] {
+    guard !isShuttingDown else {
+      phase = .resolving(attempt, .due(now))
+      return []
+    }
+    guard now - attempt.beganAt <= timing.opTimeout else {
+      return begin(attempt, at: now, lead: lead)
+    }
+    guard now + timing.apiTimeout <= lead.validUntil else {
+      phase = .ready(attempt)
+      return [.renewLease]
+    }
+    phase = .fetching(attempt)
+    lastFetchAt = now
+    let order = FetchOrder(
+      account: name, version: attempt.version, trigger: attempt.trigger,
+      isForced: credential.repeats && attempt.trigger.needsAnotherToken,
+      deadline: now + timing.apiTimeout, notAfter: lead.validUntil)
+    return [.note(.refreshStarted(name, attempt.trigger, attempt.version)), .fetch(order)]
+  }
+
+  /// WeChat's answer, or what came instead of one.
+  mutating func fetched(
+    _ version: Version, _ outcome: FetchOutcome, at now: Moment,
+    using generator: inout any RandomNumberGenerator & Sendable
+  ) -> [Outcome] {
+    guard case .fetching(let attempt) = phase, attempt.version == version else {
+      // No longer ours to publish; but if it minted, the token in Redis may be dying of it.
+      switch outcome {
+      case .token, .unknown: owe(version, isUnknown: true, at: now)
+      case .knownFailure: break
+      }
+      return []
+    }
+    switch outcome {
+    case .token(let fetched):
+      failures = Failures()
+      phase = .committing(attempt, fetched, .due(now))
+      return []
+    case .knownFailure(let failure):
+      // Nothing was sent at all: the next attempt need not keep its distance from this one.
+      if failure.category == .transient { lastFetchAt = nil }
+      phase = .resolving(attempt, .due(now))
+      return backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
+    case .unknown(let failure):
+      phase = .holding
+      unresolved = version
+      copy?.isOwn = false
+      return backOff(attempt, failure, isUnknown: true, at: now, using: &generator)
+    }
+  }
+
+  private mutating func backOff(
+    _ attempt: Attempt, _ failure: FetchFailure, isUnknown: Bool, at now: Moment,
+    using generator: inout any RandomNumberGenerator & Sendable
+  ) -> [Outcome] {
+    failures.inARow += 1
+    failures.transportInARow = failure.isTransport ? failures.transportInARow + 1 : 0
+    failures.last = failure
+    let wait = Backoff.wait(
+      after: failure, isUnknown: isUnknown, inARow: failures.inARow,
+      remaining: copy?.remaining(at: now), using: &generator)
+    if failure.category == .quota, credential.repeats, attempt.trigger.needsAnotherToken {
+      // The day's forced fetches are used up, and plain ones are not: the schedule goes on.
+      reports.hold(attempt.trigger, until: now + wait)
+      wanted = nil
+    } else {
+      wanted = Wanted(trigger: attempt.trigger, notBefore: now + wait)
+    }
+    var outcomes: [Outcome] = [
+      .note(
+        .refreshFailed(
+          name, attempt.trigger, failure, isUnknown: isUnknown, inARow: failures.inARow,
+          retryIn: wait))
+    ]
+    if failures.transportInARow >= Backoff.transportFailuresBeforeAbdication
+      || failure.code == Backoff.addressRefused
+    {
+      outcomes.append(.unreachable)
+    }
+    return outcomes
+  }
+
+  mutating func commit(
+    _ attempt: Attempt, _ fetched: FetchedToken, at now: Moment, lead: Lead, runID: String?
+  ) -> [Outcome] {
+    let age = now - fetched.sentAt
+    guard age < fetched.lifetime else {
+      // Redis took no writes for the whole of a life: nothing is left to publish.
+      phase = .holding
+      unresolved = attempt.version
+      want(attempt.trigger, notBefore: now)
+      return []
+    }
+    phase = .committing(attempt, fetched, .sent(now))
+    let command = StoreCommand.Commit(
+      account: name, fence: lead.epoch, version: attempt.version,
+      outputs: outputs(of: fetched.token, lifetime: fetched.lifetime),
+      lifetime: fetched.lifetime, age: max(age, .zero), dirty: attempt.receipt?.dirty,
+      parent: attempt.receipt?.committed, sweep: attempt.settles,
+      isRecommit: false, runID: runID, instance: instance)
+    return [.send(.commit(command))]
+  }
+
+  mutating func committed(
+    _ attempt: Attempt, _ fetched: FetchedToken, _ reply: StoreReply, sentAt: Moment,
+    at now: Moment
+  ) -> [Outcome] {
+    storeFailures = 0
+    switch reply {
+    case .committed:
+      let isUnchanged = copy?.token == fetched.token
+      copy = Copy(
+        token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
+        expiresAt: fetched.sentAt + fetched.lifetime, confirmedAt: sentAt, seenAt: sentAt,
+        isOwn: true)
+      phase = .holding
+      wanted = nil
+      unresolved = nil
+      if attempt.settles != nil, sweep?.value == attempt.settles { sweep = nil }
+      if let receipt = attempt.receipt, let value = receipt.sweep, value <= receipt.now,
+        sweep?.value == value
+      {
+        sweep?.isServedEarly = true
+      }
+      if !isUnchanged {
+        reports.settled()
+      } else if attempt.trigger.needsAnotherToken {
+        // WeChat forces no sooner than 30 s after the last one, whoever asked for that: again then.
+        _ = reports.ask(attempt.trigger, at: now, hasBudget: hasBudget)
+      }
+      prober.restart(at: now)
+      return [
+        .note(
+          .refreshed(
+            name, attempt.trigger, attempt.version, lifetime: fetched.lifetime,
+            isUnchanged: isUnchanged))
+      ]
+    case .superseded(let epoch):
+      phase = .holding
+      unresolved = nil
+      return [.saw(epoch), .stepDown(.fenced)]
+    case .deposed(let epoch, let mark):
+      // The script left the mark: nothing is owed.
+      self.mark = mark ?? self.mark
+      phase = .holding
+      return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
+    default:
+      phase = .holding
+      unresolved = attempt.version
+      want(.takeover, notBefore: now)
+      lookAt = now
+      return []
+    }
+  }
+}

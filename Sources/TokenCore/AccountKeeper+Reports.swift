@@ -1,0 +1,93 @@
+/// Reports of applications and proofs by probes that a token is dead.
+extension AccountKeeper {
+  /// Somebody says that this token is dead, or wants another one whatever it is (`rejected` nil).
+  mutating func reported(_ rejected: AccessToken?, at now: Moment) -> [Outcome] {
+    let outcome = judge(rejected, at: now)
+    var outcomes: [Outcome] = [.note(.reported(name, outcome))]
+    if rejected != nil {
+      switch outcome {
+      case .accepted, .limited: outcomes += diedEarly(at: now)
+      case .notCurrent, .coalesced: break
+      }
+    }
+    return outcomes
+  }
+
+  private mutating func judge(_ rejected: AccessToken?, at now: Moment) -> ReportOutcome {
+    if let rejected {
+      if case .committing(_, let fetched, _) = phase, fetched.token == rejected {
+        return .coalesced
+      }
+      guard rejected == copy?.token else { return .notCurrent }
+    }
+    guard !isAnotherTokenDue else { return .coalesced }
+    let notBefore = reports.ask(
+      rejected == nil ? .force : .report, at: now, hasBudget: hasBudget)
+    return notBefore > now ? .limited(notBefore - now) : .accepted
+  }
+
+  /// Takes out what was asked for and not served, for the next leader: it would know nothing of it.
+  mutating func takeUnserved() -> Report? {
+    let underWay: Trigger? =
+      switch phase {
+      case .beginning(let attempt, _), .ready(let attempt), .resolving(let attempt, _):
+        attempt.trigger
+      // A force that was sent may have been served; a dead token is judged by who has the newest.
+      case .fetching(let attempt) where attempt.trigger != .force: attempt.trigger
+      case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .fetching,
+        .committing:
+        nil
+      }
+    let trigger = reports.asked?.trigger ?? wanted?.trigger ?? underWay
+    reports.settled()
+    switch trigger {
+    case .report, .probe: return copy.map { .rejected($0.token) }
+    case .force: return .force(name)
+    case .schedule, .start, .takeover, .dirty, .sweep, nil: return nil
+    }
+  }
+
+  /// Whether the day's fetches leave something for those who ask.
+  var hasBudget: Bool {
+    let budget =
+      credential.dailyBudget ?? (dailyLimit ?? Credential.assumedDailyLimit) / 2
+    return fetchesToday < budget
+  }
+
+  /// WeChat's answer to a probe.
+  ///
+  /// `dailyLimit` is what it allows, when it says so.
+  mutating func probed(
+    _ version: Version, isDead: Bool, dailyLimit: Int?, at now: Moment
+  ) -> [Outcome] {
+    if let dailyLimit, dailyLimit > 0 { self.dailyLimit = dailyLimit }
+    guard copy?.version == version, prober.answered(version, isDead: isDead, at: now) else {
+      return []
+    }
+    if reports.asked == nil { _ = reports.ask(.probe, at: now, hasBudget: hasBudget) }
+    return diedEarly(at: now)
+  }
+
+  /// A token of ours died before its time: once may be chance, twice is somebody else's fetch.
+  private mutating func diedEarly(at now: Moment) -> [Outcome] {
+    earlyDeaths.removeAll { now - $0 > Self.deathMemory }
+    earlyDeaths.append(now)
+    if earlyDeaths.count > Self.deathsRemembered { earlyDeaths.removeFirst() }
+    return [.note(.diedEarly(name, lately: earlyDeaths.count))]
+  }
+
+  /// Deaths further apart than this have nothing to do with each other.
+  static let deathMemory: Duration = .seconds(6 * 3600)
+  /// More deaths than this say nothing more.
+  static let deathsRemembered = 20
+}
+
+extension Trigger {
+  /// Whether the token that WeChat would hand out again will not do.
+  var needsAnotherToken: Bool {
+    switch self {
+    case .report, .force, .probe: true
+    case .schedule, .start, .takeover, .dirty, .sweep: false
+    }
+  }
+}
