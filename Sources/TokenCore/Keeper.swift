@@ -21,6 +21,8 @@ package struct Keeper: Sendable {
   package private(set) var redisClock: (time: RedisTime, at: Moment)?
 
   private var runID: String?
+  /// Who holds a lock that never lapses, as it was told last.
+  private var endlessHolder: String?
   private var replicasAsOf: RedisTime?
   private var heartbeatAt: Moment = .origin
   private var heartbeatIsSent = false
@@ -269,8 +271,16 @@ package struct Keeper: Sendable {
   }
 
   private mutating func noteConflict(_ reply: StoreReply, to actions: inout [Action]) {
-    guard case .foreignApp(let remaining) = reply else { return }
-    record(.foreignApp(remaining: remaining), to: &actions)
+    switch reply {
+    case .foreignApp(let remaining):
+      record(.foreignApp(remaining: remaining), to: &actions)
+    case .held(let holder, let remaining) where remaining < .zero:
+      guard endlessHolder != holder else { return }
+      endlessHolder = holder
+      actions.append(.note(.lockNeverLapses(holder: holder)))
+    default:
+      endlessHolder = nil
+    }
   }
 
   /// A conflict is told when it begins, not with every look that meets it.

@@ -47,4 +47,6 @@ package enum Note: Hashable, Sendable {
   /// The keys in Redis are another AppID's.
   case foreignApp(remaining: Duration?)
   case newerLayout(Int)
+  /// The lock has no TTL, and no replica took it: nobody leads until somebody deletes it.
+  case lockNeverLapses(holder: String)
 }

@@ -371,6 +371,28 @@ import WeChatSimulator
     }
   }
 
+  @Test("a lock that somebody else holds without end is an alarm, and leadership follows its end")
+  func foreignLock() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.ask("SET", "WCH_leader", "somebody")
+      let replica = try deployment.start("a", Deployment.brisk)
+      try await waitUntil("the alarm is logged", within: patience) {
+        replica.log.contains {
+          $0.level == "error" && $0.message.contains("held without a time limit")
+            && $0.fields["leader.instance"] == "somebody"
+        }
+      }
+      #expect(try await deployment.token() == nil)
+      try await deployment.ask("DEL", "WCH_leader")
+      try await replica.waitForStatus(200, of: "/readyz")
+      // And of our own lock, when a hand takes its TTL away: the leader's next renewal mends it.
+      try await deployment.ask("PERSIST", "WCH_leader")
+      try await waitUntil("the lock has a TTL again", within: patience) {
+        try await deployment.ask("PTTL", "WCH_leader").number ?? 0 > 0
+      }
+    }
+  }
+
   @Test("a deployment of another AppID on the same keys stays out and says why")
   func foreignApp() async throws {
     try await Deployment.run { deployment in

@@ -534,7 +534,7 @@ extension World {
       if isUnknown { marks.unanswered[index(of: name)].append(now) }
     case .deposed, .diedEarly: marks.allowedFetches += 2
     case .refreshed, .marked, .steppedDown, .adopted, .refreshStarted, .repaired, .recommitted,
-      .reported, .storeStepFailed, .foreignApp, .newerLayout:
+      .reported, .storeStepFailed, .foreignApp, .newerLayout, .lockNeverLapses:
       break
     }
   }

@@ -192,6 +192,31 @@ import TokenCore
     #expect(!late.has(\.isCommit))
   }
 
+  @Test func `a lock that never lapses is told once, and again after it ended`() {
+    var it = Transcript()
+    it.post(.started)
+    var looks = it.post(.storeConnected(runID: nil))
+    for round in 0..<2 {
+      var told = 0
+      for _ in 0..<3 {
+        let poll = looks.first(where: \.isPoll)
+        let acquiring = it.answer(poll, .lock(holder: "somebody", remaining: nil))
+        let held = it.answer(
+          acquiring.first(where: \.isAcquire),
+          .held(holder: "somebody", remaining: .milliseconds(-1)))
+        told += held.notes.filter { $0 == .lockNeverLapses(holder: "somebody") }.count
+        looks = it.run(until: it.now + .seconds(3))
+      }
+      #expect(told == 1, "round \(round)")
+      // It has a holder of ours for a while.
+      let acquiring = it.answer(
+        looks.first(where: \.isPoll), .lock(holder: "b:1", remaining: .seconds(99)))
+      it.answer(
+        acquiring.first(where: \.isAcquire), .held(holder: "b:1", remaining: .seconds(15)))
+      looks = it.run(until: it.now + .seconds(3))
+    }
+  }
+
   @Test func `a refused commit steps down and owes nothing`() {
     var it = Transcript()
     let actions = it.answer(it.commit(), .deposed(Epoch(11), nil))

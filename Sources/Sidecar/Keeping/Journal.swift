@@ -112,6 +112,14 @@ package final class Journal: Sendable {
       logger.error(
         "A newer version of wch-sidecar wrote the records; this replica follows and does not lead",
         metadata: .keyed([.version: "\(layout)"]))
+    case .lockNeverLapses(let holder):
+      logger.error(
+        """
+        The lock is held without a time limit, and not by a replica: nobody can lead, and the \
+        token will expire. Find out what writes the key WCH_leader (with your keyPrefix), and \
+        delete it
+        """,
+        metadata: .keyed([.leader: "\(holder.prefix { $0 != ":" }.prefix(64))"]))
     }
   }
 
