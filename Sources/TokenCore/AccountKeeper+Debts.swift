@@ -17,10 +17,10 @@ extension AccountKeeper {
   }
 
   mutating func marked(
-    _ mark: StoreCommand.Mark, _ reply: StoreReply, sentAt: Moment, at now: Moment
+    _ mark: StoreCommand.Mark, _ reply: StoreReply, at now: Moment
   ) -> [Outcome] {
-    if case .marked(let mark) = reply { self.mark = mark ?? self.mark }
-    guard debt?.step == .sent(sentAt) else { return [] }
+    if case .marked(let mark) = reply { remember(mark) }
+    guard debt?.id == mark.debt else { return [] }
     debt = nil
     // To see the sweep that this has set, and to remember it.
     if mark.isUnknown { hinted(at: now) }

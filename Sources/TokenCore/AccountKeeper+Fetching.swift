@@ -44,7 +44,7 @@ extension AccountKeeper {
       // The sweep that this has set asks for all that the mark did.
       if isSuspicious { mark = nil }
       isSuspicious = false
-      mark = receipt.dirty ?? mark
+      remember(receipt.dirty)
       fetchesToday = receipt.fetchesToday
       watch(receipt.sweep, at: now)
       var attempt = attempt
@@ -209,7 +209,7 @@ extension AccountKeeper {
       return [.saw(epoch), .stepDown(.fenced)]
     case .deposed(let epoch, let mark):
       // The script left the mark: nothing is owed.
-      self.mark = mark ?? self.mark
+      remember(mark)
       phase = .holding
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
     default:

@@ -9,13 +9,14 @@ extension AccountKeeper {
       ownUpToLoss(view, at: now)
       if hasLostTrace(view) {
         // It belongs to no attempt that this replica could name.
-        owe(Version(epoch: view.fence, sequence: 0), isUnknown: true, at: now)
+        let epoch = max(view.fence, mark?.epoch ?? .none)
+        owe(Version(epoch: epoch, sequence: 0), isUnknown: true, at: now)
         sweep = nil
         mark = nil
       }
       observe(view, sentAt: sentAt, at: now)
       watch(view, at: now)
-      return [.saw(view.fence), .recordIsOurs]
+      return [.saw(max(view.fence, view.dirty?.epoch ?? .none)), .recordIsOurs]
     case .foreignApp(let remaining): return [.note(.foreignApp(remaining: remaining))]
     case .newerLayout(let layout): return [.note(.newerLayout(layout))]
     default: return []
@@ -25,12 +26,12 @@ extension AccountKeeper {
   /// Redis lost a commit that this replica knows of: whoever leads must fetch again, as the token
   /// that Redis shows now is older and dying.
   ///
-  /// Said once a commit, not for ever.
+  /// Said once of each commit that Redis has instead, not for ever.
   private mutating func ownUpToLoss(_ view: AccountView, at now: Moment) {
     guard let copy, let committed = view.committed, committed < copy.version,
-      view.parent != copy.version, lossOwned != copy.version
+      view.parent != copy.version, lossOwned.map({ $0 != (copy.version, committed) }) ?? true
     else { return }
-    lossOwned = copy.version
+    lossOwned = (copy.version, committed)
     owe(copy.version, isUnknown: false, at: now)
   }
 
@@ -66,7 +67,16 @@ extension AccountKeeper {
       if let markedAt = mark?.markedAt, fetchedAt + Self.markTolerance >= markedAt { mark = nil }
     }
     watch(view.sweep, at: now)
-    mark = view.dirty ?? mark
+    remember(view.dirty)
+  }
+
+  /// Remembers a mark: an earlier one that Redis shows again is no reason to forget the later.
+  mutating func remember(_ shown: DirtyMark?) {
+    guard let shown else { return }
+    if let mark, let known = mark.markedAt, let markedAt = shown.markedAt, markedAt < known {
+      return
+    }
+    mark = shown
   }
 
   mutating func watch(_ value: RedisTime?, at now: Moment) {
@@ -74,7 +84,8 @@ extension AccountKeeper {
     sweep = WatchedSweep(value: value, firstSeenAt: now)
   }
 
-  /// The moments of a mark and of the fetch that settles it are Redis's; an age is rounded.
+  /// The moments of a mark and of the fetch that settles it are Redis's; an age is rounded, and by
+  /// as much as COMMIT was under way the fetch looks younger than it is.
   private static let markTolerance: Duration = .milliseconds(200)
 
   /// Whether Redis lost a sweep or a mark that this replica remembers.
@@ -92,8 +103,13 @@ extension AccountKeeper {
     {
       return true
     }
-    guard let markedAt = mark?.markedAt, view.dirty == nil else { return false }
+    guard let markedAt = mark?.markedAt, view.dirty.map({ isEarlier($0, than: markedAt) }) ?? true
+    else { return false }
     return fetchedAt + Self.markTolerance < markedAt
+  }
+
+  private func isEarlier(_ shown: DirtyMark, than markedAt: RedisTime) -> Bool {
+    shown.markedAt.map { $0 < markedAt } ?? false
   }
 
   /// Whether the sweep asks for a fetch: because it is over; or because Redis says so for as long
@@ -110,6 +126,7 @@ extension AccountKeeper {
     phase = .holding
     storeFailures = 0
     lookAt = now + lead.lookEvery
+    if let epoch = epoch(in: view, beyond: lead) { return [.saw(epoch), .stepDown(.fenced)] }
     observe(view, sentAt: sentAt, at: now)
     // First what may make the fetch wait, then what only asks for one.
     let outcomes = assess(view, at: now, lead: lead)
@@ -130,17 +147,22 @@ extension AccountKeeper {
     storeFailures = 0
     if isHinted { lookAt = now }
     isHinted = false
-    if view.fence > lead.epoch { return [.saw(view.fence), .stepDown(.fenced)] }
+    if let epoch = epoch(in: view, beyond: lead) { return [.saw(epoch), .stepDown(.fenced)] }
     observe(view, sentAt: sentAt, at: now)
     return assess(view, at: now, lead: lead)
   }
 
+  /// An epoch above this lead's.
+  ///
+  /// A mark may be of an epoch that Redis has lost since: whoever has a token of that one takes
+  /// none of ours.
+  private func epoch(in view: AccountView, beyond lead: Lead) -> Epoch? {
+    let epoch = max(view.fence, view.dirty?.epoch ?? .none)
+    return epoch > lead.epoch ? epoch : nil
+  }
+
   /// Compares what Redis has with what it should have, and says what to do about it.
   private mutating func assess(_ view: AccountView, at now: Moment, lead: Lead) -> [Outcome] {
-    if let epoch = view.dirty?.epoch, epoch > lead.epoch {
-      // Of an epoch that Redis has lost: whoever has its token takes none of an earlier epoch.
-      return [.saw(epoch), .stepDown(.fenced)]
-    }
     let hasGoodCopy = copy.map { $0.remaining(at: now) > .zero } ?? false
     if let intent = view.intent {
       // The straggler of a good token is waited for; without one, waiting helps nobody.
@@ -262,7 +284,7 @@ extension AccountKeeper {
     case .superseded(let epoch):
       return [.saw(epoch), .stepDown(.fenced)]
     case .deposed(let epoch, let mark):
-      self.mark = mark ?? self.mark
+      remember(mark)
       return [.saw(epoch), .stepDown(.fenced)]
     default:
       return []

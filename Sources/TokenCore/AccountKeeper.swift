@@ -144,8 +144,8 @@ package struct AccountKeeper: Sendable {
   package internal(set) var sweep: WatchedSweep?
   /// The last mark that Redis showed, until it is settled or known to be lost.
   package internal(set) var mark: DirtyMark?
-  /// The commit whose loss by Redis was marked.
-  var lossOwned: Version?
+  /// The commit whose loss by Redis was marked, and what Redis has instead.
+  var lossOwned: (lost: Version, instead: Version)?
   /// Whether Redis is to be read although the reason for it is not yet old.
   var isHinted = false
   var storeFailures = 0
@@ -402,7 +402,7 @@ package struct AccountKeeper: Sendable {
     _ command: StoreCommand, sentAt: Moment, _ reply: StoreReply, at now: Moment, lead: Lead?,
     runID: String?, isShuttingDown: Bool
   ) -> [Outcome] {
-    if case .mark(let mark) = command { return marked(mark, reply, sentAt: sentAt, at: now) }
+    if case .mark(let mark) = command { return marked(mark, reply, at: now) }
     if case .following(.sent(sentAt)) = phase, case .look = command {
       return followed(reply, sentAt: sentAt, at: now)
     }
@@ -445,8 +445,8 @@ package struct AccountKeeper: Sendable {
   mutating func failed(
     _ command: StoreCommand, sentAt: Moment, _ failure: StoreFailure, at now: Moment
   ) -> [Outcome] {
-    if case .mark = command {
-      guard debt?.step == .sent(sentAt) else { return [] }
+    if case .mark(let mark) = command {
+      guard debt?.id == mark.debt else { return [] }
       let retryAt = now + storeRetry()
       debt?.step = .due(retryAt)
       return [.note(.storeStepFailed(name, failure))]

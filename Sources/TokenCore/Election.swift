@@ -151,11 +151,13 @@ package struct Election: Sendable {
     case .acquired(let epoch) where sentAt + timing.validity <= now:
       // The answer took longer than the lease: nobody shall wait for a lock that nobody uses.
       saw(epoch)
+      doubt(term)
       state = .following(pollAt: now + jittered(timing.retry, using: &generator))
       return [.send(.release(term))]
     case .acquired(let epoch) where epoch < floor:
       // Redis lost a later one, which this replica saw only after it had asked: whoever has a token
       // of that one would take none of ours.
+      doubt(term)
       state = .following(pollAt: now)
       return [.send(.release(term))]
     case .acquired(let epoch):
@@ -207,9 +209,7 @@ package struct Election: Sendable {
       state = .following(pollAt: retryAt)
     case (.acquire(let term, _, _), .acquiring(let tried, sentAt)) where term == tried:
       mayHold = mayHold || failure.mayHaveRun
-      if failure.mayHaveRun, doubtful.last != term {
-        doubtful = doubtful.suffix(Election.doubtfulTerms - 1) + [term]
-      }
+      if failure.mayHaveRun { doubt(term) }
       state = mayHold ? .uncertain(term, retryAt: retryAt) : .following(pollAt: retryAt)
     case (.renew(let term, _), .leading(var leadership))
     where leadership.term == term && leadership.renewSentAt == sentAt:
@@ -301,8 +301,14 @@ package struct Election: Sendable {
     state = .acquiring(term, sentAt: now)
     // Two terms never share an epoch: also not when Redis's clock is behind the floor, and the
     // epoch that another replica was just given from the same floor is lost.
-    let floor = Epoch(floor.rawValue + claim)
+    let floor = Epoch(min(floor.rawValue, Epoch.limit) + claim)
     return [.send(.acquire(term, lease: timing.lease, floor: floor))]
+  }
+
+  /// Remembers that Redis may have given the lock to this term, which may be given up.
+  private mutating func doubt(_ term: Term) {
+    guard doubtful.last != term else { return }
+    doubtful = doubtful.suffix(Election.doubtfulTerms - 1) + [term]
   }
 
   /// Gives back a lock that Redis gave us when we no longer waited for it.

@@ -199,11 +199,11 @@ package struct DirtyMark: Hashable, Sendable, CustomStringConvertible {
     return RedisTime(milliseconds: milliseconds)
   }
 
-  /// The epoch of the fetch that it is about; nil when somebody else wrote it.
+  /// The epoch of the fetch that it is about; nil when somebody else wrote it, or what no epoch is.
   package var epoch: Epoch? {
-    guard let dot = description.firstIndex(of: "."), let epoch = Int64(description[..<dot]) else {
-      return nil
-    }
+    guard let dot = description.firstIndex(of: "."), let epoch = Int64(description[..<dot]),
+      (1..<Epoch.limit).contains(epoch)
+    else { return nil }
     return Epoch(epoch)
   }
 }

@@ -86,6 +86,8 @@ package struct Epoch: Hashable, Comparable, Sendable, CustomStringConvertible {
   package init(_ rawValue: Int64) { self.rawValue = rawValue }
   /// Below every epoch that was ever issued.
   package static let none = Epoch(0)
+  /// No epoch is so high: below it Lua's numbers are exact, as milliseconds for 285,000 years.
+  package static let limit: Int64 = 1 << 53
   package static func < (a: Epoch, b: Epoch) -> Bool { a.rawValue < b.rawValue }
   package var description: String { "\(rawValue)" }
 }

@@ -46,7 +46,7 @@ package struct Plan: Sendable {
 
   /// The kinds that may come once a minute: all but another party's fetches, which are answered
   /// more slowly than that, so that the two do not fight the quota empty.
-  private static let stormy = Fault.allCases.filter { $0 != .foreignFetch }
+  package static let stormy = Fault.allCases.filter { $0 != .foreignFetch }
 
   /// With `onlyFaults` there are no others, in a storm when no other profile is asked for.
   package init(

@@ -165,6 +165,10 @@ extension World {
       if token != newest.token, !marks.holes.contains(request), !marks.forgotten.contains(request) {
         return "\(token) is not \(newest.token)"
       }
+      for (number, replica) in replicas.enumerated() where replica.isAlive {
+        let copy = replica.keeper.accounts[index].copy?.token.revealed
+        if copy != token { return "r\(number) has \(copy ?? "nothing") instead of \(token)" }
+      }
     }
     let isOwing = replicas.contains { $0.keeper.accounts.contains { $0.debt != nil } }
     return isOwing ? "a mark is owed" : nil

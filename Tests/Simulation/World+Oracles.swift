@@ -293,7 +293,9 @@ extension World {
     replicas.contains {
       guard $0.isAlive, $0.keeper.election.leadership != nil else { return false }
       let account = $0.keeper.accounts[index]
-      if case .committing = account.phase { return true }
+      if case .committing(let attempt, _, _) = account.phase {
+        return $0.local(at: now) - attempt.beganAt < .seconds(10)
+      }
       return account.failures.last != nil
     }
   }

@@ -81,6 +81,24 @@ import TokenCore
     #expect(it.keeper.election.floor == Epoch(12))
   }
 
+  @Test func `a later mark is remembered while an earlier one stands`() {
+    var it = Self.debtor()
+    var view = it.view("S", version(3, 1))
+    view.dirty = DirtyMark(version(2, 1), at: it.redisTime - .seconds(5))
+    it.pass(.seconds(1))
+    #expect(Self.look(&it, view).has(\.isMark), "the later one was lost")
+  }
+
+  @Test func `a follower owns up to its commit again when another is made without it`() {
+    var it = Self.follower()
+    for committed in [version(3, 1), version(3, 2)] {
+      let marking = Self.look(&it, it.view("S", committed)).first(where: \.isMark)
+      #expect(marking?.mark?.version == version(10, 1), "\(committed)")
+      it.answer(marking, .marked(nil))
+      #expect(!Self.look(&it, it.view("S", committed)).has(\.isMark), "said once")
+    }
+  }
+
   @Test func `an epoch below one that was seen is given back`() {
     var it = Transcript()
     it.post(.started)
@@ -99,7 +117,7 @@ import TokenCore
   }
 
   @Test func `what somebody else wrote as a mark says neither when nor about what`() {
-    for text in ["", "1", "x.1@y", "@", ".@"] {
+    for text in ["", "1", "x.1@y", "@", ".@", "0.1", "-1.1@", "9223372036854775807.1@x"] {
       let mark = DirtyMark(text)
       #expect(mark.markedAt == nil && mark.epoch == nil, "\(text)")
     }

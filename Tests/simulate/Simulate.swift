@@ -43,6 +43,9 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Print a table of what each way of keeping a token comes to, with usual faults.")
   var table = false
 
+  @Flag(help: "Run storms of each kind of fault alone and of each two together, count seeds each.")
+  var pairs = false
+
   @Flag(help: "Print everything that happens.")
   var trace = false
 
@@ -109,6 +112,7 @@ struct Simulate: AsyncParsableCommand {
   func run() async throws {
     if planted { return try await findPlanted() }
     if table { return await printTable() }
+    if pairs { return try await runPairs() }
     let (hours, replicas, profile, probe) = (hours, replicas, profile, probe)
     let only = only.isEmpty ? nil : only
     let parts = Parts.all.subtracting(Parts(without))
@@ -137,18 +141,42 @@ struct Simulate: AsyncParsableCommand {
       print("the last steps of seed \(first.seed):")
       for line in Sweep.lastSteps(of: plan(first.seed)) { print("  \(line)") }
     }
-    print(
-      """
-      \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
-      \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
-      \(sweep.holes) holes, \
-      \(sweep.forgotten) forgotten, \(sweep.foreign) by another party, \
-      \(sweep.collisions) collisions of epochs
-      \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
-      than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
-      mean \(Int(sweep.deadSeconds) / sweep.runs)s
-      """)
+    print(summary(of: sweep))
     if !sweep.failures.isEmpty { throw ExitCode.failure }
+  }
+
+  /// What comes together once in a thousand mixed runs does in these.
+  private func runPairs() async throws {
+    let seeds = seed...(seed + count - 1)
+    let (hours, replicas) = (hours, replicas)
+    var all = Sweep()
+    for (index, first) in Plan.stormy.enumerated() {
+      for second in Plan.stormy[index...] {
+        let sweep = await Sweep.run(seeds, workers: jobs) {
+          Plan(seed: $0, hours: hours, replicas: replicas, onlyFaults: [first, second])
+        }
+        for verdict in sweep.failures {
+          guard let violation = verdict.violation else { continue }
+          print("seed \(verdict.seed), \(first) and \(second): \(violation)")
+        }
+        all.add(sweep)
+      }
+    }
+    print(summary(of: all))
+    if !all.failures.isEmpty { throw ExitCode.failure }
+  }
+
+  private func summary(of sweep: Sweep) -> String {
+    """
+    \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
+    \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
+    \(sweep.holes) holes, \
+    \(sweep.forgotten) forgotten, \(sweep.foreign) by another party, \
+    \(sweep.collisions) collisions of epochs
+    \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
+    than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
+    mean \(Int(sweep.deadSeconds) / sweep.runs)s
+    """
   }
 }
 

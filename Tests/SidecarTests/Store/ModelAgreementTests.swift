@@ -137,7 +137,7 @@ struct ModelAgreementTests {
       let version = version()
       switch Int.random(in: 0..<14, using: &random) {
       case 0: return .pollLock
-      case 1, 2: return .acquire(pick(terms), lease: .seconds(15), floor: pick(epochs))
+      case 1, 2: return .acquire(pick(terms), lease: .seconds(pick([10, 15])), floor: pick(epochs))
       case 3: return .renew(pick(terms), lease: .seconds(15))
       case 4: return .release(pick(terms))
       case 5: return .look(account)
@@ -210,8 +210,13 @@ struct ModelAgreementTests {
         try await run("DEL", layout.leader)
         model.data.lock = nil
       case 7:
-        try await run("PERSIST", layout.leader)
-        model.data.lock?.expiresAt = nil
+        if chance(0.5) {
+          try await run("PERSIST", layout.leader)
+          model.data.lock?.expiresAt = nil
+        } else {
+          try await run("PEXPIRE", layout.leader, "100000")
+          model.data.lock?.expiresAt = now + .seconds(100)
+        }
       case 6:
         try await run("DEL", layout.state(account))
         model.data.accounts[index].state = .init()
