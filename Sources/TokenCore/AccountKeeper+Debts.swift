@@ -20,8 +20,10 @@ extension AccountKeeper {
     _ mark: StoreCommand.Mark, _ reply: StoreReply, at now: Moment
   ) -> [Outcome] {
     if case .marked(let mark) = reply { remember(mark) }
+    if case .committed = reply { toldCommit = max(toldCommit ?? mark.version, mark.version) }
     guard debt?.id == mark.debt else { return [] }
     debt = nil
+    if case .committed = reply { return [] }
     // To see the sweep that this has set, and to remember it.
     if mark.isUnknown { hinted(at: now) }
     return [.note(.marked(name, mark.version))]

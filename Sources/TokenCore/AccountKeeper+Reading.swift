@@ -28,11 +28,20 @@ extension AccountKeeper {
   ///
   /// Said once of each commit that Redis has instead, not for ever.
   private mutating func ownUpToLoss(_ view: AccountView, at now: Moment) {
-    guard let copy, let committed = view.committed, committed < copy.version,
-      view.parent != copy.version, lossOwned.map({ $0 != (copy.version, committed) }) ?? true
+    guard let committed = view.committed, let lost = lostCommit(in: view),
+      lossOwned.map({ $0 != (lost, committed) }) ?? true
     else { return }
-    lossOwned = (copy.version, committed)
-    owe(copy.version, isUnknown: false, at: now)
+    lossOwned = (lost, committed)
+    owe(lost, isUnknown: false, at: now)
+  }
+
+  /// The commit that this replica knows of and Redis does not, nor had before its last one.
+  package func lostCommit(in view: AccountView) -> Version? {
+    guard let committed = view.committed,
+      let known = [copy?.version, toldCommit].compactMap(\.self).max(),
+      committed < known, view.parent != known
+    else { return nil }
+    return known
   }
 
   /// Takes what Redis shows into memory; never backwards (invariant 9).
@@ -193,6 +202,7 @@ extension AccountKeeper {
       want(.takeover, notBefore: now)
       return copy.isPublishable(at: now) ? republish(at: now, lead: lead) : []
     }
+    if let lost = lostCommit(in: view), lost > copy.version { want(.takeover, notBefore: now) }
     if copy.version > committed {
       guard copy.isPublishable(at: now) else {
         want(.takeover, notBefore: now)

@@ -144,6 +144,8 @@ package struct AccountKeeper: Sendable {
   package internal(set) var sweep: WatchedSweep?
   /// The last mark that Redis showed, until it is settled or known to be lost.
   package internal(set) var mark: DirtyMark?
+  /// A commit of our own that the answer to a mark told of: its own answer came too late, or never.
+  var toldCommit: Version?
   /// The commit whose loss by Redis was marked, and what Redis has instead.
   var lossOwned: (lost: Version, instead: Version)?
   /// Whether Redis is to be read although the reason for it is not yet old.

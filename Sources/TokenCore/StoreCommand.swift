@@ -259,7 +259,8 @@ package enum StoreReply: Hashable, Sendable {
   /// The fence is above ours, and the account was marked dirty; with the mark that stands now.
   case deposed(Epoch, DirtyMark?)
   case republished(wrote: Bool)
-  /// The debt is paid, now or earlier; with the mark that stands now.
+  /// The debt is paid, now or earlier; with the mark that stands now. To a MARK of what was
+  /// committed the answer is `committed`.
   case marked(DirtyMark?)
   case replicas([Replica], now: RedisTime)
 }

@@ -170,7 +170,7 @@ struct AccountScripts {
     _ mark: StoreCommand.Mark, _ account: inout ModelRedis.Account
   ) -> StoreReply {
     if account.state.committed == mark.version || account.state.parent == mark.version {
-      return .marked(account.state.dirty)
+      return .committed
     }
     guard parts.contains(.dirtyMark) else { return .marked(nil) }
     if soil(&account, mark.version, debt: mark.debt.description), mark.isUnknown {

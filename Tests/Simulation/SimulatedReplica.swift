@@ -21,6 +21,8 @@ struct SimulatedReplica {
     var action: Keeper.Action
     /// Whether the pause came between the check of the lease and the send (PROTOCOL section 7).
     var isPastCheck: Bool
+    /// Whether the pause came between the decision and this.
+    var isDelayed = false
   }
 
   let index: Int

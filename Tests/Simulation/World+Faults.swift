@@ -17,6 +17,7 @@ extension World {
     let isCritical = World.isCritical(action)
     if let fault = armed, isCritical, armedFor == boundary {
       armed = nil
+      struckAt = now
       inject(fault, replica)
       return
     }
@@ -47,11 +48,15 @@ extension World {
       inject(chance.pick(plan.faults), someReplica())
       queue.push(.fault, at: now + chance.below(2 * plan.betweenFaults))
     case .single:
+      // Alone also when the one before struck late.
+      let calmFrom = max(disturbedUntil, (struckAt ?? 0) + minute) + 20 * minute
       if let fault = armed {
         // No effect came by to strike at.
         armed = nil
         inject(fault, someReplica())
         queue.push(.fault, at: now + 40 * minute)
+      } else if struckAt != nil, calmFrom > now {
+        queue.push(.fault, at: calmFrom)
       } else {
         armed = chance.pick(plan.faults)
         armedFor = chance.pick(Boundary.allCases)

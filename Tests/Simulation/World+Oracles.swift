@@ -159,10 +159,8 @@ extension World {
       if account.debt != nil { return true }
       // Whoever saw a sweep or a mark that Redis has lost will ask for another.
       if account.hasLostTrace(view) { return true }
-      // A copy that is newer than Redis's is committed again by a leader, marked by a follower.
-      if let copy = account.copy, let committed = state.committed, copy.version > committed {
-        return plan.parts.contains(.recommit)
-      }
+      // A commit that Redis has lost is made again by a leader, marked by a follower.
+      if account.lostCommit(in: view) != nil { return plan.parts.contains(.recommit) }
       guard replica.keeper.election.leadership != nil else { return false }
       switch account.phase {
       case .beginning, .ready, .fetching, .committing, .recommitting, .takingOver: return true

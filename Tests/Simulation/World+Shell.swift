@@ -65,13 +65,14 @@ extension World {
       guard replicas[replica].life == life, replicas[replica].isAlive else { return }
       if replicas[replica].isPaused(at: now) {
         var rest = Array(held[index...])
+        for place in rest.indices { rest[place].isDelayed = true }
         if case .fetch = item.action, chance.percent(30) { rest[0].isPastCheck = true }
         replicas[replica].held += rest
         return
       }
       switch item.action {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
-      case .fetch(let order): fetch(order, isPastCheck: item.isPastCheck, replica)
+      case .fetch(let order): fetch(order, item, replica)
       case .probe(let order): probe(order, replica)
       case .giveBack: break
       case .note(let note): noted(note, replica)
@@ -300,7 +301,10 @@ extension World {
 
   // MARK: WeChat
 
-  private mutating func fetch(_ order: FetchOrder, isPastCheck: Bool, _ replica: Int) {
+  private mutating func fetch(
+    _ order: FetchOrder, _ held: SimulatedReplica.Held, _ replica: Int
+  ) {
+    let isPastCheck = held.isPastCheck
     let moment = replicas[replica].local(at: now)
     let life = replicas[replica].life
     let isLate = moment > order.notAfter
@@ -320,7 +324,7 @@ extension World {
     calls.append(
       Call(
         replica: replica, life: life, account: account, order: order, sentAt: now,
-        sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: isPastCheck))
+        sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: held.isDelayed))
     trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
     sent(id)
     replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))

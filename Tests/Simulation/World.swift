@@ -86,6 +86,8 @@ package struct World {
 
   var isHealed = false
   var armed: Fault?
+  /// When the armed fault struck last.
+  var struckAt: Instant?
   var armedFor: Boundary = .send
   /// Until then something is broken, or its consequences are allowed to last.
   var disturbedUntil: Instant = 0

@@ -99,6 +99,19 @@ import TokenCore
     }
   }
 
+  @Test func `a commit that only the answer to a mark told of is owned up to when it is lost`() {
+    var it = Transcript()
+    let committing = it.commit()
+    it.pass(.seconds(15))
+    let stepping = it.post(.woke)
+    it.answer(stepping.first(where: \.isMark), .committed)
+    #expect(it.keeper.accounts[0].debt == nil)
+    it.answer(committing, .committed)
+    let lost = it.view("S", version(3, 1))
+    let looked = it.answer(stepping.first(where: \.isLook), .account(lost))
+    #expect(looked.first(where: \.isMark)?.mark?.version == version(10, 1))
+  }
+
   @Test func `an epoch below one that was seen is given back`() {
     var it = Transcript()
     it.post(.started)

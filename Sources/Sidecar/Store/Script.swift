@@ -397,14 +397,15 @@ package struct Script: Hashable, Sendable {
 
   /// KEYS state; ARGV epoch, seq, unknown?, sweep, debt.
   ///
-  /// Replies `marked dirty`. Repeating it with the same debt changes nothing.
+  /// Replies `marked dirty`, or `committed` when that fetch was. Repeating it with the same debt
+  /// changes nothing.
   package static let mark = onRecord(
     "mark",
     """
     redis.call('PERSIST', KEYS[1])
     local epoch, seq = tonumber(ARGV[1]), tonumber(ARGV[2])
     if is_commit('committed', epoch, seq) or is_commit('parent', epoch, seq) then
-      return {'marked', field('dirty')}
+      return {'committed'}
     end
     local now = milliseconds()
     if soil(now, ARGV[1] .. '.' .. ARGV[2], ARGV[5]) and ARGV[3] == '1' then
