@@ -48,9 +48,9 @@ package struct RedisServerError: Error, Hashable, Sendable {
   /// The first word, by which Redis tells errors apart, such as `ERR` or `READONLY`.
   package var code: String { String(message.prefix { $0 != " " }) }
 
-  /// What the refusal means.
+  /// What the refusal means, also when it ended a script.
   package var kind: Kind {
-    switch code {
+    switch codeInScript ?? code {
     case "READONLY": .readOnly
     case "LOADING": .loading
     case "OOM": .outOfMemory
@@ -72,6 +72,17 @@ package struct RedisServerError: Error, Hashable, Sendable {
     default: .other
     }
   }
+
+  /// The code of the refusal that ended a script: before version 7, Redis puts words of its own in
+  /// front, as in `ERR Error running script (call to f_…): @user_script: 1: -READONLY You can't …`.
+  private var codeInScript: String? {
+    guard message.hasPrefix("ERR Error running script") else { return nil }
+    return message.split(separator: " ").dropFirst()
+      .map { $0.hasPrefix("-") ? $0.dropFirst() : $0 }
+      .first { $0.utf8.count > 1 && $0.utf8.allSatisfy(Self.capitals.contains) }.map(String.init)
+  }
+
+  private static let capitals = UInt8(ascii: "A")...UInt8(ascii: "Z")
 }
 
 extension RedisServerError: CustomStringConvertible, CustomReflectable {

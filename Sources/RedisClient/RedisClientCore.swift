@@ -149,7 +149,18 @@ final class RedisClientCore {
         case .failure(let failure): batch.resume(failing: failure)
         }
       }
+      if case .success(let replies) = result { endIfReadOnly(handler, after: replies) }
     }
+  }
+
+  /// Gives up a server that takes no writes: it may have become a replica and keep its connections,
+  /// and only a new one asks where the name leads by now.
+  ///
+  /// While the name leads to the same server still, this goes no faster than the backoff.
+  private func endIfReadOnly(_ handler: RedisChannelHandler, after replies: [RedisReply]) {
+    guard let refusal = replies.lazy.compactMap(\.refusal).first(where: { $0.kind == .readOnly })
+    else { return }
+    handler.fail(.readOnly(refusal))
   }
 
   private func deadlinePassed(_ batch: RedisBatch) {

@@ -55,6 +55,8 @@ package enum RedisFailure: Error, Hashable, Sendable {
   case unmatchedReply
   /// A command stayed unanswered for long after its deadline.
   case unresponsive
+  /// The server refuses writes as a replica does: the primary may be elsewhere by now.
+  case readOnly(RedisServerError)
 
   /// Whether the failure passes only when somebody acts (a password, a certificate).
   package var needsOperator: Bool {
@@ -63,7 +65,7 @@ package enum RedisFailure: Error, Hashable, Sendable {
     case .notConnected(let failure): failure?.needsOperator ?? false
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
       .unreachable, .connectTimedOut, .notReady, .connectionLost, .badReply, .unmatchedReply,
-      .unresponsive:
+      .unresponsive, .readOnly:
       false
     }
   }
@@ -92,6 +94,8 @@ extension RedisFailure: CustomStringConvertible {
     case .badReply(let error): "the server does not answer as Redis does: \(error)"
     case .unmatchedReply: "the server answered a command that was never sent"
     case .unresponsive: "the server left a command unanswered for too long"
+    // Always the same words: what Redis adds differs with every script.
+    case .readOnly: "the server takes no writes, as a replica does (READONLY)"
     }
   }
 }

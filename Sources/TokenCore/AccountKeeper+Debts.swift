@@ -17,10 +17,13 @@ extension AccountKeeper {
   }
 
   mutating func marked(
-    _ mark: StoreCommand.Mark, _ reply: StoreReply, at now: Moment
+    _ mark: StoreCommand.Mark, _ reply: StoreReply, sentAt: Moment, at now: Moment
   ) -> [Outcome] {
-    if case .marked(let mark) = reply { remember(mark) }
-    if case .committed = reply { toldCommit = max(toldCommit ?? mark.version, mark.version) }
+    switch reply {
+    case .marked(let mark): remember(mark)
+    case .committed: toldCommit = max(toldCommit ?? mark.version, mark.version)
+    default: return failed(.mark(mark), sentAt: sentAt, .strangeAnswer, at: now)
+    }
     guard debt?.id == mark.debt else { return [] }
     debt = nil
     if case .committed = reply { return [] }

@@ -35,12 +35,12 @@ extension AccountKeeper {
   }
 
   mutating func began(
-    _ attempt: Attempt, _ reply: StoreReply, sentAt: Moment, at now: Moment, lead: Lead,
-    _ isShuttingDown: Bool
+    _ attempt: Attempt, _ command: StoreCommand, _ reply: StoreReply, sentAt: Moment,
+    at now: Moment, lead: Lead, _ isShuttingDown: Bool
   ) -> [Outcome] {
-    storeFailures = 0
     switch reply {
     case .began(let receipt):
+      storeFailures = 0
       // The sweep that this has set asks for all that the mark did.
       if isSuspicious { mark = nil }
       isSuspicious = false
@@ -51,14 +51,16 @@ extension AccountKeeper {
       attempt.receipt = receipt
       if let sweep, sweep.isOver(at: attempt.beganAt) { attempt.settles = sweep.value }
       return fetch(attempt, at: now, lead: lead, isShuttingDown: isShuttingDown)
-    case .stale(let committed):
+    case .stale(let committed) where committed.epoch > lead.epoch:
+      return [.saw(committed.epoch), .stepDown(.fenced)]
+    case .stale(let committed) where committed >= attempt.version:
+      storeFailures = 0
       if committed.epoch == lead.epoch { sequence = max(sequence, committed.sequence) }
       phase = .holding
       lookAt = now
       return []
     default:
-      phase = .holding
-      return []
+      return failed(command, sentAt: sentAt, .strangeAnswer, at: now)
     }
   }
 

@@ -6,6 +6,7 @@ extension AccountKeeper {
     isHinted = false
     switch reply {
     case .account(let view):
+      isRefused = false
       ownUpToLoss(view, at: now)
       if hasLostTrace(view) {
         // It belongs to no attempt that this replica could name.
@@ -17,8 +18,12 @@ extension AccountKeeper {
       observe(view, sentAt: sentAt, at: now)
       watch(view, at: now)
       return [.saw(max(view.fence, view.dirty?.epoch ?? .none)), .recordIsOurs]
-    case .foreignApp(let remaining): return [.note(.foreignApp(remaining: remaining))]
-    case .newerLayout(let layout): return [.note(.newerLayout(layout))]
+    case .foreignApp(let remaining):
+      isRefused = true
+      return [.note(.foreignApp(remaining: remaining))]
+    case .newerLayout(let layout):
+      isRefused = true
+      return [.note(.newerLayout(layout))]
     default: return []
     }
   }
@@ -93,8 +98,8 @@ extension AccountKeeper {
     sweep = WatchedSweep(value: value, firstSeenAt: now)
   }
 
-  /// The moments of a mark and of the fetch that settles it are Redis's; an age is rounded, and by
-  /// as much as COMMIT was under way the fetch looks younger than it is.
+  /// The moments of a mark and of the fetch that settles it are Redis's; but the fetch's is
+  /// reckoned from a life, and may be reckoned from an age by another clock.
   private static let markTolerance: Duration = .milliseconds(200)
 
   /// Whether Redis lost a sweep or a mark that this replica remembers.
@@ -135,10 +140,11 @@ extension AccountKeeper {
     phase = .holding
     storeFailures = 0
     lookAt = now + lead.lookEvery
+    isRefused = false
     if let epoch = epoch(in: view, beyond: lead) { return [.saw(epoch), .stepDown(.fenced)] }
     observe(view, sentAt: sentAt, at: now)
     // First what may make the fetch wait, then what only asks for one.
-    let outcomes = assess(view, at: now, lead: lead)
+    let outcomes = [.recordIsOurs] + assess(view, at: now, lead: lead)
     if let seen = view.runID, let runID, seen != runID {
       isSuspicious = true
       want(.takeover, notBefore: now)

@@ -61,7 +61,8 @@ extension AccountKeeper {
     _ version: Version, isDead: Bool, dailyLimit: Int?, at now: Moment
   ) -> [Outcome] {
     if let dailyLimit, dailyLimit > 0 { self.dailyLimit = dailyLimit }
-    guard copy?.version == version, prober.answered(version, isDead: isDead, at: now) else {
+    // Also when another token has come in between: the prober waits for this answer.
+    guard prober.answered(version, isDead: isDead, at: now), copy?.version == version else {
       return []
     }
     if reports.asked == nil { _ = reports.ask(.probe, at: now, hasBudget: hasBudget) }

@@ -100,6 +100,8 @@ package struct AccountKeeper: Sendable {
     case note(Note)
     /// The account's record is one that this replica may work with.
     case recordIsOurs
+    /// Redis's record of this account is not ours to write.
+    case refused(StepDownReason)
     /// WeChat cannot be reached from here, or refuses this address.
     case unreachable
   }
@@ -136,6 +138,8 @@ package struct AccountKeeper: Sendable {
   var lookAt: Moment = .origin
   var lastFetchAt: Moment?
   var sequence: Int64 = 0
+  /// Whether Redis's record was not ours to write when it was last read.
+  package internal(set) var isRefused = false
   /// The newest attempt of this epoch whose outcome nobody knows.
   var unresolved: Version?
   /// Whether Redis may have lost what it knew, so that the next BEGIN sets a sweep.
@@ -404,7 +408,7 @@ package struct AccountKeeper: Sendable {
     _ command: StoreCommand, sentAt: Moment, _ reply: StoreReply, at now: Moment, lead: Lead?,
     runID: String?, isShuttingDown: Bool
   ) -> [Outcome] {
-    if case .mark(let mark) = command { return marked(mark, reply, at: now) }
+    if case .mark(let mark) = command { return marked(mark, reply, sentAt: sentAt, at: now) }
     if case .following(.sent(sentAt)) = phase, case .look = command {
       return followed(reply, sentAt: sentAt, at: now)
     }
@@ -413,9 +417,9 @@ package struct AccountKeeper: Sendable {
     case .fenced(let epoch) where isAwaited(command, sentAt: sentAt):
       return [.saw(epoch), .stepDown(.fenced)]
     case .foreignApp(let remaining) where isAwaited(command, sentAt: sentAt):
-      return [.note(.foreignApp(remaining: remaining)), .stepDown(.foreignApp)]
+      return [.note(.foreignApp(remaining: remaining)), refused(.foreignApp, at: now)]
     case .newerLayout(let layout) where isAwaited(command, sentAt: sentAt):
-      return [.note(.newerLayout(layout)), .stepDown(.newerLayout)]
+      return [.note(.newerLayout(layout)), refused(.newerLayout, at: now)]
     default: break
     }
     switch (phase, command, reply) {
@@ -431,7 +435,7 @@ package struct AccountKeeper: Sendable {
     case (.recommitting(.sent(sentAt)), .commit(let commit), _):
       return recommitted(commit, reply, sentAt: sentAt)
     case (.beginning(let attempt, .sent(sentAt)), .begin, _):
-      return began(attempt, reply, sentAt: sentAt, at: now, lead: lead, isShuttingDown)
+      return began(attempt, command, reply, sentAt: sentAt, at: now, lead: lead, isShuttingDown)
     case (.committing(let attempt, let fetched, .sent(sentAt)), .commit, _):
       return committed(attempt, fetched, reply, sentAt: sentAt, at: now)
     case (.resolving(_, .sent(sentAt)), .resolve, _):
@@ -439,7 +443,24 @@ package struct AccountKeeper: Sendable {
       storeFailures = 0
       return []
     default:
-      return []
+      return failed(command, sentAt: sentAt, .strangeAnswer, at: now)
+    }
+  }
+
+  /// The record is another AppID's, or of a newer layout.
+  ///
+  /// Found when nothing of ours is under way, it is asked for again with every tick, and what else
+  /// this replica leads is led meanwhile.
+  private mutating func refused(_ reason: StepDownReason, at now: Moment) -> Outcome {
+    isRefused = true
+    switch phase {
+    case .takingOver, .looking:
+      phase = .takingOver(.due(now + timing.tick))
+      wanted = nil
+      return .refused(reason)
+    case .following, .holding, .republishing, .recommitting, .beginning, .ready, .fetching,
+      .committing, .resolving:
+      return .stepDown(reason)
     }
   }
 

@@ -127,6 +127,10 @@ package struct Keeper: Sendable {
       let outcomes = accounts[index].probed(
         version, isDead: isDead, dailyLimit: dailyLimit, at: now)
       apply(outcomes, at: now, to: &actions)
+      // Who leads now would learn of it from a probe of its own only.
+      if !isLeader(at: now), let report = accounts[index].takeUnserved() {
+        actions.append(.giveBack(report))
+      }
     case .reported(let report):
       take(report, at: now, to: &actions)
     case .hinted(let account):
@@ -190,7 +194,7 @@ package struct Keeper: Sendable {
         heartbeatIsSent = false
         heartbeatAt = now + timing.retry
       } else if case .release = command {
-        if shutdownBy != nil { stop(to: &actions) }
+        if isReleasing { stop(to: &actions) }
       } else {
         election.failed(command, sentAt: sentAt, failure, at: now, using: &generator)
       }
@@ -203,7 +207,10 @@ package struct Keeper: Sendable {
   ) {
     switch command {
     case .pollLock:
-      guard case .lock(let holder, let remaining) = reply else { return }
+      guard case .lock(let holder, let remaining) = reply else {
+        return take(
+          .failure(.strangeAnswer), of: command, sentAt: sentAt, at: now, to: &actions)
+      }
       let steps = election.polled(
         holder: holder, remaining: remaining, at: now, using: &generator)
       apply(steps, at: now, to: &actions)
@@ -216,7 +223,7 @@ package struct Keeper: Sendable {
     case .renew(let term, _):
       apply(election.renewAnswered(term, sentAt: sentAt, reply), at: now, to: &actions)
     case .release:
-      if shutdownBy != nil { stop(to: &actions) }
+      if isReleasing { stop(to: &actions) }
     case .heartbeat:
       heartbeatIsSent = false
       if case .replicas(let replicas, let asOf) = reply {
@@ -264,7 +271,10 @@ package struct Keeper: Sendable {
       case .note(let note):
         record(note, to: &actions)
       case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
-      case .recordIsOurs: conflict = nil
+      case .recordIsOurs:
+        if !accounts.contains(where: \.isRefused) { conflict = nil }
+      case .refused(let reason):
+        if accounts.allSatisfy(\.isRefused) { stepDown(reason, at: now, to: &actions) }
       case .unreachable: wantsAbdication = true
       }
     }

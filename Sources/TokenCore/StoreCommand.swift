@@ -382,5 +382,9 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
     self.needsOperator = needsOperator
   }
 
+  /// Redis answered, and not to this step.
+  static let strangeAnswer = StoreFailure(
+    mayHaveRun: true, reason: "Redis gave an answer that this step does not have")
+
   package var description: String { reason }
 }

@@ -213,6 +213,22 @@ struct RedisServerErrorTests {
   }
 
   @Test(
+    "what ended a script is told apart, whatever the server puts around it",
+    arguments: [
+      ("-READONLY You can't write against a read only replica.", RedisServerError.Kind.readOnly),
+      ("-OOM command not allowed when used memory > 'maxmemory'.", .outOfMemory),
+      ("WRONGTYPE Operation against a key holding the wrong kind of value", .wrongType),
+      ("Script attempted to access nonexistent global variable 'READONLY'", .other),
+    ])
+  func kindsInScripts(refusal: String, kind: RedisServerError.Kind) {
+    let script = "ERR Error running script (call to f_6b1bf486c81ceb7edf3c093f4c48582e38c0e791):"
+    #expect(RedisServerError("\(script) @user_script:1: @user_script: 1: \(refusal)").kind == kind)
+    #expect(RedisServerError("\(script) \(refusal)").kind == kind)
+    // Without these words of the server's own, it is the text of somebody else.
+    #expect(RedisServerError("ERR unknown command, with args: \(refusal)").kind == .other)
+  }
+
+  @Test(
     "what a message quotes of the command does not show",
     arguments: [
       "ERR unknown command 'AUTH', with args beginning with: 'hunter2' ",

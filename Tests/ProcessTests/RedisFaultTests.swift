@@ -128,10 +128,12 @@ import WeChatSimulator
     "a Redis that refuses writes is named in the log, nobody fetches, and all recovers by itself",
     arguments: Refusal.allCases)
   func refusedWrites(refusal: Refusal) async throws {
-    try await Deployment.run(redisArguments: refusal.arguments) { deployment in
+    // A token of 12 s is refreshed at a remaining life of 4.5 s.
+    try await Deployment.run(life: 12_000, redisArguments: refusal.arguments) { deployment in
       let leader = try await deployment.start(count: 2, Deployment.brisk)
-      let token = try await deployment.token()
       try await refusal.begin(at: deployment)
+      let requests = deployment.simulator.audit.count
+      let token = try #require(deployment.simulator.newestToken(of: Deployment.appID))
       try await leader.waitForLog("This replica no longer leads")
       for process in deployment.processes {
         try await waitUntil("\(process.instance) names it", within: patience) {
@@ -140,6 +142,10 @@ import WeChatSimulator
           }
         }
       }
+      try await waitUntil("the token has lived out its life", within: patience) {
+        !deployment.simulator.judge(token).isLive
+      }
+      #expect(deployment.simulator.audit.count == requests, "a fetch was due, and not to be made")
       let position = deployment.processes.map(\.logPosition)
       try await refusal.end(at: deployment)
       try await waitUntil("somebody leads again", within: patience) {
@@ -147,8 +153,89 @@ import WeChatSimulator
           process.log.dropFirst(position).contains { $0.message == "This replica leads" }
         }
       }
+      try await deployment.waitForLiveToken(within: patience)
+      #expect(deployment.simulator.audit.count == requests + 1)
+    }
+  }
+
+  @Test("a Redis that stays read-only is tried again ever more slowly, and told of once")
+  func staysReadOnly() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.start(count: 2, Deployment.brisk)
+      let token = try await deployment.token()
+      let positions = deployment.processes.map(\.logPosition)
+      try await Refusal.readOnly.begin(at: deployment)
+      for (process, position) in zip(deployment.processes, positions) {
+        let tries = try await waited(for: "many tries", within: patience) {
+          let tries = process.log.dropFirst(position).filter {
+            $0.message.hasPrefix("Redis takes no writes")
+          }
+          return tries.count >= 9 ? tries : nil
+        }
+        #expect(tries.map(\.level) == ["warning"] + tries.dropFirst().map { _ in "debug" })
+        // The waits are at their longest, of which chance takes at most half.
+        #expect(tries[8].at - tries[7].at >= .milliseconds(900))
+        let loud = process.log.dropFirst(position).filter {
+          ["warning", "error"].contains($0.level)
+        }
+        // Each step may be told of, and the end of leadership: once.
+        let told = Set(loud.map { $0.message + ($0.fields["error"] ?? "") })
+        #expect(told.count == loud.count, "\(loud.map(\.text).joined(separator: "\n"))")
+        try await process.waitForStatus(200, of: "/livez")
+      }
+      try await Refusal.readOnly.end(at: deployment)
+      try await waitUntil("somebody leads again", within: patience) {
+        try await deployment.ask("EXISTS", "WCH_leader").number == 1
+      }
       #expect(try await deployment.token() == token)
       #expect(deployment.mints == 1)
+    }
+  }
+
+  @Test("a primary that becomes a replica of another is left for that one, without a restart")
+  func demotion() async throws {
+    try await Deployment.run { deployment in
+      // The deployment's own Redis is the next primary; the name leads to the former one first.
+      let former = try await RedisServer.start()
+      defer { former.stop() }
+      try await Partition.run(to: former.port) { network in
+        let url = ["WCH_REDIS_URL": "redis://127.0.0.1:\(network.port)/0"]
+        let settings = Deployment.brisk.merging(url) { $1 }
+        let replicas = try ["a", "b"].map { try deployment.start($0, settings) }
+        for replica in replicas { try await replica.waitForStatus(200, of: "/readyz") }
+        let token = try #require(try await former.command("GET", "WCH_access_token").text)
+        let port = "\(deployment.redis.port)"
+
+        // What has been written goes along, as in a fail-over in order.
+        _ = try await former.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+        try await deployment.ask("REPLICAOF", "127.0.0.1", "\(former.port)")
+        try await waitUntil("the next primary has the token", within: patience) {
+          try await deployment.token() == token
+        }
+        let positions = replicas.map(\.logPosition)
+        try await deployment.ask("REPLICAOF", "NO", "ONE")
+        network.lead(to: Int(port) ?? 0)
+        _ = try await former.command("REPLICAOF", "127.0.0.1", port)
+
+        // The lock goes along; whoever has it takes reports and fetches, there.
+        try await deployment.ask("RPUSH", "WCH_refresh_requests", token)
+        try await waitUntil("another token is in the next primary", within: patience) {
+          guard let now = try await deployment.token(), now != token else { return false }
+          return now == deployment.simulator.newestToken(of: Deployment.appID)
+        }
+        for (replica, position) in zip(replicas, positions) {
+          try await replica.waitForLog("Redis is connected", after: position, within: patience) {
+            $0.level == "info"
+          }
+          let lines = replica.log.dropFirst(position).filter {
+            $0.message.hasPrefix("Redis takes no writes")
+          }
+          #expect(lines.contains { $0.level == "warning" && $0.text.contains("READONLY") })
+          #expect(lines.count { $0.level != "debug" } == 1)
+          try await replica.waitForStatus(200, of: "/readyz")
+          #expect(replica.isRunning)
+        }
+      }
     }
   }
 
@@ -368,6 +455,36 @@ import WeChatSimulator
       try await deployment.ask("ACL", "SETUSER", "limited", "+evalsha")
       try await deployment.waitForLiveToken(within: .seconds(30))
       try await replica.waitForStatus(200, of: "/readyz")
+    }
+  }
+
+  @Test("a Redis that refuses to wait for reports is told of once, and reports are heard later")
+  func refusedReports() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.ask(
+        "ACL", "SETUSER", "limited", "on", ">pw", "~*", "&*", "+@all", "-blpop")
+      let url = ["WCH_REDIS_URL": "redis://limited:pw@127.0.0.1:\(deployment.redis.port)/0"]
+      let replica = try deployment.start("a", Deployment.brisk.merging(url) { $1 })
+      let token = try await deployment.waitForLiveToken()
+      func told() -> [SidecarProcess.LogLine] {
+        replica.log.filter { $0.message.hasPrefix("Redis refuses BLPOP") }
+      }
+      try await waitUntil("it is told", within: patience) { !told().isEmpty }
+      #expect(told()[0].level == "warning")
+      #expect(told()[0].fields["redis.key"] == "WCH_refresh_requests")
+      #expect(told()[0].fields["error"]?.contains("blpop") == true)
+      try await deployment.ask("RPUSH", "WCH_refresh_requests", token)
+      try await waitUntil("it has been refused some more", within: patience) {
+        let log = try await deployment.ask("ACL", "LOG").elements ?? []
+        return log.compactMap { $0.elements?.dropFirst().first?.number }.contains { $0 >= 4 }
+      }
+      #expect(told().count == 1)
+      #expect(try await deployment.token() == token)
+      try await deployment.ask("ACL", "SETUSER", "limited", "+blpop")
+      try await replica.waitForLog("Applications' reports are heard again")
+      try await waitUntil("the report is served", within: patience) {
+        try await deployment.token() != token
+      }
     }
   }
 

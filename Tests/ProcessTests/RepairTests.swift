@@ -1,3 +1,4 @@
+import RedisClient
 import TestSupport
 import Testing
 import WeChatSimulator
@@ -99,12 +100,53 @@ import WeChatSimulator
           try await deployment.token()
             == deployment.simulator.newestToken(of: Deployment.appID)
         }
+        // Who knows what else was under way: the fetch was before its time, and settles nothing.
+        let sweep = try await deployment.ask("HGET", Deployment.record, "sweep")
+        let time = try await deployment.keys().redisTime
+        let seconds = (sweep.text.flatMap { Int64($0) } ?? 0) / 1000 - time
+        #expect((60...90).contains(seconds), "\(sweep)")
         #expect(reader.deadReadings == 0)
       }
       let again = try await firstExcept(for: .seconds(3)) {
         deployment.mints > 2 ? deployment.mints : nil
       }
       #expect(again == nil)
+    }
+  }
+
+  @Test(
+    "a lock, epoch or state of a wrong type is an alarm that names the key, until it is deleted",
+    arguments: ["WCH_leader", "WCH_epoch:{WCH_leader}", Deployment.record], [true, false])
+  func wrongType(key: String, fromTheStart: Bool) async throws {
+    try await Deployment.run { deployment in
+      if !fromTheStart { try await deployment.start(count: 2, Deployment.brisk) }
+      // Nobody asks for the epoch while the lock is held.
+      let freed = key == Deployment.record ? [key] : ["WCH_leader", key]
+      let replies = try await deployment.client.execute(
+        [
+          RedisCommand("MULTI"), RedisCommand("DEL", freed), RedisCommand("RPUSH", key, "nonsense"),
+          RedisCommand("EXEC"),
+        ], deadline: .now + patience, waitForConnection: true)
+      #expect(replies.last?.elements?.last?.number == 1)
+      if fromTheStart {
+        for instance in ["a", "b"] { try deployment.start(instance, Deployment.brisk) }
+      }
+      try await waitUntil("an alarm that names the key", within: patience) {
+        deployment.processes.contains { process in
+          process.log.contains { line in
+            line.level == "error"
+              && ["WRONGTYPE", key].allSatisfy { line.fields["error"]?.contains($0) == true }
+          }
+        }
+      }
+      for process in deployment.processes { try await process.waitForStatus(200, of: "/livez") }
+      try await deployment.ask("DEL", key)
+      try await deployment.waitForLeader()
+      for process in deployment.processes { try await process.waitForStatus(200, of: "/readyz") }
+      try await waitUntil("the newest token is in Redis", within: patience) {
+        try await deployment.token()
+          == deployment.simulator.newestToken(of: Deployment.appID)
+      }
     }
   }
 }

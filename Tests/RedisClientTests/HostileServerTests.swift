@@ -145,6 +145,16 @@ struct HostileServerTests {
     #expect(command == .outcomeUnknown(failure) && connection == failure)
   }
 
+  @Test("a refusal of writes inside a script's error, as before Redis 7, ends the connection")
+  func readOnlyInScript() async throws {
+    let text =
+      "ERR Error running script (call to f_6b1b): @user_script:1: @user_script: 1: "
+      + "-READONLY You can't write against a read only replica."
+    let (command, connection) = try await commandFailure(.bytes("-\(text)\r\n"))
+    #expect(command == nil)
+    #expect(connection == .readOnly(RedisServerError(text)))
+  }
+
   @Test("an endless line is refused while it is still coming")
   func endlessLine() async throws {
     let (command, connection) = try await commandFailure(

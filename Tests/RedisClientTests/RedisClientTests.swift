@@ -123,6 +123,31 @@ struct RedisClientTests {
     server.stop()
   }
 
+  @Test(
+    "a server that has become a replica is left once all replies are there, and tried again",
+    arguments: [
+      RedisCommand("SET", "k", "v"), RedisCommand("EVAL", "redis.call('SET', 'k', 'v')", "0"),
+    ])
+  func leavesReplica(write: RedisCommand) async throws {
+    let server = try await RedisServer.start()
+    try await withClient(RedisConfiguration(endpoint: server.endpoint)) { client, events in
+      let before = try await events.first(\.server)
+      // A replica of a primary that nobody can reach; its connections stay.
+      _ = try await client.execute(RedisCommand("REPLICAOF", "127.0.0.1", "1"), deadline: .soon)
+      let replies = try await client.execute(
+        [RedisCommand("GET", "k"), write, RedisCommand("ECHO", "x")], deadline: .soon)
+      #expect(replies[0].isNull)
+      let refusal = try #require(replies[1].refusal)
+      #expect(refusal.kind == .readOnly)
+      #expect(replies[2].text == "x")
+      #expect(try await events.first(\.loss) == .readOnly(refusal))
+      #expect(try await events.first(\.server) == before)
+      let reply = try await client.execute(RedisCommand("ECHO", "y"), deadline: .soon)
+      #expect(reply.text == "y")
+    }
+    server.stop()
+  }
+
   @Test("the outcome of a command in flight is unknown when the server crashes")
   func crashInFlight() async throws {
     let server = try await RedisServer.start()

@@ -101,13 +101,20 @@ struct AccountScripts {
       if committed.epoch != version.epoch { soil(&account, version, debt: version.description) }
       return .stale(committed: committed)
     }
-    let left = commit.lifetime - commit.age
+    let intent = account.state.intent
+    var left = commit.lifetime - commit.age
+    if !parts.contains(.commitAge) {
+      // The age is as of the sending.
+    } else if let intent, intent.version == version {
+      left = min(left, intent.at + commit.lifetime - now)
+    } else if committed == version, let expiresAt = account.state.expiresAt {
+      left = min(left, expiresAt - now)
+    }
     guard left > .zero else {
       return .stale(committed: committed ?? Version(epoch: .none, sequence: 0))
     }
     if commit.isRecommit, !parts.contains(.recommit) { return .committed }
     account.state.fence = max(account.state.fence, commit.fence)
-    let intent = account.state.intent
     write(commit.outputs, to: &account, expiresAt: now + left)
     account.state.committed = version
     account.state.expiresAt = now + left

@@ -44,7 +44,8 @@ func brief(_ command: StoreCommand) -> String {
   }
 }
 
-private func token(of outputs: [Output]) -> String {
+/// The token that a command writes.
+func token(of outputs: [Output]) -> String {
   for output in outputs {
     if case .token(let token) = output.format { return token.revealed }
   }
@@ -53,6 +54,7 @@ private func token(of outputs: [Output]) -> String {
 
 /// One line about a reply.
 func brief(_ reply: StoreReply) -> String {
+  if case .replicas(let replicas, _) = reply { return "\(replicas.count) replicas" }
   guard case .account(let view) = reply else { return "\(reply)" }
   let intent = view.intent.map { "\($0.version)" } ?? "-"
   let committed = view.committed.map { "\($0)" } ?? "-"

@@ -27,6 +27,8 @@ package enum Part: String, CaseIterable, Sendable {
   case freshCopy = "fresh-copy"
   /// The server that a commit saw is recorded and compared.
   case runID = "run-id"
+  /// A COMMIT that is carried out late counts the token's age from its BEGIN.
+  case commitAge = "commit-age"
   /// Not a part, but a wasteful habit of other systems, planted by taking this away: a new leader
   /// keeps a good token instead of fetching a new one always.
   case adoption
@@ -62,11 +64,12 @@ package struct Parts: OptionSet, Hashable, Sendable {
   package static let idempotentMark = Parts(.idempotentMark)
   package static let freshCopy = Parts(.freshCopy)
   package static let runID = Parts(.runID)
+  package static let commitAge = Parts(.commitAge)
   package static let adoption = Parts(.adoption)
 
   /// `SET NX PX` and a plain `SET`: how most systems do it.
   package static let plainLock = all.subtracting(
-    Parts([.fence, .intent, .dirtyMark, .sweep, .recommit, .drainWait, .runID]))
+    Parts([.fence, .intent, .dirtyMark, .sweep, .recommit, .drainWait, .runID, .commitAge]))
   /// The same, with the write fenced.
   package static let fencedWrite = plainLock.union(.fence)
   /// The same again, and every new leader fetches first.

@@ -48,6 +48,9 @@ package struct Plan: Sendable {
   /// more slowly than that, so that the two do not fight the quota empty.
   package static let stormy = Fault.allCases.filter { $0 != .foreignFetch }
 
+  /// The options with which `simulate` runs the same.
+  package let arguments: [String]
+
   /// With `onlyFaults` there are no others, in a storm when no other profile is asked for.
   package init(
     seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
@@ -75,7 +78,9 @@ package struct Plan: Sendable {
       // Where everything is decided: crashes and pauses belong to every other run.
       faults += [.crash, .pause]
     }
-    if isUsual { faults.removeAll { $0 == .refusal || $0 == .damageKeys } }
+    // What other systems keep a token through has to be comparable.
+    let unusual: Set<Fault> = [.refusal, .damageKeys, .outOfMemory, .request]
+    if isUsual { faults.removeAll { unusual.contains($0) } }
     self.faults = onlyFaults ?? faults
     atCriticalEffects =
       profile == .calm ? 0 : isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
@@ -90,27 +95,39 @@ package struct Plan: Sendable {
     lostHints = isQuiet ? 0 : chance.pick([0, 200_000, 1_000_000])
     timeoutDisconnects = chance.percent(50)
     tellsRunID = chance.percent(85)
+    var arguments = ["--seed", "\(seed)", "--count", "1"]
+    if hours != 12 { arguments += ["--hours", "\(hours)"] }
+    if replicas != 3 { arguments += ["--replicas", "\(replicas)"] }
+    if let profile { arguments += ["--profile", profile.rawValue] }
+    if let probeSeconds { arguments += ["--probe", "\(probeSeconds)"] }
+    for fault in onlyFaults ?? [] { arguments += ["--only", fault.rawValue] }
+    for part in Part.allCases where !parts.contains(Parts(part)) {
+      arguments += ["--without", part.rawValue]
+    }
+    self.arguments = arguments
   }
 }
 
 /// What can go wrong, apart from what the network loses by itself.
-///
-/// A server out of memory is not among it: every script begins with a write that it still takes,
-/// and then completes, so that nothing here would see it (the process tests show that on a real
-/// one).
 package enum Fault: String, CaseIterable, Sendable {
   case crash, pause, cutRedis, cutWeChat, cutBoth, dropConnection, slowNetwork
   case restartEmpty, flush, restart, failOver, stepClock, deleteLock, evict, readOnly, stall
   case damageKeys, rollingRestart, straggler, lostAnswer, refusal, noReplicas, foreignFetch
+  /// Every script begins with a write that a full server still takes, and then completes; what
+  /// it refuses is to lengthen the list by which a mark and a request reach the leader.
+  case outOfMemory
+  /// An application or a person asks for another token, with reason or without; or the owner
+  /// replaces the secret.
+  case request
 
   /// Whether the fault is one of the server, not of one replica.
   var isOfRedis: Bool {
     switch self {
     case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
-      .stall, .damageKeys, .noReplicas:
+      .stall, .damageKeys, .noReplicas, .outOfMemory:
       true
     case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
-      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch:
+      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request:
       false
     }
   }

@@ -2,52 +2,59 @@
 package struct Planted: Hashable, Sendable {
   package let part: Part
   package let seeds: UInt64
+  /// The rule that tells of it: another one's finding would not show what this part is for.
+  let rule: Violation.Rule
   /// The faults that show it, when among all of them it would take many seeds.
   let faults: [Fault]?
   /// How these come.
   let profile: Plan.Profile?
 
   private init(
-    _ part: Part, seeds: UInt64, faults: [Fault]? = nil, profile: Plan.Profile? = nil
+    _ part: Part, seeds: UInt64, _ rule: Violation.Rule, faults: [Fault]? = nil,
+    profile: Plan.Profile? = nil
   ) {
     self.part = part
     self.seeds = seeds
+    self.rule = rule
     self.faults = faults
     self.profile = profile
   }
 
   /// Every part: oracles are worth what they find.
   package static let all = [
-    Planted(.fence, seeds: 10),
-    Planted(.leaseCheck, seeds: 10),
-    Planted(.intent, seeds: 10),
-    Planted(.dirtyMark, seeds: 100),
-    Planted(.sweep, seeds: 10),
-    Planted(.recommit, seeds: 40),
-    Planted(.drainWait, seeds: 40),
-    Planted(.leaseFromSend, seeds: 20, faults: [.slowNetwork, .cutRedis]),
-    Planted(.epochFloor, seeds: 10),
-    Planted(.idempotentAcquire, seeds: 20, faults: [.stall]),
-    Planted(.idempotentMark, seeds: 20, faults: [.cutRedis], profile: .single),
-    Planted(.freshCopy, seeds: 20),
-    Planted(.runID, seeds: 60, faults: [.failOver, .crash]),
+    Planted(.fence, seeds: 10, .fenceHolderWrites),
+    Planted(.leaseCheck, seeds: 10, .sendWithinLease),
+    Planted(.intent, seeds: 40, .convergence),
+    Planted(.dirtyMark, seeds: 20, .convergence, faults: [.failOver]),
+    Planted(.sweep, seeds: 10, .convergence),
+    Planted(.recommit, seeds: 40, .convergence),
+    Planted(.drainWait, seeds: 40, .noOverlap),
+    Planted(.leaseFromSend, seeds: 60, .oneLeader, faults: [.slowNetwork, .cutRedis]),
+    Planted(.epochFloor, seeds: 10, .epochsGrow),
+    Planted(.idempotentAcquire, seeds: 20, .orphanedLock, faults: [.stall]),
+    Planted(.idempotentMark, seeds: 20, .fetchesAreFew, faults: [.cutRedis], profile: .single),
+    Planted(.freshCopy, seeds: 20, .freshRepublish),
+    Planted(.commitAge, seeds: 40, .deadToken, faults: [.stall], profile: .single),
+    Planted(.runID, seeds: 60, .convergence, faults: [.failOver, .crash]),
   ]
 
-  /// The first seed that misses the part; nil when none of the stated number does.
+  /// The first seed in which its rule misses the part; nil when none of the stated number does.
   package func firstFailure() -> Verdict? {
-    firstFailure(of: 1...seeds, parts: Parts.all.subtracting(Parts(part)))
+    Sweep.first(of: 1...seeds, plan: plan(without: true)) { $0.violation?.rule == rule }
   }
 
   /// The first of the seeds up to that one which the whole protocol breaks, too: then it was not
   /// the part that was missed.
   package func firstFailureOfAll(upTo seed: UInt64) -> Verdict? {
-    firstFailure(of: 1...seed, parts: .all)
+    Sweep.first(of: 1...seed, plan: plan(without: false)) { $0.violation != nil }
   }
 
-  private func firstFailure(of seeds: ClosedRange<UInt64>, parts: Parts) -> Verdict? {
-    Sweep.firstFailure(seeds) {
+  /// How a seed is run, with the part or without it.
+  package func plan(without isTaken: Bool) -> (UInt64) -> Plan {
+    {
       Plan(
-        seed: $0, parts: parts, profile: profile, onlyFaults: faults)
+        seed: $0, parts: isTaken ? .all.subtracting(Parts(part)) : .all, profile: profile,
+        onlyFaults: faults)
     }
   }
 }

@@ -15,6 +15,8 @@ package struct Sweep: Sendable {
   package private(set) var collisions = 0
   package private(set) var replicaHours: Double = 0
   package private(set) var steps = 0
+  /// Which faults struck where.
+  package private(set) var strikes: Set<Strike> = []
 
   /// A token that was dead for longer than this was not just being replaced.
   package static let notable: Double = 20
@@ -36,6 +38,7 @@ package struct Sweep: Sendable {
     collisions += verdict.collisions
     replicaHours += verdict.replicaHours
     steps += verdict.steps
+    strikes.formUnion(verdict.strikes)
   }
 
   /// Adds what another worker counted.
@@ -53,6 +56,7 @@ package struct Sweep: Sendable {
     collisions += other.collisions
     replicaHours += other.replicaHours
     steps += other.steps
+    strikes.formUnion(other.strikes)
   }
 
   /// Runs the plans on so many workers; each run by itself is one thread's.
@@ -79,14 +83,14 @@ package struct Sweep: Sendable {
     }
   }
 
-  /// The first seed that breaks a rule, and how; nil when none of them does.
-  package static func firstFailure(
-    _ seeds: ClosedRange<UInt64>, plan: (UInt64) -> Plan
+  /// The first run that ends as is looked for; nil when none does.
+  static func first(
+    of seeds: ClosedRange<UInt64>, plan: (UInt64) -> Plan, where isLookedFor: (Verdict) -> Bool
   ) -> Verdict? {
     for seed in seeds {
       var world = World(plan: plan(seed))
       let verdict = world.run()
-      if verdict.violation != nil { return verdict }
+      if isLookedFor(verdict) { return verdict }
     }
     return nil
   }

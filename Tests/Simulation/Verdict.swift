@@ -58,6 +58,8 @@ package struct Verdict: Sendable {
   /// Whether two terms were given one epoch, the data being lost in between; such a run ends.
   package internal(set) var collisions = 0
   package internal(set) var replicaHours: Double = 0
+  /// Which fault struck where.
+  package internal(set) var strikes: Set<Strike> = []
   /// A digest of everything that happened, for comparing runs.
   package internal(set) var fingerprint: UInt64 = 0xCBF2_9CE4_8422_2325
 }

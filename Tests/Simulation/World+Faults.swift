@@ -3,7 +3,7 @@ import TokenCore
 /// What goes wrong, and where.
 extension World {
   /// Where a fault can strike an effect.
-  enum Boundary: CaseIterable {
+  enum Boundary: String, CaseIterable {
     /// The keeper has decided; nothing is sent yet.
     case send
     /// Redis or WeChat has just done it; the answer is not on its way yet.
@@ -14,29 +14,27 @@ extension World {
 
   mutating func boundary(_ boundary: Boundary, _ action: Keeper.Action, _ replica: Int) {
     guard !isHealed else { return }
-    let isCritical = World.isCritical(action)
-    if let fault = armed, isCritical, armedFor == boundary {
+    let effect = Strike.Effect(action)
+    if let fault = armed, effect != nil, armedFor == boundary {
       armed = nil
       struckAt = now
-      inject(fault, replica)
+      strike(fault, boundary, effect, replica)
       return
     }
     guard plan.profile != .single else { return }
-    let rate = isCritical ? plan.atCriticalEffects : plan.atOrdinaryEffects
-    if chance.chance(perMillion: rate) { inject(chance.pick(plan.faults), replica) }
+    let rate = effect == nil ? plan.atOrdinaryEffects : plan.atCriticalEffects
+    if chance.chance(perMillion: rate) {
+      strike(chance.pick(plan.faults), boundary, effect, replica)
+    }
   }
 
-  /// Whether a token or the lock is at stake.
-  private static func isCritical(_ action: Keeper.Action) -> Bool {
-    switch action {
-    case .fetch: true
-    case .store(let command, _):
-      switch command {
-      case .acquire, .takeOver, .begin, .resolve, .commit, .republish, .mark, .release: true
-      case .pollLock, .renew, .look, .heartbeat: false
-      }
-    case .probe, .giveBack, .note, .stop: false
+  private mutating func strike(
+    _ fault: Fault, _ boundary: Boundary, _ effect: Strike.Effect?, _ replica: Int
+  ) {
+    if let effect {
+      verdict.strikes.insert(Strike(fault: fault, boundary: boundary, effect: effect))
     }
+    inject(fault, replica)
   }
 
   /// The next fault that comes by itself.
@@ -118,10 +116,50 @@ extension World {
       loseNextAnswer = true
     case .refusal: beginRefusing()
     case .foreignFetch: fetchElsewhere()
+    case .request: ask()
     case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
-      .stall, .damageKeys, .noReplicas:
+      .stall, .damageKeys, .noReplicas, .outOfMemory:
       break
     }
+  }
+
+  /// An application was refused its token, or an older one; a person wants another one; or an
+  /// owner has replaced the secret, which every replica learns of.
+  private mutating func ask() {
+    let account = Int(chance.below(Int64(accounts.count)))
+    marks.allowedFetches += 2
+    disturb(until: now)
+    switch chance.below(6) {
+    case 0: request(.force(accounts[account]), until: now + 2 * minute)
+    case 1:
+      for replica in replicas.indices where replicas[replica].isAlive {
+        queue.push(
+          .event(
+            replica: replica, life: replicas[replica].life, .secretChanged(accounts[account])),
+          at: now + delay(replica))
+      }
+    case 2:
+      guard let issue = weChat.issues[account].last else { return }
+      request(.rejected(AccessToken(issue.token)), until: now + 2 * minute)
+    default:
+      guard let token = publishedToken(account) else { return }
+      request(.rejected(AccessToken(token)), until: now + 2 * minute)
+    }
+  }
+
+  /// Brings a request to whoever leads, as the list in Redis does; without a leader it waits.
+  mutating func request(_ report: Report, until end: Instant) {
+    let holder = redis.data.lock?.holder
+    let leader = replicas.firstIndex {
+      $0.isAlive && $0.isConnected && $0.keeper.election.leadership?.term.description == holder
+    }
+    guard let leader, holder != nil, now >= max(redisDownUntil, redisStalledUntil) else {
+      guard now < end, !isHealed else { return }
+      return queue.push(.request(report, until: end), at: now + second)
+    }
+    queue.push(
+      .event(replica: leader, life: replicas[leader].life, .reported(report)),
+      at: now + delay(leader))
   }
 
   /// Another party fetches with our AppSecret.
@@ -238,7 +276,7 @@ extension World {
       guard now < plan.hours * hour - 5 * minute else { return }
       let step = chance.within(500...100_000) * millisecond
       clockStep += chance.percent(50) ? step : -step
-      marks.clockWasStepped = true
+      marks.clockSteppedAt = now
       lockDisturbedAt = now
       disturb(until: now + step)
     case .deleteLock:
@@ -251,11 +289,15 @@ extension World {
       redisRefusesUntil = now + chance.within(1...30) * second
       disturb(until: redisRefusesUntil + 3 * second)
     case .stall:
-      redisStalledUntil = now + chance.within(200...20_000) * millisecond
+      // Also longer than any replica's patience, and than a refresh comes early.
+      let isLong = (plan.profile == .single || plan.profile == .chaos) && chance.percent(20)
+      let longest: Int64 = isLong ? 600_000 : 20_000
+      redisStalledUntil = now + chance.within(200...longest) * millisecond
       disturb(until: redisStalledUntil + 3 * second)
     case .damageKeys: damageKeys()
+    case .outOfMemory: redisIsFullUntil = now + chance.within(1...120) * second
     case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
-      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch:
+      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request:
       break
     }
   }

@@ -40,7 +40,9 @@ extension World {
     }
     let actions = replicas[replica].keeper.handle(event, at: moment)
     mix(UInt64(truncatingIfNeeded: now))
-    mix(UInt64(replica) << 8 | UInt64(actions.count))
+    mix(UInt64(replica))
+    mix(digest(of: event))
+    for action in actions { mix(digest(of: action)) }
     remember(replica)
     isNotBusy(event, actions, replica, at: moment)
     for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
@@ -62,6 +64,13 @@ extension World {
     let life = replicas[replica].life
     for (index, item) in held.enumerated() {
       if !item.isPastCheck { boundary(.send, item.action, replica) }
+      if opensHole, case .fetch(let order) = item.action, order.trigger == .schedule {
+        // Beyond the sweep that its successor's fetch will have set.
+        pause(replica, for: 200 * second)
+        replicas[replica].held.append(.init(action: item.action, isPastCheck: true))
+        replicas[replica].held += held[(index + 1)...]
+        return
+      }
       guard replicas[replica].life == life, replicas[replica].isAlive else { return }
       if replicas[replica].isPaused(at: now) {
         var rest = Array(held[index...])
@@ -74,7 +83,8 @@ extension World {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
       case .fetch(let order): fetch(order, item, replica)
       case .probe(let order): probe(order, replica)
-      case .giveBack: break
+      case .giveBack(let report):
+        if now >= redisIsFullUntil { request(report, until: now + 2 * minute) }
       case .note(let note): noted(note, replica)
       case .stop:
         trace("r\(replica) stopped")
@@ -199,8 +209,9 @@ extension World {
     case (.release, .released): event = .leadershipHinted
     default: return
     }
-    // A mark wakes the leader alone.
+    // A mark wakes the leader alone, by a list that a full server does not lengthen.
     let isForLeader = if case .mark = command { true } else { false }
+    if isForLeader, now < redisIsFullUntil { return }
     for replica in replicas.indices {
       if isForLeader,
         replicas[replica].keeper.election.leadership?.term.description != redis.data.lock?.holder
@@ -327,6 +338,11 @@ extension World {
         sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: held.isDelayed))
     trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
     sent(id)
+    if opensHole, isPastCheck {
+      opensHole = false
+      queue.push(.process(call: id), at: now + chance.within(30...600) * millisecond)
+      return kill(replica, restartAfter: 10 * minute)
+    }
     replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))
     let deadline = replicas[replica].clock.instant(showing: order.deadline.nanoseconds)
     queue.push(

@@ -21,6 +21,7 @@ package struct World {
     case restart(replica: Int, life: Int)
     case endByForce(replica: Int, life: Int)
     case rollOn(next: Int)
+    case request(Report, until: Instant)
     case fault
     case heal
     case check(Check)
@@ -76,6 +77,8 @@ package struct World {
   var redisRefusesUntil: Instant = 0
   var redisRefusal = "READONLY"
   var redisStalledUntil: Instant = 0
+  /// Until when Redis has no memory left.
+  var redisIsFullUntil: Instant = 0
   var servers = 1
 
   var weChat: ModelWeChat
@@ -85,6 +88,8 @@ package struct World {
   var refusal = 0
 
   var isHealed = false
+  /// Whether the next refresh by schedule falls into the hole of PROTOCOL section 7.
+  package var opensHole = false
   var armed: Fault?
   /// When the armed fault struck last.
   var struckAt: Instant?
@@ -211,6 +216,7 @@ package struct World {
       }
       kill(replica, restartAfter: second)
     case .rollOn(let next): rollOn(next)
+    case .request(let report, let end): request(report, until: end)
     case .fault: nextFault()
     case .heal: heal()
     case .check(let check): self.check(check)

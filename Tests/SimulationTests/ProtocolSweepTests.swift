@@ -36,10 +36,15 @@ import Testing
       \(sweep.faults) faults, \(sweep.fetches) fetches; \(sweep.holes) times into the hole
       """)
     for verdict in sweep.failures {
-      let last = Sweep.lastSteps(of: Plan(seed: verdict.seed, hours: Self.hours, probeSeconds: 300))
-        .joined(separator: "\n")
-      Issue.record("seed \(verdict.seed): \(verdict.violation?.description ?? "")\n\(last)")
+      record(verdict, Plan(seed: verdict.seed, hours: Self.hours, probeSeconds: 300))
     }
+  }
+
+  /// With what makes it happen again.
+  private func record(_ verdict: Verdict, _ plan: Plan) {
+    let last = Sweep.lastSteps(of: plan).joined(separator: "\n")
+    let again = plan.arguments.joined(separator: " ")
+    Issue.record("simulate \(again): \(verdict.violation?.description ?? "")\n\(last)")
   }
 
   @Test func `no single fault leaves a dead token at all`() async {
@@ -48,9 +53,23 @@ import Testing
       Plan(seed: $0, hours: Self.hours, profile: .single)
     }
     for verdict in sweep.failures {
-      Issue.record("seed \(verdict.seed): \(verdict.violation?.description ?? "")")
+      record(verdict, Plan(seed: verdict.seed, hours: Self.hours, profile: .single))
     }
     #expect(sweep.deadSeconds == 0)
+  }
+
+  // PROTOCOL section 7: paused between the check of the lease and the sending, until its successor
+  // has fetched over whatever might come, and killed before it can say that it sent.
+  @Test(arguments: [nil, 300] as [Int64?])
+  func `the hole is known by its trace, and a probe bounds it`(_ probe: Int64?) {
+    var world = World(plan: Plan(seed: 1, hours: 6, profile: .calm, probeSeconds: probe))
+    world.opensHole = true
+    let verdict = world.run()
+    #expect(verdict.violation == nil)
+    #expect(verdict.holes == 1)
+    // Asked every five minutes, twice with 5 s in between; without, until the next refresh.
+    let bounds: ClosedRange<Double> = probe == nil ? 3600...7200 : 1...330
+    #expect(bounds.contains(verdict.worstDeadSeconds), "\(verdict.worstDeadSeconds) s")
   }
 
   @Test func `five replicas without faults fetch once a life, one at a time`() {

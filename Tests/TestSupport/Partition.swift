@@ -4,6 +4,8 @@ import Synchronization
 
 /// A network between a replica and Redis that can be cut, in one direction or both: connections
 /// stay open, and what is sent gets lost.
+///
+/// Like a name, it may come to lead to another Redis.
 package final class Partition: Sendable {
   /// What gets lost.
   package enum Cut: Sendable, CaseIterable {
@@ -15,19 +17,24 @@ package final class Partition: Sendable {
 
   fileprivate struct State {
     var cut: Cut?
+    /// Where new connections lead to, on 127.0.0.1.
+    var destination: Int
     var connections: [ObjectIdentifier: any Channel] = [:]
   }
 
   /// Where the replica connects to, on 127.0.0.1.
   package let port: Int
   private let listener: any Channel
-  /// Protects the cut and the list of connections, which the event loops read.
+  /// Protects the cut, the destination and the list of connections, which the event loops read.
   private let state: Shared
 
   /// The state, shared with the handlers of the connections.
   fileprivate final class Shared: Sendable {
-    let state = Mutex(State())
+    let state: Mutex<State>
     var cut: Cut? { state.withLock { $0.cut } }
+    var destination: Int { state.withLock { $0.destination } }
+
+    init(destination: Int) { state = Mutex(State(destination: destination)) }
 
     func add(_ channel: any Channel) {
       let id = ObjectIdentifier(channel)
@@ -51,7 +58,7 @@ package final class Partition: Sendable {
   package static func run<Result: Sendable>(
     to port: Int, _ body: (Partition) async throws -> Result
   ) async throws -> Result {
-    let shared = Shared()
+    let shared = Shared(destination: port)
     let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
       // Nothing is read before there is somebody to pass it to.
@@ -59,7 +66,7 @@ package final class Partition: Sendable {
       .childChannelInitializer { near in
         shared.add(near)
         return near.eventLoop.makeCompletedFuture {
-          try near.pipeline.syncOperations.addHandler(Connector(port: port, shared: shared))
+          try near.pipeline.syncOperations.addHandler(Connector(shared: shared))
         }
       }
       .bind(host: "127.0.0.1", port: 0).get()
@@ -74,6 +81,9 @@ package final class Partition: Sendable {
   /// From now on, what is sent gets lost.
   package func cut(_ cut: Cut) { state.state.withLock { $0.cut = cut } }
 
+  /// From now on new connections lead to that port of 127.0.0.1; those that stand stay.
+  package func lead(to port: Int) { state.state.withLock { $0.destination = port } }
+
   /// Ends the cut; connections that lost something end with it.
   package func heal() {
     let connections = state.state.withLock { state in
@@ -86,14 +96,10 @@ package final class Partition: Sendable {
   /// Opens the far end of a connection, and passes on what is not lost.
   private final class Connector: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    private let port: Int
     private let shared: Shared
     private var far: (any Channel)?
 
-    init(port: Int, shared: Shared) {
-      self.port = port
-      self.shared = shared
-    }
+    init(shared: Shared) { self.shared = shared }
 
     func channelActive(context: ChannelHandlerContext) {
       let near = context.channel
@@ -104,7 +110,7 @@ package final class Partition: Sendable {
             try far.pipeline.syncOperations.addHandler(Returner(near: near, shared: shared))
           }
         }
-        .connect(host: "127.0.0.1", port: port)
+        .connect(host: "127.0.0.1", port: shared.destination)
       // On the near channel's loop, as both channels are.
       opened.assumeIsolated().whenComplete { result in
         guard case .success(let far) = result, near.isActive else {

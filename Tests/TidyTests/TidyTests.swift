@@ -31,6 +31,15 @@ struct TidyTests {
     ],
   ]
 
+  /// What would make two runs of the simulation with one seed differ.
+  private static let unrepeatable = [
+    "Task", "async", "await", "Thread", "DispatchQueue", "Mutex", "ContinuousClock",
+    "SuspendingClock", "Date(", "clock_gettime", "SystemRandomNumberGenerator", ".shuffled()",
+    ".randomElement()", ".shuffle()",
+  ]
+  /// The sweep runs many seeds side by side, each of them in one task.
+  private static let apart: [String: Set<String>] = ["Sweep.swift": ["Task", "async", "await"]]
+
   private static func swiftFiles(under directory: String) -> [URL] {
     let base = root.appending(path: directory)
     let found = FileManager.default.enumerator(at: base, includingPropertiesForKeys: nil)
@@ -67,6 +76,31 @@ struct TidyTests {
     for file in files {
       let strange = try Self.imports(of: file).filter { !allowed.contains($0) }
       #expect(strange.isEmpty, "\(file.lastPathComponent) imports \(strange)")
+    }
+  }
+
+  @Test("the simulation imports nothing but the core that it judges")
+  func simulationImportsTheCore() throws {
+    let files = Self.swiftFiles(under: "Tests/Simulation")
+    try #require(!files.isEmpty)
+    for file in files {
+      let strange = try Self.imports(of: file).filter { $0 != "TokenCore" }
+      #expect(strange.isEmpty, "\(file.lastPathComponent) imports \(strange)")
+    }
+  }
+
+  @Test("the simulation has no task, no clock and no chance but the seed's")
+  func simulationIsRepeatable() throws {
+    for file in Self.swiftFiles(under: "Tests/Simulation") {
+      let excused = Self.apart[file.lastPathComponent] ?? []
+      for (number, line) in try Self.lines(of: file).enumerated() {
+        let code = line.range(of: "//").map { line[..<$0.lowerBound] } ?? line
+        let found = Self.unrepeatable.filter { code.contains($0) && !excused.contains($0) }
+        #expect(found.isEmpty, "\(file.lastPathComponent):\(number + 1) has \(found)")
+        // Without `using:` a number is drawn from the system.
+        let isDrawn = code.contains(".random(") && !code.contains("using:")
+        #expect(!isDrawn, "\(file.lastPathComponent):\(number + 1) draws from the system")
+      }
     }
   }
 

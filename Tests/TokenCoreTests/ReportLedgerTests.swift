@@ -189,4 +189,36 @@ extension Trigger {
     #expect(bench.fetches == [.start, .probe])
     #expect(bench.earlyDeaths == 1)
   }
+
+  @Test("that a token is dead, learnt when the lead is over, is said to the next leader")
+  func lateVerdict() throws {
+    var it = Transcript(probe: .seconds(300))
+    it.publish()
+    var orders: [ProbeOrder] = []
+    let end = it.now + .seconds(310)
+    while orders.count < 2, let wake = it.keeper.nextWake, wake <= end {
+      it.now = max(it.now, wake)
+      for action in it.post(.woke) {
+        switch action {
+        case .store(.renew, _): it.answer(action, .renewed)
+        case .store(.heartbeat, _): it.answer(action, .replicas([], now: it.redisTime))
+        case .store(.look, _): it.answer(action, .account(it.view("T", version(10, 1))))
+        case .probe(let order):
+          orders.append(order)
+          if orders.count == 1 {
+            it.post(.probed(order.account, order.version, isDead: true, dailyLimit: nil))
+          }
+        case .store, .fetch, .giveBack, .note, .stop: break
+        }
+      }
+    }
+    let order = try #require(orders.count == 2 ? orders.last : nil)
+    it.pass(.seconds(20))
+    it.post(.woke)
+    #expect(it.keeper.election.leadership == nil)
+    let verdict = Keeper.Event.probed(
+      order.account, order.version, isDead: true, dailyLimit: nil)
+    #expect(it.post(verdict).contains(.giveBack(.rejected(AccessToken("T")))))
+    #expect(it.keeper.accounts[0].reports.asked == nil)
+  }
 }

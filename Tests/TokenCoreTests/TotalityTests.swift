@@ -1,202 +1,267 @@
 import Testing
 import TokenCore
 
-/// Every state meets every event: it is handled or it changes nothing, and nothing traps.
+/// Every state meets every event: it is taken or it changes nothing, and no answer is waited for
+/// that cannot come.
 @Suite struct TotalityTests {
-  /// A way into each phase of an account.
-  enum Situation: String, CaseIterable, Sendable {
-    case idle, following, followingSent, takingOver, holding, looking, republishing, recommitting
-    case beginning, ready, fetching, committing, resolving, ending, stopped, disconnected, owing
-    case polling, acquiring, uncertain
-
-    func reached() -> Transcript {
-      var it = Transcript()
-      switch self {
-      case .idle: break
-      case .following, .followingSent, .disconnected:
-        it.post(.started)
-        let looks = it.post(.storeConnected(runID: "one"))
-        it.answer(looks.first(where: \.isPoll), .lock(holder: "b:1", remaining: .seconds(9)))
-        if self == .followingSent { break }
-        it.answer(looks.first(where: \.isLook), .account(it.view("T", version(9, 1))))
-        if self == .disconnected { it.post(.storeDisconnected) }
-      case .takingOver: _ = it.lead()
-      case .holding: it.publish()
-      case .looking:
-        it.publish()
-        it.pass(.seconds(1))
-        it.post(.hinted(nil))
-      case .republishing:
-        it.publish()
-        it.pass(.seconds(1))
-        var view = it.view("T", version(10, 1), left: .seconds(7199))
-        view.token = nil
-        it.answer(it.post(.hinted(nil)).first(where: \.isLook), .account(view))
-      case .recommitting:
-        it.publish()
-        it.pass(.seconds(1))
-        it.answer(
-          it.post(.hinted(nil)).first(where: \.isLook), .account(it.view("S", version(3, 1))))
-      case .beginning: it.answer(it.lead(), .account(it.view()))
-      case .ready:
-        let beginning = it.answer(it.lead(), .account(it.view())).first(where: \.isBegin)
-        // The answer comes when the lease is too short for a fetch, and BEGIN is still fresh.
-        it.pass(.milliseconds(9000))
-        it.fail(beginning)
-        it.pass(.milliseconds(1000))
-        let again = it.post(.woke).first(where: \.isBegin)
-        it.answer(again, .began(it.receipt()))
-      case .fetching: _ = it.fetch()
-      case .committing: _ = it.commit()
-      case .resolving:
-        let order = it.fetch()
-        it.post(
-          .fetched(
-            Transcript.account, order?.version ?? version(0, 0),
-            .knownFailure(FetchFailure(.transient, reason: "refused"))))
-      case .ending:
-        _ = it.fetch()
-        it.post(.shutdownRequested)
-      case .stopped:
-        it.post(.started)
-        it.post(.shutdownRequested)
-      case .polling, .acquiring, .uncertain:
-        it.post(.started)
-        let polling = it.post(.storeConnected(runID: "one")).first(where: \.isPoll)
-        if self == .polling { break }
-        let acquiring = it.answer(polling, .lock(holder: nil, remaining: nil))
-        if self == .acquiring { break }
-        it.fail(acquiring.first(where: \.isAcquire))
-      case .owing:
-        _ = it.fetch()
-        it.pass(.seconds(20))
-        it.post(.woke)
-      }
-      return it
-    }
+  @Test(arguments: Situation.allCases)
+  func `each situation is what it is named after`(_ situation: Situation) {
+    let it = situation.reached()
+    #expect(situation.places.isSubset(of: it.places), "\(it.places)")
+    #expect(it.vainWaits.isEmpty)
+    #expect(it.hasStopped == (situation == .stopped))
   }
 
-  @Test func `each situation is the phase that it is named after`() {
-    func phase(_ situation: Situation) -> AccountKeeper.Phase {
-      situation.reached().keeper.accounts[0].phase
+  @Test func `a doubted token is asked about again, and proved dead by that`() {
+    for early in [Duration.milliseconds(1), .zero] {
+      var doubted = Situation.doubted.reached()
+      doubted.pass(Prober.doubt - early)
+      #expect(doubted.post(.woke).has(\.isProbe) == (early == .zero))
     }
-    if case .following(.due) = phase(.following) {} else { Issue.record("following") }
-    if case .following(.sent) = phase(.followingSent) {} else { Issue.record("following, sent") }
-    if case .takingOver(.sent) = phase(.takingOver) {} else { Issue.record("takingOver") }
-    if case .holding = phase(.holding) {} else { Issue.record("holding") }
-    if case .looking = phase(.looking) {} else { Issue.record("looking") }
-    if case .republishing(.sent) = phase(.republishing) {} else { Issue.record("republishing") }
-    if case .recommitting(.sent) = phase(.recommitting) {} else { Issue.record("recommitting") }
-    if case .beginning(_, .sent) = phase(.beginning) {} else { Issue.record("beginning") }
-    if case .ready = phase(.ready) {} else { Issue.record("ready: \(phase(.ready))") }
-    if case .fetching = phase(.fetching) {} else { Issue.record("fetching") }
-    if case .committing(_, _, .sent) = phase(.committing) {} else { Issue.record("committing") }
-    if case .resolving(_, .sent) = phase(.resolving) {} else { Issue.record("resolving") }
-    func election(_ situation: Situation) -> Election.State {
-      situation.reached().keeper.election.state
+    var again = Situation.askingAgain.reached()
+    let proved = again.post(
+      .probed(Transcript.account, version(10, 1), isDead: true, dailyLimit: nil))
+    #expect(proved.notes.contains(.diedEarly(Transcript.account, lately: 1)))
+    #expect(proved.has(\.isBegin))
+  }
+
+  @Test func `there is a situation for everything that a keeper can be in`() {
+    var places: Set<Place> = []
+    for situation in Situation.allCases { places.formUnion(situation.reached().places) }
+    #expect(Set(Place.allCases).subtracting(places) == [])
+  }
+
+  @Test func `every step is answered in time in some situation, with every answer`() {
+    var commands: Set<EventKind.CommandKind> = []
+    var answered: Set<EventKind> = []
+    for situation in Situation.allCases {
+      let it = situation.reached()
+      for event in it.everything() where it.awaits(event) {
+        answered.insert(EventKind(event))
+        if case .stored(let command, _, _) = event { commands.insert(.init(command)) }
+      }
     }
-    if case .idle = election(.idle) {} else { Issue.record("idle") }
-    if case .following = election(.following) {} else { Issue.record("following the lock") }
-    if case .polling = election(.polling) {} else { Issue.record("polling") }
-    if case .acquiring = election(.acquiring) {} else { Issue.record("acquiring") }
-    if case .uncertain = election(.uncertain) {} else { Issue.record("uncertain") }
-    if case .leading = election(.holding) {} else { Issue.record("leading") }
-    #expect(Situation.owing.reached().keeper.accounts[0].debt != nil)
-    #expect(Situation.stopped.reached().keeper.nextWake == nil)
+    let answers = EventKind.all.filter {
+      switch $0 {
+      case .stored, .fetched, .probed: true
+      case .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
+        .secretChanged, .shutdownRequested, .reported:
+        false
+      }
+    }
+    #expect(commands == Set(EventKind.CommandKind.allCases))
+    #expect(answered == answers)
+  }
+
+  @Test func `no situation and no kind of event is taken out in passing`() {
+    // Each pair of them is met below: as many as there were when this was written, or more.
+    #expect(Situation.allCases.count * EventKind.all.count >= 45 * 268)
   }
 
   @Test(arguments: Situation.allCases)
   func `every event is taken in every situation`(_ situation: Situation) {
     let reached = situation.reached()
-    for event in events(for: reached) {
+    var faults = Faults()
+    var notes: Set<Note> = []
+    var met: Set<EventKind> = []
+    for event in reached.everything() {
+      met.insert(EventKind(event))
       var it = reached
-      let copy = it.keeper.accounts[0].copy?.version
-      let wasBegun =
-        switch it.keeper.accounts[0].phase {
-        case .beginning, .ready: true
-        case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .fetching,
-          .committing, .resolving:
-          false
-        }
       let actions = it.post(event)
-      #expect(
-        !actions.contains(where: { $0.isFetch }) || wasBegun, "\(situation) fetches at \(event)")
-      if let copy, let after = it.keeper.accounts[0].copy?.version {
-        #expect(after >= copy, "\(situation) goes backwards at \(event)")
+      notes.formUnion(actions.notes)
+      for fault in Self.faults(of: event, taken: actions, from: reached, to: it) {
+        faults.add(fault, at: event)
       }
-      for _ in 0..<4 { it.post(.woke) }
-      if let wake = it.keeper.nextWake {
-        #expect(wake > it.now, "\(situation) spins after \(event)")
+      for _ in 0..<2 { notes.formUnion(it.post(.woke).notes) }
+      if let wake = it.keeper.nextWake, wake <= it.now {
+        faults.add("spins", at: event)
       }
     }
+    #expect(faults.description == "")
+    #expect(met == EventKind.all)
+    let telling = notes.filter {
+      "\($0) \(String(reflecting: $0))".contains(Situation.secret)
+    }
+    #expect(telling.isEmpty)
   }
 
-  /// Everything that can happen: every step with every answer, timely and late, and all the rest.
-  private func events(for it: Transcript) -> [Keeper.Event] {
-    let name = Transcript.account
-    let now = it.now
-    guard let instance = InstanceID("a") else { return [] }
-    let term = it.keeper.election.leadership?.term ?? Term(instance: instance, nonce: "0")
-    let ours = version(10, 1)
-    let lifetime = Transcript.lifetime
-    let outputs = [Output(key: .accessToken, format: .token(AccessToken("T")))]
-    let commit = StoreCommand.Commit(
-      account: name, fence: Epoch(10), version: ours, outputs: outputs, lifetime: lifetime,
-      age: .zero, dirty: nil, parent: nil, sweep: nil, isRecommit: false, runID: "one",
-      instance: instance)
-    let commands: [StoreCommand] = [
-      .pollLock, .acquire(term, lease: .seconds(15), floor: .none),
-      .renew(term, lease: .seconds(15)), .release(term), .look(name), .takeOver(name, Epoch(10)),
-      .begin(
-        .init(
-          account: name, version: ours, span: .seconds(6), hasHistory: true, isSuspicious: false)),
-      .resolve(name, ours), .commit(commit),
-      .republish(
-        .init(
-          account: name, fence: Epoch(10), version: ours, outputs: outputs, lifetime: lifetime,
-          remaining: .seconds(7000))),
-      .mark(
-        .init(
-          account: name, debt: DebtID(life: 1, number: 1), version: ours, isUnknown: true)),
-      .heartbeat(.init(instance: instance, isLeader: true, abdicates: false)),
-      .look(AccountName("other") ?? name),
-    ]
-    var soiled = it.view("S", version(11, 1))
-    soiled.dirty = DirtyMark("9.9@0")
-    soiled.sweep = soiled.now
-    let replies: [StoreReply] = [
-      .lock(holder: nil, remaining: nil), .lock(holder: "b:1", remaining: .seconds(3)),
-      .acquired(Epoch(12)), .held(holder: "b:1", remaining: .seconds(3)), .renewed, .lost,
-      .released, .account(it.view()), .account(soiled), .account(it.view("T", ours)),
-      .fenced(Epoch(99)), .foreignApp(remaining: .seconds(9)), .newerLayout(2),
-      .began(it.receipt(sweep: it.redisTime)),
-      .stale(committed: version(99, 1)), .resolved, .committed, .superseded(Epoch(99)),
-      .deposed(Epoch(99), nil), .republished(wrote: true), .republished(wrote: false),
-      .marked(nil), .marked(DirtyMark("9.9@0")),
-      .replicas([], now: it.redisTime),
-    ]
-    var events: [Keeper.Event] = [
-      .started, .woke, .storeConnected(runID: nil), .storeConnected(runID: "two"),
-      .storeDisconnected, .hinted(nil), .hinted(name), .leadershipHinted, .secretChanged(name),
-      .shutdownRequested, .probed(name, ours, isDead: true, dailyLimit: 100),
-      .probed(name, ours, isDead: false, dailyLimit: nil), .reported(.rejected(AccessToken("T"))),
-      .reported(.rejected(AccessToken("unknown"))), .reported(.rejectedDigest("unknown")),
-      .reported(.force(name)),
-    ]
-    let failure = FetchFailure(.transient, reason: "nothing came", isTransport: true)
-    for outcome in [it.token("N"), .knownFailure(failure), .unknown(failure)] {
-      events.append(.fetched(name, ours, outcome))
-      events.append(.fetched(name, version(3, 7), outcome))
+  @Test(arguments: Situation.allCases)
+  func `whatever is answered, it goes on`(_ situation: Situation) {
+    let reached = situation.reached()
+    var faults = Faults()
+    for event in reached.everything() {
+      if case .stored = event, !reached.awaits(event) { continue }
+      var it = reached
+      it.post(event)
+      var world = GoodWorld(of: it)
+      world.run(&it)
+      for fault in Self.faults(of: it, in: world) {
+        faults.add(fault, at: event)
+      }
     }
-    for issuedAt in [now, it.now - .seconds(1), now - .seconds(30)] {
-      for command in commands {
-        events += replies.map { .stored(command, issuedAt: issuedAt, .success($0)) }
-        for mayHaveRun in [true, false] {
-          let failure = StoreFailure(mayHaveRun: mayHaveRun, reason: "timed out")
-          events.append(.stored(command, issuedAt: issuedAt, .failure(failure)))
+    #expect(faults.description == "")
+  }
+
+  @Test(arguments: [Situation.idle, .holding, .fetching, .recommitting, .republishing, .owing])
+  func `whatever Redis insists on, nothing is asked without a pause`(_ situation: Situation) {
+    let reached = situation.reached()
+    var faults = Faults()
+    for command in EventKind.CommandKind.allCases {
+      for answer in reached.results {
+        let how = EventKind.AnswerKind(answer)
+        // It is asked again at once for an epoch that is high enough, as no script refuses.
+        if command == .acquire, how == .acquired { continue }
+        var it = reached
+        var world = GoodWorld(of: it)
+        world.insistence = (command, answer)
+        world.run(&it)
+        if world.steps >= GoodWorld.most {
+          faults.add("loops", at: (command.rawValue, how.rawValue))
         }
       }
     }
-    return events
+    #expect(faults.description == "")
+  }
+
+  // MARK: What must not be
+
+  /// What an event did that none may.
+  private static func faults(
+    of event: Keeper.Event, taken actions: [Keeper.Action], from before: Transcript,
+    to after: Transcript
+  ) -> [String] {
+    var faults: [String] = []
+    let account = after.keeper.accounts[0]
+    let orders = actions.compactMap { if case .fetch(let order) = $0 { order } else { nil } }
+    if orders.count > 1 { faults.append("fetches \(orders.count) times") }
+    if !orders.isEmpty, before.places.isDisjoint(with: [.beginningDue, .beginningSent, .ready]) {
+      faults.append("fetches without BEGIN")
+    }
+    for order in orders where order.deadline <= after.now || order.notAfter <= after.now {
+      faults.append("fetches too late")
+    }
+    if let copy = before.keeper.accounts[0].copy?.version,
+      account.copy.map({ $0.version < copy }) ?? true
+    {
+      faults.append("goes backwards")
+    }
+    if before.hasStopped, !actions.isEmpty { faults.append("acts though it has stopped") }
+    if actions.contains(.stop) {
+      if !after.wasToldToEnd { faults.append("stops unasked") }
+      // No time has passed, so that what is in flight could be waited for.
+      if account.debt != nil { faults.append("stops while it owes a mark") }
+      if case .fetching = account.phase { faults.append("stops while it fetches") }
+    }
+    if before.keeper.accounts[0].debt != nil, account.debt == nil {
+      switch EventKind(event) {
+      case .stored(.mark, .marked), .stored(.mark, .committed): break
+      default: faults.append("forgets what it owes")
+      }
+    }
+    return faults + after.vainWaits
+  }
+
+  /// What is wrong with a keeper that had nothing to bear for a while.
+  private static func faults(of it: Transcript, in world: GoodWorld) -> [String] {
+    if it.hasStopped { return it.wasToldToEnd ? [] : ["stops unasked"] }
+    if it.wasToldToEnd { return ["does not end"] }
+    if world.steps >= GoodWorld.most { return ["does not come to rest"] }
+    let account = it.keeper.accounts[0]
+    guard it.keeper.isLeader(at: it.now) else { return ["does not lead"] }
+    var faults: [String] = []
+    if account.phase != .holding { faults.append("is stuck in \(account.phase)") }
+    if account.copy.map({ $0.remaining(at: it.now) <= .zero }) ?? true {
+      faults.append("has no token")
+    }
+    if account.debt != nil { faults.append("owes a mark") }
+    for kind in [EventKind.CommandKind.renew, .look, .heartbeat] where !world.kinds.contains(kind) {
+      faults.append("no longer sends \(kind)")
+    }
+    if world.probes == 0 { faults.append("no longer probes") }
+    return faults
+  }
+}
+
+/// What went wrong, and at which events.
+private struct Faults: CustomStringConvertible {
+  private var answers: [String: Set<String>] = [:]
+
+  mutating func add(_ fault: String, at event: Keeper.Event) {
+    add(fault, at: EventKind(event).parts)
+  }
+
+  mutating func add(_ fault: String, at parts: (what: String, how: String)) {
+    answers["\(fault): \(parts.what)", default: []].insert(parts.how)
+  }
+
+  var description: String {
+    answers.sorted { $0.key < $1.key }
+      .map { "\($0.key) \($0.value.sorted().joined(separator: ", "))" }
+      .joined(separator: "\n")
+  }
+}
+
+extension Transcript {
+  /// What the keeper waits for though it was not asked for, or was answered.
+  fileprivate var vainWaits: [String] {
+    guard !hasStopped else { return [] }
+    var waits: [String] = []
+    func expect(_ what: String, _ isAsked: (Keeper.Action) -> Bool) {
+      if !outstanding.contains(where: isAsked) { waits.append("waits in vain for \(what)") }
+    }
+    func expect(_ what: String, sentAt: Moment, _ isAsked: @escaping (StoreCommand) -> Bool) {
+      expect(what) {
+        if case .store(let command, sentAt) = $0 { isAsked(command) } else { false }
+      }
+    }
+    switch keeper.election.state {
+    case .idle, .following, .uncertain: break
+    case .polling(let sentAt): expect("POLL", sentAt: sentAt) { $0 == .pollLock }
+    case .acquiring(let term, let sentAt):
+      expect("ACQUIRE", sentAt: sentAt) {
+        if case .acquire(term, _, _) = $0 { true } else { false }
+      }
+    case .leading(let leadership):
+      guard let sentAt = leadership.renewSentAt else { break }
+      expect("RENEW", sentAt: sentAt) {
+        if case .renew(leadership.term, _) = $0 { true } else { false }
+      }
+    }
+    let account = keeper.accounts[0]
+    if let debt = account.debt, case .sent(let sentAt) = debt.step {
+      expect("MARK", sentAt: sentAt) {
+        if case .mark(let mark) = $0 { mark.debt == debt.id } else { false }
+      }
+    }
+    switch account.phase {
+    case .following(.due), .takingOver(.due), .holding, .republishing(.due), .recommitting(.due),
+      .beginning(_, .due), .ready, .committing(_, _, .due), .resolving(_, .due):
+      break
+    case .following(.sent(let sentAt)), .looking(let sentAt):
+      expect("LOOK", sentAt: sentAt) { if case .look = $0 { true } else { false } }
+    case .takingOver(.sent(let sentAt)):
+      expect("TAKEOVER", sentAt: sentAt) { if case .takeOver = $0 { true } else { false } }
+    case .republishing(.sent(let sentAt)):
+      expect("REPUBLISH", sentAt: sentAt) { if case .republish = $0 { true } else { false } }
+    case .recommitting(.sent(let sentAt)):
+      expect("COMMIT", sentAt: sentAt) {
+        if case .commit(let commit) = $0 { commit.isRecommit } else { false }
+      }
+    case .beginning(let attempt, .sent(let sentAt)):
+      expect("BEGIN", sentAt: sentAt) {
+        if case .begin(let begin) = $0 { begin.version == attempt.version } else { false }
+      }
+    case .fetching(let attempt):
+      expect("the fetch") {
+        if case .fetch(let order) = $0 { order.version == attempt.version } else { false }
+      }
+    case .committing(let attempt, _, .sent(let sentAt)):
+      expect("COMMIT", sentAt: sentAt) {
+        if case .commit(let commit) = $0 { commit.version == attempt.version } else { false }
+      }
+    case .resolving(let attempt, .sent(let sentAt)):
+      expect("RESOLVE", sentAt: sentAt) { $0 == .resolve(Self.account, attempt.version) }
+    }
+    return waits
   }
 }

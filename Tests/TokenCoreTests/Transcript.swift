@@ -4,25 +4,41 @@ import TokenCore
 struct Transcript {
   var keeper: Keeper
   var now: Moment = .origin
+  /// What was asked of Redis and WeChat and is not answered, in order.
+  private(set) var outstanding: [Keeper.Action] = []
+  private(set) var wasToldToEnd = false
+  private(set) var hasStopped = false
 
   static let account = AccountName.unnamed
   static let redisEpoch: Int64 = 1_700_000_000_000
   static let lifetime: Duration = .seconds(7200)
   static let term = "a"
 
-  init(probe: Duration? = nil) {
+  init(probe: Duration? = nil, accounts: [AccountName] = [Self.account]) {
     guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
     var credential = Credential()
     credential.probe = probe
     keeper = Keeper(
-      instance: instance, accounts: [Self.account], timing: Timing(), margins: Margins(),
+      instance: instance, accounts: accounts, timing: Timing(), margins: Margins(),
       credentials: [Self.account: credential], generator: Counting())
   }
 
   // MARK: Steps
 
   @discardableResult mutating func post(_ event: Keeper.Event) -> [Keeper.Action] {
-    keeper.handle(event, at: now)
+    if let answered = outstanding.firstIndex(where: { $0.isAnswered(by: event) }) {
+      outstanding.remove(at: answered)
+    }
+    if event == .shutdownRequested { wasToldToEnd = true }
+    let actions = keeper.handle(event, at: now)
+    outstanding += actions.filter(\.wantsAnswer)
+    if actions.contains(.stop) { hasStopped = true }
+    return actions
+  }
+
+  /// Whether the event answers something that was asked for.
+  func awaits(_ event: Keeper.Event) -> Bool {
+    outstanding.contains { $0.isAnswered(by: event) }
   }
 
   mutating func pass(_ span: Duration) { now = now + span }
@@ -71,14 +87,14 @@ struct Transcript {
   }
 
   /// Up to a COMMIT that Redis has not answered.
-  mutating func commit(epoch: Int64 = 10) -> Keeper.Action? {
+  mutating func commit(epoch: Int64 = 10, token text: String = "T") -> Keeper.Action? {
     guard let order = fetch(epoch: epoch) else { return nil }
-    return post(.fetched(Self.account, order.version, token("T"))).first(where: \.isCommit)
+    return post(.fetched(Self.account, order.version, token(text))).first(where: \.isCommit)
   }
 
   /// Up to a published token of one's own.
-  mutating func publish(epoch: Int64 = 10) {
-    let committing = commit(epoch: epoch)
+  mutating func publish(epoch: Int64 = 10, token text: String = "T") {
+    let committing = commit(epoch: epoch, token: text)
     answer(committing, .committed)
   }
 
@@ -151,6 +167,30 @@ extension Keeper.Action {
   var mark: StoreCommand.Mark? { if case .mark(let mark)? = command { mark } else { nil } }
   var isMark: Bool { mark != nil }
   var isFetch: Bool { if case .fetch = self { true } else { false } }
+  var isProbe: Bool { if case .probe = self { true } else { false } }
+  var isRenew: Bool { if case .renew? = command { true } else { false } }
+  var isHeartbeat: Bool { if case .heartbeat? = command { true } else { false } }
+
+  /// Whether an event is to come back for it.
+  var wantsAnswer: Bool {
+    switch self {
+    case .store, .fetch, .probe: true
+    case .giveBack, .note, .stop: false
+    }
+  }
+
+  /// Whether the event is the one that comes back for it.
+  func isAnswered(by event: Keeper.Event) -> Bool {
+    switch (self, event) {
+    case (.store(let command, let issuedAt), .stored(let answered, let sentAt, _)):
+      issuedAt == sentAt && command == answered
+    case (.fetch(let order), .fetched(let account, let version, _)):
+      order.account == account && order.version == version
+    case (.probe(let order), .probed(let account, let version, _, _)):
+      order.account == account && order.version == version
+    default: false
+    }
+  }
 }
 
 extension [Keeper.Action] {

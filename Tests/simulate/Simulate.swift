@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Simulation
 
 /// Runs seeds and prints what they came to.
@@ -40,8 +41,17 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Take away each part in turn, and fail unless every one is missed.")
   var planted = false
 
-  @Flag(help: "Print a table of what each way of keeping a token comes to, with usual faults.")
+  @Flag(
+    help:
+      "Print a table of what each way of keeping a token comes to, with usual faults if no profile is given."
+  )
   var table = false
+
+  @Flag(help: "Fail unless every fault struck at every boundary of every effect that matters.")
+  var everywhere = false
+
+  @Flag(help: "Compare a few runs with what was recorded of them, bit by bit.")
+  var recorded = false
 
   @Flag(help: "Run storms of each kind of fault alone and of each two together, count seeds each.")
   var pairs = false
@@ -52,6 +62,9 @@ struct Simulate: AsyncParsableCommand {
   func validate() throws {
     guard count > 0, hours > 0, replicas > 0, jobs > 0 else {
       throw ValidationError("count, hours, replicas and jobs must be above zero")
+    }
+    guard [planted, table, pairs, recorded].count(where: { $0 }) <= 1 else {
+      throw ValidationError("planted, table, pairs and recorded exclude each other")
     }
   }
 
@@ -69,15 +82,16 @@ struct Simulate: AsyncParsableCommand {
       for await (planted, without, with) in group { findings[planted] = (without, with) }
       return findings
     }
-    func brief(_ verdict: Verdict) -> String {
-      "seed \(verdict.seed)\(verdict.violation.map { ": \($0.rule.rawValue)" } ?? "")"
-    }
     var missing = 0
     for planted in Planted.all {
       let finding = findings[planted]
-      var text = finding?.without.map(brief) ?? "NOT FOUND in \(planted.seeds) seeds"
-      if let with = finding?.with { text += ", AND WITH IT \(brief(with))" }
-      print("without \(planted.part.rawValue): \(text)")
+      let found = finding?.without.map { "seed \($0.seed): \($0.violation?.rule.rawValue ?? "")" }
+      print(
+        "without \(planted.part.rawValue): \(found ?? "NOT FOUND in \(planted.seeds) seeds")")
+      if let with = finding?.with {
+        print("THE WHOLE PROTOCOL FAILS THE SAME SEEDS")
+        explain(with, plan: planted.plan(without: false))
+      }
       if finding?.without == nil || finding?.with != nil { missing += 1 }
     }
     missing += await compareWithOthers()
@@ -92,7 +106,7 @@ struct Simulate: AsyncParsableCommand {
   private func compareWithOthers() async -> Int {
     var strange = 0
     for variant in Variant.others {
-      let sweep = await variant.measure(1...Self.compared, workers: 2)
+      let sweep = await variant.measure(1...Self.compared, profile: .usual, workers: 2)
       print(variant.row(sweep))
       let looksSafe = sweep.worstDeadSeconds <= Sweep.notable
       let looksUnsafe = sweep.runsWithDeadToken > Int(Self.compared) / 3
@@ -105,7 +119,9 @@ struct Simulate: AsyncParsableCommand {
   private func printTable() async {
     print(Variant.head)
     for variant in Variant.others + Variant.ablations {
-      print(variant.row(await variant.measure(seed...(seed + count - 1), workers: jobs)))
+      let seeds = seed...(seed + count - 1)
+      print(
+        variant.row(await variant.measure(seeds, profile: profile ?? .usual, workers: jobs)))
     }
   }
 
@@ -113,6 +129,7 @@ struct Simulate: AsyncParsableCommand {
     if planted { return try await findPlanted() }
     if table { return await printTable() }
     if pairs { return try await runPairs() }
+    if recorded { return try compareWithRecord() }
     let (hours, replicas, profile, probe) = (hours, replicas, profile, probe)
     let only = only.isEmpty ? nil : only
     let parts = Parts.all.subtracting(Parts(without))
@@ -133,16 +150,43 @@ struct Simulate: AsyncParsableCommand {
     } else {
       sweep = await Sweep.run(seeds, workers: jobs, judges: !measure, plan: plan)
     }
-    for verdict in sweep.failures {
-      guard let violation = verdict.violation else { continue }
-      print("seed \(verdict.seed) (\(plan(verdict.seed).profile)): \(violation)")
-    }
-    if let first = sweep.failures.first, !trace {
-      print("the last steps of seed \(first.seed):")
-      for line in Sweep.lastSteps(of: plan(first.seed)) { print("  \(line)") }
-    }
+    for verdict in sweep.failures { explain(verdict, plan: plan) }
     print(summary(of: sweep))
-    if !sweep.failures.isEmpty { throw ExitCode.failure }
+    let missing = Strike.all.filter { !sweep.strikes.contains($0) }
+    if everywhere {
+      for strike in missing { print("never struck: \(strike)") }
+    }
+    if !sweep.failures.isEmpty || (everywhere && !missing.isEmpty) { throw ExitCode.failure }
+  }
+
+  /// What broke, of which source, how to see it again, and how it came about.
+  private func explain(_ verdict: Verdict, plan: (UInt64) -> Plan) {
+    guard let violation = verdict.violation else { return }
+    let plan = plan(verdict.seed)
+    print("seed \(verdict.seed) (\(plan.profile)) of \(Self.commit): \(violation)")
+    print("again: simulate \(plan.arguments.joined(separator: " ")) --trace")
+    guard !trace else { return }
+    print("its last steps:")
+    for line in Sweep.lastSteps(of: plan) { print("  \(line)") }
+  }
+
+  /// What the source is that this was built of, if it was built where it runs.
+  private static let commit: String = {
+    guard let pipe = unsafe popen("git describe --always --dirty 2>/dev/null", "r") else {
+      return "an unknown commit"
+    }
+    defer { unsafe pclose(pipe) }
+    var text: [UInt8] = []
+    while case let byte = unsafe fgetc(pipe), byte != EOF { text.append(UInt8(byte)) }
+    let name = String(decoding: text, as: UTF8.self).split(separator: "\n").first
+    return name.map { "commit \($0)" } ?? "an unknown commit"
+  }()
+
+  private func compareWithRecord() throws {
+    let differences = Recording.differences()
+    for (seed, value) in differences { print("seed \(seed) is not as recorded: \(value)") }
+    guard differences.isEmpty else { throw ExitCode.failure }
+    print("\(Recording.fingerprints.count) runs are as recorded")
   }
 
   /// What comes together once in a thousand mixed runs does in these.
@@ -152,13 +196,11 @@ struct Simulate: AsyncParsableCommand {
     var all = Sweep()
     for (index, first) in Plan.stormy.enumerated() {
       for second in Plan.stormy[index...] {
-        let sweep = await Sweep.run(seeds, workers: jobs) {
+        let plan: @Sendable (UInt64) -> Plan = {
           Plan(seed: $0, hours: hours, replicas: replicas, onlyFaults: [first, second])
         }
-        for verdict in sweep.failures {
-          guard let violation = verdict.violation else { continue }
-          print("seed \(verdict.seed), \(first) and \(second): \(violation)")
-        }
+        let sweep = await Sweep.run(seeds, workers: jobs, plan: plan)
+        for verdict in sweep.failures { explain(verdict, plan: plan) }
         all.add(sweep)
       }
     }
@@ -172,7 +214,8 @@ struct Simulate: AsyncParsableCommand {
     \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
     \(sweep.holes) holes, \
     \(sweep.forgotten) forgotten, \(sweep.foreign) by another party, \
-    \(sweep.collisions) collisions of epochs
+    \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \(Strike.all.count) \
+    faults at boundaries of effects
     \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
     than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
     mean \(Int(sweep.deadSeconds) / sweep.runs)s
@@ -197,20 +240,22 @@ private struct Variant {
   }
 
   static let head = """
-    | variant | runs with a dead token | worst time dead | fetches a run |
-    |---|---|---|---|
+    | variant | runs with a dead token | worst time dead | dead in a run | fetches a run |
+    |---|---|---|---|---|
     """
 
-  func measure(_ seeds: ClosedRange<UInt64>, workers: Int) async -> Sweep {
+  func measure(
+    _ seeds: ClosedRange<UInt64>, profile: Plan.Profile, workers: Int
+  ) async -> Sweep {
     let parts = parts
     return await Sweep.run(seeds, workers: workers, judges: false) {
-      Plan(seed: $0, parts: parts, profile: .usual)
+      Plan(seed: $0, parts: parts, profile: profile)
     }
   }
 
   func row(_ sweep: Sweep) -> String {
     "| \(name) | \(sweep.runsWithDeadToken) of \(sweep.runs) | \(Int(sweep.worstDeadSeconds)) s "
-      + "| \(sweep.fetches / sweep.runs) |"
+      + "| \(Int(sweep.deadSeconds) / sweep.runs) s | \(sweep.fetches / sweep.runs) |"
   }
 }
 

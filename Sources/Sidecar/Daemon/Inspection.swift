@@ -197,7 +197,10 @@ package struct Inspection {
     // Nothing can be asked on this connection after it.
     judge(
       trials.subscription,
-      try await client.execute(trials.subscription.command, deadline: deadline))
+      try await client.execute(
+        trials.subscription.command, deadline: deadline,
+        // A server that takes no writes has just been left.
+        waitForConnection: true))
     if missing.isEmpty {
       report.add(
         .good, "permissions",

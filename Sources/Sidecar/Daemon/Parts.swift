@@ -69,10 +69,7 @@ struct Parts {
     secrets = SecretWatch(
       service: service, fetcher: fetcher, settings: settings, logger: logger)
     links.post(
-      events: { [service] event in
-        if case .storeConnected = event { journal.storeConnected() }
-        service.post(event)
-      },
+      events: { [service] event in service.post(event) },
       hints: { [service] hint in
         let now = MonotonicClock.now()
         limits.hear(hint, at: now)

@@ -17,7 +17,8 @@ package final class Journal: Sendable {
     var tallies: [AccountName: Tally] = [:]
     /// What was logged last of a kind that repeats.
     var lastFailure: [AccountName: String] = [:]
-    var storeFailures: Set<String> = []
+    /// When each failure of a step at Redis was last met.
+    var storeFailures: [String: Moment] = [:]
     var startedAt: [AccountName: Moment] = [:]
   }
 
@@ -97,7 +98,7 @@ package final class Journal: Sendable {
     case .diedEarly(let account, let lately):
       diedEarly(account, lately)
     case .storeStepFailed(let account, let failure):
-      storeFailed(account, failure)
+      storeFailed(account, failure, at: now)
     case .foreignApp(let remaining):
       logger.error(
         """
@@ -123,11 +124,13 @@ package final class Journal: Sendable {
     }
   }
 
-  /// Redis is connected anew: what failed before is news again when it still fails.
-  package func storeConnected() { state.withLock { $0.storeFailures.removeAll() } }
-
   /// So many different failures are remembered; one more than that starts anew.
   private static let failuresRemembered = 64
+  /// What was not met for so long is news when it comes back.
+  ///
+  /// Steps are repeated within seconds: a trouble that stays is told once, also when it ends each
+  /// connection to Redis.
+  package static let silence: Duration = .seconds(60)
 
   private func refreshed(
     _ account: AccountName, _ trigger: Trigger, _ version: Version, _ lifetime: Duration,
@@ -197,10 +200,11 @@ package final class Journal: Sendable {
     }
   }
 
-  private func storeFailed(_ account: AccountName?, _ failure: StoreFailure) {
+  private func storeFailed(_ account: AccountName?, _ failure: StoreFailure, at now: Moment) {
     let isNews = state.withLock { state in
       if state.storeFailures.count >= Journal.failuresRemembered { state.storeFailures.removeAll() }
-      return state.storeFailures.insert(failure.reason).inserted
+      let last = state.storeFailures.updateValue(now, forKey: failure.reason)
+      return last.map { now - $0 > Journal.silence } ?? true
     }
     var metadata = Logger.Metadata.keyed([.error: "\(failure.reason)"])
     if let account { metadata[.account] = "\(account)" }

@@ -46,8 +46,15 @@ package final class RedisLinks: Service, Sendable {
 
     struct Shared {
       var state = State()
+      /// When a server was last left because it takes no writes.
+      var readOnlyAt: ContinuousClock.Instant?
       var post: (@Sendable (Keeper.Event) -> Void)?
       var take: (@Sendable (Hint) -> Bool)?
+
+      /// Whether such a server was left so lately that to meet one again is no news.
+      var wasReadOnly: Bool {
+        readOnlyAt.map { $0.duration(to: .now) <= Journal.silence } ?? false
+      }
     }
 
     func post(_ event: Keeper.Event) { shared.withLock { $0.post }?(event) }
@@ -141,15 +148,17 @@ package final class RedisLinks: Service, Sendable {
   ) {
     switch event {
     case .connected(let server):
-      let again = hub.shared.withLock { shared in
+      let (again, isNews) = hub.shared.withLock { shared in
         let again = shared.state.wasConnected
+        // The server that was left because it takes no writes is tried again and again.
+        let isNews = !shared.wasReadOnly || shared.state.runID != server.runID
         shared.state = State(isConnected: true, runID: server.runID, wasConnected: true)
-        return again
+        return (again, isNews)
       }
       metrics.set(.redisUp, to: 1)
       if again { metrics.increment(.redisReconnects) }
-      logger.info(
-        "Redis is connected",
+      logger.log(
+        level: isNews ? .info : .debug, "Redis is connected",
         metadata: .keyed([
           .redisVersion: "\(server.version ?? "unknown")",
           .redisRunID: "\(server.runID ?? "unknown")",
@@ -159,13 +168,22 @@ package final class RedisLinks: Service, Sendable {
       metrics.set(.redisUp, to: 0)
       hub.post(.storeDisconnected)
     case .disconnected(let failure):
-      hub.shared.withLock { shared in
+      let isReadOnly = if case .readOnly = failure { true } else { false }
+      let isNews = hub.shared.withLock { shared in
         shared.state.isConnected = false
         shared.state.lastError = "\(failure)"
+        guard isReadOnly else { return true }
+        defer { shared.readOnlyAt = .now }
+        return !shared.wasReadOnly
       }
       metrics.set(.redisUp, to: 0)
-      logger.warning(
-        "Redis is lost; readers keep what they have, and nobody fetches until it is back",
+      logger.log(
+        level: isNews ? .warning : .debug,
+        isReadOnly
+          ? """
+          Redis takes no writes, so nobody fetches; connecting again and again, in case its name \
+          leads to another primary by now
+          """ : "Redis is lost; readers keep what they have, and nobody fetches until it is back",
         metadata: .keyed([.error: "\(failure)"]))
       hub.post(.storeDisconnected)
     case .connectFailed(let failure):
@@ -234,24 +252,41 @@ package final class RedisLinks: Service, Sendable {
     await withTaskGroup { group in
       group.addTask { await client.run() }
       group.addTask {
-        while !Task.isCancelled { await self.popReport(client) }
+        var refusals = 0
+        while !Task.isCancelled { await self.popReport(client, refusals: &refusals) }
       }
       await group.waitForAll()
     }
   }
 
-  private func popReport(_ client: RedisClient) async {
-    let seconds = "\(popTimeout.inSeconds)"
+  /// How long Redis is to hold a pop: its versions before 6 take whole seconds only, and 0 is
+  /// without end.
+  static func popSeconds(_ timeout: Duration) -> Int64 { max(1, timeout.components.seconds) }
+
+  /// So many refusals in a row are told: one alone may be of a fail-over, which ends every pop.
+  private static let refusalsTold = 2
+
+  /// - Parameter refusals: how many there were in a row so far.
+  private func popReport(_ client: RedisClient, refusals: inout Int) async {
+    let seconds = Self.popSeconds(popTimeout)
     do {
       let reply = try await client.execute(
-        RedisCommand("BLPOP", layout.refreshRequests, seconds),
-        deadline: .now + popTimeout + RedisLinks.popSlack, waitForConnection: true,
+        RedisCommand("BLPOP", layout.refreshRequests, "\(seconds)"),
+        deadline: .now + .seconds(seconds) + RedisLinks.popSlack, waitForConnection: true,
         onAbandonment: .closeConnection)
-      guard let item = reply.elements?.last?.bytes else {
-        // A refusal answers at once: the next wait must not become a busy loop.
-        if reply.refusal != nil { try? await Task.sleep(for: popTimeout) }
+      if let refusal = reply.refusal {
+        // A server that takes no writes is told of by the connection for commands.
+        if refusal.kind != .readOnly {
+          refusals += 1
+          if refusals == Self.refusalsTold { warnAboutReports(refusal) }
+        }
+        // It answers at once: the next wait must not become a busy loop.
+        try? await Task.sleep(for: popTimeout)
         return
       }
+      if refusals >= Self.refusalsTold { logger.info("Applications' reports are heard again") }
+      refusals = 0
+      guard let item = reply.elements?.last?.bytes else { return }
       // What else was said so far is heard before anything is done about it: a thousand reports of
       // one token are one. Whatever was taken off the list is judged, also when the rest fails.
       var items = [item]
@@ -263,6 +298,16 @@ package final class RedisLinks: Service, Sendable {
     } catch {
       logger.debug("Waiting for reports failed", metadata: .keyed([.error: "\(error)"]))
     }
+  }
+
+  private func warnAboutReports(_ refusal: RedisServerError) {
+    logger.warning(
+      """
+      Redis refuses BLPOP, so applications' reports on the list are not heard: a token that WeChat \
+      has ended early stays until the probe finds it. Permit the command and the key to this user \
+      (`wch-sidecar acl` prints the rules), or delete the key if it is not a list
+      """,
+      metadata: .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
   }
 
   /// Takes what else the list has; nil when Redis refuses.

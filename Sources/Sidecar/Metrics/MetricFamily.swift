@@ -42,7 +42,7 @@ extension MetricFamily {
 
   package static let valid = MetricFamily(
     "wechat_token_valid", .gauge, labels: ["account"],
-    "1 while Redis holds a token that has not expired, 0 otherwise.")
+    "1 while this replica knows a token that has not expired, 0 otherwise.")
   package static let expiration = MetricFamily(
     "wechat_token_expiration_timestamp_seconds", .gauge, labels: ["account"],
     "Unix second at which clients stop trusting the token; 0 while none is known.")
@@ -51,11 +51,11 @@ extension MetricFamily {
     "Fetches of a token, by why they were made and what came of them.")
   package static let refreshDuration = MetricFamily(
     "wechat_token_refresh_duration_seconds", .histogram(buckets: upstreamBuckets),
-    labels: ["account"], "How long a fetch took, from the decision to the stored token.")
+    labels: ["account"], "How long a fetch took, from asking WeChat to the stored token.")
   package static let upstreamRequests = MetricFamily(
     "wechat_token_upstream_requests_total", .counter, labels: ["account", "endpoint", "errcode"],
     "Calls to WeChat by endpoint (`token`, `stable_token`, `quota`) and errcode (0 is success, "
-      + "`none` is no answer).")
+      + "`none`: no errcode).")
   package static let consecutiveFailures = MetricFamily(
     "wechat_token_consecutive_failures", .gauge, labels: ["account"],
     "Fetches that failed since the last one that did not.")
@@ -72,9 +72,9 @@ extension MetricFamily {
     "Unix second of the next planned fetch; 0 on replicas that plan none.")
   package static let foreignRefreshes = MetricFamily(
     "wechat_token_foreign_refreshes_total", .counter, labels: ["account"],
-    "Tokens that died early: somebody else fetched with the same AppID.")
+    "Tokens reported or proved dead before their time; two in six hours: somebody else fetches.")
   package static let fencingEpoch = MetricFamily(
-    "wechat_token_fencing_epoch", .gauge, "The epoch of the leader as this replica knows it.")
+    "wechat_token_fencing_epoch", .gauge, "The highest epoch that this replica has seen.")
   package static let redisUp = MetricFamily(
     "wechat_token_redis_up", .gauge, "1 while Redis answers, 0 otherwise.")
   package static let redisCommands = MetricFamily(

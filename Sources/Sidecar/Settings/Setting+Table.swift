@@ -54,7 +54,8 @@ extension Setting {
     "How often a candidate tries to lead, with jitter.")
   static let tick = Setting(
     "tick", .duration(.milliseconds(50) ... .seconds(3600)), default: "20s",
-    "How often the keys are checked and repaired.")
+    "How often everything is looked at whatever was noticed; with more than 100 accounts, how "
+      + "often their keys are checked.")
   static let redisCommandTimeout = Setting(
     "redisCommandTimeout", .duration(.milliseconds(10) ... .seconds(60)), default: "1500ms",
     "The bound of one Redis command, connecting included.")

@@ -83,7 +83,8 @@ package struct Script: Hashable, Sendable {
     end
     local function read(key)
       local v = redis.pcall('GET', key)
-      if type(v) == 'string' then return v end
+      -- No token is longer than this; what else somebody left there is not to fill the line.
+      if type(v) == 'string' then return string.sub(v, 1, 4096) end
       return false
     end
     local function view(now, token, expiry)
@@ -305,12 +306,20 @@ package struct Script: Hashable, Sendable {
       if committed_epoch ~= epoch then mark() end
       return {'stale', int(committed_epoch), int(committed_seq)}
     end
-    local left = tonumber(ARGV[6]) - tonumber(ARGV[7])
+    local own = is_commit('intent', epoch, seq)
+    local lifetime = tonumber(ARGV[6])
+    local left = lifetime - tonumber(ARGV[7])
+    -- The age is as of the sending. A server that stood still carries out what it finds in its
+    -- buffers: without its own time that would be a whole new life for a token that is long dead.
+    if own then
+      left = math.min(left, number('intent_at') + lifetime - now)
+    elseif again then
+      left = math.min(left, number('expires_at') - now)
+    end
     if left <= 0 then return {'stale', int(committed_epoch), int(committed_seq)} end
     adopt(ARGV[1], ARGV[2])
     local expires_at = now + left
     write(function(i) return ARGV[15 + 2 * i], ARGV[16 + 2 * i] end, expires_at, left)
-    local own = is_commit('intent', epoch, seq)
     local sweep = tonumber(ARGV[16])
     if not again then
       redis.call('HSET', KEYS[1], 'parent_epoch', ARGV[9], 'parent_seq', ARGV[10])
@@ -322,7 +331,7 @@ package struct Script: Hashable, Sendable {
       sweep_later(now, sweep)
     else
       redis.call('HSET', KEYS[1], 'fetched_by', ARGV[14], 'fetched_at',
-        int(now - tonumber(ARGV[7])))
+        int(expires_at - lifetime))
       if own then
         redis.call('HDEL', KEYS[1], 'intent_epoch', 'intent_seq', 'intent_at', 'intent_deadline')
       end

@@ -221,7 +221,12 @@ package struct TokenStore: Sendable {
     if reply.refusal?.kind == .noScript {
       reply = try await send([RedisCommand("EVAL", [script.source] + rest)], by: deadline)[0]
     }
-    if let refusal = reply.refusal { throw refused(refusal, by: keys[0]) }
+    if let refusal = reply.refusal {
+      // A key of a wrong type is an alarm that names it. Other scripts mind one key's type only,
+      // which comes first.
+      let isEither = refusal.kind == .wrongType && script == .acquire
+      throw refused(refusal, by: isEither ? keys.joined(separator: " or ") : keys[0])
+    }
     guard let parsed = ScriptReply(reply)?.storeReply else {
       throw StoreFailure(
         mayHaveRun: true, reason: "the script \(script.name) answered in a form unknown here")

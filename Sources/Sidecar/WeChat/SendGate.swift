@@ -3,6 +3,12 @@ import NIOHTTP1
 import Synchronization
 import TokenCore
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// One attempt's passage from "nothing was sent" to "it may have been": exactly one request head
 /// passes, and none after its time.
 final class SendGate: Sendable {
@@ -26,8 +32,13 @@ final class SendGate: Sendable {
   /// Guards the one passage between the event loop that writes and the task that waits.
   private let state = Mutex(State.open)
   private let notAfter: ContinuousClock.Instant
+  /// Of the whole call: what it sends is of no use later.
+  let timeout: Duration
 
-  init(notAfter: ContinuousClock.Instant) { self.notAfter = notAfter }
+  init(notAfter: ContinuousClock.Instant, timeout: Duration) {
+    self.notAfter = notAfter
+    self.timeout = timeout
+  }
 
   /// Asks to write the head now; true at most once.
   func pass() -> Bool {
@@ -111,10 +122,11 @@ private final class SendGateHandler: ChannelOutboundHandler {
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     var part = unwrapOutboundIn(data)
     if case .head(var head) = part {
-      let mark = head.headers.first(name: SendGates.mark)
+      let gate = head.headers.first(name: SendGates.mark).flatMap { gates.gate($0) }
       head.headers.remove(name: SendGates.mark)
       part = .head(head)
-      isRefused = !(mark.flatMap { gates.gate($0) }?.pass() ?? false)
+      if let gate { Self.forgetUnsent(after: gate.timeout, on: context.channel) }
+      isRefused = !(gate?.pass() ?? false)
     }
     guard !isRefused else {
       promise?.fail(SendRefused())
@@ -123,5 +135,22 @@ private final class SendGateHandler: ChannelOutboundHandler {
       return
     }
     context.write(wrapOutboundOut(part), promise: promise)
+  }
+
+  /// Lets nothing of a call reach WeChat long after the call.
+  ///
+  /// A closed socket's unacknowledged bytes are sent again by the kernel for up to 100 s, so that a
+  /// request may arrive later than the protocol's sweep, and end a token that looks settled. With
+  /// no time to linger, `close` drops them with a reset; the user time-out covers the seconds in
+  /// which TLS waits for its farewell. An answer was read whole before the connection is closed: a
+  /// reset takes nothing away from it.
+  private static func forgetUnsent(after timeout: Duration, on channel: any Channel) {
+    // What a socket cannot do is no reason not to ask WeChat.
+    _ = (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+    #if os(Linux)
+      try? channel.syncOptions?.setOption(
+        .tcpOption(.init(rawValue: TCP_USER_TIMEOUT)),
+        value: Int(clamping: max(1, timeout.wholeMilliseconds)))
+    #endif
   }
 }

@@ -265,7 +265,7 @@ extension WeChatClient {
     let start = ContinuousClock.now
     let index = current.withLock { $0 }
     let host = hosts[index]
-    let gate = SendGate(notAfter: notAfter)
+    let gate = SendGate(notAfter: notAfter, timeout: timeout)
     let mark = gates.add(gate)
     defer { gates.remove(mark) }
     var facts = CallFacts(host: host.base.authority, endpoint: call.path, duration: .zero)

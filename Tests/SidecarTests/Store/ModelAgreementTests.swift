@@ -9,8 +9,9 @@ import TokenCore
 /// The scripts on a real Redis against the simulation's model of them: the same random steps, the
 /// same answers, the same keys, so that what the simulation proves is true of what runs.
 ///
-/// Redis's clock stands still (libfaketime) and is moved by the test, so that answers that contain
-/// times can be compared to the millisecond.
+/// Redis's clock stands still (libfaketime) and is moved by the test, also backwards, so that
+/// answers that contain times can be compared to the millisecond. In some steps the server is out
+/// of memory, which must not make a difference.
 @Suite("The scripts agree with the model", .serialized)
 struct ModelAgreementTests {
   /// How many sequences are tried; `WCH_AGREEMENT_RUNS` sets another number.
@@ -18,18 +19,82 @@ struct ModelAgreementTests {
     ProcessInfo.processInfo.environment["WCH_AGREEMENT_RUNS"].flatMap { UInt64($0) } ?? 20
   /// Steps of one sequence.
   private static let steps = 200
+  /// So many sequences meet everything that is to be met.
+  private static let enough: UInt64 = 20
 
-  @Test("random steps bring the same answers and leave the same keys")
+  @Test("random steps bring the same answers and leave the same keys, also without memory")
   func randomSteps() async throws {
     let clock = try SteppedClock()
-    let server = try await RedisServer.start(environment: clock.environment)
+    let server = try await RedisServer.start(
+      arguments: ["--maxmemory-policy", "noeviction"], environment: clock.environment)
     defer { server.stop() }
-    try await server.withClient { client in
+    let coverage = try await server.withClient { client in
+      var coverage = Coverage()
       for seed in 1...Self.runs {
         _ = try await client.execute(
           RedisCommand("FLUSHALL"), deadline: .now + patience)
         let sequence = Sequence(seed: seed, client: client, clock: clock)
         try await sequence.run(steps: Self.steps)
+        coverage.add(sequence.coverage)
+      }
+      return coverage
+    }
+    guard Self.runs >= Self.enough else { return }
+    #expect(coverage.answers == Coverage.possible)
+    #expect(coverage.answersWhenFull == Coverage.possible)
+  }
+
+  /// Which answers were met, each as `command: answer`.
+  private struct Coverage {
+    var answers: Set<String> = []
+    /// Those that a server gave that was out of memory.
+    var answersWhenFull: Set<String> = []
+
+    mutating func add(_ other: Coverage) {
+      answers.formUnion(other.answers)
+      answersWhenFull.formUnion(other.answersWhenFull)
+    }
+
+    mutating func add(_ command: StoreCommand, _ reply: StoreReply, isFull: Bool) {
+      var name = TokenStore.name(of: command)
+      if case .commit(let commit) = command, commit.isRecommit { name = "recommit" }
+      let answer = "\(name): \(Coverage.word(reply))"
+      answers.insert(answer)
+      if isFull { answersWhenFull.insert(answer) }
+    }
+
+    /// All that there are, but for those about another AppID or layout.
+    static let possible: Set<String> = [
+      "poll: lock", "poll: no lock", "acquire: acquired", "acquire: held", "renew: renewed",
+      "renew: lost", "release: released", "look: account", "takeover: account",
+      "takeover: fenced", "begin: began", "begin: fenced", "begin: stale", "resolve: resolved",
+      "commit: committed", "commit: superseded", "commit: deposed", "commit: stale",
+      "recommit: committed", "recommit: superseded", "recommit: deposed", "recommit: stale",
+      "republish: written", "republish: unneeded", "republish: fenced", "mark: marked",
+      "mark: committed", "heartbeat: replicas",
+    ]
+
+    private static func word(_ reply: StoreReply) -> String {
+      switch reply {
+      case .lock(let holder, _): holder == nil ? "no lock" : "lock"
+      case .acquired: "acquired"
+      case .held: "held"
+      case .renewed: "renewed"
+      case .lost: "lost"
+      case .released: "released"
+      case .account: "account"
+      case .fenced: "fenced"
+      case .foreignApp: "foreign"
+      case .newerLayout: "newer"
+      case .began: "began"
+      case .stale: "stale"
+      case .resolved: "resolved"
+      case .committed: "committed"
+      case .superseded: "superseded"
+      case .deposed: "deposed"
+      case .republished(let wrote): wrote ? "written" : "unneeded"
+      case .marked: "marked"
+      case .replicas: "replicas"
       }
     }
   }
@@ -51,6 +116,7 @@ struct ModelAgreementTests {
     private var dirty: DirtyMark?
     private var sweep: RedisTime?
     private var history: [String] = []
+    private(set) var coverage = Coverage()
 
     init(seed: UInt64, client: RedisClient, clock: SteppedClock) {
       self.seed = seed
@@ -68,31 +134,89 @@ struct ModelAgreementTests {
       try clock.set(second)
       for step in 0..<steps {
         if chance(0.3) {
-          second += Int64.random(in: 1...(chance(0.2) ? 4000 : 40), using: &random)
-          try clock.set(second)
+          try move(by: Int64.random(in: 1...(chance(0.2) ? 4000 : 40), using: &random))
+        } else if chance(0.03) {
+          try move(by: -Int64.random(in: 1...100, using: &random))
         }
+        let disagreement: String?
         if chance(0.08) {
           try await damage()
-          continue
+          disagreement = try await compare()
+        } else {
+          disagreement = try await perform(nextCommand(), isFull: chance(0.2))
         }
-        let command = nextCommand()
-        history.append("\(second): \(command)")
-        let expected = model.execute(command, at: now)
-        let actual = try await store.perform(command, deadline: .now + patience).get()
-        remember(actual)
-        guard normalized(actual) == normalized(expected) else {
+        if let disagreement {
           Issue.record(
             """
-            seed \(seed), step \(step): Redis answered
-            \(actual)
-            and the model
-            \(expected)
+            seed \(seed), step \(step): \(disagreement)
             after
             \(history.suffix(8).joined(separator: "\n"))
             """)
           return
         }
       }
+    }
+
+    private func move(by seconds: Int64) throws {
+      second += seconds
+      try clock.set(second)
+    }
+
+    /// Carries a step out on both, if wanted at a server that is out of memory; what differs.
+    private func perform(_ command: StoreCommand, isFull: Bool) async throws -> String? {
+      history.append("\(second)\(isFull ? ", out of memory" : ""): \(command)")
+      if isFull {
+        // Then the script's text has to be sent, too.
+        if chance(0.1) { try await send("SCRIPT", "FLUSH") }
+        try await send("CONFIG", "SET", "maxmemory", "1")
+      }
+      let expected = model.execute(command, at: now)
+      let answer = await store.perform(command, deadline: .now + patience)
+      let disagreement = try await answered(command, answer, expected, isFull: isFull)
+      if isFull { try await send("CONFIG", "SET", "maxmemory", "0") }
+      return disagreement
+    }
+
+    private func answered(
+      _ command: StoreCommand, _ answer: Result<StoreReply, StoreFailure>, _ expected: StoreReply,
+      isFull: Bool
+    ) async throws -> String? {
+      guard case .success(let actual) = answer, normalized(actual) == normalized(expected) else {
+        return "Redis answered\n\(answer)\nand the model\n\(expected)"
+      }
+      remember(actual)
+      coverage.add(command, actual, isFull: isFull)
+      return try await compare()
+    }
+
+    /// What differs between the two, by a look at the account, one at the lock, and all keys.
+    private func compare() async throws -> String? {
+      model.expire(at: now)
+      let before = model.data
+      for command in [StoreCommand.look(account), .pollLock] {
+        let expected = model.execute(command, at: now)
+        let answer = await store.perform(command, deadline: .now + patience)
+        guard case .success(let actual) = answer, actual == expected else {
+          return "Redis shows\n\(answer)\nand the model\n\(expected)"
+        }
+      }
+      guard model.data == before else { return "a look changed the model" }
+      let contents = try await RedisContents.of(client).modelled(layout)
+      let modelled = RedisContents(of: model.data, at: now, layout)
+      let differences = contents.changes(since: modelled)
+      guard differences.isEmpty else {
+        let others = modelled.changes(since: contents)
+        return "Redis holds\n\(differences)\nand the model\n\(others)"
+      }
+      return nil
+    }
+
+    private func send(_ words: String...) async throws { try await send(words) }
+
+    private func send(_ words: [String]) async throws {
+      let reply = try await client.execute(
+        RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + patience)
+      if let refusal = reply.refusal { throw refusal }
     }
 
     private var now: RedisTime { RedisTime(milliseconds: second * 1000) }
@@ -160,6 +284,8 @@ struct ModelAgreementTests {
             sweep: chance(0.5) ? sweep : nil, isRecommit: chance(0.2), runID: "r1",
             instance: pick(instances)))
       case 12:
+        let committed = model.data.accounts.first?.state.committed
+        let version = chance(0.7) ? committed ?? version : version
         return .republish(
           .init(
             account: account, fence: pick(epochs.suffix(3)), version: version,
@@ -183,8 +309,7 @@ struct ModelAgreementTests {
       let expiry = layout.expiresIn(account)
       let index = 0
       func run(_ words: String...) async throws {
-        _ = try await client.execute(
-          RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + patience)
+        try await send(words)
         history.append("\(second): \(words.joined(separator: " "))")
       }
       model.expire(at: now)

@@ -7,50 +7,67 @@ import TokenCore
 /// The scripts, step by step, on a real Redis.
 @Suite("The steps at Redis")
 struct TokenStoreTests {
-  private static let account = AccountName.unnamed
-  private static let layout = KeyLayout(prefix: "WCH_")
+  static let account = AccountName.unnamed
+  static let layout = KeyLayout(prefix: "WCH_")
 
   /// A store on a fresh Redis of its own.
   private func withStore(
-    appID: String = "wx1", _ body: @Sendable (TokenStore, RedisServer) async throws -> Void
+    _ body: @Sendable (TokenStore, RedisServer) async throws -> Void
   ) async throws {
     let server = try await RedisServer.start()
     defer { server.stop() }
     try await server.withClient { client in
       try await body(
-        TokenStore(client: client, layout: Self.layout, appIDs: [Self.account: appID]), server)
+        TokenStore(client: client, layout: Self.layout, appIDs: [Self.account: "wx1"]), server)
     }
   }
 
-  private func term(_ name: String) -> Term {
+  func term(_ name: String) -> Term {
     Term(instance: InstanceID(name)!, nonce: String(repeating: name, count: 4))
   }
 
-  private func commit(
+  func commit(
     fence: Epoch, _ epoch: Epoch, _ sequence: Int64, token: String, parent: Version? = nil,
-    dirty: DirtyMark? = nil, sweep: RedisTime? = nil, isRecommit: Bool = false
+    dirty: DirtyMark? = nil, sweep: RedisTime? = nil, isRecommit: Bool = false,
+    age: Duration = .milliseconds(100), instance: String = "a"
   ) -> StoreCommand {
     .commit(
       .init(
         account: Self.account, fence: fence, version: Version(epoch: epoch, sequence: sequence),
-        outputs: [
-          Output(key: .accessToken, format: .token(AccessToken(token))),
-          Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
-        ], lifetime: .seconds(7200), age: .milliseconds(100), dirty: dirty, parent: parent,
-        sweep: sweep, isRecommit: isRecommit, runID: "r", instance: InstanceID("a")!))
+        outputs: outputs(token), lifetime: .seconds(7200), age: age, dirty: dirty,
+        parent: parent, sweep: sweep, isRecommit: isRecommit, runID: "r",
+        instance: InstanceID(instance)!))
   }
 
-  private func begin(_ epoch: Epoch, _ sequence: Int64) -> StoreCommand {
+  func republish(
+    fence: Epoch, _ version: Version, token: String, remaining: Duration
+  ) -> StoreCommand {
+    .republish(
+      .init(
+        account: Self.account, fence: fence, version: version, outputs: outputs(token),
+        lifetime: .seconds(7200), remaining: remaining))
+  }
+
+  private func outputs(_ token: String) -> [Output] {
+    [
+      Output(key: .accessToken, format: .token(AccessToken(token))),
+      Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
+    ]
+  }
+
+  func begin(
+    _ epoch: Epoch, _ sequence: Int64, hasHistory: Bool = false, isSuspicious: Bool = false
+  ) -> StoreCommand {
     .begin(
       .init(
         account: Self.account, version: Version(epoch: epoch, sequence: sequence),
-        span: .seconds(6), hasHistory: false, isSuspicious: false))
+        span: .seconds(6), hasHistory: hasHistory, isSuspicious: isSuspicious))
   }
 
-  private func mark(_ version: Version, debt: Int64 = 1) -> StoreCommand.Mark {
+  func mark(_ version: Version, debt: Int64 = 1, isUnknown: Bool = true) -> StoreCommand.Mark {
     .init(
       account: Self.account, debt: DebtID(life: 7, number: debt), version: version,
-      isUnknown: true)
+      isUnknown: isUnknown)
   }
 
   private func view(_ store: TokenStore) async throws -> AccountView {
@@ -119,7 +136,9 @@ struct TokenStoreTests {
       #expect(seen.clientExpiry == (record.milliseconds - 120_000) / 1000)
       let left = try #require(seen.tokenRemaining)
       #expect(left <= .milliseconds(7_199_900) && left > .seconds(7190))
-      #expect(try #require(seen.clientExpiryRemaining) == left)
+      // Redis 7.0 reads its clock for each of the two.
+      let other = try #require(seen.clientExpiryRemaining)
+      #expect(abs((left - other).wholeMilliseconds) < 1000)
     }
   }
 
@@ -297,39 +316,15 @@ struct TokenStoreTests {
       case "shorter": _ = try await server.command("PEXPIRE", key, "60000")
       default: break
       }
-      let command = StoreCommand.republish(
-        .init(
-          account: Self.account, fence: Epoch(1),
-          version: Version(epoch: Epoch(1), sequence: 1),
-          outputs: [
-            Output(key: .accessToken, format: .token(AccessToken("T1"))),
-            Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
-          ], lifetime: .seconds(7200), remaining: .milliseconds(7_199_800)))
+      let command = republish(
+        fence: Epoch(1), Version(epoch: Epoch(1), sequence: 1), token: "T1",
+        remaining: .milliseconds(7_199_800))
       #expect(try await store.run(command) == .republished(wrote: damage != "none"))
       let seen = try await view(store)
       #expect(seen.token == AccessToken("T1"))
       #expect(try #require(seen.tokenRemaining) > .seconds(7190))
       #expect(try #require(seen.tokenRemaining) <= .seconds(7200))
       #expect(try await store.run(command) == .republished(wrote: false))
-    }
-  }
-
-  @Test("another AppID's live token is left alone, and forgotten once it has expired")
-  func foreignApp() async throws {
-    try await withStore { store, server in
-      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
-      _ = try await store.run(begin(Epoch(1), 1))
-      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
-      try await server.withClient { client in
-        let other = TokenStore(client: client, layout: Self.layout, appIDs: [Self.account: "wx2"])
-        guard case .foreignApp(let left?) = try await other.run(.takeOver(Self.account, Epoch(2)))
-        else { return #expect(Bool(false), "the other's token lives") }
-        #expect(left > .seconds(7000))
-        _ = try await server.command("DEL", Self.layout.accessToken(Self.account))
-        guard case .account(let view) = try await other.run(.takeOver(Self.account, Epoch(2)))
-        else { return #expect(Bool(false), "the other's token is over") }
-        #expect(view.committed == nil && view.fence == Epoch(2))
-      }
     }
   }
 
@@ -356,7 +351,7 @@ struct TokenStoreTests {
 
 extension TokenStore {
   /// The step's answer; a failure ends the test.
-  fileprivate func run(_ command: StoreCommand) async throws -> StoreReply {
+  func run(_ command: StoreCommand) async throws -> StoreReply {
     try await perform(command, deadline: .now + patience).get()
   }
 }

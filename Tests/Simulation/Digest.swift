@@ -1,0 +1,85 @@
+import TokenCore
+
+/// Numbers for what happens, so that runs which differ in anything differ in their fingerprint; a
+/// text would cost more than the step itself.
+func digest(of event: Keeper.Event) -> UInt64 {
+  switch event {
+  case .started: 1
+  case .woke: 2
+  case .storeConnected: 3
+  case .storeDisconnected: 4
+  case .stored(let command, _, .success(let reply)): digest(of: command) ^ digest(of: reply) << 8
+  case .stored(let command, _, .failure): digest(of: command) ^ 5 << 8
+  case .fetched(_, let version, .token): 6 ^ digest(of: version)
+  case .fetched(_, let version, .knownFailure): 7 ^ digest(of: version)
+  case .fetched(_, let version, .unknown): 8 ^ digest(of: version)
+  case .hinted: 9
+  case .leadershipHinted: 10
+  case .probed(_, let version, let isDead, _): (isDead ? 11 : 12) ^ digest(of: version)
+  case .reported: 13
+  case .secretChanged: 14
+  case .shutdownRequested: 15
+  }
+}
+
+/// The same for what is done about it.
+func digest(of action: Keeper.Action) -> UInt64 {
+  switch action {
+  case .store(let command, _): digest(of: command)
+  case .fetch(let order): 33 ^ digest(of: order.version)
+  case .probe(let order): 34 ^ digest(of: order.version)
+  case .giveBack: 35
+  case .note: 36
+  case .stop: 37
+  }
+}
+
+private func digest(of version: Version) -> UInt64 {
+  UInt64(bitPattern: version.epoch.rawValue << 20 ^ version.sequence << 8)
+}
+
+private func digest(of command: StoreCommand) -> UInt64 {
+  switch command {
+  case .pollLock: 16
+  case .acquire(_, _, let floor): 17 ^ UInt64(bitPattern: floor.rawValue) << 8
+  case .renew: 18
+  case .release: 19
+  case .look: 20
+  case .takeOver(_, let epoch): 21 ^ UInt64(bitPattern: epoch.rawValue) << 8
+  case .begin(let begin): 22 ^ digest(of: begin.version)
+  case .resolve(_, let version): 23 ^ digest(of: version)
+  case .commit(let commit): (commit.isRecommit ? 24 : 25) ^ digest(of: commit.version)
+  case .republish(let republish): 26 ^ digest(of: republish.version)
+  case .mark(let mark): (mark.isUnknown ? 27 : 28) ^ digest(of: mark.version)
+  case .heartbeat: 29
+  }
+}
+
+private func digest(of reply: StoreReply) -> UInt64 {
+  switch reply {
+  case .lock(let holder, let remaining):
+    (holder == nil ? 40 : 41) ^ UInt64(bitPattern: remaining?.wholeMilliseconds ?? 0) << 8
+  case .acquired(let epoch): 42 ^ UInt64(bitPattern: epoch.rawValue) << 8
+  case .held: 43
+  case .renewed: 44
+  case .lost: 45
+  case .released: 46
+  case .account(let view):
+    digest(of: view.committed ?? Version(epoch: .none, sequence: 0))
+      ^ UInt64(bitPattern: view.fence.rawValue) ^ (view.dirty == nil ? 47 : 48)
+      ^ (view.sweep == nil ? 49 : 50) << 32 ^ (view.intent == nil ? 51 : 52) << 40
+      ^ UInt64(bitPattern: view.now.milliseconds) << 8
+  case .fenced(let epoch): 53 ^ UInt64(bitPattern: epoch.rawValue) << 8
+  case .foreignApp: 54
+  case .newerLayout: 55
+  case .began(let receipt): 56 ^ UInt64(receipt.fetchesToday) << 8
+  case .stale(let version): 57 ^ digest(of: version)
+  case .resolved: 58
+  case .committed: 59
+  case .superseded: 60
+  case .deposed: 61
+  case .republished(let wrote): wrote ? 62 : 63
+  case .marked(let dirty): dirty == nil ? 64 : 65
+  case .replicas(let replicas, _): 66 ^ UInt64(replicas.count) << 8
+  }
+}

@@ -1,0 +1,42 @@
+import TokenCore
+
+/// A fault at one boundary of an effect by which a token or the lock is at stake.
+package struct Strike: Hashable, Sendable, CustomStringConvertible {
+  /// What the keeper wants done.
+  enum Effect: String, CaseIterable {
+    case acquire, takeOver, begin, fetch, commit, resolve, republish, mark, release
+
+    /// Nil for what decides nothing.
+    init?(_ action: Keeper.Action) {
+      switch action {
+      case .fetch: self = .fetch
+      case .store(let command, _):
+        switch command {
+        case .acquire: self = .acquire
+        case .takeOver: self = .takeOver
+        case .begin: self = .begin
+        case .commit: self = .commit
+        case .resolve: self = .resolve
+        case .republish: self = .republish
+        case .mark: self = .mark
+        case .release: self = .release
+        case .pollLock, .renew, .look, .heartbeat: return nil
+        }
+      case .probe, .giveBack, .note, .stop: return nil
+      }
+    }
+  }
+
+  let fault: Fault
+  let boundary: World.Boundary
+  let effect: Effect
+
+  /// Every fault at every boundary of every such effect.
+  package static let all: [Strike] = Fault.allCases.flatMap { fault in
+    World.Boundary.allCases.flatMap { boundary in
+      Effect.allCases.map { Strike(fault: fault, boundary: boundary, effect: $0) }
+    }
+  }
+
+  package var description: String { "\(fault.rawValue) at \(effect)'s \(boundary)" }
+}

@@ -1,0 +1,297 @@
+import TokenCore
+
+/// What can happen to a keeper, without what it happens to.
+enum EventKind: Hashable, Sendable, CustomStringConvertible {
+  case started, woke, storeConnected, storeDisconnected, hinted, leadershipHinted, secretChanged
+  case shutdownRequested
+  case stored(CommandKind, AnswerKind)
+  case fetched(OutcomeKind)
+  case probed(isDead: Bool)
+  case reported(ReportKind)
+
+  enum CommandKind: String, CaseIterable, Sendable {
+    case pollLock, acquire, renew, release, look, takeOver, begin, resolve, commit, republish, mark
+    case heartbeat
+  }
+
+  enum AnswerKind: String, CaseIterable, Sendable {
+    case lock, acquired, held, renewed, lost, released, account, fenced, foreignApp, newerLayout
+    case began, stale, resolved, committed, superseded, deposed, republished, marked, replicas
+    case failedPerhaps, failedForCertain
+  }
+
+  enum OutcomeKind: String, CaseIterable, Sendable { case token, knownFailure, unknown }
+
+  enum ReportKind: String, CaseIterable, Sendable { case rejected, rejectedDigest, force }
+
+  static let all: Set<EventKind> = {
+    var all: Set<EventKind> = [
+      .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
+      .secretChanged, .shutdownRequested, .probed(isDead: true), .probed(isDead: false),
+    ]
+    for command in CommandKind.allCases {
+      for answer in AnswerKind.allCases { all.insert(.stored(command, answer)) }
+    }
+    for outcome in OutcomeKind.allCases { all.insert(.fetched(outcome)) }
+    for report in ReportKind.allCases { all.insert(.reported(report)) }
+    return all
+  }()
+
+  init(_ event: Keeper.Event) {
+    self =
+      switch event {
+      case .started: .started
+      case .woke: .woke
+      case .storeConnected: .storeConnected
+      case .storeDisconnected: .storeDisconnected
+      case .stored(let command, _, let result): .stored(.init(command), .init(result))
+      case .fetched(_, _, .token): .fetched(.token)
+      case .fetched(_, _, .knownFailure): .fetched(.knownFailure)
+      case .fetched(_, _, .unknown): .fetched(.unknown)
+      case .hinted: .hinted
+      case .leadershipHinted: .leadershipHinted
+      case .probed(_, _, let isDead, _): .probed(isDead: isDead)
+      case .reported(.rejected): .reported(.rejected)
+      case .reported(.rejectedDigest): .reported(.rejectedDigest)
+      case .reported(.force): .reported(.force)
+      case .secretChanged: .secretChanged
+      case .shutdownRequested: .shutdownRequested
+      }
+  }
+}
+
+extension EventKind {
+  /// In two parts, so that many answers to one step are told together.
+  var parts: (what: String, how: String) {
+    switch self {
+    case .stored(let command, let answer): (command.rawValue, answer.rawValue)
+    case .fetched(let outcome): ("fetched", outcome.rawValue)
+    case .probed(let isDead): ("probed", isDead ? "dead" : "alive")
+    case .reported(let report): ("reported", report.rawValue)
+    case .started: ("started", "")
+    case .woke: ("woke", "")
+    case .storeConnected: ("storeConnected", "")
+    case .storeDisconnected: ("storeDisconnected", "")
+    case .hinted: ("hinted", "")
+    case .leadershipHinted: ("leadershipHinted", "")
+    case .secretChanged: ("secretChanged", "")
+    case .shutdownRequested: ("shutdownRequested", "")
+    }
+  }
+
+  var description: String { "\(parts.what) \(parts.how)" }
+}
+
+extension EventKind.CommandKind {
+  init(_ command: StoreCommand) {
+    self =
+      switch command {
+      case .pollLock: .pollLock
+      case .acquire: .acquire
+      case .renew: .renew
+      case .release: .release
+      case .look: .look
+      case .takeOver: .takeOver
+      case .begin: .begin
+      case .resolve: .resolve
+      case .commit: .commit
+      case .republish: .republish
+      case .mark: .mark
+      case .heartbeat: .heartbeat
+      }
+  }
+}
+
+extension EventKind.AnswerKind {
+  init(_ result: Result<StoreReply, StoreFailure>) {
+    self =
+      switch result {
+      case .failure(let failure): failure.mayHaveRun ? .failedPerhaps : .failedForCertain
+      case .success(let reply):
+        switch reply {
+        case .lock: .lock
+        case .acquired: .acquired
+        case .held: .held
+        case .renewed: .renewed
+        case .lost: .lost
+        case .released: .released
+        case .account: .account
+        case .fenced: .fenced
+        case .foreignApp: .foreignApp
+        case .newerLayout: .newerLayout
+        case .began: .began
+        case .stale: .stale
+        case .resolved: .resolved
+        case .committed: .committed
+        case .superseded: .superseded
+        case .deposed: .deposed
+        case .republished: .republished
+        case .marked: .marked
+        case .replicas: .replicas
+        }
+      }
+  }
+}
+
+extension Transcript {
+  /// Everything that can happen now: what is outstanding with every answer, the same steps late or
+  /// of another term, attempt and debt, and all the rest.
+  func everything() -> [Keeper.Event] {
+    let name = Self.account
+    let other = AccountName("other") ?? name
+    var events: [Keeper.Event] = [
+      .started, .woke, .storeConnected(runID: nil), .storeConnected(runID: "two"),
+      .storeDisconnected, .hinted(nil), .hinted(name), .hinted(other), .leadershipHinted,
+      .secretChanged(name), .secretChanged(other), .shutdownRequested,
+      .reported(.rejected(AccessToken("a secret that nobody knows"))),
+      .reported(.rejectedDigest("unknown")), .reported(.force(name)), .reported(.force(other)),
+    ]
+    if let copy = keeper.accounts[0].copy { events.append(.reported(.rejected(copy.token))) }
+    for version in versions {
+      for limit in [nil, 0, 100] {
+        for isDead in [true, false] {
+          events.append(.probed(name, version, isDead: isDead, dailyLimit: limit))
+        }
+      }
+      events += outcomes.map { .fetched(name, version, $0) }
+    }
+    let results = results
+    events.append(.probed(other, version(3, 7), isDead: true, dailyLimit: nil))
+    events += outcomes.map { .fetched(other, version(3, 7), $0) }
+    for case .store(let command, let issuedAt) in outstanding {
+      events += results.map { .stored(command, issuedAt: issuedAt, $0) }
+    }
+    for issuedAt in [now, now - .seconds(1)] {
+      for command in commands {
+        events += results.map { .stored(command, issuedAt: issuedAt, $0) }
+      }
+    }
+    return events
+  }
+
+  /// Everything that Redis can answer now, right or wrong, and no answer.
+  var results: [Result<StoreReply, StoreFailure>] {
+    let failures = [true, false].map { StoreFailure(mayHaveRun: $0, reason: "timed out") }
+    return replies.map { .success($0) } + failures.map { .failure($0) }
+  }
+
+  /// The attempt that is under way, if one is.
+  private var attempt: AccountKeeper.Attempt? {
+    switch keeper.accounts[0].phase {
+    case .beginning(let attempt, _), .ready(let attempt), .fetching(let attempt),
+      .committing(let attempt, _, _), .resolving(let attempt, _):
+      attempt
+    case .following, .takingOver, .holding, .looking, .republishing, .recommitting: nil
+    }
+  }
+
+  /// The version under way, the published one, the first of most leaders here and a strange one.
+  private var versions: [Version] {
+    let own = [attempt?.version, keeper.accounts[0].copy?.version].compactMap(\.self)
+    let fixed = [version(10, 1), version(3, 7)]
+    return own.filter { !fixed.contains($0) } + fixed
+  }
+
+  /// The term that leads or wants to, and a strange one.
+  private var terms: [Term] {
+    guard let instance = InstanceID("a") else { return [] }
+    let strange = Term(instance: instance, nonce: "0")
+    return switch keeper.election.state {
+    case .acquiring(let term, _), .uncertain(let term, _): [term, strange]
+    case .leading(let leadership): [leadership.term, strange]
+    case .idle, .following, .polling: [strange]
+    }
+  }
+
+  private var outcomes: [FetchOutcome] {
+    let failures: [FetchFailure] = [
+      FetchFailure(.transient, reason: "nothing came", isTransport: true),
+      FetchFailure(.operator, code: Backoff.addressRefused, reason: "refused"),
+      FetchFailure(.quota, code: 45009, reason: "used up"),
+    ]
+    let dead = FetchedToken(token: AccessToken("a dead secret"), lifetime: .zero, sentAt: now)
+    return [token("a new secret"), .token(dead)] + failures.map { .knownFailure($0) }
+      + failures.map { .unknown($0) }
+  }
+
+  private var commands: [StoreCommand] {
+    guard let instance = InstanceID("a") else { return [] }
+    let name = Self.account
+    let epoch = keeper.election.leadership?.epoch ?? Epoch(10)
+    let outputs = [Output(key: .accessToken, format: .token(AccessToken("a new secret")))]
+    var commands: [StoreCommand] = [
+      .pollLock, .look(name), .look(AccountName("other") ?? name), .takeOver(name, epoch),
+      .takeOver(name, Epoch(3)),
+      .heartbeat(.init(instance: instance, isLeader: true, abdicates: false)),
+    ]
+    for term in terms {
+      commands += [
+        .acquire(term, lease: .seconds(15), floor: .none), .renew(term, lease: .seconds(15)),
+        .release(term),
+      ]
+    }
+    for version in [attempt?.version ?? version(10, 1), version(3, 7)] {
+      var commit = StoreCommand.Commit(
+        account: name, fence: epoch, version: version, outputs: outputs,
+        lifetime: Self.lifetime, age: .zero, dirty: nil, parent: nil, sweep: nil,
+        isRecommit: false, runID: "one", instance: instance)
+      commands.append(.commit(commit))
+      commit.isRecommit = true
+      commands += [
+        .begin(
+          .init(
+            account: name, version: version, span: .seconds(6), hasHistory: true,
+            isSuspicious: false)),
+        .resolve(name, version), .commit(commit),
+        .republish(
+          .init(
+            account: name, fence: epoch, version: version, outputs: outputs,
+            lifetime: Self.lifetime, remaining: .seconds(7000))),
+      ]
+    }
+    let debts = [keeper.accounts[0].debt?.id, DebtID(life: 1, number: 1)].compactMap(\.self)
+    commands += debts.map {
+      .mark(.init(account: name, debt: $0, version: version(10, 1), isUnknown: true))
+    }
+    return commands
+  }
+
+  /// Every kind of answer, and of those that say more, several.
+  private var replies: [StoreReply] {
+    let published = keeper.accounts[0].copy.map {
+      view($0.token.revealed, $0.version, left: $0.expiresAt - now)
+    }
+    var soiled = view("an older secret", version(11, 1))
+    soiled.dirty = DirtyMark("9.9@0")
+    soiled.sweep = soiled.now
+    var marked = view("a secret", version(10, 1))
+    marked.dirty = DirtyMark(version(10, 1), at: redisTime)
+    var waiting = view("a secret", version(10, 1))
+    waiting.intent = Intent(
+      version: version(10, 2), at: redisTime, deadline: redisTime + .milliseconds(6500))
+    waiting.sweep = redisTime + Timing.sweep
+    let term = terms.first?.description ?? ""
+    var replies: [StoreReply] = [
+      .lock(holder: nil, remaining: nil), .lock(holder: "b:1", remaining: .seconds(3)),
+      .lock(holder: "b:1", remaining: nil), .lock(holder: term, remaining: .seconds(3)),
+      .acquired(Epoch(12)), .acquired(Epoch(2)), .held(holder: "b:1", remaining: .seconds(3)),
+      .held(holder: "b:1", remaining: .milliseconds(-1)), .renewed, .lost, .released,
+      .account(view()), .account(soiled), .account(marked), .account(waiting),
+      .account(view("an older secret", version(3, 1))), .fenced(Epoch(99)),
+      .foreignApp(remaining: .seconds(9)), .foreignApp(remaining: nil), .newerLayout(2),
+      .began(receipt(sweep: redisTime)), .began(receipt(committed: version(10, 1))),
+      .stale(committed: version(99, 1)), .stale(committed: version(10, 3)), .resolved, .committed,
+      .superseded(Epoch(99)), .deposed(Epoch(99), nil),
+      .deposed(Epoch(99), DirtyMark(version(10, 1), at: redisTime)), .republished(wrote: true),
+      .republished(wrote: false), .marked(nil), .marked(DirtyMark(version(10, 1), at: redisTime)),
+      .replicas([], now: redisTime),
+    ]
+    if let published { replies.append(.account(published)) }
+    if let other = InstanceID("b") {
+      let replica = Replica(
+        instance: other, isLeader: false, seenAt: redisTime, abdicatedAt: nil)
+      replies.append(.replicas([replica], now: redisTime))
+    }
+    return replies
+  }
+}
