@@ -538,6 +538,42 @@ import WeChatSimulator
       try await stranger.waitForStatus(503, of: "/readyz")
     }
   }
+
+  @Test("an account whose record is another AppID's keeps nobody from leading the others")
+  func foreignAccount() async throws {
+    try await Deployment.run { deployment in
+      let other = "wxfedcba9876543210"
+      deployment.simulator.register(AppSettings(appID: other, secret: Deployment.secret))
+      let file = deployment.redis.directory.appendingPathComponent("settings.json5")
+      try Data("{accounts: {shop: {appid: '\(other)', appsecret: '\(Deployment.secret)'}}}".utf8)
+        .write(to: file)
+      let token = "WCH_access_token:{shop}"
+      try await deployment.ask("HSET", "WCH_state:{shop}", "v", "1", "app", "somebody-else")
+      try await deployment.ask("SET", token, "theirs")
+      let replica = try deployment.start(
+        "a", Deployment.brisk.merging(["WCH_CONFIG": file.path]) { $1 })
+      try await deployment.waitForLiveToken()
+      try await waitUntil("the conflict is logged", within: .seconds(10)) {
+        replica.log.contains {
+          $0.level == "error" && $0.message.contains("belong to another AppID")
+        }
+      }
+      let answer = try await replica.waitForStatus(503, of: "/readyz")
+      #expect(answer.body.contains("AppID"))
+      // It goes on leading, and renews, for longer than the lease.
+      let lost = try await firstExcept(for: Deployment.briskLease + .seconds(1)) { () -> String? in
+        try await deployment.leader() === replica ? nil : "nobody leads"
+      }
+      #expect(lost == nil)
+      #expect(try await deployment.ask("GET", token).text == "theirs")
+      #expect(deployment.simulator.audit.mints(of: other).isEmpty)
+      try await deployment.ask("DEL", token)
+      try await waitUntil("the account has a token of its own", within: .seconds(10)) {
+        try await deployment.ask("GET", token).text == deployment.simulator.newestToken(of: other)
+      }
+      try await replica.waitForStatus(200, of: "/readyz")
+    }
+  }
 }
 
 extension Deployment {

@@ -66,6 +66,8 @@ extension World {
       if !item.isPastCheck { boundary(.send, item.action, replica) }
       if opensHole, case .fetch(let order) = item.action, order.trigger == .schedule {
         // Beyond the sweep that its successor's fetch will have set.
+        opensHole = false
+        lifeInHole = life
         pause(replica, for: 200 * second)
         replicas[replica].held.append(.init(action: item.action, isPastCheck: true))
         replicas[replica].held += held[(index + 1)...]
@@ -338,8 +340,8 @@ extension World {
         sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: held.isDelayed))
     trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
     sent(id)
-    if opensHole, isPastCheck {
-      opensHole = false
+    if lifeInHole == life, isPastCheck {
+      lifeInHole = nil
       queue.push(.process(call: id), at: now + chance.within(30...600) * millisecond)
       return kill(replica, restartAfter: 10 * minute)
     }

@@ -90,6 +90,8 @@ package struct World {
   var isHealed = false
   /// Whether the next refresh by schedule falls into the hole of PROTOCOL section 7.
   package var opensHole = false
+  /// The life of the replica that is in it.
+  var lifeInHole: Int?
   var armed: Fault?
   /// When the armed fault struck last.
   var struckAt: Instant?

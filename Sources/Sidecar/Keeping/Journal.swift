@@ -102,9 +102,9 @@ package final class Journal: Sendable {
     case .foreignApp(let remaining):
       logger.error(
         """
-        The keys in this Redis belong to another AppID; this replica stays out. Give each AppID \
-        its own keyPrefix or its own Redis, or stop the other deployment and wait until its \
-        token has expired
+        Keys in this Redis belong to another AppID; they are left alone, and `status` shows which \
+        account has no token. Give each AppID its own keyPrefix or its own Redis, or stop the \
+        other deployment and wait until its token has expired
         """,
         metadata: .keyed([
           .tokenRemaining: "\(remaining.map { "\(Int64($0.inSeconds))" } ?? "unknown")"

@@ -1,3 +1,4 @@
+import RedisClient
 import Sidecar
 import TestSupport
 import Testing
