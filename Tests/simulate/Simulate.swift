@@ -42,8 +42,7 @@ struct Simulate: AsyncParsableCommand {
   var planted = false
 
   @Flag(
-    help:
-      "Print a table of what each way of keeping a token comes to, with usual faults if no profile is given."
+    help: "Print a table of what each way of keeping a token comes to; usual faults by default."
   )
   var table = false
 

@@ -223,9 +223,9 @@ package struct Script: Hashable, Sendable {
     redis.call('PERSIST', KEYS[1])
     local refused = newer(ARGV[2]) or foreign(ARGV[1], KEYS[2])
     if refused then return refused end
-    adopt(ARGV[1], ARGV[2])
     local fence = number('epoch')
     if fence > tonumber(ARGV[3]) then return {'fenced', int(fence)} end
+    adopt(ARGV[1], ARGV[2])
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
     return view(milliseconds(), KEYS[2], KEYS[3])
     """)
