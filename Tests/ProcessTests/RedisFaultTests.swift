@@ -367,9 +367,10 @@ import WeChatSimulator
     try await Deployment.run(redisArguments: ["--enable-debug-command", "yes"]) { deployment in
       let leader = try await deployment.start(count: 3, Deployment.brisk)
       let token = try await deployment.token()
+      // Before it sleeps: when it wakes somebody may lead sooner than we can look.
+      let position = deployment.processes.map(\.logPosition)
       _ = try await deployment.client.execute(
         .init("DEBUG", "SLEEP", "\(seconds)"), deadline: .now + .seconds(20))
-      let position = deployment.processes.map(\.logPosition)
       if .seconds(seconds) < Deployment.briskLease {
         let other = try await firstExcept(for: .seconds(2)) { () -> String? in
           let holder = try await deployment.leader()
