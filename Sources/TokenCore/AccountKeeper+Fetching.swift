@@ -134,7 +134,7 @@ extension AccountKeeper {
       reports.hold(attempt.trigger, until: now + wait)
       wanted = nil
     } else {
-      wanted = Wanted(trigger: attempt.trigger, notBefore: now + wait)
+      wanted = Wanted(trigger: attempt.trigger, notBefore: now + wait, isBackoff: true)
     }
     var outcomes: [Outcome] = [
       .note(

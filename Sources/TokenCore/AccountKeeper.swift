@@ -72,6 +72,8 @@ package struct AccountKeeper: Sendable {
   package struct Wanted: Hashable, Sendable {
     package internal(set) var trigger: Trigger
     package internal(set) var notBefore: Moment
+    /// Whether it waits because WeChat refused, and not for somebody's fetch to be over.
+    package internal(set) var isBackoff = false
   }
 
   /// A mark that is owed until Redis acknowledges it.
@@ -290,7 +292,7 @@ package struct AccountKeeper: Sendable {
 
   /// The secret changed: what WeChat refused before it may accept now.
   mutating func secretChanged(at now: Moment) {
-    if failures.inARow > 0, wanted != nil { wanted?.notBefore = now }
+    if wanted?.isBackoff == true { wanted?.notBefore = now }
   }
 
   /// A fetch is wanted, unless one is wanted already: a reason does not shorten a backoff.

@@ -404,4 +404,32 @@ import TokenCore
     let ended = it.answer(committing.first(where: \.isCommit), .committed)
     #expect(ended.has(\.isRelease))
   }
+
+  @Test func `a new secret ends a backoff, and no wait for another's fetch`() throws {
+    var it = Transcript()
+    let fetch = it.fetch()
+    let order = try #require(fetch)
+    let failure = FetchFailure(.configuration, code: 40125, reason: "bad secret")
+    it.post(.fetched(order.account, order.version, .knownFailure(failure)))
+    let backoff = try #require(it.keeper.accounts[0].wanted)
+    #expect(backoff.isBackoff)
+    #expect(backoff.notBefore > it.now + .seconds(60))
+    it.post(.secretChanged(Transcript.account))
+    #expect(it.keeper.accounts[0].wanted?.notBefore == it.now)
+
+    // Lost and won again, beside an unresolved fetch of another's and a token that is good.
+    it.pass(.seconds(20))
+    it.answer(it.post(.woke).first(where: \.isRelease), .released)
+    let polling = it.run(until: it.now + .seconds(3)).first(where: \.isPoll)
+    let acquiring = it.answer(polling, .lock(holder: nil, remaining: nil))
+    let won = it.answer(acquiring.first(where: \.isAcquire), .acquired(Epoch(20)))
+    var view = it.view("T", version(15, 1))
+    view.intent = Intent(
+      version: version(15, 2), at: it.redisTime, deadline: it.redisTime + .seconds(6))
+    it.answer(won.first(where: \.isTakeOver), .account(view))
+    let wait = try #require(it.keeper.accounts[0].wanted)
+    #expect(wait.notBefore == it.now + .seconds(6) + Timing.stragglerMargin)
+    it.post(.secretChanged(Transcript.account))
+    #expect(it.keeper.accounts[0].wanted == wait)
+  }
 }
