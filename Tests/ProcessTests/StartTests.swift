@@ -15,7 +15,7 @@ import WeChatSimulator
         try await deployment.waitForLiveToken()
         let took = ContinuousClock.now - replica.startedAt
         let keys = try await deployment.keys()
-        #expect(abs(keys.tokenTTL - keys.expiresInTTL) <= 5)
+        #expect(keys.endTogether)
         #expect(abs(keys.tokenTTL - 7_200_000) <= 2000)
         #expect(abs((keys.expiresIn ?? 0) - (keys.redisTime + 7200 - 120)) <= 1)
         #expect(deployment.mints == 1)

@@ -275,4 +275,8 @@ package struct PublishedKeys: Hashable, Sendable {
   package let expiresInTTL: Int64
   /// Redis's clock in seconds.
   package let redisTime: Int64
+
+  /// Whether both end at the same time: one script writes them, but Redis 7.0 looks at its clock
+  /// for each, and a busy machine may let milliseconds pass in between.
+  package var endTogether: Bool { abs(tokenTTL - expiresInTTL) <= 100 }
 }
