@@ -46,7 +46,7 @@ extension AccountKeeper {
       isSuspicious = false
       remember(receipt.dirty)
       fetchesToday = receipt.fetchesToday
-      watch(receipt.sweep, at: now)
+      watch(receipt.sweep, redisTime: receipt.now, at: now)
       var attempt = attempt
       attempt.receipt = receipt
       if let sweep, sweep.isOver(at: attempt.beganAt) { attempt.settles = sweep.value }

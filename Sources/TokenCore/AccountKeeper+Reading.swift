@@ -8,7 +8,7 @@ extension AccountKeeper {
     case .account(let view):
       isRefused = false
       ownUpToLoss(view, at: now)
-      if hasLostTrace(view) {
+      if hasLostTrace(view, at: now) {
         // It belongs to no attempt that this replica could name.
         let epoch = max(view.fence, mark?.epoch ?? .none)
         owe(Version(epoch: epoch, sequence: 0), isUnknown: true, at: now)
@@ -74,13 +74,13 @@ extension AccountKeeper {
   mutating func watch(_ view: AccountView, at now: Moment) {
     if let fetchedAt = view.fetchedAt {
       if let sweep, view.sweep.map({ $0 < sweep.value }) ?? true,
-        fetchedAt + WatchedSweep.tolerance >= sweep.value
+        sweep.isSettled(by: view, at: now)
       {
         self.sweep = nil
       }
       if let markedAt = mark?.markedAt, fetchedAt + Self.markTolerance >= markedAt { mark = nil }
     }
-    watch(view.sweep, at: now)
+    watch(view.sweep, redisTime: view.now, at: now)
     remember(view.dirty)
   }
 
@@ -93,9 +93,10 @@ extension AccountKeeper {
     mark = shown
   }
 
-  mutating func watch(_ value: RedisTime?, at now: Moment) {
+  mutating func watch(_ value: RedisTime?, redisTime: RedisTime, at now: Moment) {
     guard let value, sweep?.value != value else { return }
-    sweep = WatchedSweep(value: value, firstSeenAt: now)
+    sweep = WatchedSweep(
+      value: value, firstSeenAt: now, dueAt: now + max(value - redisTime, .zero))
   }
 
   /// The moments of a mark and of the fetch that settles it are Redis's; but the fetch's is
@@ -109,11 +110,11 @@ extension AccountKeeper {
   ///
   /// A Redis that was emptied knows of no straggler, nor does a replica that starts then and
   /// fetches as if for the first time; whoever saw the trace does.
-  package func hasLostTrace(_ view: AccountView) -> Bool {
+  package func hasLostTrace(_ view: AccountView, at now: Moment) -> Bool {
     // As long as nobody has fetched, whoever does finds the history unknown.
     guard let fetchedAt = view.fetchedAt else { return false }
     if let sweep, view.sweep.map({ $0 < sweep.value }) ?? true,
-      fetchedAt + WatchedSweep.tolerance < sweep.value
+      !sweep.isSettled(by: view, at: now)
     {
       return true
     }
@@ -190,7 +191,7 @@ extension AccountKeeper {
       want(.takeover, notBefore: now + max(wait, .zero))
     }
     if view.dirty != nil { want(.dirty, notBefore: now) }
-    if hasLostTrace(view) {
+    if hasLostTrace(view, at: now) {
       // Remembered until BEGIN has set another: should the lead be over before, a follower marks.
       isSuspicious = true
       want(.sweep, notBefore: now)

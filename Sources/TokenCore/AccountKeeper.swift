@@ -55,6 +55,8 @@ package struct AccountKeeper: Sendable {
   package struct WatchedSweep: Hashable, Sendable {
     package let value: RedisTime
     package let firstSeenAt: Moment
+    /// When it is due by our clock, as far as Redis's was right at the first sight.
+    package let dueAt: Moment
     /// Whether a token was fetched after Redis's clock said so, without that proof.
     package internal(set) var isServedEarly = false
 
@@ -63,6 +65,15 @@ package struct AccountKeeper: Sendable {
     /// A straggler is over after 67 of the 90 s; and a leader counts by its own clock, beside which
     /// one that is being slewed is slow.
     package static let tolerance: Duration = .seconds(10)
+
+    /// Whether the token was asked for after what the sweep waits for.
+    ///
+    /// Also by our own clock: Redis's may have been stepped beyond the sweep.
+    func isSettled(by view: AccountView, at now: Moment) -> Bool {
+      guard let fetchedAt = view.fetchedAt else { return false }
+      let age = max(view.now - fetchedAt, .zero)
+      return fetchedAt + Self.tolerance >= value && now - age + Self.tolerance >= dueAt
+    }
 
     /// Whether whatever the sweep waits for was over at a moment.
     func isOver(at now: Moment) -> Bool { firstSeenAt + Timing.sweep <= now }

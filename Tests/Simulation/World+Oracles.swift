@@ -161,7 +161,7 @@ extension World {
       let account = replica.keeper.accounts[index]
       if account.debt != nil { return true }
       // Whoever saw a sweep or a mark that Redis has lost will ask for another.
-      if account.hasLostTrace(view) { return true }
+      if account.hasLostTrace(view, at: replica.local(at: now)) { return true }
       // A commit that Redis has lost is made again by a leader, marked by a follower.
       if account.lostCommit(in: view) != nil { return plan.parts.contains(.recommit) }
       guard replica.keeper.election.leadership != nil else { return false }
