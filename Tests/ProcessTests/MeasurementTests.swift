@@ -40,7 +40,9 @@ struct MeasurementTests {
         try await Deployment.run(alone: true) { deployment in
           try await deployment.start(count: 2)
           // Two fetches are at least a second apart: a token as young as that is no usual one.
-          try await Task.sleep(for: .milliseconds(1500))
+          try await waitUntil("the token is older", within: .seconds(5)) {
+            try await deployment.keys().tokenTTL < 7_198_500
+          }
           let token = try await deployment.token() ?? ""
           let start = ContinuousClock.now
           try await deployment.ask("RPUSH", "WCH_refresh_requests", token)
@@ -63,8 +65,14 @@ struct MeasurementTests {
           for process in deployment.processes where process.isRunning {
             try await process.waitForStatus(200, of: "/readyz")
           }
-          // Somewhere between two renewals, which are five seconds apart.
-          if !isClean { try await Task.sleep(for: .milliseconds(5000 * round / rounds)) }
+          // Somewhere between two renewals, which are five seconds apart: by what the lock has left.
+          if !isClean {
+            let left = Int64(15_000 - 5000 * round / rounds)
+            try await waitUntil("the lock is that old", within: .seconds(10)) {
+              let now = try await deployment.ask("PTTL", "WCH_leader").number ?? 0
+              return now > left - 500 && now <= left
+            }
+          }
           let start = ContinuousClock.now
           if isClean { leader.terminate() } else { leader.kill() }
           let successor = try await deployment.waitForLeader(otherThan: leader)
@@ -89,7 +97,10 @@ struct MeasurementTests {
       let before = try await [leader.usage(), follower.usage()]
       // Idling has no event to wait for: the span itself is what is measured over.
       let span = 120.0
-      try await Task.sleep(for: .seconds(span))
+      let end = ContinuousClock.now + .seconds(span)
+      try await waitUntil("the span is over", within: .seconds(span + 10)) {
+        ContinuousClock.now >= end
+      }
       for (process, before) in zip([leader, follower], before) {
         let usage = try await process.usage()
         func rate(_ value: (Usage) -> Double) -> String {

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Synchronization
 
@@ -22,7 +23,7 @@ package final class ChildProcess: Sendable {
   }
 
   /// How long a process may take to obey a signal that ends it.
-  private static let patience: Duration = .seconds(10)
+  private static let patience: DispatchTimeInterval = .seconds(10)
 
   /// The process id; another process may have it after this one has ended.
   package let id: Int32
@@ -98,9 +99,12 @@ package final class ChildProcess: Sendable {
     signal(number)
     // A stopped process takes its signal when it goes on.
     signal(SIGCONT)
-    let deadline = ContinuousClock.now + Self.patience
-    while isRunning, ContinuousClock.now < deadline { usleep(1000) }
-    signal(SIGKILL)
+    let impatience = DispatchWorkItem { [self] in signal(SIGKILL) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + Self.patience, execute: impatience)
+    defer { impatience.cancel() }
+    // It ends, and keeps its id until it is collected.
+    var info = unsafe siginfo_t()
+    while unsafe waitid(P_PID, id_t(id), &info, WEXITED | WNOWAIT) == -1, errno == EINTR {}
     state.withLock { state in collect(&state, 0) }
   }
 

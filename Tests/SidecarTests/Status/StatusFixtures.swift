@@ -198,7 +198,8 @@ private final class GatheringHandler: ChannelInboundHandler, Sendable {
 /// A folder for a test, removed at its end.
 func withTemporaryFolder(_ body: (String) async throws -> Void) async throws {
   // Unix sockets need a short path.
-  let folder = "/tmp/wch-\(UInt32.random(in: .min ... .max))"
+  let folder = FileManager.default.temporaryDirectory
+    .appendingPathComponent("wch-\(UInt32.random(in: .min ... .max))").path
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
   defer { try? FileManager.default.removeItem(atPath: folder) }
   try await body(folder)
