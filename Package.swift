@@ -38,6 +38,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
     .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
     .package(
       url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1",
@@ -49,16 +50,20 @@ let package = Package(
     .target(name: "CEarlySignals"),
     .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
     .target(name: "Hiredis", dependencies: ["CHiredis"], swiftSettings: strict),
+    .target(name: "Dialing", dependencies: [nio, nioPosix], swiftSettings: strict),
     .target(
-      name: "RedisClient", dependencies: ["Hiredis", nio, nioPosix, nioSSL, log],
+      name: "RedisClient", dependencies: ["Dialing", "Hiredis", nio, nioPosix, nioSSL, log],
       swiftSettings: strict),
     .target(name: "TokenCore", swiftSettings: strict),
     .target(
       name: "Sidecar",
       dependencies: [
-        "RedisClient", "TokenCore", nio, nioPosix, nioHTTP1, nioSSL, log, crypto, lifecycle,
-        signals,
+        "Dialing", "RedisClient", "TokenCore", nio, nioPosix, nioHTTP1, nioSSL, log, crypto,
+        lifecycle, signals,
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOExtras", package: "swift-nio-extras"),
+        .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
+        .product(name: "NIOSOCKS", package: "swift-nio-extras"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
         .product(name: "Metrics", package: "swift-metrics"),
@@ -103,6 +108,9 @@ let package = Package(
       name: "sweep", dependencies: ["Sweeps", arguments], path: "Tests/sweep",
       swiftSettings: strict),
     .testTarget(name: "SweepTests", dependencies: ["Sweeps"], swiftSettings: strict),
+    .testTarget(
+      name: "DialingTests", dependencies: ["Dialing", "TestSupport", nio, nioPosix],
+      swiftSettings: strict),
     .testTarget(name: "HiredisTests", dependencies: ["Hiredis"], swiftSettings: strict),
     .testTarget(
       name: "RedisClientTests", dependencies: ["RedisClient", "TestSupport", nioSSL],

@@ -11,13 +11,14 @@ struct TidyTests {
   private static let allowed: [String: Set<String>] = [
     "TokenCore": [],
     "Hiredis": ["CHiredis"],
+    "Dialing": ["NIOCore", "NIOPosix", "Synchronization", "Glibc"],
     "RedisClient": [
-      "Hiredis", "NIOCore", "NIOPosix", "NIOSSL", "NIOTLS", "Logging", "Synchronization",
+      "Dialing", "Hiredis", "NIOCore", "NIOPosix", "NIOSSL", "NIOTLS", "Logging", "Synchronization",
       "FoundationEssentials", "Glibc",
     ],
     "Sidecar": [
-      "RedisClient", "TokenCore", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "NIOTLS",
-      "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "AsyncHTTPClient", "Hummingbird",
+      "Dialing", "RedisClient", "TokenCore", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "NIOTLS",
+      "NIOExtras", "NIOHTTPCompression", "NIOSOCKS", "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "AsyncHTTPClient", "Hummingbird",
       "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "Metrics", "CoreMetrics",
       "Synchronization", "FoundationEssentials", "Glibc",
     ],
