@@ -132,6 +132,12 @@ let package = Package(
       dependencies: [
         "TestSupport", "RedisClient", "WeChatSimulator", "wch-sidecar", nio, nioPosix,
       ], swiftSettings: strict),
+    .testTarget(
+      name: "AttackTests",
+      dependencies: [
+        "TestSupport", "Dialing", "RedisClient", "Sidecar", "Sweeps", "TokenCore",
+        "WeChatSimulator", "wch-sidecar", nio, nioPosix, log,
+      ], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]
 )
