@@ -82,10 +82,11 @@ final class Watch: Sendable {
   ) async throws -> Report {
     let lock = try await deployment.ask("GET", "WCH_leader").text ?? ""
     let watch = Watch(deployment, keys: keys, lock: lock)
+    let targets = attacked ?? targets
     let before = targets.map { $0.figures }
     let probers = targets.map { Prober($0) }
     let (reader, account) = try await deployment.withReader { reader in
-      let attackers = try (attacked ?? targets).map { try attackers($0) }
+      let attackers = try targets.map { try attackers($0) }
       // The span itself is what is looked at: there is no event to wait for.
       _ = try await firstExcept(for: span, every: Self.interval) { () -> Int? in
         await watch.look()

@@ -35,3 +35,14 @@ package final class TestThread: Sendable {
     }
   }
 }
+
+/// Runs what blocks on a thread of its own, as the pool of the tests has one for each processor.
+package func onThread<Result: Sendable>(
+  _ body: @escaping @Sendable () throws -> Result
+) async throws -> Result {
+  try await withCheckedThrowingContinuation { continuation in
+    Thread.detachNewThread {
+      continuation.resume(with: Swift.Result(catching: body))
+    }
+  }
+}

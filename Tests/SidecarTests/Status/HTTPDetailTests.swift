@@ -13,7 +13,7 @@ import Testing
   ) async throws -> String {
     var answer = ""
     try await withStatusServer { port in
-      answer = try await Task.detached {
+      answer = try await onThread {
         let socket = try RawSocket(port: port)
         defer { socket.close() }
         for piece in pieces {
@@ -31,7 +31,7 @@ import Testing
             return String(decoding: received, as: UTF8.self)
           }
         }
-      }.value
+      }
     }
     return answer
   }
@@ -79,7 +79,7 @@ import Testing
   @Test("who asks whether to go on is told to, and then answered")
   func goesOn() async throws {
     try await withStatusServer { port in
-      let text = try await Task.detached { () -> String in
+      let text = try await onThread { () -> String in
         let socket = try RawSocket(port: port)
         defer { socket.close() }
         let body = "{\"force\":true}"
@@ -94,7 +94,7 @@ import Testing
         var received = interim
         while case .bytes(let bytes) = socket.receive(within: .seconds(5)) { received += bytes }
         return String(decoding: received, as: UTF8.self)
-      }.value
+      }
       #expect(text.hasPrefix("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 "), "\(text)")
     }
   }

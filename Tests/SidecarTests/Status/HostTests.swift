@@ -21,9 +21,9 @@ import Testing
     arguments: [
       "[::1].evil.com", "[::1]evil", "[::1]evil:80", "[localhost]", "[127.0.0.1]", "[::1", "::1]",
       "::1", "[]", "[::1%lo]", "[::2]", "127.+1.0.1", "127.0.0.1:99999", "127.0.0.1:+1",
-      "127.0.0.1:", "127.0.0.1:1:2", "127.0.0.1.", "127.1", "127.0.0.01", "127.0.0.256",
+      "127.0.0.1:1:2", "127.0.0.1.", "127.1", "127.0.0.256",
       "127.0.0.1.evil.com", "0x7f.0.0.1", "2130706433", "localhost:x", "localhost.evil.com",
-      "localhost..", ".localhost", "evil.com/localhost", "localhost@evil.com",
+      "localhost..", "evil.com/localhost", "localhost@evil.com",
       "evil.com@localhost", "localhost,evil.com", "localhost evil.com", "evil.com", "", " ",
     ])
   func refused(host: String) async throws {
