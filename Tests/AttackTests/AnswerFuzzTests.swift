@@ -31,23 +31,18 @@ struct AnswerFuzzTests {
   func client() async throws {
     let count = Self.number("WCH_FUZZ_COUNT") ?? (Attack.isWanted ? 100_000 : 500)
     let first = Self.number("WCH_FUZZ_SEED") ?? 1
-    let server = try await ScriptedServer.start { line in
-      // The AppID is the seed.
-      let digits = line.firstRange(of: "appid=wx").map { name in
-        line[name.upperBound...].prefix(while: \.isNumber)
-      }
-      return HostileAnswer(seed: digits.flatMap { UInt64($0) } ?? 0).script
-    }
+    let scripts = Scripts()
+    let server = try await ScriptedServer.start { scripts.take(for: $0) }
     let client = WeChatClient(
       hosts: ["http://127.0.0.1:\(server.port)"], logger: Logger(label: "test"),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     let start = ContinuousClock.now
-    var contradictions: [String] = []
+    var contradictions: [Contradiction] = []
     var settled: ProcessFigures?
     var (tried, taken): (UInt64, Int) = (0, 0)
     while tried < count, contradictions.count < 10 {
       let size = min(UInt64(Self.block), count - tried)
-      let results = await Self.judge((first + tried)..<(first + tried + size), by: client)
+      let results = await Self.judge((first + tried)..<(first + tried + size), by: client, scripts)
       contradictions += results.compactMap(\.contradiction)
       taken += results.count(where: \.wasTaken)
       tried += size
@@ -58,7 +53,7 @@ struct AnswerFuzzTests {
     let now = ProcessFigures(of: getpid())
     let grown = (now?.residentKiB ?? 0) - (settled?.residentKiB ?? 0)
     let descriptors = (now?.descriptors ?? 0) - (settled?.descriptors ?? 0)
-    #expect(contradictions == [])
+    contradictions.report()
     if Attack.isWanted {
       #expect(grown < Attack.memoryBoundKiB, "memory grew by \(grown) KiB")
       #expect(descriptors < 100, "descriptors grew by \(descriptors)")
@@ -72,23 +67,43 @@ struct AnswerFuzzTests {
 
   private struct Judgement: Sendable {
     var wasTaken: Bool
-    var contradiction: String?
+    var contradiction: Contradiction?
   }
 
-  private static func judge(_ seeds: Range<UInt64>, by client: WeChatClient) async -> [Judgement] {
+  /// What is to be answered to requests that are under way; the AppID is the seed.
+  private final class Scripts: Sendable {
+    private let scripts = Mutex<[String: ScriptedServer.Script]>([:])
+
+    func give(_ script: ScriptedServer.Script, seed: UInt64) {
+      scripts.withLock { $0["wx\(seed)"] = script }
+    }
+
+    func take(for line: String) -> ScriptedServer.Script {
+      let name = line.firstRange(of: "appid=").map { line[$0.upperBound...].prefix { $0 != "&" } }
+      return scripts.withLock { $0.removeValue(forKey: String(name ?? "")) }
+        ?? ScriptedServer.Script(pieces: [], ending: .closed)
+    }
+  }
+
+  private static func judge(
+    _ seeds: Range<UInt64>, by client: WeChatClient, _ scripts: Scripts
+  ) async -> [Judgement] {
     await withTaskGroup(of: Judgement.self) { group in
       var judgements: [Judgement] = []
       for (index, seed) in seeds.enumerated() {
         if index >= parallel, let judgement = await group.next() { judgements.append(judgement) }
-        group.addTask { await judge(seed, by: client) }
+        group.addTask { await judge(seed, by: client, scripts) }
       }
       for await judgement in group { judgements.append(judgement) }
       return judgements
     }
   }
 
-  private static func judge(_ seed: UInt64, by client: WeChatClient) async -> Judgement {
+  private static func judge(
+    _ seed: UInt64, by client: WeChatClient, _ scripts: Scripts
+  ) async -> Judgement {
     let answer = HostileAnswer(seed: seed)
+    scripts.give(answer.script, seed: seed)
     let start = ContinuousClock.now
     let result = await client.fetch(
       WeChatRequest(
@@ -96,6 +111,7 @@ struct AnswerFuzzTests {
         notAfter: .now + .seconds(30), timeout: timeout))
     let took = ContinuousClock.now - start
     var problem: String?
+    var reason = ""
     var token: FetchedToken?
     switch result.outcome {
     case .token(let fetched):
@@ -106,18 +122,20 @@ struct AnswerFuzzTests {
       problem = answer.contradiction(token: nil, lifetime: nil, code: failure.code)
       let shown = "\(failure) \(failure.requestID ?? "") \(failure.egressAddress ?? "")"
       if shown.contains(HostileAnswer.mark) || shown.contains(secret) {
-        problem = "shown: \(shown)"
+        (problem, reason) = ("a secret is shown", shown)
       } else if shown.utf8.count > 1000 || shown.unicodeScalars.contains(where: { $0.value < 32 }) {
-        problem = "no text for a log: \(shown.debugDescription)"
+        (problem, reason) = ("no text for a log", shown.debugDescription)
       }
-      problem = problem.map { "\($0) (\(failure))" }
+      if problem != nil { reason = "\(failure)" }
     }
-    if took > timeout + slack { problem = "the call took \(took)" }
+    if took > timeout + slack { (problem, reason) = ("a call did not end in time", "\(took)") }
     return Judgement(
       wasTaken: token != nil,
       contradiction: problem.map { problem in
         let sent = String(decoding: answer.pieces.joined().prefix(700), as: UTF8.self)
-        return "seed \(seed): \(problem): \(answer.summary): \(sent.debugDescription)"
+        return Contradiction(
+          seed: seed, problem: problem,
+          detail: "\(reason): \(answer.summary): \(sent.debugDescription)")
       })
   }
 

@@ -45,7 +45,7 @@ struct HTTPFuzzTests {
       let start = ContinuousClock.now
       let (tried, contradictions, grown) = try await deployment.withReader { reader in
         var settled: [ProcessFigures]?
-        var contradictions: [String] = []
+        var contradictions: [Contradiction] = []
         var (tried, grown) = (0, 0)
         while tried < count, contradictions.count < 10 {
           let size = min(Self.block, count - tried)
@@ -69,7 +69,7 @@ struct HTTPFuzzTests {
       let looks = probers.flatMap(\.looks)
       let late = looks.count { !$0.isGood }
       #expect(late == 0, "\(late) of \(looks.count) probes were not answered within 1 s")
-      #expect(contradictions == [])
+      contradictions.report()
       print(
         "figure: hostile connections: \(tried) from seed \(first),"
           + " \(contradictions.count) contradictions, resident +\(grown >> 10) MiB"
@@ -89,7 +89,7 @@ struct HTTPFuzzTests {
   }
 
   private static func contradictions(of seeds: Range<UInt64>, at targets: [Target]) async
-    -> [String]
+    -> [Contradiction]
   {
     let work = Work(seeds)
     let threads = (0..<parallel).map { _ in
@@ -109,7 +109,7 @@ struct HTTPFuzzTests {
   private final class Work: Sendable {
     private struct State {
       var seeds: Range<UInt64>
-      var found: [String] = []
+      var found: [Contradiction] = []
     }
 
     /// Protects the seeds that are left and what was found.
@@ -117,25 +117,30 @@ struct HTTPFuzzTests {
 
     init(_ seeds: Range<UInt64>) { state = Mutex(State(seeds: seeds)) }
 
-    var found: [String] { state.withLock { $0.found } }
+    var found: [Contradiction] { state.withLock { $0.found } }
 
     func next() -> UInt64? { state.withLock { $0.seeds.popFirst() } }
 
-    func tell(_ contradiction: String) { state.withLock { $0.found.append(contradiction) } }
+    func tell(_ contradiction: Contradiction) { state.withLock { $0.found.append(contradiction) } }
   }
 
-  private static func contradiction(seed: UInt64, at targets: [Target]) -> String? {
+  private static func contradiction(seed: UInt64, at targets: [Target])
+    -> Contradiction?
+  {
     let connection = HostileConnection(seed: seed)
     let isGuarded = seed.isMultiple(of: 2)
     let sent = String(decoding: connection.bytes, as: UTF8.self)
     guard let received = exchange(connection, port: targets[isGuarded ? 1 : 0].port) else {
-      return "seed \(seed): not connected"
+      return Contradiction(seed: seed, problem: "not connected", detail: sent)
     }
     let problem = connection.contradiction(
       in: received, permitted: !isGuarded && mayNameThisHost(sent))
     return problem.map { problem in
-      "seed \(seed): \(problem)\n  sent: \(sent.debugDescription.prefix(3000))\n  received:"
-        + " \(String(decoding: received.bytes, as: UTF8.self).debugDescription.prefix(2000))"
+      let answer = String(decoding: received.bytes, as: UTF8.self)
+      return Contradiction(
+        seed: seed, problem: problem,
+        detail: "sent \(sent.debugDescription.prefix(2000)), \(connection.ending), received"
+          + " \(answer.debugDescription.prefix(2000))")
     }
   }
 

@@ -16,9 +16,10 @@ enum Compressed {
     return [0x78, 0x01] + stored(content) + littleEndian((b << 16 | a).byteSwapped)
   }
 
-  /// A gzip that is about two hundred times as long when it is unpacked; the sum at its end is
-  /// wrong, but nobody should come so far.
-  static func bomb(_ size: Int) -> [UInt8] {
+  /// A gzip of 12 MB that is about two hundred times as long when it is unpacked; the sum at its
+  /// end is wrong, but nobody should come so far.
+  static let bomb: [UInt8] = {
+    let size = 12_000_000
     var bits = Bits()
     bits.append(1, 1)
     bits.append(1, 2)
@@ -30,7 +31,7 @@ enum Compressed {
     }
     bits.append(reversed: 0, 7)
     return gzipHead + bits.bytes + littleEndian(0) + littleEndian(UInt32(size))
-  }
+  }()
 
   private static let gzipHead: [UInt8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]
 
@@ -50,12 +51,14 @@ enum Compressed {
   }
 
   private static func crc(_ content: [UInt8]) -> UInt32 {
-    var sum: UInt32 = 0xffff_ffff
-    for byte in content {
-      sum ^= UInt32(byte)
-      for _ in 0..<8 { sum = sum & 1 == 1 ? sum >> 1 ^ 0xedb8_8320 : sum >> 1 }
+    ~content.reduce(0xffff_ffff) { sum, byte in
+      sum >> 8 ^ sums[Int(UInt8(truncatingIfNeeded: sum) ^ byte)]
     }
-    return ~sum
+  }
+
+  /// What each byte does to the sum.
+  private static let sums: [UInt32] = (UInt32(0)..<256).map { byte in
+    (0..<8).reduce(byte) { sum, _ in sum & 1 == 1 ? sum >> 1 ^ 0xedb8_8320 : sum >> 1 }
   }
 
   private static func littleEndian(_ value: UInt32) -> [UInt8] {
