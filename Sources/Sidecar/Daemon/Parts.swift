@@ -73,7 +73,8 @@ struct Parts {
       hints: { [service] hint in
         let now = MonotonicClock.now()
         limits.hear(hint, at: now)
-        let event = hint.event(for: service.view.keeper, at: now)
+        let event = service.look { hint.event(for: $0.keeper, at: now) }
+        if case .limited(let account, _) = hint { service.ring(account) }
         guard let event else { return false }
         service.post(event)
         return true
