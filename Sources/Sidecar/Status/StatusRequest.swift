@@ -35,8 +35,9 @@ struct StatusRequest: Sendable {
         status: .uriTooLong, detail: "The target is longer than \(Self.longestTarget) bytes.")
     }
     let hosts = head.headers["host"]
-    // RFC 9112 section 3.2: whoever looks at another of two hosts would be fooled.
-    guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else {
+    // RFC 9112 section 3.2: whoever looks at another of two hosts would be fooled. On a Unix socket
+    // there is no host, and some clients send none.
+    guard hosts.count == 1 || (hosts.isEmpty && (isUnix || head.version == .http1_0)) else {
       throw RequestProblem(
         status: .badRequest,
         detail: hosts.isEmpty ? "The Host is missing." : "There is more than one Host.")

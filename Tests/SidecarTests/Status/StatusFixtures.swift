@@ -31,13 +31,19 @@ final class FakeSource: StatusSource {
     var token = TokenAnswer.token(
       AccessToken("tok-123"), expiresAt: 1_700_007_080, expiresIn: 7020)
     var refresh = RefreshAnswer.refreshed(RefreshedToken(account: .unnamed, expiresAt: 1))
+    var snapshots = 0
     var asked: [AccountName] = []
     var requests: [RefreshRequest] = []
   }
 
   let answers = Mutex(Answers())
 
-  func snapshot() -> StatusSnapshot { answers.withLock { $0.snapshot } }
+  func snapshot() -> StatusSnapshot {
+    answers.withLock { answers in
+      answers.snapshots += 1
+      return answers.snapshot
+    }
+  }
   func health(_ check: HealthCheck) -> Health {
     answers.withLock { $0.health[check] ?? .good("fine") }
   }
