@@ -24,7 +24,14 @@ struct RedisURLTests {
         "redis://redis.default.svc.cluster.local:6379?db=3", "redis.default.svc.cluster.local",
         6379, 3
       ),
-      ("redis://my_host/?db=3", "my_host", 6379, 3),
+      ("redis://my_host/?db=3", "my_host", 6379, 3), ("redis://h:", "h", 6379, 0),
+      ("redis://[::1]:/1", "::1", 6379, 1), ("redis://h:007/1", "h", 7, 1),
+      ("redis://REDIS.Example.:1", "redis.example.", 1, 0), ("redis://h%41-%7e", "ha-~", 6379, 0),
+      ("redis://127.1", "127.0.0.1", 6379, 0), ("redis://0x7f.1", "127.0.0.1", 6379, 0),
+      ("redis://2130706433", "127.0.0.1", 6379, 0), ("redis://127.0.0.256", "127.0.0.256", 6379, 0),
+      ("redis://xn--fiqs8s", "xn--fiqs8s", 6379, 0), ("redis://[FE80::1%25lo]", "fe80::1%lo", 6379, 0),
+      ("redis://[fe80::1%lo]:1", "fe80::1%lo", 1, 0), ("redis://[fe80::1%2525]", "fe80::1%25", 6379, 0),
+      ("redis://[::ffff:127.0.0.1]", "::ffff:127.0.0.1", 6379, 0),
     ])
   func hosts(url: String, host: String, port: Int, database: Int) throws {
     let endpoint = try parse(url)
@@ -81,12 +88,14 @@ struct RedisURLTests {
       ("redis://a b", .forbiddenCharacter), ("redis://h\n", .forbiddenCharacter),
       ("redis://:密@h", .forbiddenCharacter), ("redis://:p#w@h", .fragment),
       ("redis://:p@w@h", .unescapedAtSign), ("redis://:p/w@h", .unescapedAtSign),
-      ("redis://:p?w@h", .unescapedAtSign), ("redis://h%41", .hostInvalid),
+      ("redis://:p?w@h", .unescapedAtSign), ("redis://h%20", .hostInvalid),
+      ("redis://h%4", .hostInvalid), ("redis://h!", .hostInvalid), ("redis://%e5%af%86", .hostInvalid),
+      ("redis://[::1%]", .hostInvalid), ("redis://[::1%25]x", .hostInvalid),
       ("redis://h,i", .hostInvalid), ("redis://[::1", .hostInvalid),
       ("redis://[1.2.3.4]", .hostInvalid),
       ("redis://[g::1]", .hostInvalid), ("redis://::1", .hostMissing),
       ("redis://[::1]x", .portInvalid),
-      ("redis://h:", .portInvalid), ("redis://h:0", .portInvalid),
+      ("redis://h:0", .portInvalid),
       ("redis://h:65536", .portInvalid),
       ("redis://h:+1", .portInvalid), ("redis://h:1:2", .portInvalid),
       ("redis://h/x", .databaseInvalid), ("redis://h/-1", .databaseInvalid),
