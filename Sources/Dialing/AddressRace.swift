@@ -159,7 +159,7 @@ struct AddressRace {
   private mutating func proceed(at now: Instant) -> [Action] {
     guard now < deadline else { return end(outcomeInTheEnd) }
     var actions: [Action] = []
-    if Self.isDue(&familiesApartAt, at: now) { actions += lookUp(.ipv6) + lookUp(.ipv4) }
+    if Self.isDue(&familiesApartAt, at: now) { actions += lookUp(.ipv4) + lookUp(.ipv6) }
     if Self.isDue(&lateAt, at: now) { take(late, replacing: false) }
     // Without an answer, and not beside one.
     if !hasAnswer, Self.isDue(&lastGoodAt, at: now) { queue(lastGood) }
@@ -177,11 +177,12 @@ struct AddressRace {
         return actions + end(outcomeInTheEnd)
       }
     }
-    let due = [
-      familiesApartAt, lateAt, hasAnswer ? nil : lastGoodAt,
-      candidates.isEmpty ? nil : nextAttemptAt,
-      hasAnswer && connecting.isEmpty && candidates.isEmpty ? moreUntil : nil, deadline,
-    ].compactMap(\.self).min() ?? deadline
+    let due =
+      [
+        familiesApartAt, lateAt, hasAnswer ? nil : lastGoodAt,
+        candidates.isEmpty ? nil : nextAttemptAt,
+        hasAnswer && connecting.isEmpty && candidates.isEmpty ? moreUntil : nil, deadline,
+      ].compactMap(\.self).min() ?? deadline
     if due != wakesAt {
       wakesAt = due
       actions.append(.wake(at: due))

@@ -15,7 +15,7 @@ package final class Dialer: Sendable {
     package let address: SocketAddress
   }
 
-  private let lookUps: NameLookUps
+  let lookUps: NameLookUps
 
   package init() { lookUps = NameLookUps(resolve: SystemResolver.resolve) }
 
@@ -62,7 +62,7 @@ private final class Dial {
   private let port: Int
   private let family: Dialer.Family
   private let deadline: ContinuousClock.Instant
-  private let lookUps: NameLookUps
+  let lookUps: NameLookUps
   private let configure: @Sendable (ClientBootstrap) -> ClientBootstrap
   /// What is looked up; nil for an address.
   private let name: String?

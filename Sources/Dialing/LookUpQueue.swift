@@ -33,8 +33,8 @@ struct LookUpQueue<Address> {
   /// So many look-ups run at a time: some names that hang, and others that still work.
   static var threadLimit: Int { 8 }
   /// So many of them may ask one family apart, which is done for names that take long: four names
-  /// may hang, and there is a thread for a fifth.
-  static var apartLimit: Int { 4 }
+  /// may hang in every way, and there is a thread for a fifth.
+  static var apartLimit: Int { 3 }
   /// So many wait for a thread; Redis, eight hosts of WeChat and a proxy have 30 questions.
   static var waitingLimit: Int { 64 }
   /// So many names are remembered; far more than settings can name.

@@ -29,8 +29,10 @@ struct RedisURLTests {
       ("redis://REDIS.Example.:1", "redis.example.", 1, 0), ("redis://h%41-%7e", "ha-~", 6379, 0),
       ("redis://127.1", "127.0.0.1", 6379, 0), ("redis://0x7f.1", "127.0.0.1", 6379, 0),
       ("redis://2130706433", "127.0.0.1", 6379, 0), ("redis://127.0.0.256", "127.0.0.256", 6379, 0),
-      ("redis://xn--fiqs8s", "xn--fiqs8s", 6379, 0), ("redis://[FE80::1%25lo]", "fe80::1%lo", 6379, 0),
-      ("redis://[fe80::1%lo]:1", "fe80::1%lo", 1, 0), ("redis://[fe80::1%2525]", "fe80::1%25", 6379, 0),
+      ("redis://xn--fiqs8s", "xn--fiqs8s", 6379, 0),
+      ("redis://[FE80::1%25lo]", "fe80::1%lo", 6379, 0),
+      ("redis://[fe80::1%lo]:1", "fe80::1%lo", 1, 0),
+      ("redis://[fe80::1%2525]", "fe80::1%25", 6379, 0),
       ("redis://[::ffff:127.0.0.1]", "::ffff:127.0.0.1", 6379, 0),
     ])
   func hosts(url: String, host: String, port: Int, database: Int) throws {
@@ -89,7 +91,8 @@ struct RedisURLTests {
       ("redis://:密@h", .forbiddenCharacter), ("redis://:p#w@h", .fragment),
       ("redis://:p@w@h", .unescapedAtSign), ("redis://:p/w@h", .unescapedAtSign),
       ("redis://:p?w@h", .unescapedAtSign), ("redis://h%20", .hostInvalid),
-      ("redis://h%4", .hostInvalid), ("redis://h!", .hostInvalid), ("redis://%e5%af%86", .hostInvalid),
+      ("redis://h%4", .hostInvalid), ("redis://h!", .hostInvalid),
+      ("redis://%e5%af%86", .hostInvalid),
       ("redis://[::1%]", .hostInvalid), ("redis://[::1%25]x", .hostInvalid),
       ("redis://h,i", .hostInvalid), ("redis://[::1", .hostInvalid),
       ("redis://[1.2.3.4]", .hostInvalid),

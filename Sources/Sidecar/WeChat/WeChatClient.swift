@@ -1,5 +1,5 @@
 import AsyncHTTPClient
-import Dialing
+package import Dialing
 import FoundationEssentials
 package import Logging
 package import NIOCore
@@ -97,9 +97,12 @@ package final class WeChatClient: Sendable {
   ///   - hosts: such as `https://api.weixin.qq.com`, at least one; settings have checked them.
   ///   - proxies: which of them are reached through a proxy.
   ///   - extraCertificates: authorities that are trusted besides the system's.
+  ///   - dialer: the process's, which looks the hosts' names up.
+  ///   - family: over which of their addresses they are asked.
   package init(
     hosts: [String], proxies: ProxyRules = .none, extraCertificates: [NIOSSLCertificate] = [],
-    logger: Logger, eventLoopGroup: any EventLoopGroup
+    dialer: Dialer = Dialer(), family: Dialer.Family = .any, logger: Logger,
+    eventLoopGroup: any EventLoopGroup
   ) {
     precondition(!hosts.isEmpty, "At least one host is needed")
     self.logger = logger
