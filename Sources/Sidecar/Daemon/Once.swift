@@ -41,6 +41,9 @@ package struct Once {
 
   /// Waits for a live token of every account for at most so long.
   package func run(atMost limit: Duration) async throws -> Outcome {
+    var redis = redis
+    // An attempt that hangs is to fail, and to say why, before the time is up.
+    redis.connectTimeout = min(redis.connectTimeout, limit / 2)
     let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
     let status = KeeperStatus(
       parts, settings: settings, version: version, startedAt: .now,

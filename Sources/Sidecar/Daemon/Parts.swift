@@ -33,7 +33,8 @@ struct Parts {
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
     weChat = WeChatClient(
       hosts: settings.apiURLs, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, logger: logger,
+      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
+      family: settings.apiFamily, logger: logger,
       eventLoopGroup: eventLoopGroup)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     service = KeeperService(
