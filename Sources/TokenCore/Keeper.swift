@@ -24,8 +24,8 @@ package struct Keeper: Sendable {
   /// Who holds a lock that never lapses, as it was told last.
   private var endlessHolder: String?
   private var replicasAsOf: RedisTime?
-  /// When others of this replica's name said that they live, as it was heard first of each.
-  private var namesakes: [UInt64?: RedisTime] = [:]
+  /// When others of this replica's name said last that they live, and how often they said it again.
+  private var namesakes: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
   private var nameIsToldShared = false
   private var heartbeatAt: Moment = .origin
   private var heartbeatIsSent = false
@@ -408,9 +408,11 @@ package struct Keeper: Sendable {
   }
 
   private mutating func noteNamesakes(to actions: inout [Action]) {
-    var heard: [UInt64?: RedisTime] = [:]
+    var heard: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
     for replica in replicas where replica.instance == instance && replica.life != life {
-      heard[replica.life] = namesakes[replica.life] ?? replica.seenAt
+      let before = namesakes[replica.life] ?? (replica.seenAt, 0)
+      let isRepeated = replica.seenAt > before.seenAt
+      heard[replica.life] = (replica.seenAt, before.repetitions + (isRepeated ? 1 : 0))
     }
     namesakes = heard
     guard !nameIsToldShared, replicas.contains(where: { $0.instance == instance && isAnother($0) })
@@ -421,11 +423,16 @@ package struct Keeper: Sendable {
 
   /// Whether it is a replica beside this one.
   ///
-  /// One of the same name may be this one's predecessor, which is gone; another says again that it
-  /// lives.
+  /// One of the same name may be this one's predecessor, which is gone, though its last heartbeat
+  /// may come late; another says again and again that it lives. Of another name the one counts that
+  /// was heard last, for the same reason.
   private func isAnother(_ replica: Replica) -> Bool {
-    guard replica.instance == instance else { return true }
-    return namesakes[replica.life].map { replica.seenAt > $0 } ?? false
+    guard replica.instance == instance else {
+      return !replicas.contains {
+        $0.instance == replica.instance && $0.seenAt > replica.seenAt
+      }
+    }
+    return namesakes[replica.life].map { $0.repetitions >= 2 } ?? false
   }
 
   /// Whether another live replica exists that has not given up leadership lately itself.

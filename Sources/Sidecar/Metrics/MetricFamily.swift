@@ -113,7 +113,8 @@ extension MetricFamily {
   package static let daemon: [MetricFamily] = [
     valid, expiration, refreshes, refreshDuration, upstreamRequests, consecutiveFailures,
     refreshRequests, leaderStatus, leaderTransitions, nextRefresh, foreignRefreshes, fencingEpoch,
-    redisUp, redisConnectionUp, redisCommands, redisCommandDuration, redisReconnects, httpRequests, buildInfo,
+    redisUp, redisConnectionUp, redisCommands, redisCommandDuration, redisReconnects,
+    httpRequests, buildInfo,
   ]
 
   /// The standard metrics of a process.

@@ -26,6 +26,8 @@ package struct Settings: Sendable {
     package let username: String?
     /// Overrides the URL's password.
     package let password: SecretSource?
+    /// What looked wrong with the password at the start, if anything.
+    package let passwordDoubt: String?
     /// The beginning of every key.
     package let keyPrefix: String
   }
