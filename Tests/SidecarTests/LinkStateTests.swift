@@ -28,9 +28,11 @@ import Testing
     #expect(!state.isAway(for: .zero) && !state.isOfNoUse && state.since == nil)
   }
 
-  @Test(arguments: [
+  private static let servers: [(String?, String?, Bool)] = [
     ("one", "one", false), ("one", "two", true), (nil, "two", false), ("one", nil, false),
-  ])
+  ]
+
+  @Test(arguments: servers)
   func `a server is another one when both tell who they are`(
     ours: String?, theirs: String?, isStranger: Bool
   ) {

@@ -23,14 +23,16 @@ import TokenCore
     namesake: Namesake
   ) throws {
     var it = Transcript()
-    let order = try #require(it.fetch())
+    let instance = try #require(InstanceID("a"))
+    let ordered = it.fetch()
+    let order = try #require(ordered)
     var seen = it.redisTime
     var notes: [Note] = []
     for round in 0..<4 {
-      let heartbeat = try #require(it.outstanding.first(where: \.isHeartbeat))
-      guard case .heartbeat(let own)? = heartbeat.command else { return }
+      let heartbeat = it.outstanding.first(where: \.isHeartbeat)
+      guard case .heartbeat(let own)? = heartbeat?.command else { return }
       let replica = Replica(
-        instance: try #require(InstanceID("a")), isLeader: false, seenAt: seen, abdicatedAt: nil,
+        instance: instance, isLeader: false, seenAt: seen, abdicatedAt: nil,
         life: namesake.life(own: own.life))
       let actions = it.answer(heartbeat, .replicas([replica], now: it.redisTime))
       notes += actions.notes
