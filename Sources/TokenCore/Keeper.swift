@@ -23,6 +23,9 @@ package struct Keeper: Sendable {
   /// Who holds a lock that never lapses, as it was told last.
   private var endlessHolder: String?
   private var replicasAsOf: RedisTime?
+  /// When others of this replica's name said last that they live, and how often they said it again.
+  private var namesakes: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
+  private var nameIsToldShared = false
   private var heartbeatAt: Moment = .origin
   private var heartbeatIsSent = false
   private var tickAt: Moment = .origin
@@ -35,6 +38,8 @@ package struct Keeper: Sendable {
   private var generator: any RandomNumberGenerator & Sendable
 
   private let instance: InstanceID
+  /// Drawn once by each process.
+  private let life: UInt64
   private let timing: Timing
 
   /// More accounts than this are looked at with every tick instead of every renewal.
@@ -51,6 +56,7 @@ package struct Keeper: Sendable {
     self.timing = timing
     self.generator = generator
     let life: UInt64 = self.generator.next()
+    self.life = life
     election = Election(instance: instance, timing: timing)
     table = AccountTable(
       accounts.map {
@@ -259,6 +265,7 @@ package struct Keeper: Sendable {
       if case .replicas(let replicas, let asOf) = reply {
         self.replicas = replicas
         replicasAsOf = asOf
+        noteNamesakes(to: &actions)
       }
     case .look, .takeOver, .begin, .resolve, .commit, .republish, .mark:
       guard let account = command.account, let index = index(of: account) else { return }
@@ -433,15 +440,45 @@ package struct Keeper: Sendable {
     heartbeatAt = now + Timing.followerLook
     return .store(
       .heartbeat(
-        .init(instance: instance, isLeader: election.leadership != nil, abdicates: abdicates)),
+        .init(
+          instance: instance, isLeader: election.leadership != nil, abdicates: abdicates,
+          life: life)),
       issuedAt: now)
+  }
+
+  private mutating func noteNamesakes(to actions: inout [Action]) {
+    var heard: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
+    for replica in replicas where replica.instance == instance && replica.life != life {
+      let before = namesakes[replica.life] ?? (replica.seenAt, 0)
+      let isRepeated = replica.seenAt > before.seenAt
+      heard[replica.life] = (replica.seenAt, before.repetitions + (isRepeated ? 1 : 0))
+    }
+    namesakes = heard
+    guard !nameIsToldShared, replicas.contains(where: { $0.instance == instance && isAnother($0) })
+    else { return }
+    nameIsToldShared = true
+    actions.append(.note(.nameIsShared))
+  }
+
+  /// Whether it is a replica beside this one.
+  ///
+  /// One of the same name may be this one's predecessor, which is gone, though its last heartbeat
+  /// may come late; another says again and again that it lives. Of another name the one counts that
+  /// was heard last, for the same reason.
+  private func isAnother(_ replica: Replica) -> Bool {
+    guard replica.instance == instance else {
+      return !replicas.contains {
+        $0.instance == replica.instance && $0.seenAt > replica.seenAt
+      }
+    }
+    return namesakes[replica.life].map { $0.repetitions >= 2 } ?? false
   }
 
   /// Whether another live replica exists that has not given up leadership lately itself.
   private var anotherMayDoBetter: Bool {
     guard let asOf = replicasAsOf else { return false }
     return replicas.contains { replica in
-      replica.instance != instance
+      isAnother(replica)
         && asOf - replica.seenAt < Timing.followerLook * 3
         && (replica.abdicatedAt.map { asOf - $0 > Timing.abdicationMemory } ?? true)
     }

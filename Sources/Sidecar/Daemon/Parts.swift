@@ -26,6 +26,7 @@ struct Parts {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     let links = RedisLinks(
       configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
+      passwordDoubt: settings.redis.passwordDoubt,
       eventLoopGroup: eventLoopGroup, logger: logger, metrics: metrics)
     let journal = Journal(logger: logger, metrics: metrics)
     let store = TokenStore(

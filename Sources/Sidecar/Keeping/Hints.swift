@@ -56,7 +56,12 @@ package enum Hint: Hashable, Sendable {
   }
 
   /// Reads an item of `WCH_refresh_requests`: a token, or an object; nil for anything else.
-  package init?(report bytes: [UInt8]) {
+  ///
+  /// Either may stand between blanks and line ends, or be what an SDK's serializer made of it.
+  package init?(report item: [UInt8]) {
+    guard item.count <= Hint.longest else { return nil }
+    let item = SerializedText.trimmed(item[...])
+    let bytes = SerializedText.unwrapped(item).map { SerializedText.trimmed($0[...]) } ?? item
     guard bytes.first == UInt8(ascii: "{") else {
       guard (1...Hint.longest).contains(bytes.count),
         bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7f })

@@ -55,7 +55,12 @@ package struct KeeperStatus: StatusSource {
       epoch: keeper.election.floor > .none ? keeper.election.floor.rawValue : nil,
       ticks: keeper.ticks,
       redis: .init(
-        isConnected: state.isConnected, runID: state.runID, lastError: state.lastError),
+        isConnected: state.isConnected, runID: state.runID, lastError: state.lastError,
+        connections: links.states.map { link, state in
+          .init(
+            link: link, isConnected: state.isConnected, since: state.since,
+            lastError: state.lastError, reconnects: state.reconnects)
+        }),
       weChat: .init(clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) }),
       accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) })
   }
