@@ -193,6 +193,8 @@ extension IOError {
     case ENETUNREACH: "network unreachable"
     case ETIMEDOUT: "timed out"
     case EPIPE: "broken pipe"
+    case EMFILE: "too many open files in this process (ulimit -n)"
+    case ENFILE: "too many open files on this machine"
     case let code: "errno \(code)"
     }
   }

@@ -178,7 +178,7 @@ final class RedisClientCore {
     }
     // The caller may have gone before; what counts from here is whether the server still answers.
     batch.timer = eventLoop.assumeIsolated().scheduleTask(
-      in: TimeAmount(configuration.connectTimeout)
+      in: TimeAmount(configuration.unresponsiveAfter)
     ) { [self] in
       connection?.fail(.unresponsive)
     }

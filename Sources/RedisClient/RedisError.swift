@@ -34,11 +34,14 @@ package enum RedisFailure: Error, Hashable, Sendable {
   case tooManyInFlight(limit: Int)
   case commandRefused(RedisCommandError)
 
-  // Of connecting
-  case notResolved(host: String)
+  // Of connecting, each naming the step that failed or took too long
+  case notResolved(host: String, reason: String)
+  case lookUpTimedOut(host: String)
   case unreachable(String, reason: String)
   case connectTimedOut(String)
   case tls(RedisTLSFailure)
+  /// The connection stands, and the server has not answered the first commands in time.
+  case handshakeTimedOut(String)
   /// The password is missing or wrong, or the user is.
   case authenticationFailed(RedisServerError)
   /// The server answers, but cannot serve yet: it is loading, busy, or has lost its master.
@@ -68,8 +71,9 @@ package enum RedisFailure: Error, Hashable, Sendable {
     case .authenticationFailed, .refused, .refusedByServer, .tls: true
     case .notConnected(let failure): failure?.needsOperator ?? false
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
-      .unreachable, .connectTimedOut, .notReady, .connectionLost, .closedWhenSilent, .unwanted,
-      .badReply, .unmatchedReply, .unresponsive, .readOnly:
+      .lookUpTimedOut, .unreachable, .connectTimedOut, .handshakeTimedOut, .notReady,
+      .connectionLost, .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive,
+      .readOnly:
       false
     }
   }
@@ -85,9 +89,14 @@ extension RedisFailure: CustomStringConvertible {
     case .stopped: "the client has stopped"
     case .tooManyInFlight(let limit): "\(limit) commands are in flight already"
     case .commandRefused(let error): "\(error)"
-    case .notResolved(let host): "the host name \(host) cannot be resolved"
+    case .notResolved(let host, let reason):
+      "the host name \(host) cannot be resolved: \(reason)"
+    case .lookUpTimedOut(let host):
+      "the look-up of the host name \(host) took too long: no name server answered in time"
     case .unreachable(let address, let reason): "cannot connect to \(address): \(reason)"
     case .connectTimedOut(let address): "connecting to \(address) took too long"
+    case .handshakeTimedOut(let address):
+      "\(address) took the connection, but did not answer as Redis in time"
     case .tls(let failure): "\(failure)"
     case .authenticationFailed(let error):
       "authentication failed, check user and password: \(error)"

@@ -62,7 +62,7 @@ package struct RedisSubscriber: Sendable {
     onEvent: @escaping @Sendable (ConnectionEvent) -> Void = { _ in }
   ) async {
     let eventLoop = connector.eventLoop
-    let timeout = connector.configuration.connectTimeout
+    let timeout = connector.configuration.unresponsiveAfter
     await connector.keepConnected { failure in
       onEvent(.connectFailed(failure))
     } serve: { connection in

@@ -15,7 +15,7 @@ import TokenCore
     arguments: [digest, digest.uppercased()])
   func digests(digest: String) throws {
     let hint = try #require(Hint(report: Array("{\"sha256\":\"\(digest)\"}".utf8)))
-    let event = hint.event(for: Self.keeper, at: .origin)
+    let event = hint.event(for: Self.keeper.view, at: .origin)
     #expect(event == .reported(.rejectedDigest(Self.digest)))
     #expect(Hint(.rejectedDigest(Self.digest)).item == "{\"sha256\":\"\(Self.digest)\"}")
   }
@@ -79,7 +79,7 @@ import TokenCore
   @Test("a force for an account that nobody has is nothing")
   func unknownAccount() throws {
     let hint = try #require(Hint(report: Array(#"{"force":true,"account":"nobody"}"#.utf8)))
-    #expect(hint.event(for: Self.keeper, at: .origin) == nil)
+    #expect(hint.event(for: Self.keeper.view, at: .origin) == nil)
   }
 
   @Test("what the leader says of a limit is read as it was written, within a day")

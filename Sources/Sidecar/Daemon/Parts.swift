@@ -34,7 +34,8 @@ struct Parts {
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
     weChat = WeChatClient(
       hosts: settings.apiURLs, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, logger: logger,
+      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
+      family: settings.apiFamily, logger: logger,
       eventLoopGroup: eventLoopGroup)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     service = KeeperService(
@@ -74,7 +75,8 @@ struct Parts {
       hints: { [service] hint in
         let now = MonotonicClock.now()
         limits.hear(hint, at: now)
-        let event = hint.event(for: service.view.keeper, at: now)
+        let event = service.look { hint.event(for: $0.keeper, at: now) }
+        if case .limited(let account, _) = hint { service.ring(account) }
         guard let event else { return false }
         service.post(event)
         return true

@@ -115,7 +115,7 @@ package enum Hint: Hashable, Sendable {
   /// The keeper's event; nil when the hint is about nothing that the keeper has.
   ///
   /// A digest is resolved to the token of one of the keeper's accounts.
-  package func event(for keeper: Keeper, at now: Moment) -> Keeper.Event? {
+  package func event(for keeper: KeeperView, at now: Moment) -> Keeper.Event? {
     switch self {
     case .tokenChanged(let account): return .hinted(account)
     case .leadershipChanged: return .leadershipHinted
@@ -123,7 +123,7 @@ package enum Hint: Hashable, Sendable {
     case .wake: return .hinted(nil)
     case .rejected(let token): return .reported(.rejected(token))
     case .force(let account):
-      guard keeper.accounts.contains(where: { $0.name == account }) else { return nil }
+      guard keeper[account] != nil else { return nil }
       return .reported(.force(account))
     case .rejectedDigest(let digest):
       let token = keeper.accounts.lazy.compactMap { $0.freshest(at: now)?.token }

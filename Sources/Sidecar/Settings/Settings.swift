@@ -1,3 +1,4 @@
+package import Dialing
 package import Logging
 package import NIOSSL
 package import TokenCore
@@ -30,6 +31,8 @@ package struct Settings: Sendable {
     package let passwordDoubt: String?
     /// The beginning of every key.
     package let keyPrefix: String
+    /// For one attempt to connect, from the look-up of the name to the end of the handshake.
+    package let connectTimeout: Duration
   }
 
   /// The status page and the HTTP interface.
@@ -72,6 +75,8 @@ package struct Settings: Sendable {
   package let accounts: [Account]
   /// WeChat's addresses without a slash at the end; at least one.
   package let apiURLs: [String]
+  /// Over which of their addresses they are called.
+  package let apiFamily: Dialer.Family
   /// Which of them are called through a proxy.
   package let proxies: ProxyRules
   /// Authorities that are trusted at WeChat beside the system's.
