@@ -17,8 +17,9 @@ struct Parts {
   /// Wires them to each other; nothing runs yet.
   init(
     settings: Settings, redis: RedisConfiguration, version: String, logger: Logger,
-    eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    executor: LoopExecutor? = nil
   ) {
+    let eventLoopGroup = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
     let metrics = MetricsRegistry()
     metrics.preregister(
       accounts: settings.accounts.map(\.name), version: version,
@@ -27,7 +28,7 @@ struct Parts {
     let links = RedisLinks(
       configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
       passwordDoubt: settings.redis.passwordDoubt,
-      eventLoopGroup: eventLoopGroup, logger: logger, metrics: metrics)
+      eventLoopGroup: eventLoopGroup, executor: executor, logger: logger, metrics: metrics)
     let journal = Journal(logger: logger, metrics: metrics)
     let store = TokenStore(
       client: links.commands, layout: layout,
