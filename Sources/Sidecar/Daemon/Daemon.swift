@@ -34,7 +34,7 @@ package struct Daemon {
     let (keeping, answering) = (LoopExecutor(), LoopExecutor())
     let parts = Parts(
       settings: settings, redis: redis, version: version, logger: logger,
-      eventLoopGroup: keeping.loops)
+      executor: keeping)
     let status = KeeperStatus(
       parts, settings: settings, version: version, startedAt: .now, timers: answering.eventLoop)
     let listening = Gate()

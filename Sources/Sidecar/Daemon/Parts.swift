@@ -17,8 +17,9 @@ struct Parts {
   /// Wires them to each other; nothing runs yet.
   init(
     settings: Settings, redis: RedisConfiguration, version: String, logger: Logger,
-    eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    executor: LoopExecutor? = nil
   ) {
+    let eventLoopGroup = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
     let metrics = MetricsRegistry()
     metrics.preregister(
       accounts: settings.accounts.map(\.name), version: version,
@@ -27,15 +28,14 @@ struct Parts {
     let links = RedisLinks(
       configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
       passwordDoubt: settings.redis.passwordDoubt,
-      eventLoopGroup: eventLoopGroup, logger: logger, metrics: metrics)
+      eventLoopGroup: eventLoopGroup, executor: executor, logger: logger, metrics: metrics)
     let journal = Journal(logger: logger, metrics: metrics)
     let store = TokenStore(
       client: links.commands, layout: layout,
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
     weChat = WeChatClient(
-      hosts: settings.apiURLs, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
-      family: settings.apiFamily, logger: logger,
+      hosts: settings.apiURLs, family: settings.apiFamily, proxies: settings.proxies,
+      extraCertificates: settings.apiAuthorities, dialer: redis.dialer, logger: logger,
       eventLoopGroup: eventLoopGroup)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     service = KeeperService(

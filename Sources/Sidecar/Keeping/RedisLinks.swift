@@ -19,6 +19,7 @@ package final class RedisLinks: Service, Sendable {
   let board: LinkBoard
   private let configuration: RedisConfiguration
   private let eventLoopGroup: any EventLoopGroup
+  private let executor: (any TaskExecutor)?
   private let leadership: AsyncStream<Bool>
   private let leadershipChanges: AsyncStream<Bool>.Continuation
   private let announced: AsyncStream<String>
@@ -37,11 +38,12 @@ package final class RedisLinks: Service, Sendable {
   /// - Parameters:
   ///   - popTimeout: how long one wait for reports lasts; at most a third of the lease, so that an
   ///     item popped by a replica that no longer leads is noticed in time.
+  ///   - executor: where `run` runs, and what it starts; nil for the pool of all tasks.
   ///   - passwordDoubt: what looks wrong with the password, for the log when it is refused.
   package init(
     configuration: RedisConfiguration, layout: KeyLayout, popTimeout: Duration,
-    passwordDoubt: String? = nil, eventLoopGroup: any EventLoopGroup, logger: Logger,
-    metrics: MetricsRegistry
+    passwordDoubt: String? = nil, eventLoopGroup: any EventLoopGroup,
+    executor: (any TaskExecutor)? = nil, logger: Logger, metrics: MetricsRegistry
   ) {
     let board = LinkBoard(
       eventLoop: eventLoopGroup.next(), passwordDoubt: passwordDoubt, logger: logger,
@@ -53,6 +55,7 @@ package final class RedisLinks: Service, Sendable {
     self.layout = layout
     self.popTimeout = popTimeout
     self.eventLoopGroup = eventLoopGroup
+    self.executor = executor
     self.logger = logger
     self.metrics = metrics
     (leadership, leadershipChanges) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -185,7 +188,8 @@ package final class RedisLinks: Service, Sendable {
     for await isLeader in leadership {
       listening?.cancel()
       await listening?.value
-      listening = isLeader ? Task { await self.hearReports() } : nil
+      listening =
+        isLeader ? Task(executorPreference: executor) { await self.hearReports() } : nil
     }
     listening?.cancel()
     await listening?.value
