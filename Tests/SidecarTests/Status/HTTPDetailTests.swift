@@ -126,7 +126,8 @@ import Testing
       ] + Array(repeating: String(repeating: "x", count: 1 << 20), count: megabytes))
     let reply = try Reply(text)
     #expect(reply.status == 413)
-    #expect(try reply.json()["title"] as? String == "Content Too Large")
-    #expect(text.hasPrefix("HTTP/1.1 413 Content Too Large\r\n"))
+    // The status line and the body call it the same.
+    let title = try #require(try reply.json()["title"] as? String)
+    #expect(text.hasPrefix("HTTP/1.1 413 \(title)\r\n"))
   }
 }
