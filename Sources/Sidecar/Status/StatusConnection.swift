@@ -371,9 +371,11 @@ final class StatusConnection: ChannelInboundHandler {
   /// The answer to what the parser does not take; nil when nobody is there to read one.
   private static func refusal(of error: any Error) -> StatusResponse? {
     switch error {
-    case is HeadMeter.TooLong, HTTPParserError.headerOverflow:
+    case HeadMeter.TooLong.line:
+      .problem(.uriTooLong, "The request's line is longer than \(HeadMeter.limit) bytes.")
+    case HeadMeter.TooLong.head, HTTPParserError.headerOverflow:
       .problem(
-        .requestHeaderFieldsTooLarge, "The request's line and headers are longer than is taken.")
+        .requestHeaderFieldsTooLarge, "The request's headers are longer than is taken.")
     case HTTPParserError.invalidVersion:
       .problem(.httpVersionNotSupported, "HTTP/1.0 and HTTP/1.1 are spoken here.")
     case is HTTPParserError, is NIOHTTPDecoderError:
@@ -391,23 +393,33 @@ final class HeadMeter: ChannelInboundHandler {
   typealias InboundOut = ByteBuffer
 
   /// More was sent than a head may have.
-  struct TooLong: Error {}
+  enum TooLong: Error {
+    /// The first line had no end yet.
+    case line
+    case head
+  }
 
   /// The request's line and all fields together, in bytes.
   static let limit = 32 * 1024
 
   private var count = 0
+  private var hasLine = false
   private var isOver = false
 
   /// A part was read: what comes next begins anew.
-  func reset() { count = 0 }
+  func reset() {
+    count = 0
+    hasLine = false
+  }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard !isOver else { return }
-    count += unwrapInboundIn(data).readableBytes
+    let bytes = unwrapInboundIn(data)
+    count += bytes.readableBytes
+    hasLine = hasLine || bytes.readableBytesView.contains(UInt8(ascii: "\n"))
     guard count <= Self.limit else {
       isOver = true
-      context.fireErrorCaught(TooLong())
+      context.fireErrorCaught(hasLine ? TooLong.head : TooLong.line)
       return
     }
     context.fireChannelRead(data)
