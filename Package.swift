@@ -40,9 +40,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
-    .package(
-      url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1",
-      traits: ["ConfigurationSupport"]),
     .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
   ],
@@ -64,8 +61,6 @@ let package = Package(
         .product(name: "NIOExtras", package: "swift-nio-extras"),
         .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
         .product(name: "NIOSOCKS", package: "swift-nio-extras"),
-        .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdTLS", package: "hummingbird"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ], swiftSettings: strict),
@@ -135,8 +130,8 @@ let package = Package(
     .testTarget(
       name: "AttackTests",
       dependencies: [
-        "TestSupport", "Dialing", "RedisClient", "Sidecar", "WeChatSimulator", "wch-sidecar", nio,
-        nioPosix,
+        "TestSupport", "Dialing", "RedisClient", "Sidecar", "Sweeps", "TokenCore",
+        "WeChatSimulator", "wch-sidecar", nio, nioPosix, log,
       ], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]

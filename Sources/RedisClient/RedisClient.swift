@@ -109,6 +109,17 @@ package final class RedisClient: Sendable {
     return replies[0]
   }
 
+  /// Ends the connection that there is; another one follows by itself.
+  package func endConnection(_ failure: RedisFailure) {
+    eventLoop.execute { [core] in core.value.endConnection(failure) }
+  }
+
+  /// Breaks every silence of so long with a PING, on this connection and on later ones; nil ends
+  /// that.
+  package func keepAlive(every interval: Duration?) {
+    eventLoop.execute { [core] in core.value.keepAlive(every: interval) }
+  }
+
   /// Lends the connection to commands until it ends; cancelled, it ends the connection.
   private func serve(_ connection: RedisConnection) async -> RedisFailure {
     await withTaskCancellationHandler {

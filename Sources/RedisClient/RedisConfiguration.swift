@@ -16,6 +16,9 @@ package struct RedisConfiguration: Sendable {
   /// A command that is overdue by as much, or a subscription that is not confirmed within it, shows
   /// that the connection is dead.
   package var unresponsiveAfter: Duration = .seconds(2)
+  /// Says why a server that has passed its handshake is not wanted, if it is not; asked for each
+  /// connection, which then counts as one that could not be made.
+  package var objection: (@Sendable (RedisServerInfo) -> RedisFailure?)?
   /// What a reply may be.
   package var replyLimits: ReplyLimits = .standard
   /// The most commands that wait for a connection or a reply; what exceeds it is not sent.

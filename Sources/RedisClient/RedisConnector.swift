@@ -36,6 +36,10 @@ struct RedisConnector: Sendable {
     while !Task.isCancelled {
       do throws(RedisFailure) {
         let connection = try await connect()
+        if let objection = configuration.objection?(connection.server) {
+          eventLoop.execute { connection.handler.value.fail(objection) }
+          throw objection
+        }
         logger.debug(
           "redis connected",
           metadata: [LogKeys.version: "\(connection.server.version ?? "unknown")"])

@@ -53,6 +53,10 @@ package enum RedisFailure: Error, Hashable, Sendable {
 
   // Of connections
   case connectionLost(reason: String)
+  /// The server closed the connection while nothing was asked, after so long a silence.
+  case closedWhenSilent(Duration)
+  /// The connection leads to a server that its owner does not want.
+  case unwanted(reason: String)
   case badReply(ReplyError)
   /// A reply came that no command had asked for.
   case unmatchedReply
@@ -68,7 +72,8 @@ package enum RedisFailure: Error, Hashable, Sendable {
     case .notConnected(let failure): failure?.needsOperator ?? false
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
       .lookUpTimedOut, .unreachable, .connectTimedOut, .handshakeTimedOut, .notReady,
-      .connectionLost, .badReply, .unmatchedReply, .unresponsive, .readOnly:
+      .connectionLost, .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive,
+      .readOnly:
       false
     }
   }
@@ -99,6 +104,9 @@ extension RedisFailure: CustomStringConvertible {
     case .refused(let command, let error): "Redis refused \(command): \(error)"
     case .refusedByServer(let error): "Redis refused the connection: \(error)"
     case .connectionLost(let reason): "the connection was lost: \(reason)"
+    // Without the time, so that the same trouble has the same words.
+    case .closedWhenSilent: "the connection was lost: the server closed it while it was silent"
+    case .unwanted(let reason): reason
     case .badReply(let error): "the server does not answer as Redis does: \(error)"
     case .unmatchedReply: "the server answered a command that was never sent"
     case .unresponsive: "the server left a command unanswered for too long"

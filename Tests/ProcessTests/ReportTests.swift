@@ -71,6 +71,9 @@ import WeChatSimulator
       #expect(try await leader.reports("current") == notCurrent.count)
       #expect(try await leader.reports("refreshed") == 0)
       #expect(deployment.simulator.audit.events.count == 1, "WeChat was asked but for the token")
+      let told = leader.log.filter { $0.message.hasPrefix("Something on the list") }
+      #expect(told.map(\.level) == ["warning"], "once an hour")
+      #expect(told.first?.fields["reason"] == "0 bytes, all of them blank")
       // What it cannot even read does not stop it from hearing the next one.
       try await deployment.ask("RPUSH", Self.list, padding(4_000_000))
       try await deployment.ask("RPUSH", Self.list, token)

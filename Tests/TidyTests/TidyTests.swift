@@ -18,8 +18,9 @@ struct TidyTests {
     ],
     "Sidecar": [
       "Dialing", "RedisClient", "TokenCore", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "NIOTLS",
-      "NIOExtras", "NIOHTTPCompression", "NIOSOCKS", "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "AsyncHTTPClient", "Hummingbird",
-      "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "Metrics", "CoreMetrics",
+      "NIOExtras", "NIOHTTPCompression", "NIOSOCKS", "Logging", "Crypto", "ServiceLifecycle",
+      "UnixSignals", "AsyncHTTPClient", "Metrics",
+      "CoreMetrics",
       "Synchronization", "FoundationEssentials", "Glibc",
     ],
     "WeChatSimulator": [

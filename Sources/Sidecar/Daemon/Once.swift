@@ -1,4 +1,5 @@
 package import Logging
+import NIOPosix
 package import RedisClient
 import ServiceLifecycle
 package import TokenCore
@@ -45,7 +46,8 @@ package struct Once {
     redis.connectTimeout = min(redis.connectTimeout, limit / 2)
     let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
     let status = KeeperStatus(
-      parts, settings: settings, version: version, startedAt: .now)
+      parts, settings: settings, version: version, startedAt: .now,
+      timers: MultiThreadedEventLoopGroup.singleton.next())
     let outcome = try await withThrowingTaskGroup { group in
       group.addTask { try await parts.links.run() }
       group.addTask { try await parts.service.run() }
@@ -65,8 +67,8 @@ package struct Once {
     _ parts: Parts, status: KeeperStatus, until deadline: ContinuousClock.Instant
   ) async -> Outcome {
     while ContinuousClock.now < deadline, !Task.isCancelled {
-      let snapshot = await status.snapshot()
-      if case .good = await status.health(.ready) {
+      let snapshot = status.snapshot()
+      if case .good = status.health(.ready) {
         return .live(
           Dictionary(
             uniqueKeysWithValues: snapshot.accounts.map { ($0.name, $0.expiresAt ?? 0) }))
@@ -88,7 +90,7 @@ package struct Once {
       guard let failure = account.failures.last, failure.isTransport else { continue }
       return .unreachable("account \(account.name): WeChat: \(failure)")
     }
-    if case .bad(let reason) = await status.health(.ready) { return .timedOut(reason) }
+    if case .bad(let reason) = status.health(.ready) { return .timedOut(reason) }
     return .timedOut("no live token was seen in Redis")
   }
 }

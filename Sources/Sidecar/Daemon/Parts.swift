@@ -17,8 +17,9 @@ struct Parts {
   /// Wires them to each other; nothing runs yet.
   init(
     settings: Settings, redis: RedisConfiguration, version: String, logger: Logger,
-    eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    executor: LoopExecutor? = nil
   ) {
+    let eventLoopGroup = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
     let metrics = MetricsRegistry()
     metrics.preregister(
       accounts: settings.accounts.map(\.name), version: version,
@@ -26,7 +27,8 @@ struct Parts {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     let links = RedisLinks(
       configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
-      eventLoopGroup: eventLoopGroup, logger: logger, metrics: metrics)
+      passwordDoubt: settings.redis.passwordDoubt,
+      eventLoopGroup: eventLoopGroup, executor: executor, logger: logger, metrics: metrics)
     let journal = Journal(logger: logger, metrics: metrics)
     let store = TokenStore(
       client: links.commands, layout: layout,
@@ -73,7 +75,8 @@ struct Parts {
       hints: { [service] hint in
         let now = MonotonicClock.now()
         limits.hear(hint, at: now)
-        let event = hint.event(for: service.view.keeper, at: now)
+        let event = service.look { hint.event(for: $0.keeper, at: now) }
+        if case .limited(let account, _) = hint { service.ring(account) }
         guard let event else { return false }
         service.post(event)
         return true

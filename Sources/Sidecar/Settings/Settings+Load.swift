@@ -36,6 +36,7 @@ extension Settings {
     let accounts = reader.accounts(required: requiresAccount)
     let apiURLs = reader.apiURLs()
     reader.warnAboutPlainHTTP(apiURLs)
+    reader.weigh(apiURLs: apiURLs)
     let apiTimeout = reader.requiredDuration(.apiTimeout)
     let apiFamily = reader.value(.apiIp, parseFamily) ?? .any
     let proxies = reader.proxies(environment)
@@ -49,6 +50,7 @@ extension Settings {
     let probe = reader.duration(.probe)
     let clientExpiresBefore = reader.requiredDuration(.clientExpiresBefore)
     let serverExpiresBefore = reader.requiredDuration(.serverExpiresBefore)
+    reader.weigh(timing, client: clientExpiresBefore, server: serverExpiresBefore)
     let http = reader.http(judgesFiles: requiresAccount)
     let instance = reader.instance(nameInstance)
     let log = Log(
@@ -267,10 +269,12 @@ extension SettingsReader {
       isVisibleASCII(text) && text.utf8.count <= 64 && !text.contains { "{}".contains($0) }
         ? text : nil
     }
+    if let prefix { weigh(keyPrefix: prefix) }
+    let username = value(.redisUsername) { isVisibleASCII($0) ? $0 : nil }
+    let password = secret(.redisPassword)
     return Settings.Redis(
-      url: Secret(url ?? ""),
-      username: value(.redisUsername) { isVisibleASCII($0) ? $0 : nil },
-      password: secret(.redisPassword), keyPrefix: prefix ?? "",
+      url: Secret(url ?? ""), username: username, password: password,
+      passwordDoubt: weigh(redisURL: url, password: password), keyPrefix: prefix ?? "",
       connectTimeout: requiredDuration(.redisConnectTimeout))
   }
 

@@ -27,6 +27,8 @@ package struct Settings: Sendable {
     package let username: String?
     /// Overrides the URL's password.
     package let password: SecretSource?
+    /// What looked wrong with the password at the start, if anything.
+    package let passwordDoubt: String?
     /// The beginning of every key.
     package let keyPrefix: String
     /// For one attempt to connect, from the look-up of the name to the end of the handshake.
