@@ -130,8 +130,8 @@ let package = Package(
     .testTarget(
       name: "AttackTests",
       dependencies: [
-        "TestSupport", "Dialing", "RedisClient", "Sidecar", "WeChatSimulator", "wch-sidecar", nio,
-        nioPosix,
+        "TestSupport", "Dialing", "RedisClient", "Sidecar", "Sweeps", "TokenCore",
+        "WeChatSimulator", "wch-sidecar", nio, nioPosix, log,
       ], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]

@@ -228,8 +228,9 @@ private final class Dial {
   }
 }
 
-/// Tells of the channel that it is added to, and does nothing else there.
-private final class ChannelFinder: ChannelHandler {
+/// Tells of the channel that it is added to, and leaves it once the connection stands.
+private final class ChannelFinder: ChannelInboundHandler, RemovableChannelHandler {
+  typealias InboundIn = NIOAny
   private var found: ((any Channel) -> Void)?
 
   init(found: @escaping (any Channel) -> Void) { self.found = found }
@@ -237,6 +238,11 @@ private final class ChannelFinder: ChannelHandler {
   func handlerAdded(context: ChannelHandlerContext) {
     found?(context.channel)
     found = nil
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    context.fireChannelActive()
+    context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
   }
 }
 

@@ -57,7 +57,7 @@ package struct URLHost: Hashable, Sendable {
     else { return nil }
     guard address.endIndex < text.endIndex else { return address.lowercased() }
     var zone = text[address.endIndex...].dropFirst()
-    if zone.hasPrefix("25"), zone.count > 2 { zone = zone.dropFirst(2) }
+    if zone.hasPrefix("25") { zone = zone.dropFirst(2) }
     guard let decoded = decoded(zone), !decoded.isEmpty, decoded.allSatisfy(isOfName) else {
       return nil
     }

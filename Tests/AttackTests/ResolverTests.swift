@@ -1,6 +1,7 @@
 import Foundation
 import TestSupport
 import Testing
+import WeChatSimulator
 
 /// A network and an `/etc` of the tests' own, in which the resolver says what a test has it say.
 ///
@@ -134,8 +135,8 @@ struct NamedReplicaTests {
   func silentFamily() async throws {
     try await run { deployment, names in
       for name in [Self.redis, Self.weChat] {
-        names.set(name, [.a], .addresses(["127.0.0.1"]))
-        names.set(name, [.aaaa], .silence)
+        names.set(name, .addresses(["127.0.0.1"]), for: [.a])
+        names.set(name, .silence, for: [.aaaa])
       }
       let process = try deployment.start("a", self.named(deployment))
       let time = try await self.timeToRedis(process, within: .seconds(20))

@@ -69,7 +69,8 @@ struct HostileServerTests {
       #expect(actual == failure || actual == .handshakeTimedOut("127.0.0.1:\(server.port)"))
     } else if case .refusedByServer = failure {
       #expect(
-        "\(actual)".contains("max number") || actual == .handshakeTimedOut("127.0.0.1:\(server.port)")
+        "\(actual)".contains("max number")
+          || actual == .handshakeTimedOut("127.0.0.1:\(server.port)")
       )
     } else {
       #expect(actual == failure)

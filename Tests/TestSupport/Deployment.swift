@@ -171,13 +171,13 @@ package final class Deployment: Sendable {
 
   /// Starts a replica; an empty setting takes one of the deployment's own away.
   @discardableResult
-  package func start(_ instance: String, _ settings: [String: String] = [:]) throws
-    -> SidecarProcess
-  {
+  package func start(
+    _ instance: String, _ settings: [String: String] = [:], launcher: [String] = []
+  ) throws -> SidecarProcess {
     let process = try SidecarProcess(
       environment: environment(instance: instance).merging(settings) { $1 }
         .filter { !$0.value.isEmpty },
-      instance: instance, socket: socket(of: instance))
+      instance: instance, socket: socket(of: instance), launcher: launcher)
     started.withLock { $0.append(process) }
     return process
   }

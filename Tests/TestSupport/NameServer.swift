@@ -76,7 +76,9 @@ package final class NameServer: Sendable {
   }
 
   /// From now on, it says that of the name.
-  package func set(_ name: String, _ kinds: [Kind] = Kind.allCases, _ behaviour: Behaviour) {
+  package func set(
+    _ name: String, _ behaviour: Behaviour, for kinds: [Kind] = Kind.allCases
+  ) {
     state.state.withLock { state in
       for kind in kinds { state.behaviours[Question(name: name, kind: kind)] = behaviour }
     }

@@ -56,9 +56,11 @@ package final class SidecarProcess: Sendable {
   ///   - socket: the path in `WCH_HTTP_LISTEN`, if it is a Unix socket.
   ///   - input: what it reads from stdin: some lines, not more than a pipe takes.
   ///   - blockedSignals: wait from its first moment until it unblocks them.
+  ///   - launcher: a command that runs the one behind it in its own place, such as `prlimit`.
   package init(
     _ arguments: [String] = ["run"], environment: [String: String], instance: String = "",
-    socket: String? = nil, input: String? = nil, blockedSignals: [CInt] = []
+    socket: String? = nil, input: String? = nil, blockedSignals: [CInt] = [],
+    launcher: [String] = []
   ) throws {
     self.instance = instance
     self.socket = socket
@@ -80,7 +82,7 @@ package final class SidecarProcess: Sendable {
     defer { given.map { _ = close($0) } }
     startedAt = .now
     process = try ChildProcess(
-      [Self.binary] + arguments, environment: all, standardInput: given,
+      launcher + [Self.binary] + arguments, environment: all, standardInput: given,
       standardOutput: out.writing,
       standardError: error.writing, blockedSignals: blockedSignals)
     output = Mutex(Output())

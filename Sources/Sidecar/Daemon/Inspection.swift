@@ -220,9 +220,8 @@ package struct Inspection {
     _ tokens: [AccountName: AccessToken], _ report: inout Report
   ) async {
     let client = WeChatClient(
-      hosts: settings.apiURLs, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
-      family: settings.apiFamily, logger: logger,
+      hosts: settings.apiURLs, family: settings.apiFamily, proxies: settings.proxies,
+      extraCertificates: settings.apiAuthorities, dialer: redis.dialer, logger: logger,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     for account in settings.accounts {
       let token = tokens[account.name]

@@ -1,3 +1,4 @@
+import NIOPosix
 import Synchronization
 package import TokenCore
 
@@ -20,7 +21,10 @@ package final class Fetcher: Sendable {
     guard let account = accounts[order.account] else {
       preconditionFailure("the keeper orders only for configured accounts")
     }
-    let secret = account.secret.current()
+    // Read off the keeper's thread: a slow disk must not keep the lease from being renewed.
+    let secret =
+      (try? await NIOThreadPool.singleton.runIfActive { account.secret.current() })
+      ?? account.secret.current()
     used.withLock { $0[account.name] = secret }
     let (outcome, facts) = await client.fetch(
       WeChatRequest(

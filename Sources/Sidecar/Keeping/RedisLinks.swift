@@ -180,15 +180,22 @@ package final class RedisLinks: Service, Sendable {
     board.wantReports(false)
   }
 
+  /// Hears reports for as long as this replica leads; on the executor of whoever runs the links.
   private func waitForReports() async {
-    var listening: Task<Void, Never>?
-    for await isLeader in leadership {
-      listening?.cancel()
-      await listening?.value
-      listening = isLeader ? Task { await self.hearReports() } : nil
+    var changes = leadership.makeAsyncIterator()
+    var leads = await changes.next()
+    while let isLeader = leads {
+      guard isLeader else {
+        leads = await changes.next()
+        continue
+      }
+      leads = await withTaskGroup { group in
+        group.addTask { await self.hearReports() }
+        let next = await changes.next()
+        group.cancelAll()
+        return next
+      }
     }
-    listening?.cancel()
-    await listening?.value
   }
 
   // MARK: Silences

@@ -17,6 +17,19 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     let definition: MetricFamily
     /// By label values in the order of the definition's labels.
     var series: [[String]: Series] = [:]
+    /// The series as they are written out; nil when one has come since they were last put in order.
+    private var inOrder: [(values: [String], series: Series)]?
+
+    init(definition: MetricFamily) { self.definition = definition }
+
+    /// The series ordered by their labels, which costs something only after new ones have come.
+    mutating func ordered() -> [(values: [String], series: Series)] {
+      if let inOrder { return inOrder }
+      let sorted = series.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        .map { (values: $0.key, series: $0.value) }
+      inOrder = sorted
+      return sorted
+    }
 
     /// The series with these label values, made when it is missing; nil when there are too many.
     mutating func seriesMade(with values: [String]) -> Series? {
@@ -29,6 +42,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         case .histogram(let buckets): .histogram(HistogramSeries(buckets: buckets))
         }
       series[values] = made
+      inOrder = nil
       return made
     }
   }
@@ -202,7 +216,13 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
 
   /// Everything in Prometheus's text format, version 0.0.4.
   package func exposition() -> String {
-    let known = families.withLock { Array($0.values) }
+    let known = families.withLock { families in
+      Array(families.keys).compactMap {
+        name -> (definition: MetricFamily, series: [(values: [String], series: Series)])? in
+        guard let definition = families[name]?.definition else { return nil }
+        return (definition: definition, series: families[name]?.ordered() ?? [])
+      }
+    }
     let order = Dictionary(
       uniqueKeysWithValues: MetricFamily.table.enumerated().map { ($1.name, $0) })
     let sorted = known.sorted {
@@ -212,8 +232,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     var text = PrometheusText()
     for family in sorted {
       text.begin(family.definition)
-      for (values, series) in family.series.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) })
-      {
+      for (values, series) in family.series {
         switch series {
         case .counter(let counter): text.sample(family.definition, values, counter.value)
         case .gauge(let gauge): text.sample(family.definition, values, gauge.value)

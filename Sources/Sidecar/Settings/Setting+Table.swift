@@ -103,7 +103,8 @@ extension Setting {
   package static let table: [Setting] = [
     config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiIp, apiProxy, apiCaFile, redisUrl,
     redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout,
-    redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore, httpListen, httpTlsCertFile, httpTlsKeyFile,
+    redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore, httpListen,
+    httpTlsCertFile, httpTlsKeyFile,
     httpBearer, instance, logLevel, logFormat, logFile,
   ].flatMap { [$0] + [$0.fileTwin].compactMap(\.self) }
 

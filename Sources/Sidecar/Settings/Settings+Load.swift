@@ -102,7 +102,8 @@ private func parseURLs(_ text: String) -> [String]? {
 
 /// Whether a URL has only a scheme, a host, a port and a path.
 private func isPlainURL(_ url: String) -> Bool {
-  guard let scheme = ["https://", "http://"].first(where: url.lowercased().hasPrefix), isVisibleASCII(url),
+  guard let scheme = ["https://", "http://"].first(where: url.lowercased().hasPrefix),
+    isVisibleASCII(url),
     !url.contains(where: { "?#@\\\"<>".contains($0) })
   else { return false }
   let authority = url.dropFirst(scheme.count).prefix { $0 != "/" }
@@ -133,7 +134,8 @@ private let redisSchemes = [
 ]
 
 private func hasRedisScheme(_ url: String) -> Bool {
-  url.firstRange(of: "://").map { redisSchemes.contains(url[..<$0.lowerBound].lowercased()) } == true
+  url.firstRange(of: "://").map { redisSchemes.contains(url[..<$0.lowerBound].lowercased()) }
+    == true
 }
 
 /// An AppSecret has 32 hexadecimal digits; anything visible passes, white space never does.

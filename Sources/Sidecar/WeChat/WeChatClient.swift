@@ -100,8 +100,8 @@ package final class WeChatClient: Sendable {
   ///   - dialer: the process's, which looks the hosts' names up.
   ///   - family: over which of their addresses they are asked.
   package init(
-    hosts: [String], proxies: ProxyRules = .none, extraCertificates: [NIOSSLCertificate] = [],
-    dialer: Dialer = Dialer(), family: Dialer.Family = .any, logger: Logger,
+    hosts: [String], family: Dialer.Family = .any, proxies: ProxyRules = .none,
+    extraCertificates: [NIOSSLCertificate] = [], dialer: Dialer = Dialer(), logger: Logger,
     eventLoopGroup: any EventLoopGroup
   ) {
     precondition(!hosts.isEmpty, "At least one host is needed")

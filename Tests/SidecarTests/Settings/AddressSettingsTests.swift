@@ -69,7 +69,7 @@ struct AddressSettingsTests {
     #expect(try settings(["WCH_API_IP": "6"]).apiFamily == .ipv6)
     #expect(
       settingsProblems([], leastEnvironment.merging(["WCH_API_IP": "ipv4"]) { $1 })
-        == ["WCH_API_IP: `ipv4` is not `any` or `4` or `6`"])
+        == ["environment variable WCH_API_IP: `ipv4` is not `any` or `4` or `6`"])
   }
 
   @Test("an attempt to connect to Redis has 5 s, or what is set")
