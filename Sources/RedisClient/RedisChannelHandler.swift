@@ -156,6 +156,7 @@ extension IOError {
     case ENETUNREACH: "network unreachable"
     case ETIMEDOUT: "timed out"
     case EPIPE: "broken pipe"
+    case EMFILE, ENFILE: "this machine has too many open files (ulimit -n)"
     case let code: "errno \(code)"
     }
   }

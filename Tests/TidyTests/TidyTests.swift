@@ -18,7 +18,7 @@ struct TidyTests {
     ],
     "Sidecar": [
       "Dialing", "RedisClient", "TokenCore", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "NIOTLS",
-      "NIOExtras", "NIOHTTPCompression", "NIOSOCKS", "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "AsyncHTTPClient", "Hummingbird",
+      "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "Hummingbird",
       "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "Metrics", "CoreMetrics",
       "Synchronization", "FoundationEssentials", "Glibc",
     ],

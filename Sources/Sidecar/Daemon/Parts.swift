@@ -32,7 +32,7 @@ struct Parts {
       client: links.commands, layout: layout,
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
     weChat = WeChatClient(
-      hosts: settings.apiURLs, proxies: settings.proxies,
+      hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
       extraCertificates: settings.apiAuthorities, logger: logger,
       eventLoopGroup: eventLoopGroup)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)

@@ -23,6 +23,9 @@ extension Setting {
   static let apiTimeout = Setting(
     "apiTimeout", .duration(.milliseconds(50) ... .seconds(60)), default: "5s",
     "The bound of one whole call to WeChat; must fit in the lease.")
+  static let apiConcurrency = Setting(
+    "apiConcurrency", .text("a number from 1 to 1000"), default: "64",
+    "Calls to WeChat at a time; the others wait for their turn.")
   static let apiProxy = Setting(
     "apiProxy", .text("`http://[user:password@]host[:port]`, `socks5://host[:port]` or `off`"),
     "The proxy to WeChat; else `HTTPS_PROXY` and `NO_PROXY`. A flag must not carry a password.")
@@ -94,7 +97,7 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiProxy, apiCaFile, redisUrl,
+    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiConcurrency, apiProxy, apiCaFile, redisUrl,
     redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout, probe,
     clientExpiresBefore, serverExpiresBefore, httpListen, httpTlsCertFile, httpTlsKeyFile,
     httpBearer, instance, logLevel, logFormat, logFile,
