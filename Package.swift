@@ -113,8 +113,8 @@ let package = Package(
     .testTarget(
       name: "SidecarTests",
       dependencies: [
-        "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", "TestSupport", "Simulation",
-        "Sweeps", nio, nioPosix, nioSSL, log,
+        "Dialing", "Sidecar", "RedisClient", "TokenCore", "WeChatSimulator", "TestSupport",
+        "Simulation", "Sweeps", nio, nioPosix, nioSSL, log,
       ], swiftSettings: strict),
     .testTarget(
       name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
@@ -125,6 +125,12 @@ let package = Package(
       name: "ProcessTests",
       dependencies: [
         "TestSupport", "RedisClient", "WeChatSimulator", "wch-sidecar", nio, nioPosix,
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "AttackTests",
+      dependencies: [
+        "TestSupport", "Dialing", "RedisClient", "Sidecar", "WeChatSimulator", "wch-sidecar", nio,
+        nioPosix,
       ], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]

@@ -28,20 +28,18 @@ package enum SystemAuthorities {
   ]
   private static let directories = ["/etc/ssl/certs"]
 
-  /// What is to be trusted: a bundle or a directory of hashed names, or both.
+  /// What is to be trusted: the path of a bundle, or else of a directory of hashed names.
   ///
-  /// `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the usual ones, each of its own kind.
-  package static func roots() throws(Missing) -> [NIOSSLAdditionalTrustRoots] {
+  /// `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the usual ones.
+  package static func path() throws(Missing) -> String {
     let file = variable("SSL_CERT_FILE")
     let directory = variable("SSL_CERT_DIR")
-    let files = file.map { [$0] } ?? (directory == nil ? Self.files : [])
-    let directories =
-      directory.map { $0.split(separator: ":").map(String.init) }
-      ?? (file == nil ? Self.directories : [])
-    let found =
-      [files.first(where: isReadable), directories.first(where: isReadable)].compactMap(\.self)
-    guard !found.isEmpty else { throw Missing(places: files + directories) }
-    return found.map { .file($0) }
+    let given =
+      (file.map { [$0] } ?? [])
+      + (directory?.split(separator: ":").map(String.init) ?? [])
+    let places = given.isEmpty ? files + directories : given
+    guard let found = places.first(where: isReadable) else { throw Missing(places: places) }
+    return found
   }
 
   /// A configuration of a client that trusts the machine's authorities and these besides.
@@ -51,11 +49,12 @@ package enum SystemAuthorities {
     beside extra: [NIOSSLCertificate] = []
   ) throws(Missing) -> TLSConfiguration {
     var configuration = TLSConfiguration.makeClientConfiguration()
-    configuration.trustRoots = .certificates(extra)
     do throws(Missing) {
-      configuration.additionalTrustRoots = try roots()
+      configuration.trustRoots = .file(try path())
+      configuration.additionalTrustRoots = extra.isEmpty ? [] : [.certificates(extra)]
     } catch {
       guard !extra.isEmpty else { throw error }
+      configuration.trustRoots = .certificates(extra)
     }
     return configuration
   }

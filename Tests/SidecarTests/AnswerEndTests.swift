@@ -1,3 +1,4 @@
+import Dialing
 import Logging
 import NIOPosix
 import NIOSSL
@@ -45,13 +46,14 @@ import TokenCore
     arguments: RawServer.End.allCases, [false, true])
   func ends(end: RawServer.End, encrypted: Bool) async throws {
     // What never ends is taken when the call's time is over.
-    let timeout: Duration = end == .never ? .milliseconds(400) : patience
-    for text in Self.framings(Self.json) {
+    let timeout: Duration = end == .never ? .milliseconds(1500) : patience
+    let count = end == .never ? 1 : 3
+    for text in Self.framings(Self.json).suffix(count) {
       let outcome = try await fetch(
         [.head(text)], end: end, encrypted: encrypted, timeout: timeout)
       #expect(outcome.fetched?.token == AccessToken("a"), "\(text): \(outcome)")
     }
-    for text in Self.framings(String(Self.json.dropLast())) {
+    for text in Self.framings(String(Self.json.dropLast())).suffix(count) {
       let outcome = try await fetch(
         [.head(text)], end: end, encrypted: encrypted, timeout: timeout)
       #expect(outcome.unknown?.category == .transient, "\(text): \(outcome)")
@@ -61,7 +63,8 @@ import TokenCore
   @Test("a refusal whose connection ends badly is a refusal")
   func keepsRefusals() async throws {
     for text in Self.framings(#"{"errcode":40013,"errmsg":"invalid appid rid: 1-2-3"}"#) {
-      #expect(try await fetch([.head(text)], end: .reset).known?.code == 40013)
+      let outcome = try await fetch([.head(text)], end: .reset)
+      #expect(outcome.known?.code == 40013, "\(outcome)")
     }
   }
 

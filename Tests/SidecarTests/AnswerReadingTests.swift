@@ -147,7 +147,7 @@ private struct Numbers: RandomNumberGenerator {
 }
 
 @Suite("How the text of WeChat's answers is read") struct AnswerTextTests {
-  private func failure(_ body: [UInt8], status: Int = 200) -> FetchFailure? {
+  private func refusal(_ body: [UInt8], status: Int = 200) -> FetchFailure? {
     switch FetchClassifier.classify(status: status, body: body, sentAt: .origin) {
     case .token: nil
     case .knownFailure(let failure), .unknown(let failure): failure
@@ -166,7 +166,7 @@ private struct Numbers: RandomNumberGenerator {
     ] as [[UInt8]])
   func keepsWhatCounts(middle: [UInt8]) throws {
     let body = Array(Self.head.utf8) + middle + Array(Self.tail.utf8)
-    let failure = try #require(failure(body))
+    let failure = try #require(refusal(body))
     #expect(failure.code == 40164)
     #expect(failure.requestID == "6a13bf01-1-2")
     #expect(failure.egressAddress == "1.2.3.4")
@@ -175,7 +175,7 @@ private struct Numbers: RandomNumberGenerator {
   @Test("GBK whose last byte looks like a backslash does not swallow the end of the text")
   func endsInGBK() throws {
     let body = Array(Self.head.utf8) + [0x95, 0x5c] + Array("\"}".utf8)
-    #expect(try #require(failure(body)).egressAddress == "1.2.3.4")
+    #expect(try #require(refusal(body)).egressAddress == "1.2.3.4")
   }
 
   @Test("a byte order mark and UTF-16 are read")
@@ -188,7 +188,7 @@ private struct Numbers: RandomNumberGenerator {
       [0xef, 0xbb, 0xbf] + Array(text.utf8), little, big, [0xff, 0xfe] + little,
       [0xfe, 0xff] + big,
     ] {
-      #expect(failure(body)?.requestID == "6a13bf01-1-2")
+      #expect(refusal(body)?.requestID == "6a13bf01-1-2")
     }
   }
 

@@ -52,12 +52,14 @@ package final class SidecarProcess: Sendable {
   /// Starts the program.
   ///
   /// - Parameters:
+  ///   - within: what the program is started by: a command and its own arguments, by full paths.
   ///   - environment: all of its environment.
   ///   - socket: the path in `WCH_HTTP_LISTEN`, if it is a Unix socket.
   ///   - input: what it reads from stdin: some lines, not more than a pipe takes.
   ///   - blockedSignals: wait from its first moment until it unblocks them.
   package init(
-    _ arguments: [String] = ["run"], environment: [String: String], instance: String = "",
+    _ arguments: [String] = ["run"], within command: [String] = [],
+    environment: [String: String], instance: String = "",
     socket: String? = nil, input: String? = nil, blockedSignals: [CInt] = []
   ) throws {
     self.instance = instance
@@ -80,7 +82,7 @@ package final class SidecarProcess: Sendable {
     defer { given.map { _ = close($0) } }
     startedAt = .now
     process = try ChildProcess(
-      [Self.binary] + arguments, environment: all, standardInput: given,
+      command + [Self.binary] + arguments, environment: all, standardInput: given,
       standardOutput: out.writing,
       standardError: error.writing, blockedSignals: blockedSignals)
     output = Mutex(Output())

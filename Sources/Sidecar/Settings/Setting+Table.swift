@@ -97,7 +97,8 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiConcurrency, apiProxy, apiCaFile, redisUrl,
+    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiConcurrency, apiProxy, apiCaFile,
+    redisUrl,
     redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout, probe,
     clientExpiresBefore, serverExpiresBefore, httpListen, httpTlsCertFile, httpTlsKeyFile,
     httpBearer, instance, logLevel, logFormat, logFile,

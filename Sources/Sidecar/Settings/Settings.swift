@@ -98,7 +98,7 @@ package struct Settings: Sendable {
       return nil
     }
     do throws(SystemAuthorities.Missing) {
-      _ = try SystemAuthorities.roots()
+      _ = try SystemAuthorities.path()
       return nil
     } catch {
       return "\(error)"

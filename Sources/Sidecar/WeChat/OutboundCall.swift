@@ -32,23 +32,9 @@ struct OutboundRequest: Sendable {
   var fields: [(name: String, value: String)] = []
   var body: [UInt8]?
 
-  /// Whether the proxy is to open a way to the host: one that is asked in clear passes HTTP on.
-  var needsTunnel: Bool {
-    guard let proxy else { return false }
-    return tls != nil || proxy.kind == .socks5
-  }
-
   /// Head and body as they are sent.
   var bytes: [UInt8] {
-    var head = "\(method) "
-    if let proxy, !needsTunnel {
-      head += "http://\(authority)\(target) HTTP/1.1\r\nhost: \(authority)\r\n"
-      if let authorization = proxy.authorization {
-        head += "proxy-authorization: \(authorization)\r\n"
-      }
-    } else {
-      head += "\(target) HTTP/1.1\r\nhost: \(authority)\r\n"
-    }
+    var head = "\(method) \(target) HTTP/1.1\r\nhost: \(authority)\r\n"
     for (name, value) in fields { head += "\(name): \(value)\r\n" }
     if let body { head += "content-length: \(body.count)\r\n" }
     return Array((head + "connection: close\r\n\r\n").utf8) + (body ?? [])
@@ -154,9 +140,14 @@ struct OutboundCaller: Sendable {
     }
     do {
       if let proxy = request.proxy {
-        return try await dialer.connect(
-          host: proxy.host, port: proxy.port, deadline: deadline, on: loop, configure: configure
-        ).channel
+        do {
+          return try await dialer.connect(
+            host: proxy.host, port: proxy.port, deadline: deadline, on: loop,
+            configure: configure
+          ).channel
+        } catch let failure as DialFailure where !OutboundFailure.dial(failure).isOutOfDescriptors {
+          throw OutboundFailure.tunnel("the proxy \(proxy) was not reached: \(failure.sentence)")
+        }
       }
       switch request.destination {
       case .host(let host, let port):
@@ -171,6 +162,8 @@ struct OutboundCaller: Sendable {
       }
     } catch let failure as DialFailure {
       throw .dial(failure)
+    } catch let failure as OutboundFailure {
+      throw failure
     } catch {
       throw .io(error)
     }

@@ -69,7 +69,7 @@ final class OutboundTalk: ChannelInboundHandler {
       talk.value.timeIsOver()
     }
     guard context.channel.isActive else { return fail(.closed("the connection was lost")) }
-    if request.needsTunnel, let proxy = request.proxy,
+    if let proxy = request.proxy,
       case .host(let host, let port) = request.destination
     {
       let tunnel = ProxyTunnel(proxy, host: host, port: port)
