@@ -39,9 +39,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
-    .package(
-      url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1",
-      traits: ["ConfigurationSupport"]),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
   ],
   targets: [
@@ -58,8 +55,6 @@ let package = Package(
       dependencies: [
         "Dialing", "RedisClient", "TokenCore", nio, nioPosix, nioHTTP1, nioSSL, log, crypto,
         lifecycle, signals,
-        .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdTLS", package: "hummingbird"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ], swiftSettings: strict),

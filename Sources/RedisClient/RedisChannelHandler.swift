@@ -25,12 +25,20 @@ final class RedisChannelHandler: ChannelInboundHandler {
   private let tlsName: String?
   private var exchanges = CircularBuffer<Exchange>()
   private var context: ChannelHandlerContext?
+  /// When a byte was last written or read.
+  private var usedAt = ContinuousClock.now
+  private var silenceTimer: Scheduled<Void>? = nil
   private(set) var failure: RedisFailure? = nil
 
   /// Called once, before the exchanges in flight fail.
   var onFailure: ((RedisFailure) -> Void)? = nil
   /// Set when the connection is subscribed: then nothing that the server sends is an answer.
   private var onPush: ((RedisReply) -> Void)? = nil
+
+  /// A shorter silence is none: whoever closes a connection then does not do so for its silence.
+  private static let shortestSilence: Duration = .milliseconds(900)
+  /// `PING`, as it goes over the wire; it is answered also on a subscribed connection.
+  private static let ping = ByteBuffer(string: "*1\r\n$4\r\nPING\r\n")
 
   /// - Parameter tlsName: what the server's certificate must name, for the words of a refusal.
   init(limits: ReplyLimits, tlsName: String?) {
@@ -54,6 +62,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
       return
     }
     exchanges.append(Exchange(count: count, completed: completed))
+    usedAt = .now
     context.writeAndFlush(wrapOutboundOut(commands), promise: nil)
   }
 
@@ -61,13 +70,37 @@ final class RedisChannelHandler: ChannelInboundHandler {
   func subscribe(_ command: ByteBuffer, onPush: @escaping (RedisReply) -> Void) {
     guard failure == nil, let context else { return }
     self.onPush = onPush
+    usedAt = .now
     context.writeAndFlush(wrapOutboundOut(command), promise: nil)
+  }
+
+  /// Sends a PING whenever nothing was written or read for so long; nil ends that.
+  ///
+  /// While a reply is awaited none is sent: a blocked pop is no silence.
+  func keepAlive(every interval: Duration?) {
+    silenceTimer?.cancel()
+    silenceTimer = nil
+    guard failure == nil, let context, let interval else { return }
+    let wait = exchanges.isEmpty ? interval - usedAt.duration(to: .now) : interval
+    silenceTimer = context.eventLoop.assumeIsolated().scheduleTask(
+      in: TimeAmount(max(.zero, wait))
+    ) { [self] in
+      if exchanges.isEmpty, usedAt.duration(to: .now) >= interval { sendPing() }
+      keepAlive(every: interval)
+    }
+  }
+
+  private func sendPing() {
+    guard onPush != nil else { return send(Self.ping, count: 1) { _ in } }
+    usedAt = .now
+    context?.writeAndFlush(wrapOutboundOut(Self.ping), promise: nil)
   }
 
   /// Ends the connection: it is never used again.
   func fail(_ failure: RedisFailure) {
     guard self.failure == nil else { return }
     self.failure = failure
+    silenceTimer?.cancel()
     onFailure?(failure)
     onFailure = nil
     onPush = nil
@@ -90,6 +123,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard failure == nil else { return }
+    usedAt = .now
     let buffer = unwrapInboundIn(data)
     do throws(ReplyError) {
       try parser.feed(buffer.readableBytesUInt8Span) { receive($0) }
@@ -104,7 +138,10 @@ final class RedisChannelHandler: ChannelInboundHandler {
   }
 
   func channelInactive(context: ChannelHandlerContext) {
-    fail(.connectionLost(reason: "the server closed it"))
+    let silence = usedAt.duration(to: .now)
+    fail(
+      exchanges.isEmpty && silence >= Self.shortestSilence
+        ? .closedWhenSilent(silence) : .connectionLost(reason: "the server closed it"))
     context.fireChannelInactive()
   }
 
@@ -156,7 +193,8 @@ extension IOError {
     case ENETUNREACH: "network unreachable"
     case ETIMEDOUT: "timed out"
     case EPIPE: "broken pipe"
-    case EMFILE, ENFILE: "this machine has too many open files (ulimit -n)"
+    case EMFILE: "too many open files in this process (ulimit -n)"
+    case ENFILE: "too many open files on this machine"
     case let code: "errno \(code)"
     }
   }

@@ -7,7 +7,7 @@ import Synchronization
 /// Commands are pipelined: each batch is one write, and replies come back in order. A command is
 /// never sent twice. A batch whose caller has gone (deadline, cancellation) leaves its place in the
 /// order: its replies are counted and thrown away when they come, so that they reach nobody else
-/// and the connection stays of use to the others. When the replies stay out for the connect timeout
+/// and the connection stays of use to the others. When the replies stay out for `unresponsiveAfter`
 /// beyond the batch's deadline, the connection is given up instead. So it is, once the replies are
 /// handed over, when the server has become a replica, which a `READONLY` among them tells: the next
 /// connection looks the name up again.
@@ -107,6 +107,17 @@ package final class RedisClient: Sendable {
       [command], deadline: deadline, waitForConnection: waitForConnection,
       onAbandonment: onAbandonment)
     return replies[0]
+  }
+
+  /// Ends the connection that there is; another one follows by itself.
+  package func endConnection(_ failure: RedisFailure) {
+    eventLoop.execute { [core] in core.value.endConnection(failure) }
+  }
+
+  /// Breaks every silence of so long with a PING, on this connection and on later ones; nil ends
+  /// that.
+  package func keepAlive(every interval: Duration?) {
+    eventLoop.execute { [core] in core.value.keepAlive(every: interval) }
   }
 
   /// Lends the connection to commands until it ends; cancelled, it ends the connection.

@@ -55,6 +55,7 @@ final class RedisClientCore {
   private var waiting: [RedisBatch] = []
   private var commandsInFlight = 0
   private var bytesInFlight = 0
+  private var keepAliveInterval: Duration? = nil
 
   init(
     configuration: RedisConfiguration, eventLoop: any EventLoop,
@@ -82,6 +83,7 @@ final class RedisClientCore {
       onEnd(failure)
     }
     connection = handler
+    handler.keepAlive(every: keepAliveInterval)
     lastFailure = nil
     onEvent(.connected(new.server))
     let flushed = waiting
@@ -92,6 +94,13 @@ final class RedisClientCore {
   func connectFailed(_ failure: RedisFailure) {
     lastFailure = failure
     onEvent(.connectFailed(failure))
+  }
+
+  func endConnection(_ failure: RedisFailure) { connection?.fail(failure) }
+
+  func keepAlive(every interval: Duration?) {
+    keepAliveInterval = interval
+    connection?.keepAlive(every: interval)
   }
 
   func stop() {
@@ -169,7 +178,7 @@ final class RedisClientCore {
     }
     // The caller may have gone before; what counts from here is whether the server still answers.
     batch.timer = eventLoop.assumeIsolated().scheduleTask(
-      in: TimeAmount(configuration.connectTimeout)
+      in: TimeAmount(configuration.unresponsiveAfter)
     ) { [self] in
       connection?.fail(.unresponsive)
     }

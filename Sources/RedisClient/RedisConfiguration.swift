@@ -1,3 +1,4 @@
+package import Dialing
 import NIOCore
 
 /// What a client connects to, and within which limits.
@@ -8,10 +9,16 @@ package struct RedisConfiguration: Sendable {
   package var password: (@Sendable () -> String?)?
   /// What `CLIENT LIST` shows; a server may refuse it.
   package var clientName: String? = nil
+  /// Looks up the host's name and connects to it; one for all clients of a process.
+  package var dialer = Dialer()
   /// From the name look-up to the last answer of the handshake.
-  ///
-  /// A command that is overdue by as much shows that the connection is dead.
-  package var connectTimeout: Duration = .seconds(2)
+  package var connectTimeout: Duration = .seconds(5)
+  /// A command that is overdue by as much, or a subscription that is not confirmed within it, shows
+  /// that the connection is dead.
+  package var unresponsiveAfter: Duration = .seconds(2)
+  /// Says why a server that has passed its handshake is not wanted, if it is not; asked for each
+  /// connection, which then counts as one that could not be made.
+  package var objection: (@Sendable (RedisServerInfo) -> RedisFailure?)?
   /// What a reply may be.
   package var replyLimits: ReplyLimits = .standard
   /// The most commands that wait for a connection or a reply; what exceeds it is not sent.

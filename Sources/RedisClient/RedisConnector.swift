@@ -1,3 +1,4 @@
+import Dialing
 import Logging
 import NIOCore
 import NIOPosix
@@ -35,6 +36,10 @@ struct RedisConnector: Sendable {
     while !Task.isCancelled {
       do throws(RedisFailure) {
         let connection = try await connect()
+        if let objection = configuration.objection?(connection.server) {
+          eventLoop.execute { connection.handler.value.fail(objection) }
+          throw objection
+        }
         logger.debug(
           "redis connected",
           metadata: [LogKeys.version: "\(connection.server.version ?? "unknown")"])
@@ -57,17 +62,18 @@ struct RedisConnector: Sendable {
 
   /// Resolves, tries every address, shakes hands in TLS, authenticates and selects the database.
   ///
-  /// - Throws: what went wrong; nothing of the attempt is left then.
+  /// - Throws: what went wrong, and in which of these steps; nothing of the attempt is left then.
   func connect() async throws(RedisFailure) -> RedisConnection {
     let deadline = ContinuousClock.now + configuration.connectTimeout
     let promise = eventLoop.makePromise(of: RedisConnection.self)
     do {
       let (handshake, tls) = try await prepare()
+      let opened = try await open(tls, by: deadline)
       let attempt = try await eventLoop.submit { [configuration, eventLoop] in
         NIOLoopBound(
           RedisConnectionAttempt(
-            configuration: configuration, handshake: handshake, tls: tls, eventLoop: eventLoop,
-            promise: promise),
+            handler: opened.handler.value, place: "\(configuration.endpoint.address)",
+            hasTLS: tls != nil, handshake: handshake, eventLoop: eventLoop, promise: promise),
           eventLoop: eventLoop)
       }.get()
       return try await withTaskCancellationHandler {
@@ -152,86 +158,171 @@ extension ByteBuffer {
   }
 }
 
-/// One attempt to connect, on its event loop only: waiting → open → done, or failed at any moment.
+// MARK: - The connection
+
+extension RedisConnector {
+  /// A connection that stands and has not been used.
+  ///
+  /// The handler comes along: it may have seen the end of the connection already, with the server's
+  /// words for it, and have left the pipeline.
+  private struct Opened: Sendable {
+    let handler: NIOLoopBound<RedisChannelHandler>
+  }
+
+  /// The handlers of the channels that are being opened, on the event loop only.
+  private final class Handlers {
+    var all: [ObjectIdentifier: RedisChannelHandler] = [:]
+  }
+
+  private func open(
+    _ tls: NIOSSLContext?, by deadline: ContinuousClock.Instant
+  ) async throws -> Opened {
+    let address = configuration.endpoint.address
+    let handlers = NIOLoopBoundBox.makeBoxSendingValue(Handlers(), eventLoop: eventLoop)
+    let channel: any Channel
+    switch address {
+    case .tcp(let host, let port):
+      do throws(DialFailure) {
+        channel = try await configuration.dialer.connect(
+          host: host, port: port, deadline: deadline, on: eventLoop
+        ) { configure($0.withKeepalive(), tls, handlers) }.channel
+      } catch {
+        throw RedisFailure(error, at: "\(address)", host: host)
+      }
+    case .unix(let path):
+      do {
+        channel = try await configure(ClientBootstrap(group: eventLoop), tls, handlers)
+          .connectTimeout(TimeAmount(until: deadline)).connect(unixDomainSocketPath: path).get()
+      } catch {
+        throw connectFailure(error)
+      }
+    }
+    return try await eventLoop.submit { [eventLoop] in
+      guard let handler = handlers.value.all[ObjectIdentifier(channel)] else {
+        throw RedisFailure.connectionLost(reason: "it was never open")
+      }
+      return Opened(handler: NIOLoopBound(handler, eventLoop: eventLoop))
+    }.get()
+  }
+
+  private func configure(
+    _ bootstrap: ClientBootstrap, _ tls: NIOSSLContext?,
+    _ handlers: NIOLoopBoundBox<Handlers>
+  ) -> ClientBootstrap {
+    let endpoint = configuration.endpoint
+    let limits = configuration.replyLimits
+    let name: String? =
+      switch endpoint.address {
+      case .tcp(let host, _): URLHost.certificateName(of: endpoint.tls?.serverName ?? host)
+      case .unix: nil
+      }
+    return bootstrap.channelInitializer { channel in
+      channel.eventLoop.makeCompletedFuture {
+        if let tls {
+          // NIOSSL verifies an IP address by itself, and refuses one as SNI.
+          let isAddress = (try? SocketAddress(ipAddress: name ?? "", port: 1)) != nil
+          try channel.pipeline.syncOperations.addHandler(
+            try NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : name))
+        }
+        let handler = RedisChannelHandler(limits: limits, tlsName: name)
+        handlers.value.all[ObjectIdentifier(channel)] = handler
+        try channel.pipeline.syncOperations.addHandler(handler)
+      }
+    }
+  }
+
+  /// Of a Unix socket.
+  private func connectFailure(_ error: any Error) -> RedisFailure {
+    let address = "\(configuration.endpoint.address)"
+    switch error {
+    case let error as IOError: return .unreachable(address, reason: error.reasonWithoutCall)
+    case ChannelError.connectTimeout: return .connectTimedOut(address)
+    default: return RedisFailure(channelError: error, tlsName: nil)
+    }
+  }
+}
+
+extension RedisFailure {
+  /// Why a server was not reached.
+  ///
+  /// - Parameters:
+  ///   - place: host and port, as in the URL.
+  ///   - host: the host alone.
+  init(_ failure: DialFailure, at place: String, host: String) {
+    switch failure {
+    case .notResolved(let host, let reason): self = .notResolved(host: host, reason: reason)
+    case .lookUpTimedOut(let host): self = .lookUpTimedOut(host: host)
+    case .connectTimedOut(let addresses):
+      let others = addresses.filter { $0 != place }
+      self = .connectTimedOut(
+        others.isEmpty ? place : "\(place) (\(others.joined(separator: ", ")))")
+    case .unreachable(let attempts):
+      let reasons = attempts.map { attempt in
+        let reason =
+          switch attempt.error {
+          case let error as IOError: error.reasonWithoutCall
+          case ChannelError.connectTimeout: "no answer in time"
+          case let error: "\(error)"
+          }
+        // Which address failed how is what one wants to know, unless it stands there already.
+        return attempt.address == place ? reason : "\(attempt.address): \(reason)"
+      }
+      self = .unreachable(place, reason: reasons.joined(separator: "; "))
+    case .cancelled: self = .cancelled
+    }
+  }
+}
+
+/// The handshake of one connection, on its event loop only: open → done, or failed at any moment.
 private final class RedisConnectionAttempt {
-  private let configuration: RedisConfiguration
+  private let handler: RedisChannelHandler
+  private let place: String
+  private let hasTLS: Bool
   private let handshake: RedisHandshake
-  private let tls: NIOSSLContext?
   private let eventLoop: any EventLoop
   private let promise: EventLoopPromise<RedisConnection>
   private var timer: Scheduled<Void>? = nil
-  private var handler: RedisChannelHandler? = nil
   private var isOver = false
 
   init(
-    configuration: RedisConfiguration, handshake: RedisHandshake, tls: NIOSSLContext?,
+    handler: RedisChannelHandler, place: String, hasTLS: Bool, handshake: RedisHandshake,
     eventLoop: any EventLoop, promise: EventLoopPromise<RedisConnection>
   ) {
-    self.configuration = configuration
+    self.handler = handler
+    self.place = place
+    self.hasTLS = hasTLS
     self.handshake = handshake
-    self.tls = tls
     self.eventLoop = eventLoop
     self.promise = promise
   }
 
   func start(deadline: ContinuousClock.Instant) {
     guard !isOver else { return }
-    let remaining = TimeAmount(until: deadline)
-    let address = configuration.endpoint.address
-    timer = eventLoop.assumeIsolated().scheduleTask(in: remaining) { [self] in
-      let hangsInTLS = tls != nil && handler != nil && handler?.tlsCertificate == nil
-      interrupt(hangsInTLS ? .tls(.handshakeTimedOut) : .connectTimedOut("\(address)"))
+    timer = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(until: deadline)) { [self] in
+      let hangsInTLS = hasTLS && handler.tlsCertificate == nil
+      interrupt(hangsInTLS ? .tls(.handshakeTimedOut) : .handshakeTimedOut(place))
     }
-    let bootstrap = makeBootstrap(timeout: remaining)
-    let connected =
-      switch address {
-      // NIO asks for A and AAAA and tries every address they give (RFC 8305).
-      case .tcp(let host, let port): bootstrap.connect(host: host, port: port)
-      case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
-      }
-    connected.assumeIsolated().whenComplete { [self] in opened($0) }
+    handler.send(handshake.encoded, count: handshake.count) { [self] in answered($0) }
   }
 
   /// Ends the attempt from outside: its time is up, or nobody wants it any more.
   func interrupt(_ failure: RedisFailure) {
     guard !isOver else { return }
-    if let handler, handler.failure == nil {
-      // The handshake lacks replies and fails by this: with the server's own words, if it has
-      // refused something before it fell silent.
-      handler.fail(failure)
-    } else {
-      fail(failure)
-    }
+    // The handshake lacks replies and fails by this: with the server's own words, if it has refused
+    // something before it fell silent. One that was not begun fails by the second.
+    handler.fail(failure)
+    fail(failure)
   }
 
   private func fail(_ failure: RedisFailure) {
     guard !isOver else { return }
     isOver = true
     timer?.cancel()
-    handler?.fail(failure)
+    handler.fail(failure)
     promise.fail(failure)
   }
 
-  private func opened(_ result: Result<any Channel, any Error>) {
-    switch result {
-    case .failure(let error): fail(connectFailure(error))
-    case .success(let channel):
-      guard !isOver else { return channel.close(promise: nil) }
-      guard
-        let handler = try? channel.pipeline.syncOperations.handler(type: RedisChannelHandler.self)
-      else {
-        // A handler that was removed again has seen the end of its connection.
-        return fail(.connectionLost(reason: "the server closed it"))
-      }
-      self.handler = handler
-      handler.send(handshake.encoded, count: handshake.count) { [self] in answered($0, by: handler)
-      }
-    }
-  }
-
-  private func answered(
-    _ result: Result<[RedisReply], RedisFailure>, by handler: RedisChannelHandler
-  ) {
+  private func answered(_ result: Result<[RedisReply], RedisFailure>) {
     guard !isOver else { return }
     do throws(RedisFailure) {
       let server = try handshake.judge(try result.get())
@@ -243,57 +334,13 @@ private final class RedisConnectionAttempt {
       fail(error)
     }
   }
-
-  private func makeBootstrap(timeout: TimeAmount) -> ClientBootstrap {
-    let endpoint = configuration.endpoint
-    let limits = configuration.replyLimits
-    let name: String? =
-      switch endpoint.address {
-      case .tcp(let host, _): endpoint.tls?.serverName ?? host
-      case .unix: nil
-      }
-    return ClientBootstrap(group: eventLoop)
-      .connectTimeout(timeout)
-      .withKeepalive(endpoint.address)
-      .channelInitializer { [tls] channel in
-        channel.eventLoop.makeCompletedFuture {
-          if let tls {
-            // NIOSSL verifies an IP address by itself, and refuses one as SNI.
-            let isAddress = (try? SocketAddress(ipAddress: name ?? "", port: 1)) != nil
-            try channel.pipeline.syncOperations.addHandler(
-              try NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : name))
-          }
-          try channel.pipeline.syncOperations.addHandler(
-            RedisChannelHandler(limits: limits, tlsName: name))
-        }
-      }
-  }
-
-  private func connectFailure(_ error: any Error) -> RedisFailure {
-    let address = "\(configuration.endpoint.address)"
-    switch error {
-    case let error as NIOConnectionError where error.connectionErrors.isEmpty:
-      return .notResolved(host: error.host)
-    case let error as NIOConnectionError:
-      let reasons = error.connectionErrors.map { failure in
-        // With several addresses, which of them failed how is what one wants to know.
-        let where_ = error.connectionErrors.count > 1 ? "\(failure.target): " : ""
-        return where_ + ((failure.error as? IOError)?.reasonWithoutCall ?? "\(failure.error)")
-      }
-      return .unreachable(address, reason: reasons.joined(separator: "; "))
-    case let error as IOError: return .unreachable(address, reason: error.reasonWithoutCall)
-    case ChannelError.connectTimeout: return .connectTimedOut(address)
-    default: return RedisFailure(channelError: error, tlsName: nil)
-    }
-  }
 }
 
 extension ClientBootstrap {
   /// Has the kernel find out that the peer is gone, since an idle client sends nothing.
   ///
   /// 30 s of silence, then three probes 5 s apart: 45 s, with no command for Redis to serve.
-  fileprivate func withKeepalive(_ address: RedisEndpoint.Address) -> ClientBootstrap {
-    guard case .tcp = address else { return self }
+  fileprivate func withKeepalive() -> ClientBootstrap {
     let bootstrap = channelOption(.socketOption(.so_keepalive), value: 1)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
     #if os(Linux)

@@ -1,3 +1,5 @@
+import Dialing
+
 /// Where a Redis server is and how to enter it: what a Redis URL says.
 ///
 /// Its description is a URL with `***` in place of the password.
@@ -51,8 +53,7 @@ extension RedisEndpoint.Address: CustomStringConvertible {
   /// `host:port`, `[address]:port` or the path.
   package var description: String {
     switch self {
-    case .tcp(let host, let port) where host.contains(":"): "[\(host)]:\(port)"
-    case .tcp(let host, let port): "\(host):\(port)"
+    case .tcp(let host, let port): "\(URLHost.inURL(host)):\(port)"
     case .unix(let path): path
     }
   }

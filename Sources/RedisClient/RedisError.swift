@@ -34,11 +34,14 @@ package enum RedisFailure: Error, Hashable, Sendable {
   case tooManyInFlight(limit: Int)
   case commandRefused(RedisCommandError)
 
-  // Of connecting
-  case notResolved(host: String)
+  // Of connecting, each naming the step that failed or took too long
+  case notResolved(host: String, reason: String)
+  case lookUpTimedOut(host: String)
   case unreachable(String, reason: String)
   case connectTimedOut(String)
   case tls(RedisTLSFailure)
+  /// The connection stands, and the server has not answered the first commands in time.
+  case handshakeTimedOut(String)
   /// The password is missing or wrong, or the user is.
   case authenticationFailed(RedisServerError)
   /// The server answers, but cannot serve yet: it is loading, busy, or has lost its master.
@@ -50,6 +53,10 @@ package enum RedisFailure: Error, Hashable, Sendable {
 
   // Of connections
   case connectionLost(reason: String)
+  /// The server closed the connection while nothing was asked, after so long a silence.
+  case closedWhenSilent(Duration)
+  /// The connection leads to a server that its owner does not want.
+  case unwanted(reason: String)
   case badReply(ReplyError)
   /// A reply came that no command had asked for.
   case unmatchedReply
@@ -64,8 +71,9 @@ package enum RedisFailure: Error, Hashable, Sendable {
     case .authenticationFailed, .refused, .refusedByServer, .tls: true
     case .notConnected(let failure): failure?.needsOperator ?? false
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
-      .unreachable, .connectTimedOut, .notReady, .connectionLost, .badReply, .unmatchedReply,
-      .unresponsive, .readOnly:
+      .lookUpTimedOut, .unreachable, .connectTimedOut, .handshakeTimedOut, .notReady,
+      .connectionLost, .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive,
+      .readOnly:
       false
     }
   }
@@ -81,9 +89,14 @@ extension RedisFailure: CustomStringConvertible {
     case .stopped: "the client has stopped"
     case .tooManyInFlight(let limit): "\(limit) commands are in flight already"
     case .commandRefused(let error): "\(error)"
-    case .notResolved(let host): "the host name \(host) cannot be resolved"
+    case .notResolved(let host, let reason):
+      "the host name \(host) cannot be resolved: \(reason)"
+    case .lookUpTimedOut(let host):
+      "the look-up of the host name \(host) took too long: no name server answered in time"
     case .unreachable(let address, let reason): "cannot connect to \(address): \(reason)"
     case .connectTimedOut(let address): "connecting to \(address) took too long"
+    case .handshakeTimedOut(let address):
+      "\(address) took the connection, but did not answer as Redis in time"
     case .tls(let failure): "\(failure)"
     case .authenticationFailed(let error):
       "authentication failed, check user and password: \(error)"
@@ -91,6 +104,9 @@ extension RedisFailure: CustomStringConvertible {
     case .refused(let command, let error): "Redis refused \(command): \(error)"
     case .refusedByServer(let error): "Redis refused the connection: \(error)"
     case .connectionLost(let reason): "the connection was lost: \(reason)"
+    // Without the time, so that the same trouble has the same words.
+    case .closedWhenSilent: "the connection was lost: the server closed it while it was silent"
+    case .unwanted(let reason): reason
     case .badReply(let error): "the server does not answer as Redis does: \(error)"
     case .unmatchedReply: "the server answered a command that was never sent"
     case .unresponsive: "the server left a command unanswered for too long"

@@ -17,13 +17,35 @@ package struct RedisMessage: Hashable, Sendable {
 ///
 /// What is published while it is not subscribed is lost: messages are hints.
 package struct RedisSubscriber: Sendable {
+  /// What is set from outside, on the event loop only.
+  private struct Current {
+    var handler: RedisChannelHandler? = nil
+    var keepAlive: Duration? = nil
+  }
+
   private let connector: RedisConnector
+  private let current: NIOLoopBoundBox<Current>
 
   package init(
     configuration: RedisConfiguration, eventLoopGroup: any EventLoopGroup, logger: Logger
   ) {
+    let eventLoop = eventLoopGroup.next()
     connector = RedisConnector(
-      configuration: configuration, eventLoop: eventLoopGroup.next(), logger: logger)
+      configuration: configuration, eventLoop: eventLoop, logger: logger)
+    current = NIOLoopBoundBox.makeBoxSendingValue(Current(), eventLoop: eventLoop)
+  }
+
+  /// Ends the connection that there is; another one follows by itself.
+  package func endConnection(_ failure: RedisFailure) {
+    connector.eventLoop.execute { [current] in current.value.handler?.fail(failure) }
+  }
+
+  /// Breaks every silence of so long with a PING, on this connection and on later ones.
+  package func keepAlive(every interval: Duration?) {
+    connector.eventLoop.execute { [current] in
+      current.value.keepAlive = interval
+      current.value.handler?.keepAlive(every: interval)
+    }
   }
 
   /// Listens until the task is cancelled; it connects by the same rules as `RedisClient`.
@@ -40,7 +62,7 @@ package struct RedisSubscriber: Sendable {
     onEvent: @escaping @Sendable (ConnectionEvent) -> Void = { _ in }
   ) async {
     let eventLoop = connector.eventLoop
-    let timeout = connector.configuration.connectTimeout
+    let timeout = connector.configuration.unresponsiveAfter
     await connector.keepConnected { failure in
       onEvent(.connectFailed(failure))
     } serve: { connection in
@@ -51,7 +73,10 @@ package struct RedisSubscriber: Sendable {
               channels: Set(channels), handler: connection.handler.value, onMessage: onMessage,
               onSubscribed: onSubscribed)
             onEvent(.connected(connection.server))
+            current.value.handler = connection.handler.value
+            connection.handler.value.keepAlive(every: current.value.keepAlive)
             subscription.start(timeout: timeout, on: eventLoop) { failure in
+              current.value.handler = nil
               onEvent(.disconnected(failure))
               continuation.resume(returning: failure)
             }
@@ -106,6 +131,7 @@ private final class Subscription {
     if let refusal = reply.refusal {
       return handler.fail(.refused(command: "SUBSCRIBE", refusal))
     }
+    if reply.elements?.first?.text == "pong" { return }
     guard let elements = reply.elements, elements.count == 3, let channel = elements[1].text else {
       return handler.fail(.unmatchedReply)
     }

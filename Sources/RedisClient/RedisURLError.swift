@@ -43,6 +43,7 @@ extension RedisURLError: CustomStringConvertible {
     case .tooLong(let limit): "the Redis URL is longer than \(limit) bytes"
     case .forbiddenCharacter:
       "the Redis URL has a space, a control character or a non-ASCII character: percent-encode it"
+        + " (an international host name is written as xn--…)"
     case .schemeMissing:
       "the Redis URL has no scheme: write redis://, rediss:// or unix:// in front"
     case .schemeUnknown(let scheme):

@@ -1,4 +1,4 @@
-private import NIOCore
+private import Dialing
 
 extension RedisEndpoint {
   /// Reads `redis://`, `rediss://` and `unix:///path` URLs, strictly.
@@ -86,28 +86,24 @@ enum RedisURLParser {
   private static func hostEndpoint(
     host authority: Substring, path: Substring
   ) throws(RedisURLError) -> RedisEndpoint {
-    let host: Substring
-    let afterHost: Substring
+    let text: Substring
     if authority.hasPrefix("[") {
       guard let end = authority.firstIndex(of: "]") else { throw .hostInvalid }
-      host = authority[authority.index(after: authority.startIndex)..<end]
-      afterHost = authority[authority.index(after: end)...]
-      guard host.contains(":"), (try? SocketAddress(ipAddress: String(host), port: 1)) != nil else {
-        throw .hostInvalid
-      }
+      text = authority[...end]
     } else {
-      host = authority.prefix { $0 != ":" }
-      afterHost = authority[host.endIndex...]
-      guard !host.isEmpty else { throw .hostMissing }
-      guard isHostName(host) else { throw .hostInvalid }
+      text = authority.prefix { $0 != ":" }
+      guard !text.isEmpty else { throw .hostMissing }
     }
+    guard let host = URLHost(text) else { throw .hostInvalid }
+    let afterHost = authority[text.endIndex...]
     var port = RedisEndpoint.defaultPort
-    if !afterHost.isEmpty {
+    // RFC 3986 allows the port to be left out after its colon.
+    if !afterHost.isEmpty, afterHost != ":" {
       guard afterHost.hasPrefix(":"), let number = number(afterHost.dropFirst(), in: 1...65_535)
       else { throw .portInvalid }
       port = number
     }
-    var endpoint = RedisEndpoint(.tcp(host: String(host), port: port))
+    var endpoint = RedisEndpoint(.tcp(host: host.name, port: port))
     if path.count > 1 { endpoint.database = try database(path.dropFirst()) }
     return endpoint
   }

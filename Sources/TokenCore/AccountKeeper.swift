@@ -315,29 +315,35 @@ package struct AccountKeeper: Sendable {
 
   // MARK: Time
 
-  func nextWake(lead: Lead?, storeIsConnected: Bool, isShuttingDown: Bool) -> Moment? {
-    var wakes: [Moment] = []
-    if storeIsConnected, case .due(let moment) = debt?.step { wakes.append(moment) }
+  /// When something is due, unless anything happens before.
+  ///
+  /// Before that, `advance` does nothing, unless the account waits for a longer lease.
+  func nextWake(leads: Bool, storeIsConnected: Bool, isShuttingDown: Bool) -> Moment? {
+    guard storeIsConnected else { return nil }
+    var wake: Moment?
+    func consider(_ moment: Moment) { wake = wake.map { min($0, moment) } ?? moment }
+    if case .due(let moment) = debt?.step { consider(moment) }
     switch phase {
     case .following(.due(let moment)), .takingOver(.due(let moment)),
       .republishing(.due(let moment)), .recommitting(.due(let moment)),
       .beginning(_, .due(let moment)), .committing(_, _, .due(let moment)),
       .resolving(_, .due(let moment)):
-      if storeIsConnected { wakes.append(moment) }
+      consider(moment)
     case .holding:
-      if storeIsConnected, lead != nil {
-        wakes.append(lookAt)
-        if !isShuttingDown {
-          if let start = fetchStart { wakes.append(start) }
-          if let probe = prober.nextWake, copy != nil { wakes.append(probe) }
-        }
-      }
+      guard leads else { break }
+      consider(lookAt)
+      guard !isShuttingDown else { break }
+      if let start = fetchStart { consider(start) }
+      if let probe = prober.nextWake, copy != nil { consider(probe) }
     case .following, .takingOver, .looking, .republishing, .recommitting, .beginning, .ready,
       .fetching, .committing, .resolving:
       break
     }
-    return wakes.min()
+    return wake
   }
+
+  /// Whether it waits until the lease outlasts a call, which no moment tells.
+  var waitsForLease: Bool { if case .ready = phase { true } else { false } }
 
   /// When the fetch that is wanted, or the scheduled one, may begin.
   private var fetchStart: Moment? {

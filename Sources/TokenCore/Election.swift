@@ -74,6 +74,11 @@ package struct Election: Sendable {
     if case .leading(let leadership) = state { leadership } else { nil }
   }
 
+  /// Whether this replica leads right now by its own reckoning.
+  package func isLeader(at now: Moment) -> Bool {
+    leadership.map { $0.validUntil > now } ?? false
+  }
+
   /// The term that Redis may have given the lock to, or may yet.
   var termUnderWay: Term? {
     switch state {

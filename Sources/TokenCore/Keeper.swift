@@ -6,8 +6,7 @@
 /// the deadlines that `Timing` gives.
 package struct Keeper: Sendable {
   package private(set) var election: Election
-  /// Every account, ordered by name.
-  package private(set) var accounts: [AccountKeeper]
+  private var table: AccountTable
   /// Whether the connection to Redis stands, as far as is known.
   package private(set) var storeIsConnected = false
   /// The other replicas, as of the last heartbeat.
@@ -24,6 +23,9 @@ package struct Keeper: Sendable {
   /// Who holds a lock that never lapses, as it was told last.
   private var endlessHolder: String?
   private var replicasAsOf: RedisTime?
+  /// When others of this replica's name said last that they live, and how often they said it again.
+  private var namesakes: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
+  private var nameIsToldShared = false
   private var heartbeatAt: Moment = .origin
   private var heartbeatIsSent = false
   private var tickAt: Moment = .origin
@@ -36,6 +38,8 @@ package struct Keeper: Sendable {
   private var generator: any RandomNumberGenerator & Sendable
 
   private let instance: InstanceID
+  /// Drawn once by each process.
+  private let life: UInt64
   private let timing: Timing
 
   /// More accounts than this are looked at with every tick instead of every renewal.
@@ -52,12 +56,14 @@ package struct Keeper: Sendable {
     self.timing = timing
     self.generator = generator
     let life: UInt64 = self.generator.next()
+    self.life = life
     election = Election(instance: instance, timing: timing)
-    self.accounts = accounts.sorted().map {
-      AccountKeeper(
-        name: $0, instance: instance, life: life, timing: timing, margins: margins,
-        credential: credentials[$0] ?? Credential())
-    }
+    table = AccountTable(
+      accounts.map {
+        AccountKeeper(
+          name: $0, instance: instance, life: life, timing: timing, margins: margins,
+          credential: credentials[$0] ?? Credential())
+      })
   }
 
   /// Takes what happened, and returns what to do about it, in order.
@@ -72,16 +78,43 @@ package struct Keeper: Sendable {
     apply(election.checkLease(at: now), at: now, to: &actions)
     take(event, at: now, to: &actions)
     advance(at: now, to: &actions)
+    table.settle(common)
     return actions
+  }
+
+  /// Every account, ordered by name.
+  package var accounts: [AccountKeeper] { table.all }
+
+  /// How often accounts were asked when they are due, ever: what an event costs shows here.
+  package var settledCount: Int { table.settledCount }
+
+  /// Brings a view of this keeper up to date, at the cost of the accounts that were changed since
+  /// this was last called; returns which these are.
+  package mutating func show(in view: inout KeeperView) -> [AccountName] {
+    view.election = election
+    view.storeIsConnected = storeIsConnected
+    view.replicas = replicas
+    view.conflict = conflict
+    view.ticks = ticks
+    view.redisClock = redisClock
+    return table.takeChanges().map { place in
+      view.replace(at: place, with: table[place])
+      return table[place].name
+    }
+  }
+
+  /// A view of the keeper as it is.
+  package var view: KeeperView {
+    KeeperView(
+      election: election, storeIsConnected: storeIsConnected, replicas: replicas,
+      conflict: conflict, ticks: ticks, redisClock: redisClock, accounts: accounts)
   }
 
   /// When `woke` is due, unless something happens before; nil when only answers are waited for.
   package var nextWake: Moment? {
     guard !isStopped else { return nil }
     let isEnding = shutdownBy != nil
-    var wakes = accounts.compactMap {
-      $0.nextWake(lead: lead, storeIsConnected: storeIsConnected, isShuttingDown: isEnding)
-    }
+    var wakes = table.earliestWake.map { [$0] } ?? []
     // While ending, a lock is kept and given back, but not sought, and nothing else is told.
     if !isEnding || election.leadership != nil,
       let wake = election.nextWake(storeIsConnected: storeIsConnected)
@@ -95,9 +128,7 @@ package struct Keeper: Sendable {
   }
 
   /// Whether this replica leads right now by its own reckoning.
-  package func isLeader(at now: Moment) -> Bool {
-    election.leadership.map { $0.validUntil > now } ?? false
-  }
+  package func isLeader(at now: Moment) -> Bool { election.isLeader(at: now) }
 
   // MARK: Events
 
@@ -113,35 +144,38 @@ package struct Keeper: Sendable {
       if let runID { self.runID = runID }
       heartbeatAt = now
       election.storeConnected(at: now)
-      for index in accounts.indices { accounts[index].storeConnected(at: now) }
+      table.updateAll { $0.storeConnected(at: now) }
     case .storeDisconnected:
       storeIsConnected = false
     case .stored(let command, let sentAt, let result):
       take(result, of: command, sentAt: sentAt, at: now, to: &actions)
     case .fetched(let account, let version, let outcome):
       guard let index = index(of: account) else { break }
-      let outcomes = accounts[index].fetched(version, outcome, at: now, using: &generator)
+      let outcomes = table.update(index) {
+        $0.fetched(version, outcome, at: now, using: &generator)
+      }
       apply(outcomes, at: now, to: &actions)
     case .probed(let account, let version, let isDead, let dailyLimit):
       guard let index = index(of: account) else { break }
-      let outcomes = accounts[index].probed(
-        version, isDead: isDead, dailyLimit: dailyLimit, at: now)
+      let outcomes = table.update(index) {
+        $0.probed(version, isDead: isDead, dailyLimit: dailyLimit, at: now)
+      }
       apply(outcomes, at: now, to: &actions)
       // Who leads now would learn of it from a probe of its own only.
-      if !isLeader(at: now), let report = accounts[index].takeUnserved() {
+      if !isLeader(at: now), let report = table.update(index, { $0.takeUnserved() }) {
         actions.append(.giveBack(report))
       }
     case .reported(let report):
       take(report, at: now, to: &actions)
     case .hinted(let account):
-      for index in accounts.indices where account == nil || accounts[index].name == account {
-        accounts[index].hinted(at: now)
-      }
+      guard let account else { return table.updateAll { $0.hinted(at: now) } }
+      guard let index = index(of: account) else { break }
+      table.update(index) { $0.hinted(at: now) }
     case .leadershipHinted:
       election.hinted(at: now)
     case .secretChanged(let account):
       guard let index = index(of: account) else { break }
-      accounts[index].secretChanged(at: now)
+      table.update(index) { $0.secretChanged(at: now) }
     case .shutdownRequested:
       guard shutdownBy == nil else { break }
       shutdownBy = now + timing.apiTimeout + timing.opTimeout * 2
@@ -156,17 +190,17 @@ package struct Keeper: Sendable {
     }
     switch report {
     case .rejected(let token):
-      let index = accounts.firstIndex { $0.knows(token) }
+      let index = table.all.firstIndex { $0.knows(token) }
       guard let index else {
         actions.append(.note(.reported(nil, .notCurrent)))
         return
       }
-      apply(accounts[index].reported(token, at: now), at: now, to: &actions)
+      apply(table.update(index) { $0.reported(token, at: now) }, at: now, to: &actions)
     case .rejectedDigest:
       actions.append(.note(.reported(nil, .notCurrent)))
     case .force(let account):
       guard let index = index(of: account) else { return }
-      apply(accounts[index].reported(nil, at: now), at: now, to: &actions)
+      apply(table.update(index) { $0.reported(nil, at: now) }, at: now, to: &actions)
     }
   }
 
@@ -185,7 +219,9 @@ package struct Keeper: Sendable {
     case .failure(let failure):
       if let account = command.account {
         guard let index = index(of: account) else { return }
-        let outcomes = accounts[index].failed(command, sentAt: sentAt, failure, at: now)
+        let outcomes = table.update(index) {
+          $0.failed(command, sentAt: sentAt, failure, at: now)
+        }
         apply(outcomes, at: now, to: &actions)
         return
       }
@@ -229,12 +265,16 @@ package struct Keeper: Sendable {
       if case .replicas(let replicas, let asOf) = reply {
         self.replicas = replicas
         replicasAsOf = asOf
+        noteNamesakes(to: &actions)
       }
     case .look, .takeOver, .begin, .resolve, .commit, .republish, .mark:
       guard let account = command.account, let index = index(of: account) else { return }
-      let outcomes = accounts[index].answered(
-        command, sentAt: sentAt, reply, at: now, lead: lead, runID: runID,
-        isShuttingDown: shutdownBy != nil)
+      let (lead, runID, isEnding) = (lead, runID, shutdownBy != nil)
+      let outcomes = table.update(index) {
+        $0.answered(
+          command, sentAt: sentAt, reply, at: now, lead: lead, runID: runID,
+          isShuttingDown: isEnding)
+      }
       apply(outcomes, at: now, to: &actions)
     }
   }
@@ -252,7 +292,7 @@ package struct Keeper: Sendable {
         wantsAbdication = false
         actions.append(.note(.becameLeader(leadership.epoch)))
         heartbeatAt = now
-        for index in accounts.indices { accounts[index].startedLeading(at: now) }
+        table.updateAll { $0.startedLeading(at: now) }
       case .lost(let reason): stepDown(reason, at: now, to: &actions)
       }
     }
@@ -272,9 +312,9 @@ package struct Keeper: Sendable {
         record(note, to: &actions)
       case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
       case .recordIsOurs:
-        if !accounts.contains(where: \.isRefused) { conflict = nil }
+        if conflict != nil, !table.all.contains(where: \.isRefused) { conflict = nil }
       case .refused(let reason):
-        if accounts.allSatisfy(\.isRefused) { stepDown(reason, at: now, to: &actions) }
+        if table.all.allSatisfy(\.isRefused) { stepDown(reason, at: now, to: &actions) }
       case .unreachable: wantsAbdication = true
       }
     }
@@ -313,9 +353,9 @@ package struct Keeper: Sendable {
     guard let leadership = election.leadership else { return }
     actions.append(.note(.steppedDown(reason)))
     election.steppedDown(reason, at: now, using: &generator)
-    for index in accounts.indices {
-      if let report = accounts[index].takeUnserved() { actions.append(.giveBack(report)) }
-      accounts[index].steppedDown(at: now)
+    table.updateAll { account in
+      if let report = account.takeUnserved() { actions.append(.giveBack(report)) }
+      account.steppedDown(at: now)
     }
     switch reason {
     case .lockLost: break
@@ -342,7 +382,7 @@ package struct Keeper: Sendable {
     if tickAt <= now {
       ticks += 1
       tickAt = now + timing.tick
-      for index in accounts.indices { accounts[index].hinted(at: now) }
+      table.updateAll { $0.hinted(at: now) }
     }
     if wantsAbdication {
       wantsAbdication = false
@@ -351,11 +391,17 @@ package struct Keeper: Sendable {
         stepDown(.abdicated, at: now, to: &actions)
       }
     }
-    for index in accounts.indices {
-      let outcomes = accounts[index].advance(
-        at: now, lead: lead, runID: runID, storeIsConnected: storeIsConnected,
-        isShuttingDown: shutdownBy != nil)
+    var place = 0
+    while let index = table.next(from: place, dueBy: now, common: common) {
+      let (lead, runID, isConnected) = (lead, runID, storeIsConnected)
+      let isEnding = shutdownBy != nil
+      let outcomes = table.update(index) {
+        $0.advance(
+          at: now, lead: lead, runID: runID, storeIsConnected: isConnected,
+          isShuttingDown: isEnding)
+      }
       apply(outcomes, at: now, to: &actions)
+      place = index + 1
     }
     if shutdownBy != nil { return shutDown(at: now, to: &actions) }
     if storeIsConnected {
@@ -369,7 +415,7 @@ package struct Keeper: Sendable {
   /// The orderly end: what is in flight is finished, within bounds; then the lock is given back.
   private mutating func shutDown(at now: Moment, to actions: inout [Action]) {
     guard let shutdownBy, !isStopped else { return }
-    let isBusy = accounts.contains { $0.mustFinish || $0.debt != nil }
+    let isBusy = table.all.contains { $0.mustFinish || $0.debt != nil }
     if isBusy, now < shutdownBy {
       if storeIsConnected, election.leadership != nil {
         apply(election.advance(at: now), at: now, to: &actions)
@@ -394,15 +440,45 @@ package struct Keeper: Sendable {
     heartbeatAt = now + Timing.followerLook
     return .store(
       .heartbeat(
-        .init(instance: instance, isLeader: election.leadership != nil, abdicates: abdicates)),
+        .init(
+          instance: instance, isLeader: election.leadership != nil, abdicates: abdicates,
+          life: life)),
       issuedAt: now)
+  }
+
+  private mutating func noteNamesakes(to actions: inout [Action]) {
+    var heard: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
+    for replica in replicas where replica.instance == instance && replica.life != life {
+      let before = namesakes[replica.life] ?? (replica.seenAt, 0)
+      let isRepeated = replica.seenAt > before.seenAt
+      heard[replica.life] = (replica.seenAt, before.repetitions + (isRepeated ? 1 : 0))
+    }
+    namesakes = heard
+    guard !nameIsToldShared, replicas.contains(where: { $0.instance == instance && isAnother($0) })
+    else { return }
+    nameIsToldShared = true
+    actions.append(.note(.nameIsShared))
+  }
+
+  /// Whether it is a replica beside this one.
+  ///
+  /// One of the same name may be this one's predecessor, which is gone, though its last heartbeat
+  /// may come late; another says again and again that it lives. Of another name the one counts that
+  /// was heard last, for the same reason.
+  private func isAnother(_ replica: Replica) -> Bool {
+    guard replica.instance == instance else {
+      return !replicas.contains {
+        $0.instance == replica.instance && $0.seenAt > replica.seenAt
+      }
+    }
+    return namesakes[replica.life].map { $0.repetitions >= 2 } ?? false
   }
 
   /// Whether another live replica exists that has not given up leadership lately itself.
   private var anotherMayDoBetter: Bool {
     guard let asOf = replicasAsOf else { return false }
     return replicas.contains { replica in
-      replica.instance != instance
+      isAnother(replica)
         && asOf - replica.seenAt < Timing.followerLook * 3
         && (replica.abdicatedAt.map { asOf - $0 > Timing.abdicationMemory } ?? true)
     }
@@ -412,21 +488,20 @@ package struct Keeper: Sendable {
     election.leadership.map {
       .init(
         epoch: $0.epoch, validUntil: $0.validUntil,
-        lookEvery: accounts.count > Keeper.accountsLookedAtWithRenewal
+        lookEvery: table.count > Keeper.accountsLookedAtWithRenewal
           ? timing.tick : timing.renew,
         hasHistory: $0.hasHistory)
     }
   }
 
-  private func index(of account: AccountName) -> Int? {
-    var low = 0
-    var high = accounts.count
-    while low < high {
-      let middle = (low + high) / 2
-      if accounts[middle].name < account { low = middle + 1 } else { high = middle }
-    }
-    return low < accounts.count && accounts[low].name == account ? low : nil
+  /// What decides for all accounts together when one is due.
+  private var common: AccountTable.Common {
+    .init(
+      leads: election.leadership != nil, isConnected: storeIsConnected,
+      isEnding: shutdownBy != nil)
   }
+
+  private func index(of account: AccountName) -> Int? { table.place(of: account) }
 }
 
 extension Keeper {

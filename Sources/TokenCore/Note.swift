@@ -49,4 +49,6 @@ package enum Note: Hashable, Sendable {
   case newerLayout(Int)
   /// The lock has no TTL, and no replica took it: nobody leads until somebody deletes it.
   case lockNeverLapses(holder: String)
+  /// Another live replica has this one's name.
+  case nameIsShared
 }

@@ -152,13 +152,16 @@ package enum StoreCommand: Hashable, Sendable {
     package var isLeader: Bool
     /// Whether leadership is being given up right now.
     package var abdicates: Bool
+    /// Tells this process from another one of the same name.
+    package var life: UInt64
 
     package init(
-      instance: InstanceID, isLeader: Bool, abdicates: Bool
+      instance: InstanceID, isLeader: Bool, abdicates: Bool, life: UInt64 = 0
     ) {
       self.instance = instance
       self.isLeader = isLeader
       self.abdicates = abdicates
+      self.life = life
     }
   }
 }
@@ -294,14 +297,18 @@ package struct Replica: Hashable, Sendable {
   package var isLeader: Bool
   package var seenAt: RedisTime
   package var abdicatedAt: RedisTime?
+  /// Tells processes of one name apart; nil of a version that does not say it.
+  package var life: UInt64?
 
   package init(
-    instance: InstanceID, isLeader: Bool, seenAt: RedisTime, abdicatedAt: RedisTime?
+    instance: InstanceID, isLeader: Bool, seenAt: RedisTime, abdicatedAt: RedisTime?,
+    life: UInt64? = nil
   ) {
     self.instance = instance
     self.isLeader = isLeader
     self.seenAt = seenAt
     self.abdicatedAt = abdicatedAt
+    self.life = life
   }
 }
 

@@ -76,6 +76,7 @@ enum Setup {
       if let username = settings.redis.username { endpoint.username = username }
       var configuration = RedisConfiguration(endpoint: endpoint)
       configuration.clientName = "wch-sidecar:\(settings.instance)"
+      configuration.connectTimeout = settings.redis.connectTimeout
       if let password = settings.redis.password {
         configuration.password = { password.current().revealed }
       }

@@ -480,12 +480,15 @@ import WeChatSimulator
         return log.compactMap { $0.elements?.dropFirst().first?.number }.contains { $0 >= 4 }
       }
       #expect(told().count == 1)
-      #expect(try await deployment.token() == token)
-      try await deployment.ask("ACL", "SETUSER", "limited", "+blpop")
-      try await replica.waitForLog("Applications' reports are heard again")
+      // It is looked for meanwhile.
       try await waitUntil("the report is served", within: patience) {
         try await deployment.token() != token
       }
+      let next = try #require(try await deployment.token())
+      try await deployment.ask("ACL", "SETUSER", "limited", "+blpop")
+      try await replica.waitForLog("Applications' reports are heard again")
+      try await deployment.ask("RPUSH", "WCH_refresh_requests", "not-\(next)")
+      try await replica.waitForReports(2)
     }
   }
 

@@ -7,6 +7,7 @@ struct HostileServerTests {
   private func configuration(port: Int, timeout: Duration = patience) -> RedisConfiguration {
     var configuration = RedisConfiguration(endpoint: .init(.tcp(host: "127.0.0.1", port: port)))
     configuration.connectTimeout = timeout
+    configuration.unresponsiveAfter = timeout
     return configuration
   }
 
@@ -65,10 +66,10 @@ struct HostileServerTests {
       server, timeout: isPlainReply ? .milliseconds(500) : patience)
     // A greeting may also arrive when the handshake has been written: then it answers a command.
     if failure == .unmatchedReply {
-      #expect(actual == failure || actual == .connectTimedOut("127.0.0.1:\(server.port)"))
+      #expect(actual == failure || actual == .handshakeTimedOut("127.0.0.1:\(server.port)"))
     } else if case .refusedByServer = failure {
       #expect(
-        "\(actual)".contains("max number") || actual == .connectTimedOut("127.0.0.1:\(server.port)")
+        "\(actual)".contains("max number") || actual == .handshakeTimedOut("127.0.0.1:\(server.port)")
       )
     } else {
       #expect(actual == failure)
@@ -80,7 +81,7 @@ struct HostileServerTests {
     let server = try await HostileServer([.drip("$1000\r\n" + String(repeating: "x", count: 1000))])
     let start = ContinuousClock.now
     let failure = try await connectFailure(server, timeout: .milliseconds(500))
-    #expect(failure == .connectTimedOut("127.0.0.1:\(server.port)"))
+    #expect(failure == .handshakeTimedOut("127.0.0.1:\(server.port)"))
     #expect(start.duration(to: .now) < .seconds(10))
   }
 
@@ -88,7 +89,7 @@ struct HostileServerTests {
   func silence() async throws {
     let server = try await HostileServer()
     let failure = try await connectFailure(server, timeout: .milliseconds(500))
-    #expect(failure == .connectTimedOut("127.0.0.1:\(server.port)"))
+    #expect(failure == .handshakeTimedOut("127.0.0.1:\(server.port)"))
   }
 
   @Test("a server that resets, or ends its direction, during the handshake is reported as lost")

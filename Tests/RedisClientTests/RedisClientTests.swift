@@ -86,7 +86,10 @@ struct RedisClientTests {
       endpoint: .init(.tcp(host: "no.such.host.invalid", port: 1)))
     try await withClient(configuration) { _, events in
       let failure = try await events.first(\.connectFailure)
-      #expect(failure == .notResolved(host: "no.such.host.invalid"))
+      guard case .notResolved("no.such.host.invalid", _) = failure else {
+        Issue.record("\(failure)")
+        return
+      }
     }
   }
 
@@ -245,11 +248,12 @@ struct RedisClientTests {
     server.stop()
   }
 
-  @Test("a server that stays silent beyond the connect timeout is left")
+  @Test("a server that stays silent beyond its time is left, and its silence at the login is named")
   func unresponsive() async throws {
     let server = try await RedisServer.start()
     var configuration = RedisConfiguration(endpoint: server.endpoint)
     configuration.connectTimeout = .seconds(1)
+    configuration.unresponsiveAfter = .seconds(1)
     try await withClient(configuration) { client, events in
       _ = try await events.first(\.server)
       server.pause()
@@ -258,7 +262,7 @@ struct RedisClientTests {
       }
       #expect(try await events.first(\.loss) == .unresponsive)
       let failure = try await events.first(\.connectFailure)
-      #expect(failure == .connectTimedOut("127.0.0.1:\(server.port)"))
+      #expect(failure == .handshakeTimedOut("127.0.0.1:\(server.port)"))
       server.resume()
       _ = try await events.first(\.server)
     }

@@ -15,7 +15,7 @@ import TokenCore
     arguments: [digest, digest.uppercased()])
   func digests(digest: String) throws {
     let hint = try #require(Hint(report: Array("{\"sha256\":\"\(digest)\"}".utf8)))
-    let event = hint.event(for: Self.keeper, at: .origin)
+    let event = hint.event(for: Self.keeper.view, at: .origin)
     #expect(event == .reported(.rejectedDigest(Self.digest)))
     #expect(Hint(.rejectedDigest(Self.digest)).item == "{\"sha256\":\"\(Self.digest)\"}")
   }
@@ -29,10 +29,57 @@ import TokenCore
     #expect(Hint(report: Array(item.utf8)) == nil)
   }
 
+  @Test(
+    "a token is understood as clients and serializers leave it",
+    arguments: [
+      "TOKEN_1-2\n", "  TOKEN_1-2\r\n", "\"TOKEN_1-2\"", "\"TOKEN_1-2\\n\"\n",
+      "\"\\u0054OKEN_1-2\"",
+      "s:9:\"TOKEN_1-2\";",
+    ])
+  func serialized(item: String) {
+    #expect(Hint(report: Array(item.utf8)) == .rejected(AccessToken("TOKEN_1-2")))
+  }
+
+  @Test("an object is understood as a string of JSON, and between blanks")
+  func serializedObject() {
+    for item in [" {\"force\":true}\n", "\"{\\\"force\\\":true}\"", "s:14:\"{\"force\":true}\";"] {
+      #expect(Hint(report: Array(item.utf8)) == .force(.unnamed), "\(item)")
+    }
+    for item in ["\"\"", "\"two words\"", "s:3:\"ab\";x y", "\"\"TOKEN\"\" x"] {
+      #expect(Hint(report: Array(item.utf8)) == nil, "\(item)")
+    }
+  }
+
+  @Test(
+    "what means nothing is told by its form, and never by what it holds",
+    arguments: [
+      (Array("{\"secret\":1}".utf8), "begins with {: an object of JSON that asks for nothing"),
+      (Array("{secret".utf8), "begins with {: no JSON"),
+      (Array("[ \"secret\" ]".utf8), "begins with [: a list"),
+      (Array("secret words".utf8), "12 bytes, text with characters that no token has"),
+      (Array("a:1:{i:0;s:2:\"secret \";}".utf8), "serialized by PHP"), (Array(" \n".utf8), "blank"),
+      ([0xac, 0xed, 0x00, 0x05, 0x74], "binary, with 0xac 0xed at the beginning"),
+      ([], "0 bytes"),
+    ])
+  func forms(item: [UInt8], words: String) {
+    #expect(Hint(report: item) == nil)
+    let form = Hint.form(of: item)
+    #expect(form.contains(words) && !form.contains("secret"), "\(form)")
+  }
+
+  @Test("an ignored item is told of once an hour")
+  func ignored() {
+    let ignored = IgnoredReports()
+    let now = ContinuousClock.now
+    #expect(ignored.isNews(at: now))
+    #expect(!ignored.isNews(at: now + .seconds(3599)))
+    #expect(ignored.isNews(at: now + .seconds(3600)))
+  }
+
   @Test("a force for an account that nobody has is nothing")
   func unknownAccount() throws {
     let hint = try #require(Hint(report: Array(#"{"force":true,"account":"nobody"}"#.utf8)))
-    #expect(hint.event(for: Self.keeper, at: .origin) == nil)
+    #expect(hint.event(for: Self.keeper.view, at: .origin) == nil)
   }
 
   @Test("what the leader says of a limit is read as it was written, within a day")

@@ -173,19 +173,27 @@ package struct ModelRedis: Sendable {
 
   /// Replicas that were not seen for so long are forgotten.
   private static let replicaMemory: Duration = .seconds(60)
+  /// Of so many others of one name is known.
+  private static let namesakes = 7
 
   private mutating func beat(
     _ heartbeat: StoreCommand.Heartbeat, at now: RedisTime
   ) -> StoreReply {
-    let before = data.replicas.first { $0.instance == heartbeat.instance }
-    data.replicas.removeAll {
-      $0.instance == heartbeat.instance || now - $0.seenAt > ModelRedis.replicaMemory
-    }
-    let others = data.replicas
-    data.replicas.append(
+    func isLive(_ replica: Replica) -> Bool { now - replica.seenAt <= ModelRedis.replicaMemory }
+    let namesakes = data.replicas.filter { $0.instance == heartbeat.instance }
+    let live = Set(data.replicas.filter(isLive).map(\.instance))
+    let before = namesakes.first { $0.life == heartbeat.life } ?? namesakes.first
+    let kept = namesakes.filter { $0.life != heartbeat.life && isLive($0) }
+    // What is written under another name is removed with it only.
+    data.replicas.removeAll { $0.instance == heartbeat.instance || !live.contains($0.instance) }
+    let others = kept + data.replicas.filter(isLive)
+    data.replicas += kept.prefix(ModelRedis.namesakes)
+    // Who said something last comes first among those of its name.
+    data.replicas.insert(
       Replica(
         instance: heartbeat.instance, isLeader: heartbeat.isLeader, seenAt: now,
-        abdicatedAt: heartbeat.abdicates ? now : before?.abdicatedAt))
+        abdicatedAt: heartbeat.abdicates ? now : before?.abdicatedAt, life: heartbeat.life),
+      at: 0)
     return .replicas(others, now: now)
   }
 }

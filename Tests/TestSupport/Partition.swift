@@ -20,9 +20,10 @@ package final class Partition: Sendable {
     /// Where new connections lead to, on 127.0.0.1.
     var destination: Int
     var connections: [ObjectIdentifier: any Channel] = [:]
+    var accepted = 0
   }
 
-  /// Where the replica connects to, on 127.0.0.1.
+  /// Where the replica connects to, on 127.0.0.1 or where it was wanted.
   package let port: Int
   private let listener: any Channel
   /// Protects the cut, the destination and the list of connections, which the event loops read.
@@ -38,7 +39,10 @@ package final class Partition: Sendable {
 
     func add(_ channel: any Channel) {
       let id = ObjectIdentifier(channel)
-      state.withLock { $0.connections[id] = channel }
+      state.withLock { state in
+        state.connections[id] = channel
+        state.accepted += 1
+      }
       channel.closeFuture.whenComplete { [self] _ in
         state.withLock { $0.connections[id] = nil }
       }
@@ -54,9 +58,17 @@ package final class Partition: Sendable {
     self.state = state
   }
 
+  /// How many connections were taken so far.
+  package var accepted: Int { state.state.withLock { $0.accepted } }
+
   /// Runs a network to a port of 127.0.0.1 for as long as the body runs.
+  ///
+  /// - Parameters:
+  ///   - host: the address of this machine where it begins.
+  ///   - ownPort: any, or the one that is to be connected to.
   package static func run<Result: Sendable>(
-    to port: Int, _ body: (Partition) async throws -> Result
+    to port: Int, from host: String = "127.0.0.1", port ownPort: Int = 0,
+    _ body: (Partition) async throws -> Result
   ) async throws -> Result {
     let shared = Shared(destination: port)
     let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -69,7 +81,7 @@ package final class Partition: Sendable {
           try near.pipeline.syncOperations.addHandler(Connector(shared: shared))
         }
       }
-      .bind(host: "127.0.0.1", port: 0).get()
+      .bind(host: host, port: ownPort).get()
     let partition = try Partition(listener: listener, state: shared)
     let result: Swift.Result<Result, any Error>
     do { result = .success(try await body(partition)) } catch { result = .failure(error) }

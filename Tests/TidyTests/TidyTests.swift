@@ -18,8 +18,7 @@ struct TidyTests {
     ],
     "Sidecar": [
       "Dialing", "RedisClient", "TokenCore", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "NIOTLS",
-      "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "Hummingbird",
-      "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "Metrics", "CoreMetrics",
+      "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "Metrics", "CoreMetrics",
       "Synchronization", "FoundationEssentials", "Glibc",
     ],
     "WeChatSimulator": [

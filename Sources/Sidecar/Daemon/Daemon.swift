@@ -29,13 +29,19 @@ package struct Daemon {
   ///
   /// - Throws: `StatusServerError` when the HTTP interface cannot start.
   package func run() async throws {
-    let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
+    // Two threads, whatever the number of processors: one keeps tokens, the other answers whoever
+    // asks, and can be kept busy by them without any harm to the first.
+    let (keeping, answering) = (LoopExecutor(), LoopExecutor())
+    let parts = Parts(
+      settings: settings, redis: redis, version: version, logger: logger,
+      eventLoopGroup: keeping.loops)
     let status = KeeperStatus(
-      parts, settings: settings, version: version, startedAt: .now)
+      parts, settings: settings, version: version, startedAt: .now, timers: answering.eventLoop)
     let listening = Gate()
     let server = StatusServer(
       settings: settings.http, source: KeeperGauges(status: status, metrics: parts.metrics),
-      metrics: parts.metrics, logger: logger, whenListening: { _ in listening.open() })
+      metrics: parts.metrics, logger: logger, executor: answering,
+      whenListening: { _ in listening.open() })
     logger.notice(
       "wch-sidecar starts",
       metadata: .keyed([
@@ -49,10 +55,11 @@ package struct Daemon {
       configuration: .init(
         services: [
           .init(service: LogReopening(output: output, logger: logger)),
-          .init(service: Gated(parts.links, behind: listening)), .init(service: server),
+          .init(service: Confined(Gated(parts.links, behind: listening), to: keeping)),
+          .init(service: Confined(server, to: answering)),
           .init(service: parts.secrets),
           .init(
-            service: Gated(parts.service, behind: listening),
+            service: Confined(Gated(parts.service, behind: listening), to: keeping),
             successTerminationBehavior: .gracefullyShutdownGroup),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
@@ -63,6 +70,8 @@ package struct Daemon {
       throw error
     }
     await parts.weChat.shutdown()
+    try await answering.shutdown()
+    try await keeping.shutdown()
     logger.notice("wch-sidecar has ended in order")
   }
 

@@ -36,7 +36,8 @@ package struct Inspection {
   private let redis: RedisConfiguration
   private let logger: Logger
 
-  /// Everything at Redis together may take this long.
+  /// Everything at Redis together may take this long, or one attempt to connect and a second more:
+  /// such an attempt says best what is wrong.
   private static let redisLimit: Duration = .seconds(5)
   /// Replicas and Redis whose clocks differ by more than this confuse people who read both logs.
   private static let noticeableOffset: Double = 2
@@ -74,7 +75,8 @@ package struct Inspection {
   private func inspectRedis(
     _ client: RedisClient, _ report: inout Report
   ) async -> [AccountName: AccessToken] {
-    let deadline = ContinuousClock.now + Inspection.redisLimit
+    let deadline =
+      ContinuousClock.now + max(Inspection.redisLimit, redis.connectTimeout + .seconds(1))
     let subject = "redis \(redis.endpoint)"
     func ask(_ words: String...) async throws(RedisError) -> RedisReply {
       try await client.execute(
@@ -219,7 +221,8 @@ package struct Inspection {
   ) async {
     let client = WeChatClient(
       hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, logger: logger,
+      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
+      family: settings.apiFamily, logger: logger,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     for account in settings.accounts {
       let token = tokens[account.name]

@@ -1,4 +1,5 @@
 package import Logging
+import NIOPosix
 package import RedisClient
 import ServiceLifecycle
 package import TokenCore
@@ -40,9 +41,13 @@ package struct Once {
 
   /// Waits for a live token of every account for at most so long.
   package func run(atMost limit: Duration) async throws -> Outcome {
+    var redis = redis
+    // An attempt that hangs is to fail, and to say why, before the time is up.
+    redis.connectTimeout = min(redis.connectTimeout, limit / 2)
     let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
     let status = KeeperStatus(
-      parts, settings: settings, version: version, startedAt: .now)
+      parts, settings: settings, version: version, startedAt: .now,
+      timers: MultiThreadedEventLoopGroup.singleton.next())
     let outcome = try await withThrowingTaskGroup { group in
       group.addTask { try await parts.links.run() }
       group.addTask { try await parts.service.run() }
@@ -62,8 +67,8 @@ package struct Once {
     _ parts: Parts, status: KeeperStatus, until deadline: ContinuousClock.Instant
   ) async -> Outcome {
     while ContinuousClock.now < deadline, !Task.isCancelled {
-      let snapshot = await status.snapshot()
-      if case .good = await status.health(.ready) {
+      let snapshot = status.snapshot()
+      if case .good = status.health(.ready) {
         return .live(
           Dictionary(
             uniqueKeysWithValues: snapshot.accounts.map { ($0.name, $0.expiresAt ?? 0) }))
@@ -85,7 +90,7 @@ package struct Once {
       guard let failure = account.failures.last, failure.isTransport else { continue }
       return .unreachable("account \(account.name): WeChat: \(failure)")
     }
-    if case .bad(let reason) = await status.health(.ready) { return .timedOut(reason) }
+    if case .bad(let reason) = status.health(.ready) { return .timedOut(reason) }
     return .timedOut("no live token was seen in Redis")
   }
 }

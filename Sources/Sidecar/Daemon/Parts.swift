@@ -26,6 +26,7 @@ struct Parts {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     let links = RedisLinks(
       configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
+      passwordDoubt: settings.redis.passwordDoubt,
       eventLoopGroup: eventLoopGroup, logger: logger, metrics: metrics)
     let journal = Journal(logger: logger, metrics: metrics)
     let store = TokenStore(
@@ -33,7 +34,8 @@ struct Parts {
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
     weChat = WeChatClient(
       hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, logger: logger,
+      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
+      family: settings.apiFamily, logger: logger,
       eventLoopGroup: eventLoopGroup)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     service = KeeperService(
@@ -73,7 +75,8 @@ struct Parts {
       hints: { [service] hint in
         let now = MonotonicClock.now()
         limits.hear(hint, at: now)
-        let event = hint.event(for: service.view.keeper, at: now)
+        let event = service.look { hint.event(for: $0.keeper, at: now) }
+        if case .limited(let account, _) = hint { service.ring(account) }
         guard let event else { return false }
         service.post(event)
         return true

@@ -56,7 +56,12 @@ package enum Hint: Hashable, Sendable {
   }
 
   /// Reads an item of `WCH_refresh_requests`: a token, or an object; nil for anything else.
-  package init?(report bytes: [UInt8]) {
+  ///
+  /// Either may stand between blanks and line ends, or be what an SDK's serializer made of it.
+  package init?(report item: [UInt8]) {
+    guard item.count <= Hint.longest else { return nil }
+    let item = SerializedText.trimmed(item[...])
+    let bytes = SerializedText.unwrapped(item).map { SerializedText.trimmed($0[...]) } ?? item
     guard bytes.first == UInt8(ascii: "{") else {
       guard (1...Hint.longest).contains(bytes.count),
         bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7f })
@@ -110,7 +115,7 @@ package enum Hint: Hashable, Sendable {
   /// The keeper's event; nil when the hint is about nothing that the keeper has.
   ///
   /// A digest is resolved to the token of one of the keeper's accounts.
-  package func event(for keeper: Keeper, at now: Moment) -> Keeper.Event? {
+  package func event(for keeper: KeeperView, at now: Moment) -> Keeper.Event? {
     switch self {
     case .tokenChanged(let account): return .hinted(account)
     case .leadershipChanged: return .leadershipHinted
@@ -118,7 +123,7 @@ package enum Hint: Hashable, Sendable {
     case .wake: return .hinted(nil)
     case .rejected(let token): return .reported(.rejected(token))
     case .force(let account):
-      guard keeper.accounts.contains(where: { $0.name == account }) else { return nil }
+      guard keeper[account] != nil else { return nil }
       return .reported(.force(account))
     case .rejectedDigest(let digest):
       let token = keeper.accounts.lazy.compactMap { $0.freshest(at: now)?.token }

@@ -121,6 +121,12 @@ package final class Journal: Sendable {
         delete it
         """,
         metadata: .keyed([.leader: "\(holder.prefix { $0 != ":" }.prefix(64))"]))
+    case .nameIsShared:
+      logger.warning(
+        """
+        Another live replica has the same name: logs, lock and status do not tell the two apart. \
+        Give each its own WCH_INSTANCE, or none
+        """)
     }
   }
 

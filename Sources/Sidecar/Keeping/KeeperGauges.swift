@@ -12,8 +12,8 @@ package struct KeeperGauges: StatusSource {
     self.metrics = metrics
   }
 
-  package func snapshot() async -> StatusSnapshot {
-    let snapshot = await status.snapshot()
+  package func snapshot() -> StatusSnapshot {
+    let snapshot = status.snapshot()
     for account in snapshot.accounts {
       let label = account.name.description
       metrics.set(.valid, ["account": label], to: account.hasToken ? 1 : 0)
@@ -25,10 +25,8 @@ package struct KeeperGauges: StatusSource {
     return snapshot
   }
 
-  package func health(_ check: HealthCheck) async -> Health { await status.health(check) }
-  package func token(of account: AccountName) async -> TokenAnswer {
-    await status.token(of: account)
-  }
+  package func health(_ check: HealthCheck) -> Health { status.health(check) }
+  package func token(of account: AccountName) -> TokenAnswer { status.token(of: account) }
   package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     await status.refresh(request)
   }

@@ -5,7 +5,9 @@ package import TokenCore
 
 /// Runs the keeper: one stream of events, one consumer, and effects that each post one event back.
 ///
-/// Nothing else touches the keeper; others read the copy that is published after every event.
+/// Nothing else touches the keeper; others read what is published after every event: a view, in
+/// which only the accounts are replaced that the event changed. Whoever keeps the whole of it makes
+/// the next event copy all accounts: `look` and `account` read what is wanted, and keep nothing.
 package final class KeeperService: Service, Sendable {
   /// What the keeper's actions are carried out with.
   package struct Effects: Sendable {
@@ -37,7 +39,7 @@ package final class KeeperService: Service, Sendable {
 
   /// What others may see of the loop.
   package struct View: Sendable {
-    package var keeper: Keeper
+    package var keeper: KeeperView
     /// When the last event was taken; nil before the first.
     package var handledAt: Moment?
     /// Whether an orderly end is under way.
@@ -52,6 +54,10 @@ package final class KeeperService: Service, Sendable {
   private let continuation: AsyncStream<Keeper.Event>.Continuation
   /// Protects the published view: written by the loop, read by the HTTP interface and the hints.
   private let published: Mutex<View>
+  /// Rung after every event that changes an account.
+  private let bells = Bells()
+  /// The keeper until it runs.
+  private let unstarted: Keeper
   private let stopped: AsyncStream<Void>
   private let stoppedContinuation: AsyncStream<Void>.Continuation
 
@@ -72,11 +78,28 @@ package final class KeeperService: Service, Sendable {
     // account and a handful of its own; hints by what Redis sends, reports by the drain's bound.
     (events, continuation) = AsyncStream.makeStream()
     (stopped, stoppedContinuation) = AsyncStream.makeStream()
-    published = Mutex(View(keeper: keeper))
+    unstarted = keeper
+    published = Mutex(View(keeper: keeper.view))
   }
 
-  /// The keeper as of the last event.
+  /// The keeper as of the last event, whole: for those who show all of it, now and then.
   package var view: View { published.withLock { $0 } }
+
+  /// Reads something of the keeper as of the last event.
+  package func look<Result: Sendable>(_ read: (View) -> Result) -> Result {
+    published.withLock { read($0) }
+  }
+
+  /// An account as of the last event; nil when there is none of that name.
+  package func account(_ name: AccountName) -> AccountKeeper? { look { $0.keeper[name] } }
+
+  /// A bell that rings when the account may have changed; whoever takes it gives it back.
+  func bell(for account: AccountName) -> Bells.Bell { bells.bell(for: account) }
+
+  func giveBack(_ bell: Bells.Bell) { bells.giveBack(bell) }
+
+  /// Has those look who wait for something about the account that the keeper does not know.
+  func ring(_ account: AccountName) { bells.ring([account]) }
 
   /// Hands an event to the loop.
   package func post(_ event: Keeper.Event) { continuation.yield(event) }
@@ -99,17 +122,18 @@ package final class KeeperService: Service, Sendable {
 
   private func loop() async {
     defer { stoppedContinuation.finish() }
-    var keeper = view.keeper
+    var keeper = unstarted
     var timer: (at: Moment, scheduled: Scheduled<Void>)?
     await withDiscardingTaskGroup { group in
       post(.started)
       for await event in events {
         let now = MonotonicClock.now()
         let actions = keeper.handle(event, at: now)
-        published.withLock {
-          $0.keeper = keeper
-          $0.handledAt = now
+        let changed = published.withLock { view in
+          view.handledAt = now
+          return keeper.show(in: &view.keeper)
         }
+        bells.ring(changed)
         if !carryOut(actions, at: now, in: &group) { break }
         guard let wake = keeper.nextWake, wake != timer?.at || event == .woke else { continue }
         timer?.scheduled.cancel()

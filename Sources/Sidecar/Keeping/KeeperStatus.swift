@@ -1,3 +1,4 @@
+import NIOCore
 package import TokenCore
 
 /// What the HTTP interface tells, read from the keeper's last state.
@@ -10,17 +11,28 @@ package struct KeeperStatus: StatusSource {
   private let settings: Settings
   private let version: String
   private let startedAt: Timestamp
+  /// Where waiting requests have their time limits: the loop of those who ask.
+  private let timers: any EventLoop
+  private let waiters = Places(KeeperStatus.mostWaiting)
 
   /// A token that was seen in Redis this recently makes a replica ready.
   private static let recently: Duration = .seconds(60)
   /// A request for a refresh waits at most this long (DESIGN section 5.3).
   private static let longestWait: Duration = .seconds(10)
-  /// How often a waiting request looks at the keeper's state, which is in memory.
-  private static let look: Duration = .milliseconds(5)
+  /// How often a waiting request looks though nothing rang: what it waits for may also be that a
+  /// lease or a limit is over, which is no event.
+  private static let look: TimeAmount = .seconds(1)
+  /// More requests than these do not wait: what they ask for is done all the same.
+  private static let mostWaiting = 64
   /// Without an event for this many ticks the loop does not run.
   private static let missedTicks = 3
 
-  init(_ parts: Parts, settings: Settings, version: String, startedAt: Timestamp) {
+  /// - Parameter timers: the event loop of those who ask.
+  init(
+    _ parts: Parts, settings: Settings, version: String, startedAt: Timestamp,
+    timers: any EventLoop
+  ) {
+    self.timers = timers
     service = parts.service
     journal = parts.journal
     links = parts.links
@@ -31,7 +43,7 @@ package struct KeeperStatus: StatusSource {
     self.startedAt = startedAt
   }
 
-  package func snapshot() async -> StatusSnapshot {
+  package func snapshot() -> StatusSnapshot {
     let view = service.view
     let keeper = view.keeper
     let now = MonotonicClock.now()
@@ -43,13 +55,21 @@ package struct KeeperStatus: StatusSource {
       epoch: keeper.election.floor > .none ? keeper.election.floor.rawValue : nil,
       ticks: keeper.ticks,
       redis: .init(
-        isConnected: state.isConnected, runID: state.runID, lastError: state.lastError),
+        isConnected: state.isConnected, runID: state.runID, lastError: state.lastError,
+        connections: links.states.map { link, state in
+          .init(
+            link: link, isConnected: state.isConnected, since: state.since,
+            lastError: state.lastError, reconnects: state.reconnects)
+        }),
       weChat: .init(clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) }),
       accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) })
   }
 
-  package func health(_ check: HealthCheck) async -> Health {
-    let view = service.view
+  package func health(_ check: HealthCheck) -> Health {
+    service.look { health(check, $0) }
+  }
+
+  private func health(_ check: HealthCheck, _ view: KeeperService.View) -> Health {
     let now = MonotonicClock.now()
     switch check {
     case .started:
@@ -65,7 +85,7 @@ package struct KeeperStatus: StatusSource {
     }
   }
 
-  private func readiness(_ keeper: Keeper, at now: Moment) -> Health {
+  private func readiness(_ keeper: KeeperView, at now: Moment) -> Health {
     switch keeper.conflict {
     case .foreignApp: return .bad("the keys in Redis belong to another AppID")
     case .newerLayout: return .bad("a newer version of wch-sidecar wrote the records in Redis")
@@ -84,11 +104,12 @@ package struct KeeperStatus: StatusSource {
     return .good("a live token was seen in Redis for every account")
   }
 
-  package func token(of account: AccountName) async -> TokenAnswer {
-    let keeper = service.view.keeper
-    guard let kept = keeper.accounts.first(where: { $0.name == account }) else {
-      return .unknownAccount
-    }
+  package func token(of account: AccountName) -> TokenAnswer {
+    service.look { token(of: account, $0.keeper) }
+  }
+
+  private func token(of account: AccountName, _ keeper: KeeperView) -> TokenAnswer {
+    guard let kept = keeper[account] else { return .unknownAccount }
     let now = MonotonicClock.now()
     guard let token = kept.freshest(at: now), token.expiresAt > now else {
       return .none(
@@ -108,7 +129,7 @@ package struct KeeperStatus: StatusSource {
       // A token that nobody has now was replaced before: its reader should read again.
       let named =
         request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
-      guard let named, kept(named) != nil else { return .unknownAccount }
+      guard let named, service.account(named) != nil else { return .unknownAccount }
       return .current(refreshed(named))
     }
     let account = subject.name
@@ -117,28 +138,54 @@ package struct KeeperStatus: StatusSource {
         reason: "the request could not be handed to the leader: Redis does not take it",
         retryAfter: settings.timing.retry)
     }
-    while ContinuousClock.now < deadline, !Task.isCancelled {
-      guard let kept = kept(account) else { return .unknownAccount }
-      // WeChat may repeat the token that it was to replace: that is no refresh.
-      if let copy = kept.copy, copy.token != subject.copy?.token {
-        let token = refreshed(account)
-        return subject.isAnotherTokenDue ? .coalesced(token) : .refreshed(token)
-      }
-      let now = MonotonicClock.now()
-      if let wait = heldUp(kept, at: now) {
-        return .limited(
-          account: account, retryAfter: wait,
-          reason: "reports of this account are limited; this one is kept and served then")
-      }
-      if let wanted = kept.wanted, wanted.notBefore > now + .seconds(10) {
-        return .unavailable(
-          reason: kept.failures.last?.told ?? "the refresh is held up",
-          retryAfter: wanted.notBefore - now, errorCode: kept.failures.last?.code)
-      }
-      // Cancellation ends the wait early, and the loop notices it.
-      try? await Task.sleep(for: KeeperStatus.look)
+    guard let place = waiters.enter() else {
+      return .unavailable(
+        reason: "the report was taken, and \(KeeperStatus.mostWaiting) requests wait for what"
+          + " becomes of it already: read the key until it differs",
+        retryAfter: .seconds(1))
+    }
+    defer { place.leave() }
+    // Taken before the first look, so that nothing happens unseen between a look and the wait.
+    let bell = service.bell(for: account)
+    defer { service.giveBack(bell) }
+    if let answer = outcome(for: subject) { return answer }
+    let end = timers.scheduleTask(in: .init(ContinuousClock.now.duration(to: deadline))) {
+      bell.end()
+    }
+    let looks = timers.scheduleRepeatedTask(initialDelay: Self.look, delay: Self.look) { _ in
+      bell.ring()
+    }
+    defer {
+      end.cancel()
+      looks.cancel()
+    }
+    for await _ in bell.rings {
+      if let answer = outcome(for: subject) { return answer }
     }
     return unanswered(account, since: start)
+  }
+
+  /// What became of a request; nil while nothing has.
+  private func outcome(for subject: AccountKeeper) -> RefreshAnswer? {
+    let account = subject.name
+    guard let kept = service.account(account) else { return .unknownAccount }
+    // WeChat may repeat the token that it was to replace: that is no refresh.
+    if let copy = kept.copy, copy.token != subject.copy?.token {
+      let token = refreshed(account)
+      return subject.isAnotherTokenDue ? .coalesced(token) : .refreshed(token)
+    }
+    let now = MonotonicClock.now()
+    if let wait = heldUp(kept, at: now) {
+      return .limited(
+        account: account, retryAfter: wait,
+        reason: "reports of this account are limited; this one is kept and served then")
+    }
+    if let wanted = kept.wanted, wanted.notBefore > now + KeeperStatus.longestWait {
+      return .unavailable(
+        reason: kept.failures.last?.told ?? "the refresh is held up",
+        retryAfter: wanted.notBefore - now, errorCode: kept.failures.last?.code)
+    }
+    return nil
   }
 
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
@@ -150,10 +197,9 @@ package struct KeeperStatus: StatusSource {
         reason: "\(waited)Redis cannot be reached from this replica"
           + " (\(state.lastError ?? "no connection"))", retryAfter: settings.timing.retry)
     }
-    let keeper = service.view.keeper
     let now = MonotonicClock.now()
-    let kept = kept(account)
-    let isLeader = keeper.isLeader(at: now)
+    let kept = service.account(account)
+    let isLeader = isLeader(at: now)
     let last = journal.tally(account).lastFailure
     let isFailing = isLeader && (kept?.failures.inARow ?? 0) > 0
     if let last, isFailing || last.at.milliseconds >= start.milliseconds {
@@ -167,7 +213,7 @@ package struct KeeperStatus: StatusSource {
       return .unavailable(
         reason: "\(waited)WeChat has not answered yet", retryAfter: settings.timing.retry)
     }
-    guard let leader = leader(keeper, isLeader: false) else {
+    guard let leader = service.look({ leader($0.keeper, isLeader: false) }) else {
       return .unavailable(
         reason: "\(waited)no replica leads", retryAfter: settings.timing.retry)
     }
@@ -178,19 +224,20 @@ package struct KeeperStatus: StatusSource {
 
   /// The account and the token that a request is about; nil when the token is not a current one.
   private func subject(of request: RefreshRequest) -> (AccountKeeper, AccessToken?)? {
-    let accounts = service.view.keeper.accounts.filter {
-      request.account == nil || $0.name == request.account
-    }
-    switch request.reason {
-    case .force:
-      return accounts.first.map { ($0, nil) }
-    case .rejected(let token):
-      return accounts.first { $0.copy?.token == token }.map { ($0, token) }
-    case .rejectedSHA256(let digest):
-      let account = accounts.first { account in
-        account.copy.map { TokenStore.fullDigest($0.token.revealed) == digest } ?? false
+    service.look { view in
+      let accounts =
+        request.account.map { view.keeper[$0].map { [$0] } ?? [] } ?? view.keeper.accounts
+      switch request.reason {
+      case .force:
+        return accounts.first.map { ($0, nil) }
+      case .rejected(let token):
+        return accounts.first { $0.copy?.token == token }.map { ($0, token) }
+      case .rejectedSHA256(let digest):
+        let account = accounts.first { account in
+          account.copy.map { TokenStore.fullDigest($0.token.revealed) == digest } ?? false
+        }
+        return account.flatMap { account in account.copy.map { (account, $0.token) } }
       }
-      return account.flatMap { account in account.copy.map { (account, $0.token) } }
     }
   }
 
@@ -198,7 +245,7 @@ package struct KeeperStatus: StatusSource {
     on request: RefreshRequest, rejected: AccessToken?, _ account: AccountName
   ) async -> Bool {
     let report: Report = rejected.map { .rejected($0) } ?? .force(account)
-    if service.view.keeper.isLeader(at: MonotonicClock.now()) {
+    if isLeader(at: MonotonicClock.now()) {
       service.post(.reported(report))
       return true
     }
@@ -207,20 +254,19 @@ package struct KeeperStatus: StatusSource {
 
   /// How long the account's report waits for a limit: the leader knows, others heard it.
   private func heldUp(_ kept: AccountKeeper, at now: Moment) -> Duration? {
-    guard service.view.keeper.isLeader(at: now) else { return limits.wait(kept.name, at: now) }
+    guard isLeader(at: now) else { return limits.wait(kept.name, at: now) }
     return kept.reports.asked.flatMap { $0.notBefore > now ? $0.notBefore - now : nil }
   }
 
-  private func kept(_ account: AccountName) -> AccountKeeper? {
-    service.view.keeper.accounts.first { $0.name == account }
-  }
+  private func isLeader(at now: Moment) -> Bool { service.look { $0.keeper.isLeader(at: now) } }
 
   private func refreshed(_ account: AccountName) -> RefreshedToken {
-    let keeper = service.view.keeper
-    let expiry = kept(account).flatMap {
-      clientExpiry($0, keeper: keeper, at: MonotonicClock.now())
+    service.look { view in
+      let expiry = view.keeper[account].flatMap {
+        clientExpiry($0, keeper: view.keeper, at: MonotonicClock.now())
+      }
+      return RefreshedToken(account: account, expiresAt: expiry)
     }
-    return RefreshedToken(account: account, expiresAt: expiry)
   }
 
   // MARK: Parts
@@ -232,7 +278,7 @@ package struct KeeperStatus: StatusSource {
     return view.keeper.election.holder == nil ? .candidate : .follower
   }
 
-  private func leader(_ keeper: Keeper, isLeader: Bool) -> String? {
+  private func leader(_ keeper: KeeperView, isLeader: Bool) -> String? {
     if isLeader { return settings.instance.rawValue }
     return keeper.election.holder.map { holder in
       String(holder.prefix { $0 != ":" })
@@ -240,7 +286,7 @@ package struct KeeperStatus: StatusSource {
   }
 
   private func account(
-    _ account: AccountKeeper, keeper: Keeper, isLeader: Bool, at now: Moment
+    _ account: AccountKeeper, keeper: KeeperView, isLeader: Bool, at now: Moment
   ) -> StatusSnapshot.Account {
     let tally = journal.tally(account.name)
     let copy = account.copy.flatMap { $0.remaining(at: now) > .zero ? $0 : nil }
@@ -259,7 +305,7 @@ package struct KeeperStatus: StatusSource {
   /// `WCH_expires_in` of the token in memory: from Redis's own record when it was read, else by
   /// Redis's clock as it was last seen.
   private func clientExpiry(
-    _ account: AccountKeeper, keeper: Keeper, at now: Moment
+    _ account: AccountKeeper, keeper: KeeperView, at now: Moment
   ) -> Int64? {
     guard let token = account.freshest(at: now) else { return nil }
     let margin = settings.margins.client(lifetime: token.lifetime)

@@ -2,76 +2,54 @@ package import Logging
 package import NIOCore
 package import RedisClient
 import ServiceLifecycle
-import Synchronization
 package import TokenCore
 
 /// This replica's connections to Redis: one for commands, one that listens to events, and, while
 /// it leads, one that waits for applications' reports.
+///
+/// Each is judged by itself: one that stays away is told of, and its work done in another way. The
+/// other two must lead to the server that the one for commands leads to.
 package final class RedisLinks: Service, Sendable {
-  /// What is known of the command connection.
-  package struct State: Hashable, Sendable {
-    package var isConnected = false
-    package var runID: String?
-    package var lastError: String?
-    var wasConnected = false
-  }
-
   /// The connection that the protocol's steps take.
   package let commands: RedisClient
+  let layout: KeyLayout
+  let popTimeout: Duration
+  let logger: Logger
+  let metrics: MetricsRegistry
+  let board: LinkBoard
   private let configuration: RedisConfiguration
-  private let layout: KeyLayout
-  private let popTimeout: Duration
   private let eventLoopGroup: any EventLoopGroup
-  private let logger: Logger
-  private let metrics: MetricsRegistry
-  private let hub: Hub
   private let leadership: AsyncStream<Bool>
   private let leadershipChanges: AsyncStream<Bool>.Continuation
   private let announced: AsyncStream<String>
   private let announcements: AsyncStream<String>.Continuation
+  private let subscriber: RedisSubscriber
+  /// What is told of items that mean nothing.
+  let ignored = IgnoredReports()
 
   /// What nobody could be told by then is forgotten: announcements are hints.
   private static let announcedAtOnce = 100
-  /// So many reports are taken in one go; the rest waits for the next.
-  private static let drainedAtOnce = 1000
   /// A Redis that is not there within this is asked no more about its memory policy.
   private static let longestWaitForRedis: Duration = .seconds(3600)
   /// A blocked pop is given this much longer than Redis holds it before the connection is doubted.
-  private static let popSlack: Duration = .seconds(2)
+  static let popSlack: Duration = .seconds(2)
 
-  /// Who is told about connections and hints; set once, before anything runs.
-  private final class Hub: Sendable {
-    /// Protects the state and the listener.
-    let shared = Mutex(Shared())
-
-    struct Shared {
-      var state = State()
-      /// When a server was last left because it takes no writes.
-      var readOnlyAt: ContinuousClock.Instant?
-      var post: (@Sendable (Keeper.Event) -> Void)?
-      var take: (@Sendable (Hint) -> Bool)?
-
-      /// Whether such a server was left so lately that to meet one again is no news.
-      var wasReadOnly: Bool {
-        readOnlyAt.map { $0.duration(to: .now) <= Journal.silence } ?? false
-      }
-    }
-
-    func post(_ event: Keeper.Event) { shared.withLock { $0.post }?(event) }
-
-    /// False when the hint means nothing here.
-    func take(_ hint: Hint) -> Bool { shared.withLock { $0.take }?(hint) ?? false }
-  }
-
-  /// - Parameter popTimeout: how long one wait for reports lasts; at most a third of the lease, so
-  ///   that an item popped by a replica that no longer leads is noticed in time.
+  /// - Parameters:
+  ///   - popTimeout: how long one wait for reports lasts; at most a third of the lease, so that an
+  ///     item popped by a replica that no longer leads is noticed in time.
+  ///   - passwordDoubt: what looks wrong with the password, for the log when it is refused.
   package init(
     configuration: RedisConfiguration, layout: KeyLayout, popTimeout: Duration,
-    eventLoopGroup: any EventLoopGroup, logger: Logger, metrics: MetricsRegistry
+    passwordDoubt: String? = nil, eventLoopGroup: any EventLoopGroup, logger: Logger,
+    metrics: MetricsRegistry
   ) {
-    let hub = Hub()
-    self.hub = hub
-    self.configuration = configuration
+    let board = LinkBoard(
+      eventLoop: eventLoopGroup.next(), passwordDoubt: passwordDoubt, logger: logger,
+      metrics: metrics)
+    self.board = board
+    var others = configuration
+    others.objection = { server in board.objection(to: server) }
+    self.configuration = others
     self.layout = layout
     self.popTimeout = popTimeout
     self.eventLoopGroup = eventLoopGroup
@@ -83,12 +61,20 @@ package final class RedisLinks: Service, Sendable {
     commands = RedisClient(
       configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger
     ) { event in
-      RedisLinks.take(event, hub: hub, logger: logger, metrics: metrics)
+      board.record(.commands, event)
     }
+    subscriber = RedisSubscriber(
+      configuration: others, eventLoopGroup: eventLoopGroup, logger: logger)
+    board.register(.events) { [subscriber] failure in subscriber.endConnection(failure) }
   }
 
   /// What is known of the command connection.
-  package var state: State { hub.shared.withLock { $0.state } }
+  package var state: LinkState { board[.commands] }
+
+  /// What is known of every connection.
+  package var states: [(link: RedisLink, state: LinkState)] {
+    RedisLink.allCases.map { ($0, board[$0]) }
+  }
 
   /// Sends the keeper's events and what others say there from now on.
   ///
@@ -97,10 +83,7 @@ package final class RedisLinks: Service, Sendable {
     events: @escaping @Sendable (Keeper.Event) -> Void,
     hints: @escaping @Sendable (Hint) -> Bool
   ) {
-    hub.shared.withLock { shared in
-      shared.post = events
-      shared.take = hints
-    }
+    board.post(events: events, hints: hints)
   }
 
   /// Puts something on the list that the leader reads; false when Redis did not take it.
@@ -138,63 +121,9 @@ package final class RedisLinks: Service, Sendable {
       group.addTask { await self.warnAboutEviction() }
       group.addTask { await self.waitForReports() }
       group.addTask { await self.sayAnnounced() }
+      group.addTask { await self.learnSilences() }
       try? await gracefulShutdown()
       group.cancelAll()
-    }
-  }
-
-  private static func take(
-    _ event: ConnectionEvent, hub: Hub, logger: Logger, metrics: MetricsRegistry
-  ) {
-    switch event {
-    case .connected(let server):
-      let (again, isNews) = hub.shared.withLock { shared in
-        let again = shared.state.wasConnected
-        // The server that was left because it takes no writes is tried again and again.
-        let isNews = !shared.wasReadOnly || shared.state.runID != server.runID
-        shared.state = State(isConnected: true, runID: server.runID, wasConnected: true)
-        return (again, isNews)
-      }
-      metrics.set(.redisUp, to: 1)
-      if again { metrics.increment(.redisReconnects) }
-      logger.log(
-        level: isNews ? .info : .debug, "Redis is connected",
-        metadata: .keyed([
-          .redisVersion: "\(server.version ?? "unknown")",
-          .redisRunID: "\(server.runID ?? "unknown")",
-        ]))
-      hub.post(.storeConnected(runID: server.runID))
-    case .disconnected(.stopped):
-      metrics.set(.redisUp, to: 0)
-      hub.post(.storeDisconnected)
-    case .disconnected(let failure):
-      let isReadOnly = if case .readOnly = failure { true } else { false }
-      let isNews = hub.shared.withLock { shared in
-        shared.state.isConnected = false
-        shared.state.lastError = "\(failure)"
-        guard isReadOnly else { return true }
-        defer { shared.readOnlyAt = .now }
-        return !shared.wasReadOnly
-      }
-      metrics.set(.redisUp, to: 0)
-      logger.log(
-        level: isNews ? .warning : .debug,
-        isReadOnly
-          ? """
-          Redis takes no writes, so nobody fetches; connecting again and again, in case its name \
-          leads to another primary by now
-          """ : "Redis is lost; readers keep what they have, and nobody fetches until it is back",
-        metadata: .keyed([.error: "\(failure)"]))
-      hub.post(.storeDisconnected)
-    case .connectFailed(let failure):
-      let isNews = hub.shared.withLock { shared in
-        defer { shared.state.lastError = "\(failure)" }
-        return shared.state.lastError != "\(failure)"
-      }
-      metrics.set(.redisUp, to: 0)
-      logger.log(
-        level: isNews ? (failure.needsOperator ? .error : .warning) : .debug,
-        "Redis cannot be reached; trying again", metadata: .keyed([.error: "\(failure)"]))
     }
   }
 
@@ -217,134 +146,71 @@ package final class RedisLinks: Service, Sendable {
 
   /// Hears of changes at once instead of at the next look.
   private func listen() async {
-    let hub = hub
-    let subscriber = RedisSubscriber(
-      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger)
+    let board = board
     await subscriber.run(
       channels: [layout.events],
       onMessage: { message in
-        if let hint = Hint(event: message.payload) { _ = hub.take(hint) }
+        if let hint = Hint(event: message.payload) { _ = board.take(hint) }
       },
       onSubscribed: {
         // Whatever was said while nobody listened.
-        hub.post(.leadershipHinted)
-        hub.post(.hinted(nil))
-      })
+        board.post(.leadershipHinted)
+        board.post(.hinted(nil))
+      },
+      onEvent: { event in board.record(.events, event) })
   }
 
-  // MARK: Reports
+  /// Runs the body beside a connection of its own for reports, which it is given.
+  func withReportsConnection(
+    deafened: @escaping @Sendable () -> Void, _ body: @Sendable (RedisClient) async -> Void
+  ) async {
+    let client = RedisClient(
+      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger
+    ) { [board] event in
+      board.record(.reports, event)
+    }
+    board.register(.reports) { client.endConnection($0) }
+    client.keepAlive(every: board.keepAlive(.reports))
+    board.wantReports(true, deafened: deafened)
+    await withTaskGroup { group in
+      group.addTask { await client.run() }
+      await body(client)
+      await group.waitForAll()
+    }
+    board.wantReports(false)
+  }
 
   private func waitForReports() async {
     var listening: Task<Void, Never>?
     for await isLeader in leadership {
       listening?.cancel()
       await listening?.value
-      listening = isLeader ? Task { await self.popReports() } : nil
+      listening = isLeader ? Task { await self.hearReports() } : nil
     }
     listening?.cancel()
     await listening?.value
   }
 
-  /// Waits on the list for as long as this replica leads.
-  private func popReports() async {
-    let client = RedisClient(
-      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger)
-    await withTaskGroup { group in
-      group.addTask { await client.run() }
-      group.addTask {
-        var refusals = 0
-        while !Task.isCancelled { await self.popReport(client, refusals: &refusals) }
+  // MARK: Silences
+
+  /// Finds out whether Redis closes connections for their silence, and breaks it before that.
+  private func learnSilences() async {
+    for await (link, silence) in board.silences {
+      let timeout = link == .events ? nil : await timeout()
+      guard let interval = board.learn(link, silence: silence, timeout: timeout) else { continue }
+      switch link {
+      case .commands: commands.keepAlive(every: interval)
+      case .events: subscriber.keepAlive(every: interval)
+      case .reports: break
       }
-      await group.waitForAll()
     }
   }
 
-  /// How long Redis is to hold a pop: its versions before 6 take whole seconds only, and 0 is
-  /// without end.
-  static func popSeconds(_ timeout: Duration) -> Int64 { max(1, timeout.components.seconds) }
-
-  /// So many refusals in a row are told: one alone may be of a fail-over, which ends every pop.
-  private static let refusalsTold = 2
-
-  /// - Parameter refusals: how many there were in a row so far.
-  private func popReport(_ client: RedisClient, refusals: inout Int) async {
-    let seconds = Self.popSeconds(popTimeout)
-    do {
-      let reply = try await client.execute(
-        RedisCommand("BLPOP", layout.refreshRequests, "\(seconds)"),
-        deadline: .now + .seconds(seconds) + RedisLinks.popSlack, waitForConnection: true,
-        onAbandonment: .closeConnection)
-      if let refusal = reply.refusal {
-        // A server that takes no writes is told of by the connection for commands.
-        if refusal.kind != .readOnly {
-          refusals += 1
-          if refusals == Self.refusalsTold { warnAboutReports(refusal) }
-        }
-        // It answers at once: the next wait must not become a busy loop.
-        try? await Task.sleep(for: popTimeout)
-        return
-      }
-      if refusals >= Self.refusalsTold { logger.info("Applications' reports are heard again") }
-      refusals = 0
-      guard let item = reply.elements?.last?.bytes else { return }
-      // What else was said so far is heard before anything is done about it: a thousand reports of
-      // one token are one. Whatever was taken off the list is judged, also when the rest fails.
-      var items = [item]
-      defer { take(items) }
-      while let more = try await drain(client), !more.isEmpty {
-        take(items)
-        items = more
-      }
-    } catch {
-      logger.debug("Waiting for reports failed", metadata: .keyed([.error: "\(error)"]))
-    }
-  }
-
-  private func warnAboutReports(_ refusal: RedisServerError) {
-    logger.warning(
-      """
-      Redis refuses BLPOP, so applications' reports on the list are not heard: a token that WeChat \
-      has ended early stays until the probe finds it. Permit the command and the key to this user \
-      (`wch-sidecar acl` prints the rules), or delete the key if it is not a list
-      """,
-      metadata: .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
-  }
-
-  /// Takes what else the list has; nil when Redis refuses.
-  private func drain(_ client: RedisClient) async throws(RedisError) -> [[UInt8]]? {
-    let rest = ["1", layout.refreshRequests, "\(Self.drainedAtOnce)", "\(Hint.longest)"]
-    let deadline = ContinuousClock.now + Self.popSlack
-    var reply = try await client.execute(
-      RedisCommand("EVALSHA", [Script.drain.digest] + rest), deadline: deadline)
-    if reply.refusal?.kind == .noScript {
-      reply = try await client.execute(
-        RedisCommand("EVAL", [Script.drain.source] + rest), deadline: deadline)
-    }
-    guard let elements = reply.elements else { return nil }
-    let oversized = Int(elements.first?.number ?? 0)
-    if oversized > 0 {
-      metrics.increment(.refreshRequests, ["outcome": "oversized"], by: Double(oversized))
-    }
-    return elements.dropFirst().compactMap(\.bytes)
-  }
-
-  /// Judges items: each of the different ones once.
-  private func take(_ items: [[UInt8]]) {
-    var heard: Set<Hint> = []
-    for item in items {
-      guard item.count <= Hint.longest else {
-        metrics.increment(.refreshRequests, ["outcome": "oversized"])
-        continue
-      }
-      guard let hint = Hint(report: item) else {
-        metrics.increment(.refreshRequests, ["outcome": "ignored"])
-        continue
-      }
-      guard heard.insert(hint).inserted else {
-        metrics.increment(.refreshRequests, ["outcome": "coalesced"])
-        continue
-      }
-      if !hub.take(hint) { metrics.increment(.refreshRequests, ["outcome": "ignored"]) }
-    }
+  /// What Redis says of its `timeout`; nil when it does not.
+  private func timeout() async -> Duration? {
+    let reply = try? await commands.execute(
+      RedisCommand("CONFIG", "GET", "timeout"), deadline: .now + .seconds(5),
+      waitForConnection: true)
+    return reply?.elements?.last?.text.flatMap { Int64($0) }.map { .seconds($0) }
   }
 }

@@ -69,8 +69,10 @@ struct SecretWatch: Service {
   /// The accounts whose next attempt waits for its time after a failure.
   private var waiting: [AccountName] {
     let now = MonotonicClock.now()
-    return service.view.keeper.accounts
-      .filter { $0.failures.inARow > 0 && ($0.wanted.map { $0.notBefore > now } ?? false) }
-      .map(\.name)
+    return service.look { view in
+      view.keeper.accounts
+        .filter { $0.failures.inARow > 0 && ($0.wanted.map { $0.notBefore > now } ?? false) }
+        .map(\.name)
+    }
   }
 }

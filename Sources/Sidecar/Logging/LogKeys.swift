@@ -37,6 +37,8 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case redisRunID = "redis.run_id"
   case redisVersion = "redis.version"
   case redisKey = "redis.key"
+  /// Which of this replica's connections: `commands`, `events` or `reports`.
+  case redisConnection = "redis.connection"
   case httpListen = "http.listen"
   case httpRoute = "http.route"
   case httpStatus = "http.status"

@@ -77,6 +77,10 @@ extension MetricFamily {
     "wechat_token_fencing_epoch", .gauge, "The highest epoch that this replica has seen.")
   package static let redisUp = MetricFamily(
     "wechat_token_redis_up", .gauge, "1 while Redis answers, 0 otherwise.")
+  package static let redisConnectionUp = MetricFamily(
+    "wechat_token_redis_connection_up", .gauge, labels: ["connection"],
+    "1 while that connection stands: `commands`, `events`, or the leader's `reports` (0 elsewhere)."
+  )
   package static let redisCommands = MetricFamily(
     "wechat_token_redis_commands_total", .counter, labels: ["command", "result"],
     "Redis commands and scripts by result.")
@@ -109,7 +113,8 @@ extension MetricFamily {
   package static let daemon: [MetricFamily] = [
     valid, expiration, refreshes, refreshDuration, upstreamRequests, consecutiveFailures,
     refreshRequests, leaderStatus, leaderTransitions, nextRefresh, foreignRefreshes, fencingEpoch,
-    redisUp, redisCommands, redisCommandDuration, redisReconnects, httpRequests, buildInfo,
+    redisUp, redisConnectionUp, redisCommands, redisCommandDuration, redisReconnects,
+    httpRequests, buildInfo,
   ]
 
   /// The standard metrics of a process.
@@ -135,6 +140,7 @@ package enum MetricLabels {
   /// What WeChat answers is a code of its own; these two every call can come to.
   package static let errorCodes = ["0", "none"]
   package static let commandResults = ["ok", "error"]
+  package static let connections = RedisLink.allCases.map(\.rawValue)
 
   /// The label `endpoint` of a call to that path of WeChat.
   ///

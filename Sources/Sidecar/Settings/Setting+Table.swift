@@ -26,6 +26,10 @@ extension Setting {
   static let apiConcurrency = Setting(
     "apiConcurrency", .text("a number from 1 to 1000"), default: "64",
     "Calls to WeChat at a time; the others wait for their turn.")
+  static let apiIp = Setting(
+    "apiIp", .oneOf(["any", "4", "6"]), default: "any",
+    "Over which addresses WeChat is asked: `4` or `6` when only IPv4 or IPv6 ones of this machine "
+      + "are on the IP list.")
   static let apiProxy = Setting(
     "apiProxy", .text("`http://[user:password@]host[:port]`, `socks5://host[:port]` or `off`"),
     "The proxy to WeChat; else `HTTPS_PROXY` and `NO_PROXY`. A flag must not carry a password.")
@@ -61,7 +65,10 @@ extension Setting {
       + "often their keys are checked.")
   static let redisCommandTimeout = Setting(
     "redisCommandTimeout", .duration(.milliseconds(10) ... .seconds(60)), default: "1500ms",
-    "The bound of one Redis command, connecting included.")
+    "The bound of one Redis command; connecting has its own.")
+  static let redisConnectTimeout = Setting(
+    "redisConnectTimeout", .duration(.milliseconds(100) ... .seconds(60)), default: "5s",
+    "The bound of one attempt to connect to Redis: name look-up, connecting, TLS and login.")
   static let probe = Setting(
     "probe", .duration(.seconds(1) ... .seconds(86400), orOff: true), default: "5m",
     "How often the leader proves the token alive at WeChat.")
@@ -97,10 +104,10 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiConcurrency, apiProxy, apiCaFile,
-    redisUrl,
-    redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout, probe,
-    clientExpiresBefore, serverExpiresBefore, httpListen, httpTlsCertFile, httpTlsKeyFile,
+    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy,
+    apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
+    redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
+    httpListen, httpTlsCertFile, httpTlsKeyFile,
     httpBearer, instance, logLevel, logFormat, logFile,
   ].flatMap { [$0] + [$0.fileTwin].compactMap(\.self) }
 

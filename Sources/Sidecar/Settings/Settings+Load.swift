@@ -1,3 +1,4 @@
+import Dialing
 import Logging
 import NIOSSL
 import TokenCore
@@ -33,13 +34,14 @@ extension Settings {
     _ = reader.value(.config) { $0 }
     _ = reader.value(.strict) { ["on", "off"].contains($0) ? $0 : nil }
     let accounts = reader.accounts(required: requiresAccount)
-    let apiURLs =
-      reader.value(.apiUrl, shownAs: { RedactedURL($0).description }, parseURLs) ?? []
+    let apiURLs = reader.apiURLs()
     reader.warnAboutPlainHTTP(apiURLs)
+    reader.weigh(apiURLs: apiURLs)
     let apiTimeout = reader.requiredDuration(.apiTimeout)
     let apiConcurrency = reader.value(.apiConcurrency) { text in
       Int(text).flatMap { (1...1000).contains($0) ? $0 : nil }
     }
+    let apiFamily = reader.value(.apiIp, parseFamily) ?? .any
     let proxies = reader.proxies(environment)
     let apiAuthorities = reader.authorities(.apiCaFile)
     let redis = reader.redis(redisURLProblem)
@@ -51,6 +53,7 @@ extension Settings {
     let probe = reader.duration(.probe)
     let clientExpiresBefore = reader.requiredDuration(.clientExpiresBefore)
     let serverExpiresBefore = reader.requiredDuration(.serverExpiresBefore)
+    reader.weigh(timing, client: clientExpiresBefore, server: serverExpiresBefore)
     let http = reader.http(judgesFiles: requiresAccount)
     let instance = reader.instance(nameInstance)
     let log = Log(
@@ -66,10 +69,9 @@ extension Settings {
       throw SettingsError(problems: reader.problems)
     }
     return Settings(
-      accounts: accounts, apiURLs: apiURLs,
+      accounts: accounts, apiURLs: apiURLs, apiFamily: apiFamily,
       apiConcurrency: apiConcurrency ?? WeChatClient.usualConcurrency, proxies: proxies,
-      apiAuthorities: apiAuthorities,
-      redis: redis, timing: timing, probe: probe,
+      apiAuthorities: apiAuthorities, redis: redis, timing: timing, probe: probe,
       clientExpiresBefore: clientExpiresBefore, serverExpiresBefore: serverExpiresBefore,
       http: http, instance: instance, log: log, effective: reader.effective,
       warnings: reader.warnings)
@@ -104,22 +106,30 @@ private func parseURLs(_ text: String) -> [String]? {
 
 /// Whether a URL has only a scheme, a host, a port and a path.
 private func isPlainURL(_ url: String) -> Bool {
-  guard let scheme = ["https://", "http://"].first(where: url.hasPrefix), isVisibleASCII(url),
+  guard let scheme = ["https://", "http://"].first(where: url.lowercased().hasPrefix),
+    isVisibleASCII(url),
     !url.contains(where: { "?#@\\\"<>".contains($0) })
   else { return false }
   let authority = url.dropFirst(scheme.count).prefix { $0 != "/" }
-  if authority.hasPrefix("[") {
-    guard let end = authority.firstIndex(of: "]") else { return false }
-    let rest = authority[authority.index(after: end)...]
-    return rest.isEmpty || (rest.first == ":" && isPort(rest.dropFirst()))
-  }
-  let parts = authority.split(separator: ":", omittingEmptySubsequences: false)
-  return parts.count <= 2 && !parts[0].isEmpty && (parts.count == 1 || isPort(parts[1]))
+  let afterAddress = authority.hasPrefix("[") ? authority.firstIndex(of: "]") : nil
+  let colon = authority[(afterAddress ?? authority.startIndex)...].firstIndex(of: ":")
+  return URLHost(authority[..<(colon ?? authority.endIndex)]) != nil
+    && colon.map { isPort(authority[$0...].dropFirst()) } ?? true
 }
 
+/// RFC 3986 allows a port to be left out after its colon, and zeros before it.
 private func isPort(_ text: Substring) -> Bool {
-  text.utf8.count <= 5 && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
-    && Int(text).map { (1...65535).contains($0) } == true
+  text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    && (text.isEmpty || Int(text).map { (1...65535).contains($0) } == true)
+}
+
+private func parseFamily(_ text: String) -> Dialer.Family? {
+  switch text {
+  case "any": .any
+  case "4": .ipv4
+  case "6": .ipv6
+  default: nil
+  }
 }
 
 private let redisSchemes = [
@@ -128,7 +138,8 @@ private let redisSchemes = [
 ]
 
 private func hasRedisScheme(_ url: String) -> Bool {
-  url.firstRange(of: "://").map { redisSchemes.contains(String(url[..<$0.lowerBound])) } == true
+  url.firstRange(of: "://").map { redisSchemes.contains(url[..<$0.lowerBound].lowercased()) }
+    == true
 }
 
 /// An AppSecret has 32 hexadecimal digits; anything visible passes, white space never does.
@@ -229,10 +240,21 @@ extension SettingsReader {
     }
   }
 
+  fileprivate mutating func apiURLs() -> [String] {
+    if let given = sources[.apiUrl], !given.text.utf8.allSatisfy({ $0 < 0x80 }) {
+      report(
+        given.origin,
+        "\(quoted(RedactedURL(given.text).description)) has a character that is not ASCII: write"
+          + " an international host name in its ASCII form, xn--…")
+      return []
+    }
+    return value(.apiUrl, shownAs: { RedactedURL($0).description }, parseURLs) ?? []
+  }
+
   fileprivate mutating func warnAboutPlainHTTP(_ urls: [String]) {
-    for url in urls where url.hasPrefix("http://") {
-      let host = url.dropFirst(7).prefix { $0 != ":" && $0 != "/" }
-      guard !host.hasPrefix("127."), host != "localhost", host != "[" else { continue }
+    for url in urls {
+      let base = BaseURL(url)
+      guard !base.isHTTPS, !URLHost.isLoopback(base.host) else { continue }
       warn(
         sources[.apiUrl]?.origin ?? .fallback,
         "\(quoted(url)) is not https: the AppSecret crosses the network in clear")
@@ -251,10 +273,13 @@ extension SettingsReader {
       isVisibleASCII(text) && text.utf8.count <= 64 && !text.contains { "{}".contains($0) }
         ? text : nil
     }
+    if let prefix { weigh(keyPrefix: prefix) }
+    let username = value(.redisUsername) { isVisibleASCII($0) ? $0 : nil }
+    let password = secret(.redisPassword)
     return Settings.Redis(
-      url: Secret(url ?? ""),
-      username: value(.redisUsername) { isVisibleASCII($0) ? $0 : nil },
-      password: secret(.redisPassword), keyPrefix: prefix ?? "")
+      url: Secret(url ?? ""), username: username, password: password,
+      passwordDoubt: weigh(redisURL: url, password: password), keyPrefix: prefix ?? "",
+      connectTimeout: requiredDuration(.redisConnectTimeout))
   }
 
   /// The setting, or what the environment says when there is none.

@@ -1,3 +1,4 @@
+package import Dialing
 package import Logging
 package import NIOSSL
 import RedisClient
@@ -27,8 +28,12 @@ package struct Settings: Sendable {
     package let username: String?
     /// Overrides the URL's password.
     package let password: SecretSource?
+    /// What looked wrong with the password at the start, if anything.
+    package let passwordDoubt: String?
     /// The beginning of every key.
     package let keyPrefix: String
+    /// For one attempt to connect, from the look-up of the name to the end of the handshake.
+    package let connectTimeout: Duration
   }
 
   /// The status page and the HTTP interface.
@@ -71,6 +76,8 @@ package struct Settings: Sendable {
   package let accounts: [Account]
   /// WeChat's addresses without a slash at the end; at least one.
   package let apiURLs: [String]
+  /// Over which of their addresses they are called.
+  package let apiFamily: Dialer.Family
   /// Calls to WeChat at a time.
   package let apiConcurrency: Int
   /// Which of them are called through a proxy.

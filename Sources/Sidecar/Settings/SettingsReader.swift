@@ -106,12 +106,14 @@ struct SettingsReader {
         return nil
       }
       show(name, "<secret>", direct.origin)
+      weigh(Secret(direct.text), name, direct.origin)
       return .value(Secret(direct.text))
     case (nil, let file?):
       do throws(FileProblem) {
         let source = try SecretFile(
           path: file.text, readFile: readFile, isAcceptable: isAcceptable)
         show(name + "File", file.text, file.origin)
+        weigh(source.current(), "\(name) in \(quoted(file.text))", file.origin)
         return .file(source)
       } catch {
         report(file.origin, "the file \(quoted(file.text)) \(error.reason)")

@@ -49,6 +49,13 @@ struct StatusPage {
       if let error = snapshot.redis.lastError, !snapshot.redis.isConnected {
         HTML(.p, ["class": "bad"]) { "Redis: \(error)" }
       }
+      for connection in snapshot.redis.lame {
+        HTML(.p, ["class": "warn"]) {
+          "Redis 连接断开 connection away: \(connection.link.name)"
+            + (connection.since.map { " · 自 since \(Self.written($0))" } ?? "")
+            + (connection.lastError.map { " · \($0)" } ?? "")
+        }
+      }
       if let skew = snapshot.weChat.noticeableSkew {
         HTML(.p, ["class": "warn"]) {
           "微信服务器时钟\(skew > 0 ? "快" : "慢") \(skew.magnitude) 秒 · WeChat's clock is "

@@ -1,94 +1,113 @@
 import FoundationEssentials
-import HTTPTypes
-import Hummingbird
-import HummingbirdCore
-import Logging
 import NIOCore
+import NIOHTTP1
 import TokenCore
 
-/// One request's connection, as far as it decides who may ask.
-struct StatusContext: RequestContext {
-  var coreContext: CoreRequestContextStorage
-  /// Whether both ends of the connection are on this host: on loopback or a Unix socket.
-  ///
-  /// A listener on every address serves applications of the same pod this way, and the network
-  /// cannot reach it: the kernel drops packets from outside with a loopback address.
-  let isLocal: Bool
-  /// Whether the connection is a Unix socket, where `Host` means nothing.
-  let isUnix: Bool
+/// One answer, whole.
+struct StatusResponse: Sendable {
+  let status: HTTPResponseStatus
+  var headers: HTTPHeaders
+  let body: ByteBuffer
 
-  init(source: ApplicationRequestContextSource) {
-    coreContext = CoreRequestContextStorage(source: source)
-    let ends = [source.channel.localAddress, source.channel.remoteAddress]
-    isUnix = ends[0]?.protocol == .unix
-    isLocal = isUnix || ends.allSatisfy { $0.map(Self.isLoopback) == true }
-  }
-
-  private static func isLoopback(_ address: SocketAddress) -> Bool {
-    guard let text = address.ipAddress else { return false }
-    return text == "::1" || text.hasPrefix("127.") || text.hasPrefix("::ffff:127.")
+  init(_ status: HTTPResponseStatus, contentType: String, _ body: ByteBuffer) {
+    self.status = status
+    self.body = body
+    headers = [
+      "Content-Type": contentType, "Cache-Control": "no-store",
+      "X-Content-Type-Options": "nosniff",
+    ]
   }
 }
 
 /// Answers the requests of DESIGN section 5.3.
-struct StatusResponder: HTTPResponder {
-  typealias Context = StatusContext
+struct StatusResponder: Sendable {
+  /// What is to be done about a request of which the head is known.
+  enum Judgement {
+    case answer(StatusResponse)
+    /// One of the long ones, of which only a few are on their way at once.
+    case page(StatusResponse)
+    /// To be asked for a refresh, once the body is there.
+    case body
+  }
 
   let source: any StatusSource
   let metrics: MetricsRegistry
   let bearer: SecretSource?
+  private let pages = RenderedPages()
 
   /// A request to refresh holds a token of some hundred characters; more is not one.
   static let bodyLimit = 4096
 
-  func respond(to request: Request, context: StatusContext) async throws -> Response {
-    let route = StatusRoute(path: request.uri.path)
-    var response = await answer(request, route, context)
-    response.headers[.cacheControl] = "no-store"
-    response.headers[.xContentTypeOptions] = "nosniff"
+  init(source: any StatusSource, metrics: MetricsRegistry, bearer: SecretSource?) {
+    self.source = source
+    self.metrics = metrics
+    self.bearer = bearer
+  }
+
+  static let bodyTooLong = StatusResponse.problem(
+    .payloadTooLarge, "The body may have at most \(bodyLimit) bytes.")
+
+  static let tooManyPages = StatusResponse.problem(
+    .serviceUnavailable, "Too many pages are on their way to slow readers; the probes answer.",
+    retryAfter: .seconds(1))
+
+  /// Counts an answer; of what was no request, too.
+  func count(_ request: StatusRequest?, _ status: HTTPResponseStatus) {
     // Labels must come from small sets, whatever a stranger sends.
-    let method = request.method.rawValue
+    let method = request?.method.rawValue ?? ""
     metrics.increment(
       .httpRequests,
       [
-        "route": route?.path ?? "other",
+        "route": request.flatMap { StatusRoute(path: $0.path)?.path } ?? "other",
         "method": ["GET", "HEAD", "POST"].contains(method) ? method : "other",
-        "code": "\(response.status.code)",
+        "code": "\(status.code)",
       ])
-    return request.method == .head ? response.createHeadResponse() : response
   }
 
-  private func answer(
-    _ request: Request, _ route: StatusRoute?, _ context: StatusContext
-  ) async -> Response {
-    guard let route else {
-      return .problem(
-        .notFound,
-        "There is nothing here. The paths are "
-          + StatusRoute.allCases.map(\.path).joined(separator: ", ") + ".")
+  /// What a request gets, by its head.
+  func judge(_ request: StatusRequest) -> Judgement {
+    guard let route = StatusRoute(path: request.path) else {
+      return .answer(
+        .problem(
+          .notFound,
+          "There is nothing here. The paths are "
+            + StatusRoute.allCases.map(\.path).joined(separator: ", ") + "."))
+    }
+    let allowed = route.methods.joined(separator: ", ")
+    guard request.method != .OPTIONS else {
+      return .answer(.nothing(headers: [("Allow", allowed)]))
     }
     guard route.methods.contains(request.method.rawValue) else {
-      let allowed = route.methods.joined(separator: ", ")
-      return .problem(
-        .methodNotAllowed, "\(route.path) takes \(allowed).", headers: [.allow: allowed])
+      return .answer(
+        .problem(
+          .methodNotAllowed, "\(route.path) takes \(allowed).", headers: [("Allow", allowed)]))
     }
-    if route.isGuarded, let refusal = refusal(of: request, context) { return refusal }
+    if route.isGuarded, let refusal = refusal(of: request) { return .answer(refusal) }
     switch route {
-    case .page: return .page(StatusPage(snapshot: await source.snapshot()).document)
-    case .status: return .json(await source.snapshot())
-    case .live: return health(await source.health(.live))
-    case .ready: return health(await source.health(.ready))
-    case .started: return health(await source.health(.started))
+    case .page:
+      return .page(
+        pages.get(.page) { .page(StatusPage(snapshot: source.snapshot()).document) })
+    case .status: return .page(pages.get(.status) { .json(source.snapshot()) })
     case .metrics:
-      // A scrape shows the state of that moment: taking the snapshot sets the gauges.
-      _ = await source.snapshot()
-      return .text(metrics.exposition(), contentType: PrometheusText.contentType)
-    case .token: return await token(request)
-    case .refresh: return await refresh(request)
+      return .page(
+        pages.get(.metrics) {
+          // A scrape shows the state of that moment: taking the snapshot sets the gauges.
+          _ = source.snapshot()
+          return .text(metrics.exposition(), contentType: PrometheusText.contentType)
+        })
+    case .live: return .answer(health(source.health(.live)))
+    case .ready: return .answer(health(source.health(.ready)))
+    case .started: return .answer(health(source.health(.started)))
+    case .token: return .answer(token(request))
+    case .refresh:
+      guard request.contentLength.map({ $0 <= Self.bodyLimit }) ?? true else {
+        return .answer(Self.bodyTooLong)
+      }
+      return .body
     }
   }
 
-  private func health(_ health: Health) -> Response {
+  private func health(_ health: Health) -> StatusResponse {
     switch health {
     case .good(let detail): .json(HealthBody(status: "ok", detail: detail))
     case .bad(let reason): .problem(.serviceUnavailable, reason)
@@ -98,9 +117,10 @@ struct StatusResponder: HTTPResponder {
   // MARK: Who may ask
 
   /// Why a guarded request is not answered; nil when it is.
-  private func refusal(of request: Request, _ context: StatusContext) -> Response? {
+  private func refusal(of request: StatusRequest) -> StatusResponse? {
     if let bearer {
-      let words = (request.headers[.authorization] ?? "").split(separator: " ", maxSplits: 1)
+      let given = request.headers["authorization"]
+      let words = given.count == 1 ? given[0].split(separator: " ", maxSplits: 1) : []
       if words.count == 2, words[0].lowercased() == "bearer",
         isSame(String(words[1]), bearer.current().revealed)
       {
@@ -108,9 +128,9 @@ struct StatusResponder: HTTPResponder {
       }
       return .problem(
         .unauthorized, "The bearer token of WCH_HTTP_BEARER_FILE is required.",
-        headers: [.wwwAuthenticate: "Bearer"])
+        headers: [("WWW-Authenticate", "Bearer")])
     }
-    guard context.isLocal else {
+    guard request.isLocal else {
       return .problem(
         .forbidden,
         "Without a bearer this answers only on loopback or a Unix socket: set"
@@ -118,31 +138,21 @@ struct StatusResponder: HTTPResponder {
     }
     // A web page in a browser on this host must not reach the token, neither directly nor by a
     // name that it made point here.
-    if let origin = request.headers[.origin], origin != "null" || !context.isUnix {
+    let origin = request.headers.first(name: "origin")
+    let site = request.headers.first(name: "sec-fetch-site")
+    if origin.map({ $0 != "null" || !request.isUnix }) ?? false
+      || !["none", "same-origin", nil].contains(site)
+    {
       return .problem(
         .forbidden, "Web pages may not ask for this without a bearer: set WCH_HTTP_BEARER_FILE.")
     }
-    if !context.isUnix, !Self.isLocalName(request.head.authority ?? "") {
+    if !request.isUnix, !request.isForThisHost {
       return .problem(
         .forbidden,
         "Without a bearer the Host must be localhost or a loopback address: set"
           + " WCH_HTTP_BEARER_FILE, or ask for http://127.0.0.1.")
     }
     return nil
-  }
-
-  /// Whether a `Host` means this host's loopback.
-  private static func isLocalName(_ authority: String) -> Bool {
-    var name = authority[...]
-    if name.hasPrefix("[") {
-      name = name.dropFirst().prefix { $0 != "]" }
-    } else if let colon = name.lastIndex(of: ":") {
-      name = name[..<colon]
-    }
-    let lower = name.lowercased()
-    if ["localhost", "::1"].contains(lower) || lower.hasSuffix(".localhost") { return true }
-    let parts = lower.split(separator: ".", omittingEmptySubsequences: false)
-    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
   }
 
   /// Compares in a time that tells nothing of where two texts differ.
@@ -156,10 +166,11 @@ struct StatusResponder: HTTPResponder {
 
   // MARK: Token
 
-  private func token(_ request: Request) async -> Response {
-    let name = request.uri.queryParameters["account"].map(String.init) ?? ""
-    guard let account = Self.account(name) else { return Self.malformedAccount }
-    switch await source.token(of: account) {
+  private func token(_ request: StatusRequest) -> StatusResponse {
+    guard let account = Self.account(request.parameter("account") ?? "") else {
+      return Self.malformedAccount
+    }
+    switch source.token(of: account) {
     case .token(let token, let expiresAt, let expiresIn):
       return .json(
         TokenBody(
@@ -175,44 +186,29 @@ struct StatusResponder: HTTPResponder {
     name.isEmpty || name == AccountName.unnamed.description ? .unnamed : AccountName(name)
   }
 
-  private static var malformedAccount: Response {
+  private static var malformedAccount: StatusResponse {
     .problem(.badRequest, "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.")
   }
 
-  private static var unknownAccount: Response {
+  private static var unknownAccount: StatusResponse {
     .problem(.notFound, "No such account is configured; /v1/status lists the accounts.")
   }
 
   // MARK: Refresh
 
-  private func refresh(_ request: Request) async -> Response {
-    let buffer: ByteBuffer
-    do {
-      buffer = try await request.body.collect(upTo: Self.bodyLimit)
-    } catch is NIOTooManyBytesError {
-      return .problem(
-        .contentTooLarge, "The body may have at most \(Self.bodyLimit) bytes.",
-        headers: [.connection: "close"])
-    } catch {
-      return .problem(.badRequest, "The body did not arrive.", headers: [.connection: "close"])
-    }
-    let wanted: RefreshRequest
-    do throws(RefreshBodyProblem) {
-      wanted = try RefreshBody.request(Array(buffer.readableBytesView))
-    } catch {
-      return .problem(.badRequest, error.reason)
-    }
+  /// Asks for a refresh, and waits for what becomes of it.
+  func refresh(_ wanted: RefreshRequest) async -> StatusResponse {
     switch await source.refresh(wanted) {
     case .refreshed(let token): return .json(RefreshReply("refreshed", token))
     case .current(let token): return .json(RefreshReply("current", token))
     case .coalesced(let token): return .json(RefreshReply("coalesced", token))
     case .limited(let account, let retryAfter, let reason):
-      var response = Response.json(
+      var response = StatusResponse.json(
         RefreshReply(
           outcome: "limited", account: account.description,
           retry_after: retryAfter.headerSeconds, reason: reason),
         status: .tooManyRequests)
-      response.headers[.retryAfter] = "\(retryAfter.headerSeconds)"
+      response.headers.add(name: "Retry-After", value: "\(retryAfter.headerSeconds)")
       return response
     case .unknownAccount: return Self.unknownAccount
     case .unavailable(let reason, let retryAfter, let errorCode):
@@ -326,50 +322,52 @@ extension Duration {
   fileprivate var headerSeconds: Int64 { max(1, Int64(inSeconds.rounded(.up))) }
 }
 
-extension HTTPField.Name {
-  fileprivate static var xContentTypeOptions: Self { Self("X-Content-Type-Options")! }
-}
-
-extension Response {
-  fileprivate static func text(_ text: String, contentType: String) -> Response {
-    Response(
-      status: .ok, headers: [.contentType: contentType],
-      body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+extension StatusResponse {
+  fileprivate static func text(_ text: String, contentType: String) -> StatusResponse {
+    StatusResponse(.ok, contentType: contentType, ByteBuffer(string: text))
   }
 
-  fileprivate static func page(_ document: String) -> Response {
+  fileprivate static func page(_ document: String) -> StatusResponse {
     var response = text(document, contentType: "text/html; charset=utf-8")
-    response.headers[.contentSecurityPolicy] =
-      "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
-      + " frame-ancestors 'none'"
+    response.headers.add(
+      name: "Content-Security-Policy",
+      value: "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+        + " frame-ancestors 'none'")
     return response
   }
 
   fileprivate static func json(
-    _ value: some Encodable, status: HTTPResponse.Status = .ok,
+    _ value: some Encodable, status: HTTPResponseStatus = .ok,
     contentType: String = "application/json"
-  ) -> Response {
+  ) -> StatusResponse {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     guard let data = try? encoder.encode(value) else {
       preconditionFailure("our own values of strings and numbers always encode")
     }
-    return Response(
-      status: status, headers: [.contentType: contentType],
-      body: ResponseBody(byteBuffer: ByteBuffer(bytes: data)))
+    return StatusResponse(status, contentType: contentType, ByteBuffer(bytes: data))
+  }
+
+  /// An answer that is all in its head.
+  fileprivate static func nothing(headers: [(String, String)]) -> StatusResponse {
+    var response = text("", contentType: "text/plain")
+    response.headers.add(contentsOf: headers)
+    return response
   }
 
   /// An error as RFC 9457 has it.
-  fileprivate static func problem(
-    _ status: HTTPResponse.Status, _ detail: String, retryAfter: Duration? = nil,
-    errorCode: Int? = nil, headers: HTTPFields = [:]
-  ) -> Response {
+  static func problem(
+    _ status: HTTPResponseStatus, _ detail: String, retryAfter: Duration? = nil,
+    errorCode: Int? = nil, headers: [(String, String)] = []
+  ) -> StatusResponse {
     var response = json(
       ProblemBody(
-        title: status.reasonPhrase, status: status.code, detail: detail, errcode: errorCode),
+        title: status.reasonPhrase, status: Int(status.code), detail: detail, errcode: errorCode),
       status: status, contentType: "application/problem+json")
-    response.headers.append(contentsOf: headers)
-    if let retryAfter { response.headers[.retryAfter] = "\(retryAfter.headerSeconds)" }
+    response.headers.add(contentsOf: headers)
+    if let retryAfter {
+      response.headers.add(name: "Retry-After", value: "\(retryAfter.headerSeconds)")
+    }
     return response
   }
 }

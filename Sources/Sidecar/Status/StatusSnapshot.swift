@@ -16,6 +16,31 @@ package struct StatusSnapshot: Hashable, Sendable {
     case stopping
   }
 
+  /// One of the connections to Redis.
+  package struct Connection: Hashable, Sendable {
+    package var link: RedisLink
+    package var isConnected: Bool
+    /// Since when it is connected, or is not; nil while this replica wants none.
+    package var since: Timestamp?
+    package var lastError: String?
+    /// How often it was made anew.
+    package var reconnects: Int64
+
+    package init(
+      link: RedisLink, isConnected: Bool, since: Timestamp? = nil, lastError: String? = nil,
+      reconnects: Int64 = 0
+    ) {
+      self.link = link
+      self.isConnected = isConnected
+      self.since = since
+      self.lastError = lastError
+      self.reconnects = reconnects
+    }
+
+    /// Whether it is missed.
+    package var isAway: Bool { !isConnected && since != nil }
+  }
+
   /// The connection to Redis.
   package struct Redis: Hashable, Sendable {
     package var isConnected: Bool
@@ -23,11 +48,22 @@ package struct StatusSnapshot: Hashable, Sendable {
     package var runID: String?
     /// What went wrong last, without the URL's password.
     package var lastError: String?
+    /// Each of this replica's connections.
+    package var connections: [Connection]
 
-    package init(isConnected: Bool, runID: String? = nil, lastError: String? = nil) {
+    package init(
+      isConnected: Bool, runID: String? = nil, lastError: String? = nil,
+      connections: [Connection] = []
+    ) {
       self.isConnected = isConnected
       self.runID = runID
       self.lastError = lastError
+      self.connections = connections
+    }
+
+    /// The connections that are missed though Redis answers on another one.
+    package var lame: [Connection] {
+      isConnected ? connections.filter { $0.link != .commands && $0.isAway } : []
     }
   }
 
@@ -187,6 +223,7 @@ extension StatusSnapshot.Redis: Encodable {
     case isConnected = "connected"
     case runID = "run_id"
     case lastError = "last_error"
+    case connections
   }
 
   package func encode(to encoder: any Encoder) throws {
@@ -194,6 +231,26 @@ extension StatusSnapshot.Redis: Encodable {
     try container.encode(isConnected, forKey: .isConnected)
     try container.encode(runID, forKey: .runID)
     try container.encode(lastError, forKey: .lastError)
+    try container.encode(connections, forKey: .connections)
+  }
+}
+
+extension StatusSnapshot.Connection: Encodable {
+  private enum CodingKeys: String, CodingKey {
+    case name
+    case isConnected = "connected"
+    case since
+    case lastError = "last_error"
+    case reconnects
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(link.rawValue, forKey: .name)
+    try container.encode(isConnected, forKey: .isConnected)
+    try container.encode(since?.second, forKey: .since)
+    try container.encode(lastError, forKey: .lastError)
+    try container.encode(reconnects, forKey: .reconnects)
   }
 }
 

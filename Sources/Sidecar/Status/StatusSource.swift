@@ -1,15 +1,17 @@
 package import TokenCore
 
 /// Where the HTTP interface takes its answers from: the keeper, through whoever runs it.
+///
+/// What is read from memory is read at once, on the event loop of the interface.
 package protocol StatusSource: Sendable {
   /// Everything for the page and `/v1/status`.
-  func snapshot() async -> StatusSnapshot
+  func snapshot() -> StatusSnapshot
 
   /// Whether a check passes, and why (not).
-  func health(_ check: HealthCheck) async -> Health
+  func health(_ check: HealthCheck) -> Health
 
   /// The account's token from memory.
-  func token(of account: AccountName) async -> TokenAnswer
+  func token(of account: AccountName) -> TokenAnswer
 
   /// Asks for a refresh, and waits at most ten seconds for what becomes of it.
   func refresh(_ request: RefreshRequest) async -> RefreshAnswer

@@ -1,3 +1,5 @@
+import TokenCore
+
 /// The rights that the users of Redis need, as rules of `ACL SETUSER`.
 package struct AccessRules: Sendable {
   private let layout: KeyLayout
@@ -13,7 +15,7 @@ package struct AccessRules: Sendable {
 
   /// What a replica needs: its own keys and channel, and the commands of its scripts.
   package var replica: String {
-    rules(keys: ["~\(layout.prefix)*"], commands: Self.replicaCommands)
+    rules(keys: ["~\(KeyPattern(layout.prefix))*"], commands: Self.replicaCommands)
   }
 
   /// What an application needs: to read the keys, to report a token that fails, to listen.
@@ -22,8 +24,9 @@ package struct AccessRules: Sendable {
   package var reader: String {
     rules(
       keys: [
-        "%R~\(layout.prefix)access_token*", "%R~\(layout.prefix)expires_in*",
-        "%W~\(layout.refreshRequests)",
+        "%R~\(KeyPattern(layout.accessToken(.unnamed)))*",
+        "%R~\(KeyPattern(layout.expiresIn(.unnamed)))*",
+        "%W~\(KeyPattern(layout.refreshRequests))",
       ],
       commands: [
         "client|setname", "exists", "get", "mget", "ping", "pttl", "rpush", "select",
@@ -32,7 +35,7 @@ package struct AccessRules: Sendable {
   }
 
   private func rules(keys: [String], commands: [String]) -> String {
-    (["resetkeys", "resetchannels", "-@all"] + keys + ["&\(layout.events)"]
+    (["resetkeys", "resetchannels", "-@all"] + keys + ["&\(KeyPattern(layout.events))"]
       + commands.map { "+\($0)" }).joined(separator: " ")
   }
 }

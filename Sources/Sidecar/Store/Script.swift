@@ -423,38 +423,66 @@ package struct Script: Hashable, Sendable {
     return {'marked', field('dirty')}
     """)
 
-  /// KEYS replicas; ARGV instance, leader?, abdicates?, memory.
+  /// KEYS replicas; ARGV instance, leader?, abdicates?, memory, life.
   ///
-  /// Replies `replicas now` and, of each other one, its name, when it was seen, whether it leads
-  /// and when it gave that up. Entries older than the memory are removed.
+  /// Replies `replicas now` and, of each other one, its name, when it was seen, whether it leads,
+  /// when it gave that up, and its life. Entries older than the memory are removed.
+  ///
+  /// A field is a name; what others of that name said last, at most seven of them, stands in
+  /// `others`. A version that knows no lives overwrites these, and they are back with their next
+  /// heartbeat.
   package static let heartbeat = onLock(
     "heartbeat",
     """
     redis.call('PERSIST', KEYS[1])
     local now = milliseconds()
-    local function entry(json)
+    local oldest = now - tonumber(ARGV[4])
+    local function entry(value)
+      if type(value) ~= 'table' or type(value.seen) ~= 'number' then return nil end
+      local life = value.life
+      if type(life) ~= 'string' or #life > 16 or string.find(life, '%X') then life = '' end
+      return {seen = value.seen, leader = value.leader == true, life = life,
+        abdicated = type(value.abdicated) == 'number' and value.abdicated or 0}
+    end
+    local function entries(json)
       local ok, value = pcall(cjson.decode, json)
-      if ok and type(value) == 'table' and type(value.seen) == 'number' then return value end
+      if not ok or type(value) ~= 'table' then return {} end
+      local found = {entry(value)}
+      if type(value.others) == 'table' then
+        for _, other in ipairs(value.others) do found[#found + 1] = entry(other) end
+      end
+      return found
+    end
+    local function text(e)
+      return '{"seen":' .. int(e.seen) .. ',"leader":' .. (e.leader and 'true' or 'false')
+        .. ',"abdicated":' .. int(e.abdicated) .. ',"life":"' .. e.life .. '"'
     end
     local all = redis.call('HGETALL', KEYS[1])
     local reply = {'replicas', int(now)}
-    local abdicated = 0
+    local before, others = nil, {}
     for i = 1, #all, 2 do
-      local other = entry(all[i + 1])
-      if all[i] == ARGV[1] then
-        abdicated = other and other.abdicated or 0
-      elseif not other or other.seen < now - tonumber(ARGV[4]) then
-        redis.call('HDEL', KEYS[1], all[i])
-      elseif #reply < 1000 then
-        reply[#reply + 1] = all[i]
-        reply[#reply + 1] = int(other.seen)
-        reply[#reply + 1] = other.leader and 1 or 0
-        reply[#reply + 1] = int(other.abdicated or 0)
+      local is_mine, is_live = all[i] == ARGV[1], false
+      for _, e in ipairs(entries(all[i + 1])) do
+        -- Who is new takes over what its predecessor said.
+        if is_mine and (not before or e.life == ARGV[5]) then before = e end
+        if e.seen >= oldest and not (is_mine and e.life == ARGV[5]) then
+          is_live = true
+          if is_mine and #others < 7 then others[#others + 1] = text(e) .. '}' end
+          if #reply < 1000 then
+            for _, v in ipairs({all[i], int(e.seen), e.leader and 1 or 0, int(e.abdicated),
+              e.life}) do
+              reply[#reply + 1] = v
+            end
+          end
+        end
       end
+      if not is_live and not is_mine then redis.call('HDEL', KEYS[1], all[i]) end
     end
-    if ARGV[3] == '1' then abdicated = now end
-    redis.call('HSET', KEYS[1], ARGV[1], '{"seen":' .. int(now) .. ',"leader":'
-      .. (ARGV[2] == '1' and 'true' or 'false') .. ',"abdicated":' .. int(abdicated) .. '}')
+    local abdicated = ARGV[3] == '1' and now or before and before.abdicated or 0
+    local written = text({seen = now, leader = ARGV[2] == '1', abdicated = abdicated,
+      life = ARGV[5]})
+    if #others > 0 then written = written .. ',"others":[' .. table.concat(others, ',') .. ']' end
+    redis.call('HSET', KEYS[1], ARGV[1], written .. '}')
     return reply
     """)
 }

@@ -120,7 +120,7 @@ package struct TokenStore: Sendable {
         .heartbeat, keys: [layout.replicas],
         [
           heartbeat.instance.rawValue, flag(heartbeat.isLeader), flag(heartbeat.abdicates),
-          TokenStore.replicaMemory.text,
+          TokenStore.replicaMemory.text, String(heartbeat.life, radix: 16),
         ], by: deadline)
     }
   }

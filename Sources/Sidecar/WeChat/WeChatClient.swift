@@ -104,15 +104,16 @@ package final class WeChatClient: Sendable {
   ///
   /// - Parameters:
   ///   - hosts: such as `https://api.weixin.qq.com`, at least one; settings have checked them.
-  ///   - family: over which addresses they are reached; with `any`, the other family is tried when
-  ///     WeChat refuses the address of one.
   ///   - concurrency: so many calls are under way at a time; the others wait for their turn.
   ///   - proxies: which of them are reached through a proxy.
   ///   - extraCertificates: authorities that are trusted besides the system's.
+  ///   - dialer: the process's, which looks the hosts' names up.
+  ///   - family: over which of their addresses they are asked; with `any`, the other family is
+  ///     tried when WeChat refuses the address of one.
   package init(
-    hosts: [String], family: Dialer.Family = .any, concurrency: Int = usualConcurrency,
-    proxies: ProxyRules = .none, extraCertificates: [NIOSSLCertificate] = [],
-    dialer: Dialer = Dialer(), logger: Logger, eventLoopGroup: any EventLoopGroup
+    hosts: [String], concurrency: Int = usualConcurrency, proxies: ProxyRules = .none,
+    extraCertificates: [NIOSSLCertificate] = [], dialer: Dialer = Dialer(),
+    family: Dialer.Family = .any, logger: Logger, eventLoopGroup: any EventLoopGroup
   ) {
     precondition(!hosts.isEmpty, "At least one host is needed")
     self.logger = logger
@@ -458,37 +459,39 @@ extension WeChatClient {
 
 /// The parts of a base URL.
 struct BaseURL: Hashable {
-  /// Without a slash at its end.
-  let url: String
+  /// As it is dialled: see ``URLHost``.
   let host: String
   let port: Int
   let isHTTPS: Bool
-  /// What every path begins with; mostly nothing.
+  /// Without a slash at its end; mostly empty.
   let path: String
 
+  /// In the usual spelling, without a slash at its end.
+  var url: String { "\(isHTTPS ? "https" : "http")://\(authority)\(path)" }
+
   init(_ text: String) {
-    url = String(text.reversed().drop { $0 == "/" }.reversed())
-    let parts = url.split(separator: "/", maxSplits: 2)
-    path = parts.count > 2 ? "/" + parts[2] : ""
-    isHTTPS = !url.lowercased().hasPrefix("http://")
-    let rest = url.split(separator: "/").dropFirst().first ?? ""
+    let isHTTPS = !text.lowercased().hasPrefix("http://")
+    let rest = text.firstRange(of: "://").map { text[$0.upperBound...] } ?? text[...]
+    let whole = rest.prefix { $0 != "/" }
     // A user name before an @ has no place in a log.
-    let authority = rest.split(separator: "@").last ?? ""
-    let standard = isHTTPS ? 443 : 80
-    if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
-      host = String(authority[authority.index(after: authority.startIndex)..<end])
-      port = Int(authority[end...].dropFirst(2)) ?? standard
-    } else {
-      let parts = authority.split(separator: ":")
-      host = parts.first.map(String.init) ?? ""
-      port = parts.dropFirst().first.flatMap { Int($0) } ?? standard
-    }
+    let authority = whole.lastIndex(of: "@").map { whole[$0...].dropFirst() } ?? whole
+    let afterAddress = authority.hasPrefix("[") ? authority.firstIndex(of: "]") : nil
+    let colon = authority[(afterAddress ?? authority.startIndex)...].firstIndex(of: ":")
+    let host = authority[..<(colon ?? authority.endIndex)]
+    self.isHTTPS = isHTTPS
+    // Settings have checked it; what is no host is not reached, and says so.
+    self.host = URLHost(host)?.name ?? String(host)
+    port =
+      colon.flatMap { Int(authority[$0...].dropFirst()) } ?? Self.usualPort(isHTTPS: isHTTPS)
+    path = String(rest[whole.endIndex...].reversed().drop { $0 == "/" }.reversed())
   }
+
+  private static func usualPort(isHTTPS: Bool) -> Int { isHTTPS ? 443 : 80 }
 
   /// Host and port, without the port that is usual.
   var authority: String {
-    let shown = host.contains(":") ? "[\(host)]" : host
-    return port == (isHTTPS ? 443 : 80) ? shown : "\(shown):\(port)"
+    let shown = URLHost.inURL(host)
+    return port == Self.usualPort(isHTTPS: isHTTPS) ? shown : "\(shown):\(port)"
   }
 }
 

@@ -424,6 +424,56 @@ import TokenCore
     #expect(settings.warnings.map(\.message).first?.contains("in clear") == true)
   }
 
+  @Test(arguments: [
+    ("WCH_REDIS_PASSWORD", "\u{feff}pw", "byte order mark"),
+    ("WCH_REDIS_PASSWORD", "pw\n", "line end"), ("WCH_REDIS_PASSWORD", " pw", "white space"),
+    ("WCH_REDIS_PASSWORD", "pw\u{3000}", "white space"), ("WCH_REDIS_PASSWORD", "'pw'", "quotes"),
+    ("WCH_REDIS_URL", "redis://:pw%0A@r", "line end"),
+    ("WCH_REDIS_URL", "redis://:%22pw%22@r", "quotes"),
+    ("WCH_REDIS_URL", "rediss://r?ca_file=/gone", "`/gone` does not exist"),
+    ("WCH_APPSECRET", "\"0f1e\"", "quotes"), ("WCH_KEY_PREFIX", "a*b", "`*`"),
+    ("WCH_KEY_PREFIX", "a\"b", "`\"`"), ("WCH_API_URL", "https://a/cgi-bin", "has a path"),
+    ("WCH_API_URL", "https://a,https://A:443", "given twice"),
+    ("WCH_CLIENT_EXPIRES_BEFORE", "1h", "30m is used"),
+    ("WCH_SERVER_EXPIRES_BEFORE", "16m", "15m is used"),
+    ("WCH_CLIENT_EXPIRES_BEFORE", "0s", ""),
+    ("WCH_LEASE", "13s", "leaves only 0s beside two failed renewals"),
+  ])
+  func `a value that looks right and is probably not is a warning that tells no secret`(
+    name: String, value: String, words: String
+  ) throws {
+    let settings = try loadSettings([], leastEnvironment.merging([name: value]) { $1 })
+    let told = settings.warnings.map(\.description)
+    guard !words.isEmpty else { return #expect(told.isEmpty) }
+    #expect(told.count == 1 && told[0].contains(words), "\(told)")
+    #expect(!told.joined().contains("pw") && !told.joined().contains("0f1e"))
+    #expect((settings.redis.passwordDoubt != nil) == (value.contains("pw")))
+  }
+
+  @Test func `a password in a file that ends with two newlines is a warning`() throws {
+    let files = FakeFiles(["/one": "pw\n", "/two": "pw\n\n"])
+    for (file, count) in [("/one", 0), ("/two", 1)] {
+      let settings = try loadSettings(
+        [], leastEnvironment.merging(["WCH_REDIS_PASSWORD_FILE": file]) { $1 }, files: files)
+      #expect(settings.warnings.count == count)
+      #expect((settings.redis.passwordDoubt != nil) == (count == 1))
+    }
+  }
+
+  @Test func `little time between the next token and the end of the last is a warning`() throws {
+    let margins = ["WCH_CLIENT_EXPIRES_BEFORE": "0s", "WCH_SERVER_EXPIRES_BEFORE": "10s"]
+    let settings = try loadSettings([], leastEnvironment.merging(margins) { $1 })
+    #expect(settings.warnings.count == 1)
+    #expect(settings.warnings.first?.message.contains("only 10s before") == true)
+  }
+
+  @Test func `rules for Redis mean the keys of an odd prefix and no others`() {
+    let rules = AccessRules(layout: KeyLayout(prefix: "a*[b]\"c"))
+    #expect(rules.replica.contains(#" ~a\*\[b\]?c* &a\*\[b\]?cevents "#))
+    #expect(rules.reader.contains(#" %R~a\*\[b\]?caccess_token* "#))
+    #expect(AccessRules(layout: KeyLayout(prefix: "WCH_")).replica.contains(" ~WCH_* &WCH_events "))
+  }
+
   @Test func `a verb that only looks needs no account`() throws {
     #expect(settingsProblems([], [:]).count == 1)
     #expect(try loadSettings([], [:], requiresAccount: false).accounts.isEmpty)

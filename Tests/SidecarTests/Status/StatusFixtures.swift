@@ -31,17 +31,23 @@ final class FakeSource: StatusSource {
     var token = TokenAnswer.token(
       AccessToken("tok-123"), expiresAt: 1_700_007_080, expiresIn: 7020)
     var refresh = RefreshAnswer.refreshed(RefreshedToken(account: .unnamed, expiresAt: 1))
+    var snapshots = 0
     var asked: [AccountName] = []
     var requests: [RefreshRequest] = []
   }
 
   let answers = Mutex(Answers())
 
-  func snapshot() async -> StatusSnapshot { answers.withLock { $0.snapshot } }
-  func health(_ check: HealthCheck) async -> Health {
+  func snapshot() -> StatusSnapshot {
+    answers.withLock { answers in
+      answers.snapshots += 1
+      return answers.snapshot
+    }
+  }
+  func health(_ check: HealthCheck) -> Health {
     answers.withLock { $0.health[check] ?? .good("fine") }
   }
-  func token(of account: AccountName) async -> TokenAnswer {
+  func token(of account: AccountName) -> TokenAnswer {
     answers.withLock { answers in
       answers.asked.append(account)
       return answers.token
@@ -70,13 +76,16 @@ func httpSettings(
 func withStatusServer(
   _ settings: Settings.HTTP = httpSettings(), source: FakeSource = FakeSource(),
   metrics: MetricsRegistry = MetricsRegistry(readProcess: { nil }),
-  certificateInterval: Duration = .zero, _ body: (_ port: Int) async throws -> Void
+  connectionLimit: Int? = nil, certificateInterval: Duration = .zero,
+  _ body: (_ port: Int) async throws -> Void
 ) async throws {
+  let executor = LoopExecutor()
   let (listening, announce) = AsyncThrowingStream.makeStream(of: Int.self)
   let server = StatusServer(
     settings: settings, source: source, metrics: metrics, logger: quietLogger,
+    executor: executor, connectionLimit: connectionLimit,
     certificateInterval: certificateInterval, whenListening: { announce.yield($0 ?? 0) })
-  let group = ServiceGroup(services: [server], logger: quietLogger)
+  let group = ServiceGroup(services: [Confined(server, to: executor)], logger: quietLogger)
   let running = Task {
     do {
       try await group.run()
@@ -96,10 +105,12 @@ func withStatusServer(
   } catch {
     await group.triggerGracefulShutdown()
     _ = try? await running.value
+    try await executor.shutdown()
     throw error
   }
   await group.triggerGracefulShutdown()
   try await running.value
+  try await executor.shutdown()
 }
 
 /// What a server answered.

@@ -374,7 +374,7 @@ import TokenCore
 
   @Test(arguments: [
     ("POST", "/", "GET, HEAD"), ("DELETE", "/v1/token", "GET, HEAD"),
-    ("GET", "/v1/refresh", "POST"), ("OPTIONS", "/metrics", "GET, HEAD"),
+    ("GET", "/v1/refresh", "POST"), ("PUT", "/metrics", "GET, HEAD"),
   ])
   func `another method is refused with those that are allowed`(
     method: String, path: String, allowed: String
@@ -384,6 +384,17 @@ import TokenCore
       #expect(reply.status == 405)
       #expect(reply.headers["allow"] == allowed)
       #expect(reply.headers["content-type"] == "application/problem+json")
+    }
+  }
+
+  @Test(arguments: [("/livez", "GET, HEAD"), ("/v1/refresh", "POST")])
+  func `OPTIONS, with which some balancers probe, says what is allowed`(
+    path: String, allowed: String
+  ) async throws {
+    try await withStatusServer { port in
+      let reply = try await ask(path, by: "OPTIONS", port: port)
+      #expect(reply.status == 200)
+      #expect(reply.headers["allow"] == allowed)
     }
   }
 
@@ -449,13 +460,15 @@ import TokenCore
   }
 
   @Test func `when it is off it only waits for the end`() async throws {
+    let executor = LoopExecutor()
     let server = StatusServer(
       settings: httpSettings(.off), source: FakeSource(),
       metrics: MetricsRegistry(readProcess: { nil }),
-      logger: quietLogger)
+      logger: quietLogger, executor: executor)
     let running = Task { try await server.run() }
     running.cancel()
     try await running.value
+    try await executor.shutdown()
   }
 
   // MARK: TLS

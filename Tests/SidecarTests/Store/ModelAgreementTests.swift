@@ -243,7 +243,10 @@ struct ModelAgreementTests {
     /// Replicas come in any order from a hash.
     private func normalized(_ reply: StoreReply) -> StoreReply {
       guard case .replicas(let replicas, let now) = reply else { return reply }
-      return .replicas(replicas.sorted { $0.instance < $1.instance }, now: now)
+      let sorted = replicas.sorted { a, b in
+        (a.instance.rawValue, a.life ?? 0) < (b.instance.rawValue, b.life ?? 0)
+      }
+      return .replicas(sorted, now: now)
     }
 
     private func version() -> Version {
@@ -299,7 +302,8 @@ struct ModelAgreementTests {
         }
         return .heartbeat(
           .init(
-            instance: pick(instances), isLeader: chance(0.3), abdicates: chance(0.1)))
+            instance: pick(instances), isLeader: chance(0.3), abdicates: chance(0.1),
+            life: UInt64.random(in: 1...3, using: &random)))
       }
     }
 

@@ -101,14 +101,17 @@ extension RedisContents {
         "lease": "\(record.lease.wholeMilliseconds)",
       ]
     }
-    let entries = data.replicas.map { replica in
-      let abdicated = replica.abdicatedAt ?? RedisTime(milliseconds: 0)
-      return (
-        replica.instance.rawValue,
-        "{\"seen\":\(replica.seenAt),\"leader\":\(replica.isLeader),\"abdicated\":\(abdicated)}"
-      )
+    let entries = Dictionary(grouping: data.replicas, by: \.instance.rawValue)
+    self[hash: layout.replicas] = entries.mapValues { namesakes in
+      let texts = namesakes.map { replica in
+        let abdicated = replica.abdicatedAt ?? RedisTime(milliseconds: 0)
+        return "{\"seen\":\(replica.seenAt),\"leader\":\(replica.isLeader)"
+          + ",\"abdicated\":\(abdicated)"
+          + ",\"life\":\"\(replica.life.map { String($0, radix: 16) } ?? "")\""
+      }
+      let others = texts.dropFirst().map { $0 + "}" }.joined(separator: ",")
+      return texts[0] + (others.isEmpty ? "}" : ",\"others\":[\(others)]}")
     }
-    self[hash: layout.replicas] = Dictionary(uniqueKeysWithValues: entries)
     for account in data.accounts {
       for (name, key) in [
         (layout.accessToken(account.name), account.token),

@@ -328,6 +328,44 @@ struct TokenStoreTests {
     }
   }
 
+  @Test("processes of one name see each other, and a version without lives is one more")
+  func namesakes() async throws {
+    try await withStore { store, server in
+      func beat(_ life: UInt64, abdicates: Bool = false) async throws -> [Replica] {
+        let heartbeat = StoreCommand.Heartbeat(
+          instance: InstanceID("a")!, isLeader: false, abdicates: abdicates, life: life)
+        let reply = try await store.run(.heartbeat(heartbeat))
+        guard case .replicas(let others, _) = reply else { throw Unexpected(reply: reply) }
+        return others
+      }
+      func field() async throws -> String {
+        try #require(try await server.command("HGET", Self.layout.replicas, "a").text)
+      }
+      #expect(try await beat(1).isEmpty)
+      #expect(try await beat(.max).map(\.life) == [1])
+      #expect(try await beat(1, abdicates: true).map(\.life) == [.max])
+      #expect(try await beat(.max).map { $0.abdicatedAt == nil } == [false])
+      // A version without lives reads what stands first, and writes over all of it.
+      let old = try await field().prefix { $0 != "," }
+      #expect(old.hasPrefix("{\"seen\":"))
+      try await server.command(
+        "HSET", Self.layout.replicas, "a", "\(old),\"leader\":true,\"abdicated\":0}")
+      let heard = try await beat(1)
+      #expect(heard.map(\.life) == [nil] && heard[0].isLeader)
+      #expect(try await beat(.max).map(\.life) == [1, nil])
+      // However many there are, one field stays short.
+      for life in 2...40 { _ = try await beat(UInt64(life)) }
+      #expect(try await field().utf8.count < 1000)
+      #expect(try await beat(1).count == 8)
+      // What no replica writes does not end the script.
+      for nonsense in ["{\"seen\":1e18,\"life\":7,\"others\":3}", "[]", "{\"others\":[1,{}]}"] {
+        try await server.command("HSET", Self.layout.replicas, "a", nonsense)
+        _ = try await beat(1)
+      }
+      #expect(try await server.command("HLEN", Self.layout.replicas).number == 1)
+    }
+  }
+
   @Test("replicas see each other, and those that are gone are forgotten")
   func heartbeats() async throws {
     try await withStore { store, server in

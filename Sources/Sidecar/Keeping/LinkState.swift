@@ -1,0 +1,152 @@
+import RedisClient
+import TokenCore
+
+/// One of this replica's connections to Redis.
+package enum RedisLink: String, Hashable, Sendable, CaseIterable {
+  /// The protocol's steps, and whatever else is asked.
+  case commands
+  /// Listens to what replicas say to each other.
+  case events
+  /// Waits for applications' reports; only the leader has it.
+  case reports
+
+  /// What is done without the connection, for the log.
+  var substitute: String {
+    switch self {
+    case .commands: "nobody fetches until it is back"
+    case .events: "changes are noticed with the next look, some seconds later"
+    case .reports: "the list of reports is looked at once a second instead"
+    }
+  }
+
+  /// What it is called on the status page.
+  var name: String {
+    switch self {
+    case .commands: "命令 commands"
+    case .events: "事件 events"
+    case .reports: "上报 reports"
+    }
+  }
+}
+
+/// What is known of one connection: unwanted → away ⇄ connected.
+package struct LinkState: Hashable, Sendable {
+  /// Whether there should be one: a replica that does not lead waits for no reports.
+  package private(set) var isWanted: Bool
+  package private(set) var isConnected = false
+  /// Since when it is what it is, by the wall clock, for people; nil while it is not wanted.
+  package private(set) var since: Timestamp?
+  /// The `run_id` of the server that it leads to, or led to last; nil when that tells none.
+  package private(set) var runID: String?
+  /// What went wrong last, without secrets.
+  package private(set) var lastError: String?
+  /// How often it was made anew.
+  package private(set) var reconnects: Int64 = 0
+  /// Whether it was connected since it is wanted.
+  private(set) var wasConnected = false
+  /// Since when it is what it is, by a clock that nobody sets.
+  private(set) var changedAt: ContinuousClock.Instant
+  /// Whether it was told to be away; cleared by whoever tells that it is back.
+  var isTold = false
+  /// Why Redis does not do there what the connection is for, as of the last try.
+  var refusal: RedisServerError?
+
+  package init(
+    isWanted: Bool, at now: ContinuousClock.Instant = .now, since: Timestamp = .now
+  ) {
+    self.isWanted = isWanted
+    changedAt = now
+    self.since = isWanted ? since : nil
+  }
+
+  /// Wanted from now on, or no longer.
+  mutating func want(_ isWanted: Bool, at now: ContinuousClock.Instant = .now) {
+    let reconnects = reconnects
+    self = LinkState(isWanted: isWanted, at: now)
+    self.reconnects = reconnects
+  }
+
+  /// How long it was what it no longer is.
+  mutating func connected(
+    to server: RedisServerInfo, at now: ContinuousClock.Instant = .now
+  ) -> Duration {
+    if wasConnected { reconnects += 1 }
+    wasConnected = true
+    runID = server.runID
+    return change(isConnected: true, at: now)
+  }
+
+  mutating func disconnected(
+    _ failure: RedisFailure, at now: ContinuousClock.Instant = .now
+  ) {
+    lastError = "\(failure)"
+    _ = change(isConnected: false, at: now)
+  }
+
+  mutating func connectFailed(_ failure: RedisFailure) { lastError = "\(failure)" }
+
+  /// Remembers why it is of no use, or that it is of use again.
+  mutating func refused(_ refusal: RedisServerError?) {
+    self.refusal = refusal
+    if let refusal { lastError = "\(refusal)" }
+  }
+
+  /// Whether it is wanted, and was not there for so long.
+  func isAway(for span: Duration, at now: ContinuousClock.Instant = .now) -> Bool {
+    isWanted && !isConnected && changedAt.duration(to: now) >= span
+  }
+
+  /// Whether what the connection is for must be done in another way.
+  var isOfNoUse: Bool { isWanted && (!isConnected || refusal != nil) }
+
+  /// Whether it leads to another server than the one that is known by this run id.
+  func isStranger(to runID: String?) -> Bool {
+    guard isConnected, let own = self.runID, let runID else { return false }
+    return own != runID
+  }
+
+  private mutating func change(isConnected: Bool, at now: ContinuousClock.Instant) -> Duration {
+    defer {
+      self.isConnected = isConnected
+      changedAt = now
+      since = .now
+    }
+    return changedAt.duration(to: now)
+  }
+}
+
+/// What is known of a server that closes connections for their silence, and what helps.
+///
+/// Redis does so with `timeout`, some proxies too. One such end may be chance; two in a row, after
+/// about the same silence, are a habit.
+struct IdleTimeout: Hashable, Sendable {
+  /// How often a silence is broken; nil while there is no need.
+  private(set) var interval: Duration?
+  private var last: Duration?
+
+  /// No silence is broken more often.
+  static let shortest: Duration = .milliseconds(400)
+  /// Redis looks at its clients once a second, and reckons in whole seconds: it closes up to two
+  /// seconds later than it was told to.
+  private static let slack: Duration = .seconds(2)
+
+  /// Takes what the server says of itself; zero: it does not do so.
+  mutating func told(_ timeout: Duration) {
+    guard timeout > .zero else { return last = nil }
+    shorten(to: timeout / 2)
+  }
+
+  /// Takes such an end of which the server does not say whether it was a habit.
+  mutating func met(after silence: Duration) {
+    defer { last = silence }
+    guard interval != nil || last.map({ abs(($0 - silence).inSeconds) <= 2 }) == true else {
+      return
+    }
+    shorten(to: (silence - Self.slack) / 2)
+  }
+
+  /// Also when it was broken often enough, as one thought: then more often from now on.
+  private mutating func shorten(to wanted: Duration) {
+    interval = max(Self.shortest, min(wanted, interval.map { $0 / 2 } ?? wanted))
+  }
+}

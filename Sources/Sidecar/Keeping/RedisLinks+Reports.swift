@@ -1,0 +1,208 @@
+import Logging
+import RedisClient
+
+/// Applications' reports: waited for, or looked for while they cannot be waited for.
+extension RedisLinks {
+  /// So many reports are taken in one go; the rest waits for the next.
+  private static let drainedAtOnce = 1000
+  /// So many refusals in a row are told: one alone may be of a fail-over, which ends every pop.
+  private static let refusalsTold = 2
+  /// Between two looks at the list: an application waits for three seconds at most, of which a
+  /// fetch takes its part. It costs one script a second, and only while there is need.
+  private static let look: Duration = .seconds(1)
+
+  /// Hears reports for as long as this replica leads.
+  func hearReports() async {
+    let (deaf, deafened) = AsyncStream.makeStream(
+      of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    await withReportsConnection(deafened: { deafened.yield() }) { client in
+      async let pops: Void = popReports(client)
+      async let looks: Void = lookForReports(whenever: deaf)
+      _ = await (pops, looks)
+    }
+  }
+
+  // MARK: Waiting
+
+  /// How long Redis is to hold a pop: its versions before 6 take whole seconds only, and 0 is
+  /// without end.
+  static func popSeconds(_ timeout: Duration) -> Int64 { max(1, timeout.components.seconds) }
+
+  /// What came of one wait.
+  private enum Pop {
+    /// The time was over, or what was there is judged.
+    case heard
+    /// Somebody ended the wait: an operator, or a fail-over.
+    case unblocked
+    case refused(RedisServerError)
+    /// There is no connection, or none any more.
+    case failed
+  }
+
+  private func popReports(_ client: RedisClient) async {
+    var refusals = 0
+    // Who is woken again and again must not keep Redis busy.
+    var unblocked = Backoff(initial: .milliseconds(20), cap: .seconds(1))
+    var random = SystemRandomNumberGenerator()
+    while !Task.isCancelled {
+      switch await popReport(client) {
+      case .heard:
+        if refusals >= Self.refusalsTold { logger.info("Applications' reports are heard again") }
+        refusals = 0
+        unblocked.reset()
+        board.reportsRefused(nil)
+      case .unblocked:
+        try? await Task.sleep(for: unblocked.delay(using: &random))
+      case .refused(let refusal) where refusal.kind == .readOnly:
+        // The client gives such a connection up; the one for commands tells of it.
+        board.reportsRefused(refusal)
+      case .refused(let refusal):
+        board.reportsRefused(refusal)
+        refusals += 1
+        if refusals == Self.refusalsTold { warn(refusal) }
+        // It answers at once: the next wait must not become a busy loop.
+        try? await Task.sleep(for: popTimeout)
+      case .failed: break
+      }
+    }
+  }
+
+  private func popReport(_ client: RedisClient) async -> Pop {
+    let seconds = Self.popSeconds(popTimeout)
+    do {
+      let reply = try await client.execute(
+        RedisCommand("BLPOP", layout.refreshRequests, "\(seconds)"),
+        deadline: .now + .seconds(seconds) + Self.popSlack, waitForConnection: true,
+        onAbandonment: .closeConnection)
+      if let refusal = reply.refusal {
+        return refusal.code == "UNBLOCKED" ? .unblocked : .refused(refusal)
+      }
+      guard let item = reply.elements?.last?.bytes else { return .heard }
+      // What else was said so far is heard before anything is done about it: a thousand reports of
+      // one token are one. Whatever was taken off the list is judged, also when the rest fails.
+      var items = [item]
+      defer { take(items) }
+      while case .items(let more) = try await drain(client), !more.isEmpty {
+        take(items)
+        items = more
+      }
+      return .heard
+    } catch {
+      logger.debug("Waiting for reports failed", metadata: .keyed([.error: "\(error)"]))
+      return .failed
+    }
+  }
+
+  private func warn(_ refusal: RedisServerError) {
+    logger.warning(
+      """
+      Redis refuses BLPOP, so the list of applications' reports is looked at once a second \
+      instead. Permit the command and the key to this user (`wch-sidecar acl` prints the rules)
+      """,
+      metadata: .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
+  }
+
+  // MARK: Looking
+
+  private func lookForReports(whenever deaf: AsyncStream<Void>) async {
+    var isRefused = false
+    for await _ in deaf {
+      repeat {
+        // Cancellation ends the wait early, and the loop notices it.
+        try? await Task.sleep(for: Self.look)
+        guard !Task.isCancelled, board.isDeaf else { break }
+        // Not cancelled: what was taken off the list would be lost.
+        let refusal = await Task { await lookForReports() }.value
+        if let refusal, !isRefused { warnAboutLooking(refusal) }
+        isRefused = refusal != nil
+      } while true
+    }
+  }
+
+  /// Takes what the list has, on the connection for commands; the refusal, if there was one.
+  private func lookForReports() async -> RedisServerError? {
+    do {
+      while true {
+        switch try await drain(commands) {
+        case .refused(let refusal): return refusal.kind == .readOnly ? nil : refusal
+        case .items(let items) where items.isEmpty: return nil
+        case .items(let items): take(items)
+        }
+      }
+    } catch {
+      logger.debug("Looking for reports failed", metadata: .keyed([.error: "\(error)"]))
+      return nil
+    }
+  }
+
+  private func warnAboutLooking(_ refusal: RedisServerError) {
+    logger.warning(
+      """
+      Applications' reports on the list are not heard: a token that WeChat has ended early stays \
+      until the probe finds it. Permit the commands and the key to this user (`wch-sidecar acl` \
+      prints the rules), or delete the key if it is not a list
+      """,
+      metadata: .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
+  }
+
+  /// What a drain brought.
+  private enum Drained {
+    case items([[UInt8]])
+    case refused(RedisServerError)
+  }
+
+  /// Takes what else the list has.
+  private func drain(_ client: RedisClient) async throws(RedisError) -> Drained {
+    let rest = ["1", layout.refreshRequests, "\(Self.drainedAtOnce)", "\(Hint.longest)"]
+    let deadline = ContinuousClock.now + Self.popSlack
+    var reply = try await client.execute(
+      RedisCommand("EVALSHA", [Script.drain.digest] + rest), deadline: deadline)
+    if reply.refusal?.kind == .noScript {
+      reply = try await client.execute(
+        RedisCommand("EVAL", [Script.drain.source] + rest), deadline: deadline)
+    }
+    if let refusal = reply.refusal { return .refused(refusal) }
+    guard let elements = reply.elements else { return .items([]) }
+    let oversized = Int(elements.first?.number ?? 0)
+    if oversized > 0 {
+      metrics.increment(.refreshRequests, ["outcome": "oversized"], by: Double(oversized))
+    }
+    return .items(elements.dropFirst().compactMap(\.bytes))
+  }
+
+  // MARK: Judging
+
+  /// Judges items: each of the different ones once.
+  private func take(_ items: [[UInt8]]) {
+    var heard: Set<Hint> = []
+    for item in items {
+      guard item.count <= Hint.longest else {
+        metrics.increment(.refreshRequests, ["outcome": "oversized"])
+        continue
+      }
+      guard let hint = Hint(report: item) else {
+        ignore(item)
+        continue
+      }
+      guard heard.insert(hint).inserted else {
+        metrics.increment(.refreshRequests, ["outcome": "coalesced"])
+        continue
+      }
+      if !board.take(hint) { ignore(item) }
+    }
+  }
+
+  private func ignore(_ item: [UInt8]) {
+    metrics.increment(.refreshRequests, ["outcome": "ignored"])
+    guard ignored.isNews() else { return }
+    logger.warning(
+      """
+      Something on the list of applications' reports was not understood, and is ignored: a report \
+      is the token as WeChat gave it, or an object of JSON (README). Of others within the hour \
+      only the metric tells
+      """,
+      metadata: .keyed([
+        .redisKey: "\(layout.refreshRequests)", .reason: "\(Hint.form(of: item))",
+      ]))
+  }
+}

@@ -1,0 +1,143 @@
+import RedisClient
+import TokenCore
+
+/// Values that can be used, and are probably not what was meant: each is a warning.
+extension SettingsReader {
+  /// Says what looks wrong with a secret, without telling any of it; nil when nothing does.
+  static func doubt(about secret: String) -> String? {
+    guard let first = secret.unicodeScalars.first, let last = secret.unicodeScalars.last else {
+      return nil
+    }
+    let ends = [first, last]
+    if first == "\u{feff}" {
+      return "it begins with a byte order mark, which is taken as a part of it: save it without"
+    }
+    if ends.contains(where: { $0 == "\n" || $0 == "\r" }) {
+      return "it begins or ends with a line end (beside the one that a file may end with), which is"
+        + " taken as a part of it: write it with `printf %s`"
+    }
+    let isInvisible: Set<UnicodeScalar> = ["\u{200b}", "\u{200c}", "\u{200d}", "\u{feff}"]
+    if ends.contains(where: { $0.properties.isWhitespace || isInvisible.contains($0) }) {
+      return "it begins or ends with white space, which is taken as a part of it"
+    }
+    if secret.utf8.count >= 2, first == last, first == "\"" || first == "'" {
+      return "it stands in quotes, which are taken as a part of it: `docker run --env-file` and"
+        + " Kubernetes keep them, a shell does not"
+    }
+    return nil
+  }
+
+  /// Warns about a secret that was read.
+  mutating func weigh(_ secret: Secret, _ name: String, _ origin: Origin) {
+    guard let doubt = Self.doubt(about: secret.revealed) else { return }
+    warn(origin, "\(name) looks wrong: \(doubt)")
+  }
+
+  /// Warns about what a Redis URL says beside the place.
+  ///
+  /// - Returns: what looks wrong with the password that counts.
+  mutating func weigh(redisURL url: String?, password: SecretSource?) -> String? {
+    let origin = sources[.redisUrl]?.origin ?? .fallback
+    // What cannot be read at all is a problem, and told as one.
+    guard let url, let endpoint = try? RedisEndpoint(url: url) else { return nil }
+    if let tls = endpoint.tls {
+      let files = [
+        ("ca_file", tls.caFile), ("cert_file", tls.certFile), ("key_file", tls.keyFile),
+      ]
+      for case (let name, let path?) in files {
+        do throws(FileProblem) {
+          _ = try readFile(path)
+        } catch {
+          warn(
+            origin,
+            "\(name): the file \(quoted(path)) \(error.reason); it is read at each connect, and no"
+              + " connection is made without it")
+        }
+      }
+    }
+    if let password { return Self.doubt(about: password.current().revealed) }
+    guard let password = endpoint.password?.revealed, let doubt = Self.doubt(about: password) else {
+      return nil
+    }
+    warn(origin, "the password in the URL looks wrong: \(doubt)")
+    return doubt
+  }
+
+  /// Warns about a prefix that Redis's patterns and `redis-cli` do not read as it stands.
+  mutating func weigh(keyPrefix prefix: String) {
+    guard let strange = prefix.first(where: { !KeyPattern.isPlain($0) }) else { return }
+    warn(
+      sources[.keyPrefix]?.origin ?? .fallback,
+      "\(quoted(prefix)) has \(quoted(String(strange))): patterns of Redis (ACL rules, KEYS, SCAN)"
+        + " and shells read it as something else; letters, digits, `.`, `_`, `-` and `:` are safe")
+  }
+
+  /// Warns about addresses of WeChat that are probably a slip.
+  mutating func weigh(apiURLs urls: [String]) {
+    let origin = sources[.apiUrl]?.origin ?? .fallback
+    var seen: Set<String> = []
+    for url in urls {
+      guard let start = url.firstRange(of: "://")?.upperBound else { continue }
+      let authority = url[start...].prefix { $0 != "/" }
+      let path = url[authority.endIndex...]
+      if !path.isEmpty {
+        warn(
+          origin,
+          "\(quoted(url)) has a path: tokens are asked for at \(quoted("\(path)/cgi-bin/token"));"
+            + " right for a relay, wrong for WeChat itself")
+      }
+      let standard = url.hasPrefix("https://") ? ":443" : ":80"
+      var host = authority.lowercased()
+      if host.hasSuffix(standard) { host.removeLast(standard.count) }
+      if !seen.insert(host).inserted {
+        warn(
+          origin,
+          "\(quoted(host)) is given twice: after a failure the next attempt goes to the same host")
+      }
+    }
+  }
+
+  /// Warns about times that hold their rules and leave next to nothing.
+  mutating func weigh(_ timing: Timing, client: Duration, server: Duration) {
+    var margins = Margins()
+    margins.clientExpiresBefore = client
+    margins.serverExpiresBefore = server
+    let life = Self.usualLife
+    for (setting, given, used) in [
+      (Setting.clientExpiresBefore, client, margins.client(lifetime: life)),
+      (
+        .serverExpiresBefore, server,
+        margins.refresh(lifetime: life) - margins.client(lifetime: life)
+      ),
+    ] where used < given {
+      warn(
+        sources[setting]?.origin ?? .fallback,
+        "\(given.written) is more than its share of a token's usual life of \(life.written):"
+          + " \(used.written) is used, and less for shorter lives")
+    }
+    let ahead = margins.refresh(lifetime: life)
+    let needed = timing.lease + timing.apiTimeout
+    if ahead < needed {
+      warn(
+        .combination,
+        "the next token is fetched only \(ahead.written) before the end of the last"
+          + " (clientExpiresBefore + serverExpiresBefore); when a leader dies just then, that takes"
+          + " up to lease + apiTimeout = \(needed.written), and the key expires meanwhile")
+    }
+    let renewal = timing.renew + (timing.opTimeout + timing.retry) * 2
+    let call = timing.apiTimeout + timing.renew + timing.opTimeout
+    for (room, words) in [
+      (timing.lease - .seconds(1) - renewal, "two failed renewals"),
+      (timing.validity - call, "one call of WeChat"),
+    ] where room >= .zero && room < timing.lease / 25 {
+      warn(
+        .combination,
+        "the lease of \(timing.lease.written) leaves only \(room.written) beside \(words): a short"
+          + " pause of this process or of Redis then ends leadership; lengthen the lease or shorten"
+          + " renew, retry, redisCommandTimeout or apiTimeout")
+    }
+  }
+
+  /// What WeChat's tokens live.
+  private static let usualLife: Duration = .seconds(7200)
+}
