@@ -140,13 +140,14 @@ struct OutboundCaller: Sendable {
     }
     do {
       if let proxy = request.proxy {
-        do {
+        do throws(DialFailure) {
           return try await dialer.connect(
             host: proxy.host, port: proxy.port, deadline: deadline, on: loop,
             configure: configure
           ).channel
-        } catch let failure as DialFailure where !OutboundFailure.dial(failure).isOutOfDescriptors {
-          throw OutboundFailure.tunnel("the proxy \(proxy) was not reached: \(failure.sentence)")
+        } catch {
+          guard !OutboundFailure.dial(error).isOutOfDescriptors else { throw error }
+          throw OutboundFailure.tunnel("the proxy \(proxy) was not reached: \(error.sentence)")
         }
       }
       switch request.destination {
