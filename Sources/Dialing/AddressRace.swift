@@ -202,13 +202,16 @@ struct AddressRace {
       found = ordered
       candidates = []
     } else {
-      found += ordered.filter { !found.contains($0) }
+      for address in ordered where !found.contains(address) { found.append(address) }
     }
     queue(ordered)
   }
 
   private mutating func queue(_ addresses: [SocketAddress]) {
-    candidates += addresses.filter { !tried.contains($0) && !candidates.contains($0) }
+    // Each once, though several look-ups have found it.
+    for address in addresses where !tried.contains(address) && !candidates.contains(address) {
+      candidates.append(address)
+    }
   }
 
   private mutating func end(_ outcome: Outcome) -> [Action] {

@@ -14,6 +14,12 @@ extension RedisEndpoint.TLS {
     if let caFile {
       configuration.trustRoots = .certificates(
         try read(caFile) { try NIOSSLCertificate.fromPEMFile(caFile) })
+    } else {
+      do {
+        configuration = try SystemAuthorities.configuration()
+      } catch {
+        throw .tls(.other("\(error)"))
+      }
     }
     if let certFile, let keyFile {
       configuration.certificateChain = try read(certFile) {

@@ -96,13 +96,17 @@ extension AccountKeeper {
     guard case .fetching(let attempt) = phase, attempt.version == version else {
       // No longer ours to publish; but if it minted, the token in Redis may be dying of it.
       switch outcome {
-      case .token, .unknown: owe(version, isUnknown: true, at: now)
+      case .token(let fetched):
+        handedOut.add(fetched.token)
+        owe(version, isUnknown: true, at: now)
+      case .unknown: owe(version, isUnknown: true, at: now)
       case .knownFailure: break
       }
       return []
     }
-    switch outcome {
+    switch outcome.checked(against: handedOut, repeats: credential.repeats) {
     case .token(let fetched):
+      handedOut.add(fetched.token)
       failures = Failures()
       phase = .committing(attempt, fetched, .due(now))
       return []
@@ -143,7 +147,8 @@ extension AccountKeeper {
           retryIn: wait))
     ]
     if failures.transportInARow >= Backoff.transportFailuresBeforeAbdication
-      || failure.code == Backoff.addressRefused
+      || (failure.code == Backoff.addressRefused && failure.category == .operator
+        && !failure.retriesSoon)
     {
       outcomes.append(.unreachable)
     }

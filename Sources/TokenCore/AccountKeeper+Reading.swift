@@ -64,6 +64,7 @@ extension AccountKeeper {
       if !hasTrace { self.copy?.confirmedAt = max(copy.confirmedAt ?? sentAt, sentAt) }
       return
     }
+    handedOut.add(token)
     copy = Copy(
       token: token, version: version, lifetime: view.lifetime ?? remaining,
       expiresAt: sentAt + remaining, recordedExpiry: view.expiresAt,

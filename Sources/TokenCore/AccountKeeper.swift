@@ -132,6 +132,8 @@ package struct AccountKeeper: Sendable {
   package let name: AccountName
   package internal(set) var phase: Phase
   package internal(set) var copy: Copy?
+  /// The tokens that this replica has, or had lately.
+  var handedOut = HandedOut()
   package internal(set) var wanted: Wanted?
   package internal(set) var debt: Debt?
   /// How many debts there were, for their ids.

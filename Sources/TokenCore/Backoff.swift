@@ -19,6 +19,7 @@ package enum Backoff {
     after failure: FetchFailure, isUnknown: Bool, inARow: Int, remaining: Duration?,
     using generator: inout any RandomNumberGenerator & Sendable
   ) -> Duration {
+    if failure.retriesSoon { return shortest }
     switch failure.category {
     case .operator, .configuration: return failure.holdOff ?? operatorWait
     case .quota: return quotaWait

@@ -52,10 +52,14 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
   package let isTransport: Bool
   /// How long WeChat itself says to hold off (89506: a day, 89507: an hour).
   package let holdOff: Duration?
+  /// Whether the next attempt need not wait as the class says: it goes another way (40164 over one
+  /// family of addresses), or what was missing is this machine's own and may be there by then.
+  package let retriesSoon: Bool
 
   package init(
     _ category: Class, code: Int? = nil, reason: String, requestID: String? = nil,
-    egressAddress: String? = nil, isTransport: Bool = false, holdOff: Duration? = nil
+    egressAddress: String? = nil, isTransport: Bool = false, holdOff: Duration? = nil,
+    retriesSoon: Bool = false
   ) {
     self.category = category
     self.code = code
@@ -64,7 +68,15 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
     self.egressAddress = egressAddress
     self.isTransport = isTransport
     self.holdOff = holdOff
+    self.retriesSoon = retriesSoon
   }
+
+  /// WeChat makes a new token with every call of this kind, and an old one came: it was kept by
+  /// something on the way, and whether WeChat was asked at all is not known.
+  package static let repetition = FetchFailure(
+    .transient,
+    reason: "an answer was repeated: its token was handed out before, though WeChat makes another"
+      + " with each call; is there a cache before WeChat?")
 
   package var description: String { reason }
 }

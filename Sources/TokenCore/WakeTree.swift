@@ -1,5 +1,5 @@
-/// When each of a fixed number of places is due: the earliest of all is read at once, and who is due
-/// is found without looking at the others.
+/// When each of a fixed number of places is due: the earliest of all is read at once, and who is
+/// due is found without looking at the others.
 ///
 /// A tree of minima over the places in their order. A change costs the logarithm of their number.
 struct WakeTree: Hashable, Sendable {

@@ -22,6 +22,7 @@ struct Check: AsyncParsableCommand {
     let (settings, redis) = try Setup.load(flags)
     print(settings.describe())
     for warning in settings.warnings { StandardError.write("warning: \(warning)") }
+    if let warning = settings.authoritiesWarning { StandardError.write("warning: \(warning)") }
     guard connects else { return }
     print("")
     let inspection = Inspection(settings: settings, redis: redis, logger: Setup.silent())

@@ -265,6 +265,21 @@ struct NamedReplicaTests {
     }
   }
 
+  @Test("a look-up that hangs does not hold up the end")
+  func end() async throws {
+    try await run { deployment, names in
+      names.set(Self.redis, .silence)
+      let process = try deployment.start("a", self.named(deployment))
+      try await waitUntil("the look-up that hangs", within: .seconds(10)) {
+        names.questions(Self.redis, .a) > 0
+      }
+      let start = ContinuousClock.now
+      process.terminate()
+      #expect(try await process.waitForExit() == .code(0))
+      #expect(ContinuousClock.now - start < .seconds(2))
+    }
+  }
+
   @Test("a name that leads elsewhere by now is followed, although the old address still answers")
   func changed() async throws {
     try await run { deployment, names in

@@ -155,6 +155,17 @@ struct AddressRaceTests {
     #expect(race.handle(.connectFailed(v4), at: at(2201)) == [.end(.unreachable([v6, v4]))])
   }
 
+  @Test("an address that several look-ups have found is tried once")
+  func once() {
+    var race = Self.race(late: [v4, v4])
+    _ = race.begin(at: at(0))
+    _ = race.handle(.timePassed, at: at(50))
+    #expect(race.handle(.timePassed, at: at(100)) == [.connect(v4), .wake(at: at(5000))])
+    #expect(race.handle(.answered(.ipv4, [v4]), at: at(110)) == [])
+    #expect(race.found == [v4])
+    #expect(race.handle(.timePassed, at: at(400)) == [.wake(at: at(5000))])
+  }
+
   @Test("what came too late for an earlier attempt is not used beside a quick answer")
   func lateAndFresh() {
     var race = Self.race(late: [v6])

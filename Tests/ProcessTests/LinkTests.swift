@@ -209,6 +209,21 @@ import WeChatSimulator
     }
   }
 
+  @Test("a password that is refused and looks wrong is told of with what looks wrong")
+  func passwordDoubt() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.ask("ACL", "SETUSER", "app", "on", ">pass-word", "~*", "&*", "+@all")
+      let replica = try deployment.start(
+        "a", ["WCH_REDIS_USERNAME": "app", "WCH_REDIS_PASSWORD": "\"pass-word\""])
+      let warned = try await replica.waitForLog("A setting deserves a look")
+      #expect(warned.fields["setting.origin"]?.contains("WCH_REDIS_PASSWORD") == true)
+      let refused = try await replica.waitForLog("Redis cannot be reached; trying again")
+      #expect(refused.text.contains("WRONGPASS"))
+      #expect(refused.fields["reason"]?.hasPrefix("it stands in quotes") == true)
+      #expect(!replica.errorText.contains("pass-word"))
+    }
+  }
+
   private static func all(_ value: Bool) -> [String: Bool] {
     ["commands": value, "events": value, "reports": value]
   }

@@ -66,7 +66,7 @@ struct MeasurementTests {
           for process in deployment.processes where process.isRunning {
             try await process.waitForStatus(200, of: "/readyz")
           }
-          // Somewhere between two renewals, which are five seconds apart: by what the lock has left.
+          // Somewhere between two renewals, five seconds apart: by what the lock has left.
           if !isClean {
             let left = Int64(15_000 - 5000 * round / rounds)
             try await waitUntil("the lock is that old", within: .seconds(10)) {

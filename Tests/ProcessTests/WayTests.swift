@@ -112,4 +112,37 @@ import WeChatSimulator
       }
     }
   }
+
+  @Test("a machine without a CA bundle says where it looked, and the given file suffices")
+  func noBundle() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.withEncryptedWeChat { port in
+        let bare = ["WCH_API_URL": "https://localhost:\(port)", "SSL_CERT_FILE": "/nowhere.pem"]
+        let check = try SidecarProcess(
+          ["check"], environment: deployment.environment(instance: "c").merging(bare) { $1 })
+        #expect(try await check.waitForExit() == .code(0))
+        let words = "this machine has no CA bundle (looked for /nowhere.pem): install"
+        #expect(check.errorText.contains("warning: \(words)"), "\(check.errorText)")
+
+        let replica = try deployment.start("a", bare)
+        let line = try await replica.waitForLog(Self.told)
+        #expect(line.fields["error"]?.contains("TLS failed: \(words)") == true, "\(line.text)")
+        replica.terminate()
+        #expect(try await replica.waitForExit() == .code(0))
+        try deployment.start(
+          "b", bare.merging(["WCH_API_CA_FILE": try deployment.authorityFile()]) { $1 })
+        try await deployment.waitForLiveToken()
+      }
+    }
+  }
+
+  @Test("a proxy of the environment that cannot be used is told, and is no reason not to start")
+  func unusableProxy() async throws {
+    try await Deployment.run { deployment in
+      let replica = try deployment.start("a", ["HTTPS_PROXY": "https://u:hush@127.0.0.1:1"])
+      try await deployment.waitForLiveToken()
+      #expect(replica.errorText.contains("HTTPS_PROXY is not used"))
+      #expect(!replica.errorText.contains("hush"))
+    }
+  }
 }

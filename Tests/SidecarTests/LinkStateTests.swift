@@ -43,32 +43,33 @@ import Testing
   }
 
   @Test func `a timeout that the server tells has silences broken in half of it`() {
-    var known = IdleTimeout()
-    known.told(.zero)
-    #expect(known.interval == nil)
-    known.told(.seconds(1))
-    #expect(known.interval == .milliseconds(500))
-    var slow = IdleTimeout()
-    slow.told(.seconds(300))
-    #expect(slow.interval == .seconds(150))
-    var quick = IdleTimeout()
-    quick.told(.milliseconds(300))
-    #expect(quick.interval == .milliseconds(400))
+    func interval(_ timeout: Duration, after silence: Duration) -> Duration? {
+      var met = IdleTimeout()
+      met.met(after: silence, timeout: timeout)
+      return met.interval
+    }
+    #expect(interval(.zero, after: .seconds(2)) == nil)
+    #expect(interval(.seconds(1), after: .seconds(2)) == .milliseconds(500))
+    #expect(interval(.seconds(300), after: .seconds(301)) == .seconds(150))
+    #expect(interval(.seconds(300), after: .seconds(3)) == nil, "it was not the timeout")
+    #expect(interval(.milliseconds(300), after: .seconds(1)) == .milliseconds(400))
   }
 
   @Test func `a timeout that nobody tells is known by its second time, and safely below it`() {
     for timeout in [1.0, 2, 3, 5, 30, 300] {
       for late in [0.1, 1.0, 1.9] {
+        let silence = Duration.seconds(timeout + late)
         var met = IdleTimeout()
-        met.met(after: .seconds(timeout + late))
+        met.met(after: silence, at: Self.start)
         #expect(met.interval == nil)
-        met.met(after: .seconds(timeout + late))
+        met.met(after: silence, at: Self.start + silence)
         let interval = met.interval ?? .zero
         #expect(interval >= .milliseconds(400) && interval < .seconds(timeout))
       }
     }
     var chance = IdleTimeout()
-    for silence in [1.0, 9, 300, 20] { chance.met(after: .seconds(silence)) }
+    for silence in [1.0, 9, 300, 20] { chance.met(after: .seconds(silence), at: Self.start) }
+    for hour in 1...3 { chance.met(after: .seconds(2), at: Self.start + .seconds(hour * 3600)) }
     #expect(chance.interval == nil)
   }
 }

@@ -1,7 +1,7 @@
 import Glibc
 import NIOCore
-import NIOHTTP1
 import NIOPosix
+import TestSupport
 import Testing
 
 @testable import Sidecar
@@ -9,8 +9,6 @@ import Testing
 @Suite("The gate in a connection to WeChat") struct SendGateTests {
   @Test("what the kernel cannot deliver within the call's time is dropped, also by the close")
   func forgetsUnsent() async throws {
-    let gates = SendGates()
-    let gate = SendGate(notAfter: .now + .seconds(60), timeout: .milliseconds(4321))
     let group = MultiThreadedEventLoopGroup.singleton
     let end = group.any().makePromise(of: (any Error)?.self)
     let listener = try await ServerBootstrap(group: group)
@@ -20,27 +18,51 @@ import Testing
         }
       }
       .bind(host: "127.0.0.1", port: 0).get()
-    let channel = try await ClientBootstrap(group: group)
-      .channelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(HTTPRequestEncoder())
-        }.flatMap { gates.install(in: channel) }
-      }
-      .connect(to: try #require(listener.localAddress)).get()
-    let head = HTTPRequestHead(
-      version: .http1_1, method: .GET, uri: "/", headers: [SendGates.mark: gates.add(gate)])
-    try await channel.writeAndFlush(HTTPClientRequestPart.head(head))
+    let channel = try await OutboundCaller.forgettingUnsent(
+      after: .milliseconds(4321), ClientBootstrap(group: group)
+    )
+    .connect(to: try #require(listener.localAddress)).get()
+    try await channel.writeAndFlush(ByteBuffer(string: "GET / HTTP/1.1\r\n"))
 
     let timeout = try await channel.getOption(.tcpOption(.init(rawValue: TCP_USER_TIMEOUT))).get()
     #expect(timeout == 4321)
-    guard case .sent = gate.close() else {
-      Issue.record("the head did not pass")
-      return
-    }
     try await channel.close()
     // A close that lingers ends the connection in order, and what was sent is delivered some time.
     #expect((try await end.futureResult.get() as? IOError)?.errnoCode == ECONNRESET)
     try await listener.close()
+  }
+
+  @Test("one head passes a gate, and none after its time or its end")
+  func passesOnce() {
+    let gate = SendGate(notAfter: .now + .seconds(60), timeout: .seconds(1))
+    #expect(gate.pass())
+    #expect(!gate.pass())
+    guard case .sent = gate.close() else {
+      Issue.record("the head did not pass")
+      return
+    }
+    let late = SendGate(notAfter: .now - .milliseconds(1), timeout: .seconds(1))
+    #expect(!late.pass())
+    #expect(late.close() == .tooLate)
+    let closed = SendGate(notAfter: .now + .seconds(60), timeout: .seconds(1))
+    #expect(closed.close() == .notSent)
+    #expect(!closed.pass())
+  }
+
+  @Test("calls beyond the limit wait in order, and go without a place when their time is over")
+  func limits() async throws {
+    let limiter = CallLimiter(limit: 1)
+    let loop = MultiThreadedEventLoopGroup.singleton.next()
+    #expect(await limiter.enter(before: .now + patience, on: loop))
+    #expect(await !limiter.enter(before: .now + .milliseconds(5), on: loop))
+    let cancelled = Task { await limiter.enter(before: .now + patience, on: loop) }
+    cancelled.cancel()
+    #expect(await !cancelled.value)
+    async let next = limiter.enter(before: .now + patience, on: loop)
+    limiter.leave()
+    #expect(await next)
+    limiter.leave()
+    #expect(await limiter.enter(before: .now, on: loop))
   }
 }
 

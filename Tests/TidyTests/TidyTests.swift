@@ -18,9 +18,7 @@ struct TidyTests {
     ],
     "Sidecar": [
       "Dialing", "RedisClient", "TokenCore", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "NIOTLS",
-      "NIOExtras", "NIOHTTPCompression", "NIOSOCKS", "Logging", "Crypto", "ServiceLifecycle",
-      "UnixSignals", "AsyncHTTPClient", "Metrics",
-      "CoreMetrics",
+      "Logging", "Crypto", "ServiceLifecycle", "UnixSignals", "Metrics", "CoreMetrics",
       "Synchronization", "FoundationEssentials", "Glibc",
     ],
     "WeChatSimulator": [

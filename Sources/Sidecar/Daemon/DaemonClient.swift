@@ -1,9 +1,14 @@
-import AsyncHTTPClient
+import Dialing
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import RedisClient
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
 
 /// Asks the daemon of the same settings over its HTTP interface.
 package struct DaemonClient: Sendable {
@@ -40,104 +45,76 @@ package struct DaemonClient: Sendable {
   package func request(
     _ path: String, method: String = "GET", body: String? = nil, within limit: Duration? = nil
   ) async throws(Unreachable) -> Answer {
-    let base = try base()
-    var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
-    configuration.tlsConfiguration = try tls()
-    // Who asks wants to hear at once that nobody listens.
-    configuration.connectionPool.retryConnectionEstablishment = false
-    let client = HTTPClient(
-      eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton),
-      configuration: configuration)
-    var request = HTTPClientRequest(url: base + path)
-    request.method = HTTPMethod(rawValue: method)
+    let (destination, authority) = try place()
+    var request = OutboundRequest(
+      destination: destination, tls: tls(), method: method, target: path, authority: authority)
     if let bearer = http.bearer {
-      request.headers.add(name: "Authorization", value: "Bearer \(bearer.current().revealed)")
+      request.fields.append(("authorization", "Bearer \(bearer.current().revealed)"))
     }
     if let body {
-      request.headers.add(name: "Content-Type", value: "application/json")
-      request.body = .bytes(ByteBuffer(string: body))
+      request.fields.append(("content-type", "application/json"))
+      request.body = Array(body.utf8)
     }
     let longest = body == nil ? DaemonClient.timeout : DaemonClient.refreshTimeout
     let limit = min(limit ?? longest, longest)
-    let answer: Result<Answer, Unreachable>
-    do {
-      answer = .success(try await Self.answer(to: request, from: client, within: limit))
+    let caller = OutboundCaller(
+      dialer: Dialer(), eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
+    do throws(OutboundFailure) {
+      let answer = try await caller.answer(
+        to: request, longestBody: DaemonClient.longestBody, deadline: .now + limit)
+      if let flaw = answer.flaw { throw flaw }
+      return Answer(status: answer.status, body: String(decoding: answer.body, as: UTF8.self))
     } catch {
-      answer = .failure(
-        Unreachable(
-          description: "no daemon answers at \(http.listen): \(reason(for: error));"
-            + " is `wch-sidecar run` up with the same httpListen?"))
-    }
-    // Everything was read: nothing is left that could fail to close.
-    try? await client.shutdown()
-    return try answer.get()
-  }
-
-  /// The whole answer: the client's own limit ends with the head.
-  private static func answer(
-    to request: HTTPClientRequest, from client: HTTPClient, within limit: Duration
-  ) async throws -> Answer {
-    try await withThrowingTaskGroup(of: Answer.self) { group in
-      group.addTask {
-        let response = try await client.execute(request, timeout: .init(limit))
-        let content = try await response.body.collect(upTo: DaemonClient.longestBody)
-        return Answer(status: Int(response.status.code), body: String(buffer: content))
-      }
-      group.addTask {
-        try await Task.sleep(for: limit)
-        throw HTTPClientError.deadlineExceeded
-      }
-      defer { group.cancelAll() }
-      guard let first = try await group.next() else { throw CancellationError() }
-      return first
+      throw Unreachable(
+        description: "no daemon answers at \(http.listen): \(reason(for: error));"
+          + " is `wch-sidecar run` up with the same httpListen?")
     }
   }
 
   /// What went wrong, in the words that people search for.
-  private func reason(for error: any Error) -> String {
-    switch error {
-    case let error as IOError: error.reasonWithoutCall
-    case let error as HTTPClientError:
-      switch error {
-      case .deadlineExceeded, .connectTimeout: "no answer in time"
-      case .remoteConnectionClosed where http.tls == nil:
+  private func reason(for failure: OutboundFailure) -> String {
+    switch failure {
+    case .timedOut, .dial(.connectTimedOut), .dial(.lookUpTimedOut): "no answer in time"
+    case .dial(.unreachable(let attempts)) where attempts.count == 1:
+      OutboundFailure.describe(attempts[0].error)
+    case .closed, .io:
+      if case .io(let error as IOError) = failure, error.errnoCode != ECONNRESET {
+        error.reasonWithoutCall
+      } else if http.tls == nil {
         "the connection was closed without an answer, as by a daemon that speaks HTTPS (then give"
           + " httpTlsCertFile and httpTlsKeyFile, too)"
-      case .remoteConnectionClosed: "the connection was closed without an answer"
-      default: error.shortDescription
+      } else {
+        "the connection was closed without an answer"
       }
-    case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
+    case .tls(let error):
       "the HTTPS connection failed; httpTlsCertFile must be that of the daemon, and absent when it"
         + " has none (\(error))"
-    default: "\(error)"
+    case .dial, .tunnel, .noAuthorities, .refused, .malformed, .cancelled: "\(failure)"
     }
   }
 
-  private func base() throws(Unreachable) -> String {
-    let scheme = http.tls == nil ? "http" : "https"
+  /// Where the daemon is, and what `Host` says of it.
+  private func place() throws(Unreachable) -> (OutboundRequest.Destination, String) {
     switch http.listen {
     case .off:
       throw Unreachable(description: "httpListen is off: the daemon cannot be asked")
     case .tcp(let host, let port):
       let named = ["0.0.0.0", "::", "*"].contains(host) ? "127.0.0.1" : host
-      return "\(scheme)://\(named.contains(":") ? "[\(named)]" : named):\(port)"
-    case .unix(let path):
-      let encoded = path.utf8.map { byte in
-        let character = Character(UnicodeScalar(byte))
-        return character.isASCII && (character.isLetter || character.isNumber || character == "-")
-          ? String(character) : "%" + hexadecimal([byte])
-      }.joined()
-      return "\(scheme)+unix://\(encoded)"
+      let shown = named.contains(":") ? "[\(named)]" : named
+      return (.host(named, port: port), "\(shown):\(port)")
+    case .unix(let path): return (.unix(path), "localhost")
     }
   }
 
   /// Trusts exactly the certificate that the daemon was given: no name is checked, since the
   /// daemon is asked by its address.
-  private func tls() throws(Unreachable) -> TLSConfiguration? {
+  private func tls() -> ClientTLS? {
     guard let files = http.tls else { return nil }
-    var configuration = TLSConfiguration.makeClientConfiguration()
-    configuration.trustRoots = .file(files.certificate)
-    configuration.certificateVerification = .noHostnameVerification
-    return configuration
+    return ClientTLS {
+      var configuration = TLSConfiguration.makeClientConfiguration()
+      configuration.trustRoots = .file(files.certificate)
+      configuration.certificateVerification = .noHostnameVerification
+      return configuration
+    }
   }
 }

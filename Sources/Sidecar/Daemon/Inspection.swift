@@ -220,13 +220,15 @@ package struct Inspection {
     _ tokens: [AccountName: AccessToken], _ report: inout Report
   ) async {
     let client = WeChatClient(
-      hosts: settings.apiURLs, family: settings.apiFamily, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, dialer: redis.dialer, logger: logger,
+      hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
+      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
+      family: settings.apiFamily, logger: logger,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     for account in settings.accounts {
       let token = tokens[account.name]
       let (outcome, _) = await client.probe(
-        token ?? Inspection.noToken, quotaOf: account.api == .token ? .token : .stableToken,
+        token ?? Inspection.noToken, of: account.name,
+        quotaOf: account.api == .token ? .token : .stableToken,
         notAfter: .now + settings.timing.apiTimeout, timeout: settings.timing.apiTimeout)
       add(outcome, hasToken: token != nil, account.name, &report)
     }

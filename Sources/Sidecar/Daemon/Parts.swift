@@ -34,8 +34,9 @@ struct Parts {
       client: links.commands, layout: layout,
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
     weChat = WeChatClient(
-      hosts: settings.apiURLs, family: settings.apiFamily, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, dialer: redis.dialer, logger: logger,
+      hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
+      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
+      family: settings.apiFamily, logger: logger,
       eventLoopGroup: eventLoopGroup)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     service = KeeperService(

@@ -50,7 +50,7 @@ package final class Fetcher: Sendable {
       preconditionFailure("the keeper probes only configured accounts")
     }
     let (outcome, facts) = await client.probe(
-      order.token, quotaOf: account.api == .token ? .token : .stableToken,
+      order.token, of: account.name, quotaOf: account.api == .token ? .token : .stableToken,
       notAfter: MonotonicClock.instant(of: order.deadline),
       timeout: max(.zero, order.deadline - MonotonicClock.now()))
     let code: String

@@ -169,7 +169,9 @@ package final class Journal: Sendable {
       state.tallies[account]?.lastFailure = StatusSnapshot.Failure(
         code: failure.code, reason: failure.reason, requestID: failure.requestID, at: .now)
       // A change of the code is news; the request id and the address differ every time.
-      let kind = "\(failure.category) \(failure.code.map(String.init) ?? failure.reason)"
+      let kind =
+        "\(failure.category) \(failure.code.map(String.init) ?? failure.reason)"
+        + (failure.retriesSoon ? ", to be tried at once" : "")
       let isNews = state.lastFailure[account] != kind
       state.lastFailure[account] = kind
       return isNews
@@ -184,7 +186,8 @@ package final class Journal: Sendable {
     if let id = failure.requestID { metadata[.wechatRequestID] = "\(id)" }
     if let address = failure.egressAddress { metadata[.wechatEgress] = "\(address)" }
     logger.log(
-      level: isNews ? (failure.category == .transient ? .warning : .error) : .debug,
+      level: isNews
+        ? (failure.category == .transient || failure.retriesSoon ? .warning : .error) : .debug,
       "WeChat gave no token; what Redis has stays", metadata: metadata)
   }
 

@@ -17,6 +17,8 @@ final class LinkBoard: Sendable {
     var silences: [RedisLink: IdleTimeout] = [:]
     /// How each connection is ended from here.
     var ends: [RedisLink: @Sendable (RedisFailure) -> Void] = [:]
+    /// How its silences are broken.
+    var keepAlives: [RedisLink: @Sendable (Duration?) -> Void] = [:]
     /// Called when reports can be waited for no longer.
     var deafened: (@Sendable () -> Void)?
     var post: (@Sendable (Keeper.Event) -> Void)?
@@ -91,9 +93,17 @@ final class LinkBoard: Sendable {
     return .otherServer
   }
 
-  /// Says how a connection is ended.
-  func register(_ link: RedisLink, end: @escaping @Sendable (RedisFailure) -> Void) {
-    state.withLock { $0.ends[link] = end }
+  /// Says how a connection is ended, and how its silences are broken.
+  func register(
+    _ link: RedisLink, end: @escaping @Sendable (RedisFailure) -> Void,
+    keepAlive: @escaping @Sendable (Duration?) -> Void
+  ) {
+    let interval = state.withLock { state in
+      state.ends[link] = end
+      state.keepAlives[link] = keepAlive
+      return state.silences[link]?.interval
+    }
+    if let interval { keepAlive(interval) }
   }
 
   /// Begins or ends the waiting for reports.
@@ -101,7 +111,10 @@ final class LinkBoard: Sendable {
     state.withLock { state in
       state[.reports].want(isWanted)
       state.deafened = deafened
-      if !isWanted { state.ends[.reports] = nil }
+      if !isWanted {
+        state.ends[.reports] = nil
+        state.keepAlives[.reports] = nil
+      }
     }
     metrics.set(.redisConnectionUp, ["connection": RedisLink.reports.rawValue], to: 0)
     if isWanted {
@@ -215,23 +228,20 @@ final class LinkBoard: Sendable {
 
   // MARK: Silences
 
-  /// How often the connection's silences are broken; nil while there is no need.
-  func keepAlive(_ link: RedisLink) -> Duration? { state.withLock { $0.silences[link]?.interval } }
-
   /// Takes that the server has closed a silent connection, and what it says of its `timeout`.
-  ///
-  /// The result is how often the silence is to be broken; nil while there seems to be no need.
-  func learn(_ link: RedisLink, silence: Duration, timeout: Duration?) -> Duration? {
-    let (known, now) = state.withLock { state in
+  func learn(_ link: RedisLink, silence: Duration, timeout: Duration?) {
+    let (known, now, keepAlive) = state.withLock { state in
       let known = state.silences[link]?.interval
       if let timeout {
-        state.silences[link, default: IdleTimeout()].told(timeout)
+        state.silences[link, default: IdleTimeout()].met(after: silence, timeout: timeout)
       } else {
         state.silences[link, default: IdleTimeout()].met(after: silence)
       }
-      return (known, state.silences[link]?.interval)
+      return (known, state.silences[link]?.interval, state.keepAlives[link])
     }
-    guard known == nil, let now else { return now }
+    guard let now, now != known else { return }
+    keepAlive?(now)
+    guard known == nil else { return }
     logger.warning(
       """
       Redis closes connections that are silent for a while (its `timeout`, or a proxy's); this one \
@@ -242,7 +252,6 @@ final class LinkBoard: Sendable {
         .durationSeconds: "\((timeout ?? silence).inSeconds)",
         .reason: "a PING after \(now.inSeconds) s of silence",
       ]))
-    return now
   }
 
   // MARK: Connections that stay away

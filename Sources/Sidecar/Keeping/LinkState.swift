@@ -119,29 +119,32 @@ package struct LinkState: Hashable, Sendable {
 ///
 /// Redis does so with `timeout`, some proxies too. One such end may be chance; two in a row, after
 /// about the same silence, are a habit.
-struct IdleTimeout: Hashable, Sendable {
+struct IdleTimeout: Sendable {
   /// How often a silence is broken; nil while there is no need.
   private(set) var interval: Duration?
-  private var last: Duration?
+  private var last: (silence: Duration, at: ContinuousClock.Instant)?
 
   /// No silence is broken more often.
   static let shortest: Duration = .milliseconds(400)
   /// Redis looks at its clients once a second, and reckons in whole seconds: it closes up to two
   /// seconds later than it was told to.
   private static let slack: Duration = .seconds(2)
+  /// The next such end follows within a few more silences, or is another chance.
+  private static let memory: Duration = .seconds(10)
 
-  /// Takes what the server says of itself; zero: it does not do so.
-  mutating func told(_ timeout: Duration) {
-    guard timeout > .zero else { return last = nil }
+  /// Takes such an end, and the timeout that the server tells; one that is zero, or longer than the
+  /// silence was, is not what ended it.
+  mutating func met(after silence: Duration, timeout: Duration) {
+    guard timeout > .zero, silence + .milliseconds(100) >= timeout else { return last = nil }
     shorten(to: timeout / 2)
   }
 
   /// Takes such an end of which the server does not say whether it was a habit.
-  mutating func met(after silence: Duration) {
-    defer { last = silence }
-    guard interval != nil || last.map({ abs(($0 - silence).inSeconds) <= 2 }) == true else {
-      return
-    }
+  mutating func met(after silence: Duration, at now: ContinuousClock.Instant = .now) {
+    defer { last = (silence, now) }
+    guard let last, abs((last.silence - silence).inSeconds) <= 2,
+      last.at.duration(to: now) <= silence * 4 + Self.memory
+    else { return }
     shorten(to: (silence - Self.slack) / 2)
   }
 

@@ -68,7 +68,12 @@ package final class RedisLinks: Service, Sendable {
     }
     subscriber = RedisSubscriber(
       configuration: others, eventLoopGroup: eventLoopGroup, logger: logger)
-    board.register(.events) { [subscriber] failure in subscriber.endConnection(failure) }
+    board.register(
+      .events, end: { [subscriber] in subscriber.endConnection($0) },
+      keepAlive: { [subscriber] in subscriber.keepAlive(every: $0) })
+    board.register(
+      .commands, end: { [commands] in commands.endConnection($0) },
+      keepAlive: { [commands] in commands.keepAlive(every: $0) })
   }
 
   /// What is known of the command connection.
@@ -172,8 +177,9 @@ package final class RedisLinks: Service, Sendable {
     ) { [board] event in
       board.record(.reports, event)
     }
-    board.register(.reports) { client.endConnection($0) }
-    client.keepAlive(every: board.keepAlive(.reports))
+    board.register(
+      .reports, end: { client.endConnection($0) },
+      keepAlive: { client.keepAlive(every: $0) })
     board.wantReports(true, deafened: deafened)
     await withTaskGroup { group in
       group.addTask { await client.run() }
@@ -200,13 +206,9 @@ package final class RedisLinks: Service, Sendable {
   /// Finds out whether Redis closes connections for their silence, and breaks it before that.
   private func learnSilences() async {
     for await (link, silence) in board.silences {
+      // Redis spares who listens: what ends a subscription is something between.
       let timeout = link == .events ? nil : await timeout()
-      guard let interval = board.learn(link, silence: silence, timeout: timeout) else { continue }
-      switch link {
-      case .commands: commands.keepAlive(every: interval)
-      case .events: subscriber.keepAlive(every: interval)
-      case .reports: break
-      }
+      board.learn(link, silence: silence, timeout: timeout)
     }
   }
 

@@ -23,6 +23,9 @@ extension Setting {
   static let apiTimeout = Setting(
     "apiTimeout", .duration(.milliseconds(50) ... .seconds(60)), default: "5s",
     "The bound of one whole call to WeChat; must fit in the lease.")
+  static let apiConcurrency = Setting(
+    "apiConcurrency", .text("a number from 1 to 1000"), default: "64",
+    "Calls to WeChat at a time; the others wait for their turn.")
   static let apiIp = Setting(
     "apiIp", .oneOf(["any", "4", "6"]), default: "any",
     "Over which addresses WeChat is asked: `4` or `6` when only IPv4 or IPv6 ones of this machine "
@@ -101,10 +104,10 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiIp, apiProxy, apiCaFile, redisUrl,
-    redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout,
-    redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore, httpListen,
-    httpTlsCertFile, httpTlsKeyFile,
+    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy,
+    apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
+    redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
+    httpListen, httpTlsCertFile, httpTlsKeyFile,
     httpBearer, instance, logLevel, logFormat, logFile,
   ].flatMap { [$0] + [$0.fileTwin].compactMap(\.self) }
 

@@ -38,6 +38,9 @@ extension Settings {
     reader.warnAboutPlainHTTP(apiURLs)
     reader.weigh(apiURLs: apiURLs)
     let apiTimeout = reader.requiredDuration(.apiTimeout)
+    let apiConcurrency = reader.value(.apiConcurrency) { text in
+      Int(text).flatMap { (1...1000).contains($0) ? $0 : nil }
+    }
     let apiFamily = reader.value(.apiIp, parseFamily) ?? .any
     let proxies = reader.proxies(environment)
     let apiAuthorities = reader.authorities(.apiCaFile)
@@ -66,7 +69,8 @@ extension Settings {
       throw SettingsError(problems: reader.problems)
     }
     return Settings(
-      accounts: accounts, apiURLs: apiURLs, apiFamily: apiFamily, proxies: proxies,
+      accounts: accounts, apiURLs: apiURLs, apiFamily: apiFamily,
+      apiConcurrency: apiConcurrency ?? WeChatClient.usualConcurrency, proxies: proxies,
       apiAuthorities: apiAuthorities, redis: redis, timing: timing, probe: probe,
       clientExpiresBefore: clientExpiresBefore, serverExpiresBefore: serverExpiresBefore,
       http: http, instance: instance, log: log, effective: reader.effective,
@@ -282,13 +286,11 @@ extension SettingsReader {
   fileprivate mutating func proxies(_ environment: [String: String]) -> ProxyRules {
     let setting = value(.apiProxy, shownAs: { RedactedURL($0).description }) { $0 }
     do throws(ProxyProblem) {
-      return try ProxyRules(setting: setting, environment: environment)
+      let rules = try ProxyRules(setting: setting, environment: environment)
+      if let warning = rules.warning { warn(.combination, warning) }
+      return rules
     } catch {
-      if let given = sources[.apiProxy] {
-        report(given.origin, "\(error)")
-      } else {
-        report(.combination, "HTTPS_PROXY: \(error)")
-      }
+      report(sources[.apiProxy]?.origin ?? .combination, "\(error)")
       return .none
     }
   }

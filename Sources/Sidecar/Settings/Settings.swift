@@ -1,6 +1,7 @@
 package import Dialing
 package import Logging
 package import NIOSSL
+import RedisClient
 package import TokenCore
 
 /// Everything that the daemon was told, judged and complete.
@@ -77,6 +78,8 @@ package struct Settings: Sendable {
   package let apiURLs: [String]
   /// Over which of their addresses they are called.
   package let apiFamily: Dialer.Family
+  /// Calls to WeChat at a time.
+  package let apiConcurrency: Int
   /// Which of them are called through a proxy.
   package let proxies: ProxyRules
   /// Authorities that are trusted at WeChat beside the system's.
@@ -95,6 +98,19 @@ package struct Settings: Sendable {
   package let effective: [Effective]
   /// What was ignored only because `WCH_STRICT` is off, and what works but is unwise.
   package let warnings: [SettingsProblem]
+
+  /// That WeChat's certificate cannot be verified on this machine as it is; nil when it can.
+  package var authoritiesWarning: String? {
+    guard apiAuthorities.isEmpty, apiURLs.contains(where: { $0.hasPrefix("https://") }) else {
+      return nil
+    }
+    do throws(SystemAuthorities.Missing) {
+      _ = try SystemAuthorities.path()
+      return nil
+    } catch {
+      return "\(error)"
+    }
+  }
 
   /// What each account's kind of token means to its keeper.
   package var credentials: [AccountName: Credential] {

@@ -172,7 +172,7 @@ final class StatusConnection: ChannelInboundHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    guard let refusal = Self.refusal(of: error) else { return drop() }
+    guard let refusal = refusal(of: error) else { return drop() }
     switch phase {
     case .idle, .receiving:
       // What was sent ahead of it is not answered: what comes after a mistake has no meaning.
@@ -369,11 +369,13 @@ final class StatusConnection: ChannelInboundHandler {
   }
 
   /// The answer to what the parser does not take; nil when nobody is there to read one.
-  private static func refusal(of error: any Error) -> StatusResponse? {
+  private func refusal(of error: any Error) -> StatusResponse? {
     switch error {
     case is HeadMeter.TooLong, HTTPParserError.headerOverflow:
-      .problem(
-        .requestHeaderFieldsTooLarge, "The request's line and headers are longer than is taken.")
+      head.isInLine
+        ? .problem(.uriTooLong, "The request's line is longer than is taken.")
+        : .problem(
+          .requestHeaderFieldsTooLarge, "The request's headers are longer than is taken.")
     case HTTPParserError.invalidVersion:
       .problem(.httpVersionNotSupported, "HTTP/1.0 and HTTP/1.1 are spoken here.")
     case is HTTPParserError, is NIOHTTPDecoderError:
@@ -397,14 +399,23 @@ final class HeadMeter: ChannelInboundHandler {
   static let limit = 32 * 1024
 
   private var count = 0
+  private var hasLine = false
   private var isOver = false
 
+  /// Whether the end of the first line has not come yet.
+  var isInLine: Bool { !hasLine }
+
   /// A part was read: what comes next begins anew.
-  func reset() { count = 0 }
+  func reset() {
+    count = 0
+    hasLine = false
+  }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard !isOver else { return }
-    count += unwrapInboundIn(data).readableBytes
+    let bytes = unwrapInboundIn(data)
+    count += bytes.readableBytes
+    hasLine = hasLine || bytes.readableBytesView.contains(UInt8(ascii: "\n"))
     guard count <= Self.limit else {
       isOver = true
       context.fireErrorCaught(TooLong())

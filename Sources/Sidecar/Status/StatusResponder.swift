@@ -45,7 +45,8 @@ struct StatusResponder: Sendable {
   }
 
   static let bodyTooLong = StatusResponse.problem(
-    .payloadTooLarge, "The body may have at most \(bodyLimit) bytes.")
+    .custom(code: 413, reasonPhrase: "Content Too Large"),
+    "The body may have at most \(bodyLimit) bytes.")
 
   static let tooManyPages = StatusResponse.problem(
     .serviceUnavailable, "Too many pages are on their way to slow readers; the probes answer.",

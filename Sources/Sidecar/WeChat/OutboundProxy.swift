@@ -1,4 +1,4 @@
-import AsyncHTTPClient
+import FoundationEssentials
 
 /// A setting of the outbound proxy that cannot be used.
 package struct ProxyProblem: Error, Hashable, CustomStringConvertible {
@@ -23,17 +23,20 @@ package struct OutboundProxy: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads `http://[user:password@]host[:port]`, `socks5://host[:port]` or `host:port`.
   ///
-  /// The ports are 80 and 1080 when none is given.
+  /// The ports are 80 and 1080 when none is given. `socks5h://` is another word for `socks5://`:
+  /// the proxy looks the name up in any case, since it may see names that are not seen here.
   package init(url: String) throws(ProxyProblem) {
     var rest = Substring(url)
     var kind = Kind.http
     if let mark = url.firstRange(of: "://") {
-      guard let named = Kind(rawValue: url[..<mark.lowerBound].lowercased()) else {
+      switch url[..<mark.lowerBound].lowercased() {
+      case "http": kind = .http
+      case "socks5", "socks5h": kind = .socks5
+      default:
         throw ProxyProblem(
           description: "The proxy's URL must begin with http:// or socks5://; WeChat's own TLS "
             + "goes through either")
       }
-      kind = named
       rest = url[mark.upperBound...]
     }
     rest = rest.prefix { !"/?#".contains($0) }
@@ -58,19 +61,9 @@ package struct OutboundProxy: Hashable, Sendable, CustomStringConvertible {
     return "\(kind.rawValue)://\(credentials == nil ? "" : "***@")\(shown):\(port)"
   }
 
-  /// The proxy as the HTTP client takes it.
-  var configuration: HTTPClient.Configuration.Proxy {
-    switch kind {
-    case .socks5: return .socksServer(host: host, port: port)
-    case .http:
-      guard let credentials else { return .server(host: host, port: port) }
-      let parts = credentials.revealed.split(
-        separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-      return .server(
-        host: host, port: port,
-        authorization: .basic(
-          username: String(parts[0]), password: parts.count > 1 ? String(parts[1]) : ""))
-    }
+  /// What `Proxy-Authorization` says; nil when there is nothing to say.
+  var authorization: String? {
+    credentials.map { "Basic \(Data($0.revealed.utf8).base64EncodedString())" }
   }
 
   private static func authority(
@@ -121,14 +114,21 @@ package struct ProxyRules: Hashable, Sendable {
   private let exceptions: [String]
   /// Whether the proxy came from `HTTPS_PROXY` and so is for `https` alone.
   private let isForHTTPSOnly: Bool
+  /// Why the environment's proxy is not used, though there is one; nil when it is, or is none.
+  ///
+  /// The variable is not this program's own: what others can use is no mistake in its settings.
+  package let warning: String?
 
   /// No proxy for any host.
   package static let none = ProxyRules(proxy: nil, exceptions: [], isForHTTPSOnly: false)
 
-  private init(proxy: OutboundProxy?, exceptions: [String], isForHTTPSOnly: Bool) {
+  private init(
+    proxy: OutboundProxy?, exceptions: [String], isForHTTPSOnly: Bool, warning: String? = nil
+  ) {
     self.proxy = proxy
     self.exceptions = exceptions
     self.isForHTTPSOnly = isForHTTPSOnly
+    self.warning = warning
   }
 
   /// The rules that settings and environment make.
@@ -146,12 +146,24 @@ package struct ProxyRules: Hashable, Sendable {
         isForHTTPSOnly: false)
       return
     }
-    let url = environment["https_proxy"] ?? environment["HTTPS_PROXY"] ?? ""
+    let name = environment["https_proxy"] == nil ? "HTTPS_PROXY" : "https_proxy"
+    let url = environment[name] ?? ""
     let exceptions = environment["no_proxy"] ?? environment["NO_PROXY"] ?? ""
+    var proxy: OutboundProxy?
+    var warning: String?
+    if !url.isEmpty {
+      do throws(ProxyProblem) {
+        proxy = try OutboundProxy(url: url)
+      } catch {
+        warning =
+          "\(name) is not used, and WeChat is called directly: \(error). WCH_API_PROXY names"
+          + " another proxy, or `off`"
+      }
+    }
     self = ProxyRules(
-      proxy: url.isEmpty ? nil : try OutboundProxy(url: url),
+      proxy: proxy,
       exceptions: exceptions.lowercased().split { $0 == "," || $0 == " " }.map(String.init),
-      isForHTTPSOnly: true)
+      isForHTTPSOnly: true, warning: warning)
   }
 
   /// The proxy for that host; nil when it is called directly.

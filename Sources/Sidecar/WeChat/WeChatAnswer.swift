@@ -44,10 +44,14 @@ struct WeChatAnswer: Decodable {
 
   /// Nil when the bytes are not one JSON object.
   init?(_ body: [UInt8]) {
-    guard let answer = try? JSONDecoder().decode(WeChatAnswer.self, from: Data(body)) else {
-      return nil
+    for text in AnswerText.readings(of: body) {
+      guard let answer = try? JSONDecoder().decode(WeChatAnswer.self, from: Data(text)) else {
+        continue
+      }
+      self = answer
+      return
     }
-    self = answer
+    return nil
   }
 
   init(from decoder: any Decoder) throws {
@@ -69,6 +73,49 @@ extension KeyedDecodingContainer {
       return .whole(whole)
     }
     return .malformed
+  }
+}
+
+/// The text of an answer, made fit for a strict reader of JSON.
+///
+/// WeChat's messages have come with raw control characters and in other encodings than UTF-8
+/// (co-wechat-api#63, wechatpy#154); what stands beside such a message must not be lost with it.
+enum AnswerText {
+  /// The readings to try, in this order: of bytes that are no UTF-8 there are two.
+  static func readings(of body: [UInt8]) -> [[UInt8]] {
+    let text = utf8(body).map { $0 < 0x20 ? 0x20 : $0 }
+    guard String(validating: text, as: UTF8.self) == nil else { return [text] }
+    return [replacingPairs(in: text), Array(String(decoding: text, as: UTF8.self).utf8)]
+  }
+
+  /// Without a byte order mark, and not in UTF-16.
+  private static func utf8(_ body: [UInt8]) -> [UInt8] {
+    if body.starts(with: [0xef, 0xbb, 0xbf]) { return Array(body.dropFirst(3)) }
+    let isLittle = body.starts(with: [0xff, 0xfe]) || (body.count > 1 && body[1] == 0)
+    let isBig = body.starts(with: [0xfe, 0xff]) || (body.count > 1 && body[0] == 0)
+    guard isLittle || isBig else { return body }
+    var units: [UInt16] = []
+    for index in stride(from: 0, to: body.count - 1, by: 2) {
+      let (first, second) = (UInt16(body[index]), UInt16(body[index + 1]))
+      units.append(isBig ? first << 8 | second : second << 8 | first)
+    }
+    let text = units.first == 0xfeff ? units[1...] : units[...]
+    return Array(String(decoding: text, as: UTF16.self).utf8)
+  }
+
+  /// Replaces what GBK writes in two bytes, whose second one may look like a backslash.
+  private static func replacingPairs(in text: [UInt8]) -> [UInt8] {
+    var replaced: [UInt8] = []
+    var rest = text[...]
+    while let byte = rest.popFirst() {
+      guard byte >= 0x80 else {
+        replaced.append(byte)
+        continue
+      }
+      if let second = rest.first, second >= 0x40, second != 0x7f { rest.removeFirst() }
+      replaced += "\u{FFFD}".utf8
+    }
+    return replaced
   }
 }
 
@@ -149,16 +196,19 @@ package enum FetchClassifier {
   /// The outcome of an answer that arrived whole.
   ///
   /// - Parameter sentAt: just before the request was written.
-  package static func classify(status: Int, body: [UInt8], sentAt: Moment) -> FetchOutcome {
-    guard status < 500 else {
-      return .unknown(nonsense("WeChat's gateway answered with status \(status)"))
-    }
-    guard let answer = WeChatAnswer(body) else {
+  ///   - age: how long caches on the way say that they have kept it: its life began before that.
+  package static func classify(
+    status: Int, body: [UInt8], sentAt: Moment, age: Duration = .zero
+  ) -> FetchOutcome {
+    let answer = WeChatAnswer(body)
+    guard status < 500 else { return .unknown(gatewayError(status, answer)) }
+    guard let answer else {
       let what = body.isEmpty ? "an empty body" : "a body that is no JSON object"
       return .unknown(nonsense("WeChat answered with status \(status) and \(what)"))
     }
     switch answer.errorCode {
-    case .whole(0), .absent: return token(in: answer, status: status, sentAt: sentAt)
+    case .whole(0), .absent:
+      return token(in: answer, status: status, sentAt: sentAt, age: age)
     case .malformed:
       return .unknown(nonsense("WeChat answered with an errcode that is no number"))
     case .whole(let code):
@@ -182,7 +232,24 @@ package enum FetchClassifier {
       holdOff: row.holdOff)
   }
 
-  private static func token(in answer: WeChatAnswer, status: Int, sentAt: Moment) -> FetchOutcome {
+  /// A gateway's error says nothing about what was minted behind it, whatever its body says; but
+  /// what that says is worth being read by people.
+  private static func gatewayError(_ status: Int, _ answer: WeChatAnswer?) -> FetchFailure {
+    let gateway = "WeChat's gateway answered with status \(status)"
+    guard case .whole(let number)? = answer?.errorCode, number != 0 else {
+      return nonsense(gateway)
+    }
+    let code = Int(clamping: number)
+    let refusal = failure(code, message: answer?.message ?? "")
+    return FetchFailure(
+      .transient, code: code,
+      reason: "\(gateway) and errcode \(code): \(WeChatError.row(code).advice)",
+      requestID: refusal.requestID, egressAddress: refusal.egressAddress)
+  }
+
+  private static func token(
+    in answer: WeChatAnswer, status: Int, sentAt: Moment, age: Duration
+  ) -> FetchOutcome {
     guard (200..<300).contains(status) else {
       return .unknown(nonsense("WeChat answered with status \(status) and no errcode"))
     }
@@ -192,7 +259,8 @@ package enum FetchClassifier {
     guard token.utf8.count <= maxTokenBytes else {
       return .unknown(nonsense("WeChat answered with a token longer than \(maxTokenBytes) bytes"))
     }
-    guard token.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else {
+    // The last one stands for bytes that were no text.
+    guard token.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }), !token.contains("\u{FFFD}") else {
       return .unknown(nonsense("WeChat answered with a token that has blanks or control bytes"))
     }
     // A token without a life that can be believed was minted, but must not be published.
@@ -205,10 +273,14 @@ package enum FetchClassifier {
       return .unknown(nonsense("WeChat answered with a token whose expires_in is negative"))
     case .whole(let seconds) where seconds > maxLifetime:
       return .unknown(nonsense("WeChat answered with a token whose expires_in is over 30 days"))
+    case .whole(let seconds) where .seconds(seconds) <= age:
+      return .unknown(
+        nonsense(
+          "an answer was older (Age) than its token may become; is there a cache before WeChat?"))
     case .whole(let seconds):
       return .token(
         FetchedToken(
-          token: AccessToken(token), lifetime: .seconds(seconds), sentAt: sentAt))
+          token: AccessToken(token), lifetime: .seconds(seconds), sentAt: sentAt + (.zero - age)))
     }
   }
 

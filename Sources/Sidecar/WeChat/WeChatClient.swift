@@ -1,10 +1,7 @@
-import AsyncHTTPClient
 package import Dialing
 import FoundationEssentials
 package import Logging
 package import NIOCore
-import NIOHTTP1
-import NIOPosix
 package import NIOSSL
 import RedisClient
 import Synchronization
@@ -49,6 +46,8 @@ package struct WeChatRequest: Sendable {
 package struct CallFacts: Hashable, Sendable {
   /// The host that was asked, with its port when that isn't the usual one.
   package var host: String
+  /// Its place in the list of hosts.
+  var hostIndex = 0
   /// The path, without a query.
   package var endpoint: String
   /// The status of the answer; nil when none came.
@@ -75,19 +74,29 @@ package final class WeChatClient: Sendable {
   /// Bytes of an answer that are read; WeChat's are a few hundred.
   static let maxBody = 64 * 1024
 
-  /// One base URL and the client that reaches it.
+  /// One base URL and how it is reached.
   private struct Host {
     var base: BaseURL
-    var client: HTTPClient
+    var proxy: OutboundProxy?
+    var tls: ClientTLS?
   }
 
+  /// Calls at a time when nobody says otherwise.
+  package static let usualConcurrency = 64
+  /// Out of descriptors, the next try within a call comes after this.
+  private static let descriptorPause: Duration = .milliseconds(100)
+  /// The other family of addresses is there when it connects within this.
+  private static let familyTrial: Duration = .seconds(1)
+
   private let hosts: [Host]
-  /// The clients in use: one that goes directly, one through the proxy.
-  private let clients: [HTTPClient]
-  private let gates: SendGates
+  private let family: Dialer.Family
+  private let caller: OutboundCaller
+  private let limiter: CallLimiter
   private let logger: Logger
   /// The host that is asked next, as an index.
   private let current = Mutex(0)
+  /// Over which family each account asks; written by calls.
+  private let families = Mutex(AddressFamilies())
   /// What the last answer that told it said; written by calls, read by the status.
   private let lastSkew = Mutex<Duration?>(nil)
 
@@ -95,48 +104,30 @@ package final class WeChatClient: Sendable {
   ///
   /// - Parameters:
   ///   - hosts: such as `https://api.weixin.qq.com`, at least one; settings have checked them.
+  ///   - concurrency: so many calls are under way at a time; the others wait for their turn.
   ///   - proxies: which of them are reached through a proxy.
   ///   - extraCertificates: authorities that are trusted besides the system's.
   ///   - dialer: the process's, which looks the hosts' names up.
-  ///   - family: over which of their addresses they are asked.
+  ///   - family: over which of their addresses they are asked; with `any`, the other family is
+  ///     tried when WeChat refuses the address of one.
   package init(
-    hosts: [String], family: Dialer.Family = .any, proxies: ProxyRules = .none,
-    extraCertificates: [NIOSSLCertificate] = [], dialer: Dialer = Dialer(), logger: Logger,
-    eventLoopGroup: any EventLoopGroup
+    hosts: [String], concurrency: Int = usualConcurrency, proxies: ProxyRules = .none,
+    extraCertificates: [NIOSSLCertificate] = [], dialer: Dialer = Dialer(),
+    family: Dialer.Family = .any, logger: Logger, eventLoopGroup: any EventLoopGroup
   ) {
     precondition(!hosts.isEmpty, "At least one host is needed")
     self.logger = logger
-    let gates = SendGates()
-    self.gates = gates
-    var clients: [OutboundProxy?: HTTPClient] = [:]
+    self.family = family
+    caller = OutboundCaller(dialer: dialer, eventLoopGroup: eventLoopGroup)
+    limiter = CallLimiter(limit: concurrency)
+    let tls = ClientTLS { try SystemAuthorities.configuration(beside: extraCertificates) }
     self.hosts = hosts.map { url in
       let base = BaseURL(url)
-      let proxy = proxies.proxy(forHost: base.host, port: base.port, isHTTPS: base.isHTTPS)
-      if let client = clients[proxy] { return Host(base: base, client: client) }
-      let client = HTTPClient(
-        eventLoopGroupProvider: .shared(eventLoopGroup),
-        configuration: Self.configuration(proxy, extraCertificates, gates))
-      clients[proxy] = client
-      return Host(base: base, client: client)
+      return Host(
+        base: base,
+        proxy: proxies.proxy(forHost: base.host, port: base.port, isHTTPS: base.isHTTPS),
+        tls: base.isHTTPS ? tls : nil)
     }
-    self.clients = Array(clients.values)
-  }
-
-  private static func configuration(
-    _ proxy: OutboundProxy?, _ extraCertificates: [NIOSSLCertificate], _ gates: SendGates
-  ) -> HTTPClient.Configuration {
-    var tls = TLSConfiguration.makeClientConfiguration()
-    tls.additionalTrustRoots = extraCertificates.isEmpty ? [] : [.certificates(extraCertificates)]
-    var configuration = HTTPClient.Configuration(
-      tlsConfiguration: tls, redirectConfiguration: .disallow, proxy: proxy?.configuration,
-      http1_1ConnectionDebugInitializer: { gates.install(in: $0) })
-    configuration.httpVersion = .http1Only
-    // One attempt a call, on a connection of its own: a reused one may be half dead.
-    configuration.maximumUsesPerConnection = 1
-    configuration.connectionPool.retryConnectionEstablishment = false
-    // A span would carry the URL and with it the secret.
-    configuration.tracing.tracer = nil
-    return configuration
   }
 
   /// How far WeChat's clock is ahead of this machine's, by the last answer that told; exact to a
@@ -149,22 +140,25 @@ package final class WeChatClient: Sendable {
       switch request.api {
       case .token:
         Call(
-          method: .GET, path: "/cgi-bin/token",
+          method: "GET", path: "/cgi-bin/token",
           query: [
             ("grant_type", "client_credential"), ("appid", request.appID),
             ("secret", request.appSecret.revealed),
           ])
       case .stableToken:
         Call(
-          method: .POST, path: "/cgi-bin/stable_token",
+          method: "POST", path: "/cgi-bin/stable_token",
           body: Self.stableBody(request))
       }
     var (reply, facts) = await attempt(
-      call, notAfter: request.notAfter, timeout: request.timeout)
+      call, for: request.account, notAfter: request.notAfter, timeout: request.timeout)
     let outcome: FetchOutcome =
       switch reply {
-      case .answered(let status, let body, let sentAt):
-        FetchClassifier.classify(status: status, body: body, sentAt: sentAt)
+      case .answered(let answer, let sentAt):
+        await judged(
+          FetchClassifier.classify(
+            status: answer.status, body: answer.body, sentAt: sentAt, age: answer.age),
+          answer, facts, for: request)
       case .notSent(let failure): .knownFailure(failure)
       case .lost(let failure): .unknown(failure)
       }
@@ -175,17 +169,17 @@ package final class WeChatClient: Sendable {
 
   /// Asks WeChat for the quota of the endpoint with that token: proves the token, mints nothing.
   package func probe(
-    _ token: AccessToken, quotaOf api: WeChatRequest.API, notAfter: ContinuousClock.Instant,
-    timeout: Duration
+    _ token: AccessToken, of account: AccountName = .unnamed, quotaOf api: WeChatRequest.API,
+    notAfter: ContinuousClock.Instant, timeout: Duration
   ) async -> (outcome: ProbeOutcome, facts: CallFacts) {
     let call = Call(
-      method: .POST, path: "/cgi-bin/openapi/quota/get",
+      method: "POST", path: "/cgi-bin/openapi/quota/get",
       query: [("access_token", token.revealed)],
       body: #"{"cgi_path":"/cgi-bin/\#(api.rawValue)"}"#)
-    let (reply, facts) = await attempt(call, notAfter: notAfter, timeout: timeout)
+    let (reply, facts) = await attempt(call, for: account, notAfter: notAfter, timeout: timeout)
     let outcome: ProbeOutcome =
       switch reply {
-      case .answered(let status, let body, _): Self.judge(status: status, body: body)
+      case .answered(let answer, _): Self.judge(status: answer.status, body: answer.body)
       case .notSent(let failure), .lost(let failure): .unclear(failure)
       }
     remember(facts)
@@ -196,16 +190,8 @@ package final class WeChatClient: Sendable {
     if let skew = facts.clockSkew { lastSkew.withLock { $0 = skew } }
   }
 
-  /// Ends the client; calls under way fail.
-  package func shutdown() async {
-    for client in clients {
-      do {
-        try await client.shutdown()
-      } catch {
-        logger.debug("The WeChat client was shut down twice")
-      }
-    }
-  }
+  /// Ends the client. A call lives as long as its caller waits, so that there is nothing to end.
+  package func shutdown() async {}
 
   private static func stableBody(_ request: WeChatRequest) -> String {
     struct Body: Encodable {
@@ -249,14 +235,14 @@ extension WeChatAnswer.Number {
 
 extension WeChatClient {
   private struct Call {
-    var method: HTTPMethod
+    var method: String
     var path: String
     var query: [(String, String)] = []
     var body: String?
   }
 
   private enum Reply {
-    case answered(status: Int, body: [UInt8], sentAt: Moment)
+    case answered(OutboundAnswer, sentAt: Moment)
     /// Nothing went out: WeChat cannot have minted.
     case notSent(FetchFailure)
     /// The head was written, and no whole answer came.
@@ -264,79 +250,157 @@ extension WeChatClient {
   }
 
   private func attempt(
-    _ call: Call, notAfter: ContinuousClock.Instant, timeout: Duration
+    _ call: Call, for account: AccountName, notAfter: ContinuousClock.Instant, timeout: Duration
   ) async -> (Reply, CallFacts) {
     let start = ContinuousClock.now
     let index = current.withLock { $0 }
     let host = hosts[index]
     let gate = SendGate(notAfter: notAfter, timeout: timeout)
-    let mark = gates.add(gate)
-    defer { gates.remove(mark) }
-    var facts = CallFacts(host: host.base.authority, endpoint: call.path, duration: .zero)
-    let result = await send(call, to: host, mark: mark, timeout: timeout)
+    var facts = CallFacts(
+      host: host.base.authority, hostIndex: index, endpoint: call.path, duration: .zero)
+    let way = AddressFamilies.Way(account: account, host: index)
+    let result = await send(call, to: host, way, gate: gate, deadline: start + timeout)
     let passage = gate.close()
     facts.duration = ContinuousClock.now - start
     let reply: Reply
     switch (result, passage) {
-    case (.success(let response), .sent(let sentAt)):
-      facts.status = Int(response.status.code)
-      facts.clockSkew = Self.skew(of: response, duration: facts.duration)
-      reply = .answered(
-        status: Int(response.status.code),
-        body: response.body.map { Array($0.readableBytesView) } ?? [],
-        sentAt: sentAt)
+    case (.success(let answer), .sent(let sentAt)):
+      facts.status = answer.status
+      facts.clockSkew = Self.skew(of: answer, duration: facts.duration)
+      // Where one JSON object is whole, nothing is missing that counts, however its connection
+      // ended; a gateway's error is one with or without the end of its page.
+      if let flaw = answer.flaw, answer.status < 500, WeChatAnswer(answer.body) == nil {
+        reply = .lost(lost(facts, flaw))
+      } else {
+        reply = .answered(answer, sentAt: sentAt)
+      }
     case (.success, .notSent), (.success, .tooLate):
       // An answer to a request that was never written is not one of WeChat's.
       reply = .lost(FetchFailure(.transient, reason: "An answer came before the request was sent"))
-    case (.failure(let error), .sent):
-      let reason = "\(facts.host) was asked, but no whole answer came: \(describe(error))"
-      reply = .lost(FetchFailure(.transient, reason: reason, isTransport: true))
+    case (.failure(let failure), .sent): reply = .lost(lost(facts, failure))
     case (.failure, .tooLate):
       reply = .notSent(
         FetchFailure(.transient, reason: "The request was not sent: its time was over"))
-    case (.failure(let error), .notSent):
-      let reason = "\(facts.host) was not reached: \(describe(error))"
-      reply = .notSent(FetchFailure(.transient, reason: reason, isTransport: true))
+    case (.failure(let failure), .notSent):
+      reply = .notSent(
+        FetchFailure(
+          .transient, reason: "\(facts.host) was not reached: \(failure)", isTransport: true,
+          // Descriptors may be there again at any moment, and nobody says when.
+          retriesSoon: failure.isOutOfDescriptors))
     }
     if Self.isHostAtFault(reply) { moveOn(from: index) }
     return (reply, facts)
   }
 
-  private func send(_ call: Call, to host: Host, mark: String, timeout: Duration) async
-    -> Result<HTTPClient.Response, any Error>
-  {
-    let deadline = NIODeadline.now() + .nanoseconds(timeout.wholeNanoseconds)
-    do {
-      var request = try HTTPClient.Request(
-        url: host.base.url + call.path + Self.encode(call.query), method: call.method)
-      request.headers.add(name: SendGates.mark, value: mark)
-      request.headers.add(name: "accept", value: "application/json")
-      request.headers.add(name: "user-agent", value: "wch-sidecar")
-      if let body = call.body {
-        request.headers.add(name: "content-type", value: "application/json")
-        request.body = .string(body)
-      }
-      let task = host.client.execute(
-        request: request,
-        delegate: ResponseAccumulator(request: request, maxBodySize: Self.maxBody),
-        deadline: deadline)
-      return .success(
-        try await withTaskCancellationHandler {
-          try await task.get()
-        } onCancel: {
-          task.cancel()
-        })
-    } catch {
-      return .failure(error)
+  private func lost(_ facts: CallFacts, _ failure: OutboundFailure) -> FetchFailure {
+    FetchFailure(
+      .transient, reason: "\(facts.host) was asked, but no whole answer came: \(failure)",
+      isTransport: true)
+  }
+
+  /// Waits for its turn, and makes the call.
+  private func send(
+    _ call: Call, to host: Host, _ way: AddressFamilies.Way, gate: SendGate,
+    deadline: ContinuousClock.Instant
+  ) async -> Result<OutboundAnswer, OutboundFailure> {
+    guard await limiter.enter(before: deadline, on: caller.eventLoopGroup.next()) else {
+      return .failure(
+        Task.isCancelled
+          ? .cancelled : .timedOut("while other calls were under way (WCH_API_CONCURRENCY)"))
     }
+    defer { limiter.leave() }
+    var request = OutboundRequest(
+      destination: .host(host.base.host, port: host.base.port), proxy: host.proxy, tls: host.tls,
+      method: call.method, target: host.base.path + call.path + Self.encode(call.query),
+      authority: host.base.authority,
+      fields: [
+        ("accept", "application/json"), ("accept-encoding", "identity"),
+        // In `token` mode an answer out of a cache is no answer.
+        ("cache-control", "no-cache, no-store"), ("pragma", "no-cache"),
+        ("user-agent", "wch-sidecar"),
+      ])
+    if let body = call.body {
+      request.fields.append(("content-type", "application/json"))
+      request.body = Array(body.utf8)
+    }
+    request.family = family == .any ? families.withLock { $0.family(way) } : family
+    while true {
+      do throws(OutboundFailure) {
+        return .success(
+          try await caller.answer(
+            to: request, gate: gate, longestBody: Self.maxBody, deadline: deadline))
+      } catch {
+        if case .dial = error, !error.isOutOfDescriptors, request.family != family {
+          // Nothing was sent: what was preferred is not there any more.
+          families.withLock { $0.failed(way) }
+          request.family = family
+          continue
+        }
+        guard error.isOutOfDescriptors, .now + Self.descriptorPause < deadline, !Task.isCancelled
+        else { return .failure(error) }
+        try? await Task.sleep(for: Self.descriptorPause)
+      }
+    }
+  }
+
+  // MARK: Families of addresses
+
+  /// The outcome, and what follows from it for the family that is asked next.
+  private func judged(
+    _ outcome: FetchOutcome, _ answer: OutboundAnswer, _ facts: CallFacts,
+    for request: WeChatRequest
+  ) async -> FetchOutcome {
+    let way = AddressFamilies.Way(account: request.account, host: facts.hostIndex)
+    let host = hosts[facts.hostIndex]
+    guard family == .any, host.proxy == nil, let over = answer.remote?.family else {
+      return outcome
+    }
+    guard case .knownFailure(let failure) = outcome, failure.code == Backoff.addressRefused,
+      let address = failure.egressAddress
+    else {
+      if case .works(let refused)? = families.withLock({ $0.accepted(way, over: over) }) {
+        logger.notice(
+          "WeChat refused this machine's address, and takes the one of the other family",
+          metadata: .keyed([
+            .account: "\(request.account)", .wechatEgress: "\(refused)", .reason: "\(over.name)",
+          ]))
+      }
+      return outcome
+    }
+    let isFirst = families.withLock { $0.family(way) } != over
+    let hasOther = isFirst ? await reaches(host, over: over.other) : true
+    let finding = families.withLock {
+      $0.refused(way, over: over, address: address, hasOther: hasOther)
+    }
+    switch finding {
+    case .tryOther:
+      return .knownFailure(
+        failure.saying("this was over \(over.name); \(over.other.name) is tried next", soon: true))
+    case .bothRefused(let refused):
+      return .knownFailure(
+        failure.saying(
+          "\(address) over \(over.name) is refused, and so was \(refused) over \(over.other.name)"))
+    case .works, nil: return outcome
+    }
+  }
+
+  /// Whether the host has an address of that family that can be reached from here.
+  private func reaches(_ host: Host, over family: Dialer.Family) async -> Bool {
+    let trial = try? await caller.dialer.connect(
+      host: host.base.host, port: host.base.port, family: family,
+      deadline: .now + Self.familyTrial, on: caller.eventLoopGroup.next()
+    ) { $0 }
+    trial?.channel.close(promise: nil)
+    return trial?.address.family == family
   }
 
   /// Whether another host may do better.
   private static func isHostAtFault(_ reply: Reply) -> Bool {
     switch reply {
-    case .answered(let status, let body, _):
-      status >= 500
-        || WeChatAnswer(body).map { $0.errorCode == .whole(Int64(WeChatError.systemError)) } ?? true
+    case .answered(let answer, _):
+      answer.status >= 500
+        || WeChatAnswer(answer.body).map { $0.errorCode == .whole(Int64(WeChatError.systemError)) }
+          ?? true
     case .notSent(let failure), .lost(let failure): failure.isTransport
     }
   }
@@ -369,8 +433,9 @@ extension WeChatClient {
     return String(decoding: escaped, as: UTF8.self)
   }
 
-  private static func skew(of response: HTTPClient.Response, duration: Duration) -> Duration? {
-    guard let date = response.headers.first(name: "date"), let server = HTTPDate.second(of: date)
+  private static func skew(of answer: OutboundAnswer, duration: Duration) -> Duration? {
+    // A cache's `Date` is that of the answer that it kept.
+    guard answer.age == .zero, let date = answer["date"], let server = HTTPDate.second(of: date)
     else { return nil }
     return skew(ofSecond: server, duration)
   }
@@ -430,36 +495,39 @@ struct BaseURL: Hashable {
   }
 }
 
-/// What went wrong on the way, with no URL and no secret.
-private func describe(_ error: any Error) -> String {
-  switch error {
-  case let error as HTTPClientError: error.shortDescription
-  case let error as NIOConnectionError:
-    error.connectionErrors.first.map { "\(describe($0.error))" }
-      ?? (error.dnsAError ?? error.dnsAAAAError).map { "its name was not resolved: \($0)" }
-      ?? "no address answered"
-  case let error as IOError: error.reasonWithoutCall
-  case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
-    "TLS failed: \(describeTLS(error))"
-  case is ResponseAccumulator.ResponseTooBigError:
-    "the answer was longer than \(WeChatClient.maxBody) bytes"
-  case is CancellationError: "the call was cancelled"
-  default: "\(type(of: error))"
+extension OutboundAnswer {
+  /// How old caches on the way say that it is (RFC 9111 section 5.1).
+  fileprivate var age: Duration {
+    let ages = fields.filter { $0.name == "age" }.compactMap { field -> Int64? in
+      guard !field.value.isEmpty, field.value.utf8.allSatisfy({ (0x30...0x39).contains($0) })
+      else { return nil }
+      // What is too long for a number is older than any token.
+      return min(Int64(field.value) ?? .max, Self.oldest)
+    }
+    return .seconds(ages.max() ?? 0)
+  }
+
+  /// Seconds beyond which one is as old as another: RFC 9111 section 1.2.2.
+  private static let oldest: Int64 = 1 << 31
+}
+
+extension SocketAddress {
+  /// The family of addresses; nil for a path, or for IPv4 in the form of IPv6.
+  fileprivate var family: Dialer.Family? {
+    switch self {
+    case .v4: .ipv4
+    case .v6: .ipv6
+    case .unixDomainSocket: nil
+    }
   }
 }
 
-/// What TLS refused, and what may be done about it.
-private func describeTLS(_ error: any Error) -> String {
-  switch error {
-  case let error as NIOSSLExtraError where error == .failedToValidateHostname:
-    return "the certificate is another host's"
-  case NIOSSLError.unableToValidateCertificate:
-    return "the certificate is another host's"
-  default:
-    let text = "\(error)"
-    // BoringSSL says only that the verification failed, and the HTTP client does not show what.
-    guard text.contains("CERTIFICATE_VERIFY_FAILED") else { return text }
-    return "the certificate was not verified: its authority is not trusted here"
-      + " (WCH_API_CA_FILE adds one), or it has expired, or this machine's clock is wrong"
+extension FetchFailure {
+  /// The same with more words, and with a next attempt at once when that goes another way.
+  fileprivate func saying(_ words: String, soon: Bool = false) -> FetchFailure {
+    FetchFailure(
+      category, code: code, reason: "\(reason); \(words)", requestID: requestID,
+      egressAddress: egressAddress, isTransport: isTransport, holdOff: holdOff,
+      retriesSoon: soon)
   }
 }

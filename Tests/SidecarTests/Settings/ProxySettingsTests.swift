@@ -33,13 +33,36 @@ import Testing
       try load(environment.merging(["WCH_API_PROXY": "off"]) { $1 }).proxies.proxy == nil)
   }
 
-  @Test(arguments: ["WCH_API_PROXY", "HTTPS_PROXY"])
-  func `a proxy that cannot be used is a problem, told without its password`(name: String) {
+  @Test func `a proxy that cannot be used is a problem, told without its password`() {
     let problems = settingsProblems(
-      [], leastEnvironment.merging([name: "ftp://someone:hush@proxy.example"]) { $1 })
+      [], leastEnvironment.merging(["WCH_API_PROXY": "ftp://someone:hush@proxy.example"]) { $1 })
     #expect(problems.count == 1)
-    #expect(problems.first?.contains(name) == true)
+    #expect(problems.first?.contains("WCH_API_PROXY") == true)
     #expect(problems.first?.contains("hush") == false)
+  }
+
+  @Test(arguments: ["HTTPS_PROXY", "https_proxy"], ["https://u:hush@proxy", "ftp://u:hush@proxy"])
+  func `a proxy of the environment that cannot be used is told, and WeChat is called directly`(
+    name: String, url: String
+  ) throws {
+    let settings = try load([name: url])
+    #expect(settings.proxies.proxy == nil)
+    #expect(settings.warnings.count == 1)
+    let warning = "\(try #require(settings.warnings.first))"
+    #expect(warning.contains("\(name) is not used"))
+    #expect(warning.contains("WCH_API_PROXY"))
+    #expect(!warning.contains("hush"))
+    #expect(try load([name: url, "WCH_API_PROXY": "off"]).warnings.isEmpty)
+  }
+
+  @Test func `socks5h is another word for socks5`() throws {
+    #expect(try load(["HTTPS_PROXY": "socks5h://proxy.example"]).proxies.proxy?.kind == .socks5)
+  }
+
+  @Test(arguments: [("1", true), ("1000", true), ("0", false), ("1001", false), ("many", false)])
+  func `the number of calls at a time has bounds`(value: String, isTaken: Bool) throws {
+    let environment = leastEnvironment.merging(["WCH_API_CONCURRENCY": value]) { $1 }
+    #expect(settingsProblems([], environment).isEmpty == isTaken)
   }
 
   @Test func `a file without a certificate is a problem`() {
