@@ -209,7 +209,7 @@ struct WeChatPathTests {
         func environment(_ more: [String: String]) -> [String: String] {
           deployment.environment(instance: "a").merging(settings) { $1 }.merging(more) { $1 }
         }
-        let bare = try SidecarProcess(within: hidden, environment: environment([:]))
+        let bare = try SidecarProcess(environment: environment([:]), launcher: hidden)
         let line = try await bare.waitForLog(Self.failed)
         #expect(line.fields["error"]?.contains("this machine has no CA bundle") == true)
         #expect(
@@ -218,12 +218,13 @@ struct WeChatPathTests {
         #expect(line.fields["error"]?.contains("WCH_API_CA_FILE") == true)
         bare.terminate()
         #expect(try await bare.waitForExit() == .code(0))
-        let check = try SidecarProcess(["check"], within: hidden, environment: environment([:]))
+        let check = try SidecarProcess(
+          ["check"], environment: environment([:]), launcher: hidden)
         #expect(try await check.waitForExit() == .code(0))
         #expect(check.errorText.contains("warning: this machine has no CA bundle"))
 
         let authority = ["WCH_API_CA_FILE": try deployment.authorityFile()]
-        let given = try SidecarProcess(within: hidden, environment: environment(authority))
+        let given = try SidecarProcess(environment: environment(authority), launcher: hidden)
         try await deployment.waitForLiveToken()
         given.terminate()
         #expect(try await given.waitForExit() == .code(0))
@@ -267,10 +268,9 @@ struct WeChatPathTests {
       let hosts = deployment.redis.directory.appendingPathComponent("hosts")
       try Data("127.0.0.1 localhost dual.test\n::1 dual.test\n".utf8).write(to: hosts)
       let replica = try SidecarProcess(
-        within: namespace("/bin/mount --bind \(hosts.path) /etc/hosts"),
         environment: deployment.environment(instance: "a").merging([
           "WCH_API_URL": "http://dual.test:\(port)", "WCH_PROBE": "1s",
-        ]) { $1 })
+        ]) { $1 }, launcher: namespace("/bin/mount --bind \(hosts.path) /etc/hosts"))
       try await deployment.waitForLiveToken()
       #expect(counter.count == 1, "the address of IPv6 was refused once")
       let line = try await replica.waitForLog(Self.failed)
