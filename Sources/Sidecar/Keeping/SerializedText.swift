@@ -22,7 +22,7 @@ enum SerializedText {
     return phpString(bytes)
   }
 
-  /// `s:3:"abc";`
+  /// What `s:3:"abc";` says.
   private static func phpString(_ bytes: [UInt8]) -> [UInt8]? {
     guard bytes.starts(with: "s:".utf8), bytes.suffix(2).elementsEqual("\";".utf8) else {
       return nil
