@@ -61,10 +61,11 @@ struct ProxyTunnel {
       do {
         try parser.feed(bytes)
       } catch {
-        // The head of a refusal is all that counts, whatever its body does.
-        guard parser.isHeadComplete else {
+        // The status of a refusal is all that counts, whatever comes behind it.
+        guard parser.status >= 300 else {
           throw .tunnel("the proxy's answer to CONNECT was not understood: \(error)")
         }
+        throw refusal(parser.status)
       }
       state = .connecting(parser)
       guard parser.isHeadComplete else { return .wait }
