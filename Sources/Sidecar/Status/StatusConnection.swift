@@ -44,8 +44,9 @@ final class StatusConnection: ChannelInboundHandler {
 
   /// Requests that a client may have sent ahead in what was read at once; more is no client.
   private static let mostPartsAhead = 256
-  /// Answers in one go; then others have their turn.
-  private static let mostAtOnce = 8
+  /// Answers in one go; then others have their turn: a full table's worth of them takes some
+  /// hundredths of a second.
+  private static let mostAtOnce = 2
   /// Until others had their turn.
   private static let turn: TimeAmount = .milliseconds(1)
 
