@@ -241,7 +241,8 @@ struct WeChatPathTests {
       #expect(try ChildProcess(["prlimit", "--pid", "\(replica.id)", limit]).succeeds())
       _ = try await deployment.ask("RPUSH", "WCH_refresh_requests", token)
       let line = try await replica.waitForLog(Self.failed, within: .seconds(20))
-      #expect(line.fields["error"]?.contains("too many open files in this process (ulimit -n)") == true)
+      let words = "too many open files in this process (ulimit -n)"
+      #expect(line.fields["error"]?.contains(words) == true, "\(line.text)")
       let back = "--nofile=1024:"
       #expect(try ChildProcess(["prlimit", "--pid", "\(replica.id)", back]).succeeds())
       let start = ContinuousClock.now
