@@ -79,7 +79,7 @@ struct WeChatPathTests {
           #expect(told.first?.level == "warning")
           #expect((1...3).contains(told.count), "once in each row of repetitions")
           #expect(!replica.errorText.contains("confirmed by WeChat"))
-          #expect(reader.tokens.count >= 3)
+          #expect(reader.tokens.count >= 2)
           print(
             "figure: cache before WeChat: \(reader.deadReadings) readings dead,"
               + " \(reader.missingReadings) missing, \(reader.liveReadings) live,"
@@ -237,12 +237,13 @@ struct WeChatPathTests {
     try await Deployment.run { deployment in
       let replica = try deployment.start("a")
       let token = try await deployment.waitForLiveToken()
-      let limit = "--nofile=3:65536"
+      let limit = "--nofile=3:"
       #expect(try ChildProcess(["prlimit", "--pid", "\(replica.id)", limit]).succeeds())
       _ = try await deployment.ask("RPUSH", "WCH_refresh_requests", token)
       let line = try await replica.waitForLog(Self.failed, within: .seconds(20))
-      #expect(line.fields["error"]?.contains("too many open files (ulimit -n)") == true)
-      let back = "--nofile=1024:65536"
+      let words = "too many open files in this process (ulimit -n)"
+      #expect(line.fields["error"]?.contains(words) == true, "\(line.text)")
+      let back = "--nofile=1024:"
       #expect(try ChildProcess(["prlimit", "--pid", "\(replica.id)", back]).succeeds())
       let start = ContinuousClock.now
       try await waitUntil("another token", within: .seconds(10)) {

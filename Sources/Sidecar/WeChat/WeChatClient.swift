@@ -190,7 +190,7 @@ package final class WeChatClient: Sendable {
     if let skew = facts.clockSkew { lastSkew.withLock { $0 = skew } }
   }
 
-  /// Ends the client. A call lives as long as its caller waits, so that there is nothing to end.
+  /// Ends the client: a call lives as long as its caller waits, so that there is nothing to end.
   package func shutdown() async {}
 
   private static func stableBody(_ request: WeChatRequest) -> String {
