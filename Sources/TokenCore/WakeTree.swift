@@ -3,7 +3,7 @@
 ///
 /// A tree of minima over the places in their order. A change costs the logarithm of their number.
 struct WakeTree: Hashable, Sendable {
-  /// The minima, the root first; the leaves are the second half. Who is never due has `.never`.
+  /// The minima, the root first; the leaves are the second half, `.never` of whom is never due.
   private var minima: [Moment]
   /// How many leaves there are: the next power of two.
   private let width: Int
