@@ -9,7 +9,8 @@ extension RedisLinks {
   private static let refusalsTold = 2
   /// Between two looks at the list.
   ///
-  /// An application waits for three seconds at most, of which a fetch takes its part. It costs one script a second, and only while there is need.
+  /// An application waits for three seconds at most, of which a fetch takes its part. It costs one
+  /// script a second, and only while there is need.
   private static let look: Duration = .seconds(1)
 
   /// Hears reports for as long as this replica leads.
