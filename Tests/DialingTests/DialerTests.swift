@@ -296,14 +296,22 @@ private final class FullListener: Sendable {
 
   func close() { for descriptor in descriptors { Glibc.close(descriptor) } }
 
-  /// How many sockets of this machine lead there, connected or not.
+  /// How many sockets of this process lead there, connected or not.
+  ///
+  /// A child that another suite starts at the same time may hold on to one that is closed here.
   func socketsLeadingThere() throws -> Int {
+    let files = FileManager.default
+    let own = Set(
+      try files.contentsOfDirectory(atPath: "/proc/self/fd").compactMap {
+        try? files.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")
+      })
     let table = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)
     let there = "0100007F:" + String(format: "%04X", port)
     return table.split(separator: "\n").count { line in
       let columns = line.split(separator: " ")
       // Those that are closed and only waited for (TIME_WAIT) do not count.
-      return columns.count > 3 && columns[2] == there && columns[3] != "06"
+      return columns.count > 9 && columns[2] == there && columns[3] != "06"
+        && own.contains("socket:[\(columns[9])]")
     }
   }
 }
