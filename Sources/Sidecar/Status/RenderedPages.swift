@@ -5,23 +5,33 @@ import Synchronization
 /// milliseconds.
 ///
 /// Writing one out costs as much as there are accounts, 25 ms of 256; sent once more it costs next
-/// to nothing, and the copies share one buffer.
+/// to nothing, and the copies share one buffer. Whoever asks now and then gets the state of that
+/// moment; a crowd shares what is written out once in every period.
 final class RenderedPages: Sendable {
   enum Kind: Hashable { case page, status, metrics }
 
-  /// So old may an answer be: shorter than any figure in it means something.
-  static let freshness: TimeAmount = .milliseconds(250)
+  private struct Entry {
+    var response: StatusResponse
+    /// When one more may be written out than the burst allows; a period later for each.
+    var nextAt: NIODeadline
+  }
 
-  private let rendered = Mutex<[Kind: (response: StatusResponse, at: NIODeadline)]>([:])
+  /// How old an answer may be when many ask.
+  static let period: TimeAmount = .milliseconds(250)
+  /// So many may be written out at once after a pause: who has just made a change sees it.
+  static let burst: Int64 = 4
 
-  /// The last answer of that kind, or a new one when it is too old.
+  private let entries = Mutex<[Kind: Entry]>([:])
+
+  /// The last answer of that kind, or a new one when it is too old, or few have asked lately.
   func get(_ kind: Kind, _ render: () -> StatusResponse) -> StatusResponse {
     let now = NIODeadline.now()
-    if let last = rendered.withLock({ $0[kind] }), now < last.at + Self.freshness {
-      return last.response
-    }
+    let last = entries.withLock { $0[kind] }
+    let credit: TimeAmount = .nanoseconds(Self.period.nanoseconds * (Self.burst - 1))
+    if let last, now + credit < last.nextAt { return last.response }
     let response = render()
-    rendered.withLock { $0[kind] = (response, now) }
+    let nextAt = max(last?.nextAt ?? now, now) + Self.period
+    entries.withLock { $0[kind] = Entry(response: response, nextAt: nextAt) }
     return response
   }
 }
