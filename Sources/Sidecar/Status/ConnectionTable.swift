@@ -10,6 +10,10 @@ final class ConnectionTable {
   private static let mostPages = 32
   /// A page that has been on its way for longer makes room for another.
   private static let pagePatience: TimeAmount = .seconds(1)
+  /// How long those who wait for their turn are served before new input is looked at.
+  private static let share: TimeAmount = .milliseconds(5)
+  /// Until they are served again.
+  private static let turn: TimeAmount = .milliseconds(1)
   /// How often the limits of time are looked at, while there are connections.
   private static let look: TimeAmount = .seconds(1)
 
@@ -18,6 +22,9 @@ final class ConnectionTable {
   private var connections: [StatusConnection] = []
   private var localCount = 0
   private var looks: RepeatedTask?
+  /// Those with requests that they sent ahead, in the order of their turns.
+  private var queued = CircularBuffer<StatusConnection>()
+  private var isServing = false
   private var isEnding = false
   private var whenEmpty: EventLoopPromise<Void>?
 
@@ -66,6 +73,33 @@ final class ConnectionTable {
     let oldest =
       oldest { victims == nil || $0.isLocal == victims } ?? oldest { _ in true }
     oldest?.drop()
+  }
+
+  /// Lets a connection go on when it is its turn.
+  ///
+  /// One task serves them all, a share of time at a go: an event loop runs every task that is due
+  /// before it looks at its sockets, so that a task for each of some hundred connections would keep
+  /// it from ever doing so.
+  func queue(_ connection: StatusConnection) {
+    queued.append(connection)
+    guard !isServing else { return }
+    isServing = true
+    scheduleServing()
+  }
+
+  private func scheduleServing() {
+    let table = NIOLoopBound(self, eventLoop: eventLoop)
+    eventLoop.scheduleTask(in: Self.turn) { table.value.serveQueued() }
+  }
+
+  private func serveQueued() {
+    let end = NIODeadline.now() + Self.share
+    while let connection = queued.popFirst() {
+      connection.proceed()
+      if NIODeadline.now() >= end { break }
+    }
+    isServing = !queued.isEmpty
+    if isServing { scheduleServing() }
   }
 
   /// Whether one more long answer may be on its way.

@@ -44,11 +44,8 @@ final class StatusConnection: ChannelInboundHandler {
 
   /// Requests that a client may have sent ahead in what was read at once; more is no client.
   private static let mostPartsAhead = 256
-  /// Answers in one go; then others have their turn: a full table's worth of them takes some
-  /// hundredths of a second.
+  /// Requests sent ahead that are answered in one go; then others have their turn.
   private static let mostAtOnce = 2
-  /// Until others had their turn.
-  private static let turn: TimeAmount = .milliseconds(1)
 
   /// Whether the client is on this host: on loopback or a Unix socket.
   private(set) var isLocal = false
@@ -232,8 +229,7 @@ final class StatusConnection: ChannelInboundHandler {
       case (.idle, .head(let head)):
         guard heads < most else {
           // One connection's thousand requests must not keep the others waiting.
-          let again = NIOLoopBound(self, eventLoop: executor.eventLoop)
-          executor.eventLoop.scheduleTask(in: Self.turn) { again.value.proceed() }
+          table.queue(self)
           return
         }
         heads += 1
@@ -262,7 +258,7 @@ final class StatusConnection: ChannelInboundHandler {
   }
 
   /// Goes on with what was sent ahead, or reads on.
-  private func proceed() {
+  func proceed() {
     process(Self.mostAtOnce)
     guard case .idle = phase, parts.isEmpty else { return }
     if hasInputEnded || isEnding { drop() } else { context?.read() }

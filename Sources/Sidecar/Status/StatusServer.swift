@@ -59,8 +59,11 @@ package struct StatusServer: Service {
   private static let reservedDescriptors: UInt64 = 48
   /// Whatever the limit of descriptors, a probe and a person are served.
   private static let leastConnections = 8
-  /// Connections not yet taken; beyond these a client asks again by itself.
-  private static let backlog: CInt = 256
+  /// Connections not yet taken; the kernel drops what comes beyond, and the client asks again after
+  /// a second, which is too late for a probe.
+  private static let backlog: CInt = 4096
+  /// Connections taken before those that stand have their turn.
+  private static let takenAtOnce: UInt = 128
   /// What is read at once: enough for a head, and too little to send much ahead.
   private static let readSize = 2048
   /// What the kernel keeps for a client that does not read; by default it is megabytes each.
@@ -149,6 +152,7 @@ package struct StatusServer: Service {
     return ServerBootstrap(group: executor.loops)
       .serverChannelOption(.backlog, value: Self.backlog)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .serverChannelOption(.maxMessagesPerRead, value: Self.takenAtOnce)
       .serverChannelInitializer { [logger] channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHandler(
