@@ -20,7 +20,9 @@ struct DescriptorTests {
       let report = try await Watch.over(name, deployment, [target], for: .seconds(span)) { _ in held
       }
       report.expectNoHarm()
-      #expect(report.processorSeconds < 0.2 * span, "the processor was kept busy")
+      // Those that are hung up on come again at once, some thousand a second: each costs something,
+      // but never a whole processor, as trying in vain to take them did.
+      #expect(report.processorSeconds < 0.8 * span, "the processor was kept busy")
       // The watch has ended them; a token dies while others hold on.
       let others = HeldConnections(count: limit + 500, to: target.port, .silent)
       try await waitUntil("they are there", within: .seconds(10)) {

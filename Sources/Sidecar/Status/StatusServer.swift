@@ -62,8 +62,9 @@ package struct StatusServer: Service {
   /// Connections not yet taken; the kernel drops what comes beyond, and the client asks again after
   /// a second, which is too late for a probe.
   private static let backlog: CInt = 4096
-  /// Connections taken before those that stand have their turn.
-  private static let takenAtOnce: UInt = 128
+  /// Connections taken before those that stand have their turn: a part of the places, or one would
+  /// make room for the others before it could say what it wants.
+  private var takenAtOnce: UInt { UInt(max(1, connectionLimit / 8)) }
   /// What is read at once: enough for a head, and too little to send much ahead.
   private static let readSize = 2048
   /// What the kernel keeps for a client that does not read; by default it is megabytes each.
@@ -152,7 +153,7 @@ package struct StatusServer: Service {
     return ServerBootstrap(group: executor.loops)
       .serverChannelOption(.backlog, value: Self.backlog)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-      .serverChannelOption(.maxMessagesPerRead, value: Self.takenAtOnce)
+      .serverChannelOption(.maxMessagesPerRead, value: takenAtOnce)
       .serverChannelInitializer { [logger] channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHandler(
