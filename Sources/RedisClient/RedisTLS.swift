@@ -21,6 +21,8 @@ extension RedisEndpoint.TLS {
         throw .tls(.other("\(error)"))
       }
     }
+    // A server that stands still must not keep the process from ending.
+    configuration.shutdownTimeout = .seconds(1)
     if let certFile, let keyFile {
       configuration.certificateChain = try read(certFile) {
         try NIOSSLCertificate.fromPEMFile(certFile).map { .certificate($0) }

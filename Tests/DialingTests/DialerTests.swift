@@ -231,8 +231,12 @@ struct DialerTests {
       }
       #expect(start.duration(to: .now) < .seconds(10))
     }
-    try await waitUntil("every socket is closed", within: patience) {
-      try listener.socketsLeadingThere() == listener.fillers
+    do {
+      try await waitUntil("every socket is closed", within: patience) {
+        try listener.socketsLeadingThere().count == listener.fillers
+      }
+    } catch {
+      Issue.record("\(error): \(try listener.socketsLeadingThere())")
     }
     names.release()
   }
@@ -248,7 +252,7 @@ struct DialerTests {
     let dialer = Dialer(resolve: names.resolve)
     #expect(try await dial(dialer, "redis.test", port: listener.port) == "127.0.0.2")
     try await waitUntil("the loser is closed", within: patience) {
-      try listener.socketsLeadingThere() == listener.fillers
+      try listener.socketsLeadingThere().count == listener.fillers
     }
     try await server.close().get()
   }
@@ -296,10 +300,10 @@ private final class FullListener: Sendable {
 
   func close() { for descriptor in descriptors { Glibc.close(descriptor) } }
 
-  /// How many sockets of this process lead there, connected or not.
+  /// The sockets of this process that lead there, connected or not, as the kernel lists them.
   ///
   /// A child that another suite starts at the same time may hold on to one that is closed here.
-  func socketsLeadingThere() throws -> Int {
+  func socketsLeadingThere() throws -> [Substring] {
     let files = FileManager.default
     let own = Set(
       try files.contentsOfDirectory(atPath: "/proc/self/fd").compactMap {
@@ -307,7 +311,7 @@ private final class FullListener: Sendable {
       })
     let table = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)
     let there = "0100007F:" + String(format: "%04X", port)
-    return table.split(separator: "\n").count { line in
+    return table.split(separator: "\n").filter { line in
       let columns = line.split(separator: " ")
       // Those that are closed and only waited for (TIME_WAIT) do not count.
       return columns.count > 9 && columns[2] == there && columns[3] != "06"

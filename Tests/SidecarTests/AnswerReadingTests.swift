@@ -54,6 +54,7 @@ import TokenCore
       ("HTTP/1.1 200 OK\r\nContent-Length: 1025\r\n\r\n", "longer than 1024"),
       ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "chunk of the answer"),
       ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", "longer than it says"),
+      ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na\r\n", "longer than it says"),
       ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n401\r\n", "longer than 1024"),
       ("HTTP/1.1 200 OK\r\n\r\n" + String(repeating: "a", count: 1025), "longer than 1024"),
       ("HTTP/1.1 200 OK\r\nX: " + String(repeating: "a", count: 65_536), "head was longer"),

@@ -14,6 +14,8 @@ package struct KeeperStatus: StatusSource {
   /// Where waiting requests have their time limits: the loop of those who ask.
   private let timers: any EventLoop
   private let waiters = Places(KeeperStatus.mostWaiting)
+  /// Redis may take its time for each, and takes no more than a thousand commands at once.
+  private let passing = Places(KeeperStatus.mostWaiting)
 
   /// A token that was seen in Redis this recently makes a replica ready.
   private static let recently: Duration = .seconds(60)
@@ -133,7 +135,14 @@ package struct KeeperStatus: StatusSource {
       return .current(refreshed(named))
     }
     let account = subject.name
-    guard await pass(on: request, rejected: rejected, account) else {
+    guard let turn = passing.enter() else {
+      return .unavailable(
+        reason: "too many reports are being handed to the leader: try again",
+        retryAfter: .seconds(1))
+    }
+    let isPassed = await pass(on: request, rejected: rejected, account)
+    turn.leave()
+    guard isPassed else {
       return .unavailable(
         reason: "the request could not be handed to the leader: Redis does not take it",
         retryAfter: settings.timing.retry)

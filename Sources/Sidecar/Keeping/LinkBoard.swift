@@ -150,13 +150,19 @@ final class LinkBoard: Sendable {
       let isNews = !state.wasReadOnly || before.runID != server.runID
       let away = state[link].connected(to: server)
       state[link].isTold = false
+      // One that was let pass while the one for commands was away is compared now.
+      let isStranger =
+        link != .commands && state[.commands].isConnected
+        && state[link].isStranger(to: state[.commands].runID)
       let strangers =
         link == .commands
         ? state.links.filter { $0.value.isStranger(to: server.runID) }.keys
-          .compactMap { state.ends[$0] } : []
+          .compactMap { state.ends[$0] }
+        : isStranger ? [state.ends[link]].compactMap(\.self) : []
       return (before, away, isNews, strangers)
     }
     metrics.set(.redisConnectionUp, ["connection": link.rawValue], to: 1)
+    for end in strangers { end(.otherServer) }
     guard link == .commands else {
       guard before.isTold else { return }
       return logger.info(
@@ -165,7 +171,6 @@ final class LinkBoard: Sendable {
           .redisConnection: "\(link.rawValue)", .durationSeconds: "\(Int64(away.inSeconds))",
         ]))
     }
-    for end in strangers { end(.otherServer) }
     lookSoon()
     metrics.set(.redisUp, to: 1)
     if before.wasConnected { metrics.increment(.redisReconnects) }

@@ -1,4 +1,5 @@
 package import Logging
+import NIOCore
 import NIOSSL
 import Synchronization
 
@@ -105,6 +106,8 @@ package final class CertificateFiles: Sendable {
       var configuration = TLSConfiguration.makeServerConfiguration(
         certificateChain: chain, privateKey: .privateKey(privateKey))
       configuration.minimumTLSVersion = .tlsv12
+      // A client that does not say farewell is not waited for.
+      configuration.shutdownTimeout = .milliseconds(500)
       return try NIOSSLContext(configuration: configuration)
     } catch let error as StatusServerError {
       throw error

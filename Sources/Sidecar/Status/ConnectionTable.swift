@@ -72,7 +72,8 @@ final class ConnectionTable {
       if localCount * 2 > limit { true } else if localCount * 2 < limit { false } else { isLocal }
     let oldest =
       oldest { victims == nil || $0.isLocal == victims } ?? oldest { _ in true }
-    oldest?.drop()
+    // Where all wait for a refresh, one of them gives way after all.
+    (oldest ?? connections.min { $0.progressedAt < $1.progressedAt })?.drop()
   }
 
   /// Lets a connection go on when it is its turn.

@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 /// One client's connection: its requests one after the other, each within its time.
 ///
@@ -90,11 +91,14 @@ final class StatusConnection: ChannelInboundHandler {
 
   /// Closes it at once.
   func drop() {
-    guard case .closed = phase else {
-      end()
-      channel?.close(promise: nil)
-      return
-    }
+    if case .closed = phase { return }
+    let channel = channel
+    end()
+    // Below TLS, which would wait for a farewell from those that are not waited for any more, and
+    // hold the descriptor as long.
+    let tls = try? channel?.pipeline.syncOperations.context(
+      handlerType: NIOSSLServerHandler.self)
+    if let tls { tls.close(promise: nil) } else { channel?.close(promise: nil) }
   }
 
   /// Closes it, if its time is over.
@@ -260,8 +264,12 @@ final class StatusConnection: ChannelInboundHandler {
   /// Goes on with what was sent ahead, or reads on.
   func proceed() {
     process(Self.mostAtOnce)
-    guard case .idle = phase, parts.isEmpty else { return }
-    if hasInputEnded || isEnding { drop() } else { context?.read() }
+    guard parts.isEmpty else { return }
+    switch phase {
+    case .idle, .receiving:
+      if hasInputEnded || isEnding { drop() } else { context?.read() }
+    case .waiting, .answering, .lingering, .closed: break
+    }
   }
 
   private func begin(_ head: HTTPRequestHead) {

@@ -64,7 +64,9 @@ struct StatusRequest: Sendable {
     version = head.version
     headers = head.headers
     self.authorities = authorities
-    keepsAlive = head.isKeepAlive
+    // After a request to speak another protocol the parser reads no more on the connection, though
+    // the answer is HTTP's: clients that offer HTTP/2 so would wait for their next answer in vain.
+    keepsAlive = head.isKeepAlive && !head.headers.contains(name: "upgrade")
     self.isLocal = isLocal
     self.isUnix = isUnix
   }

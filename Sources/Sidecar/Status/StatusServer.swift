@@ -5,6 +5,7 @@ import NIOPosix
 import NIOSSL
 import RedisClient
 import ServiceLifecycle
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -67,8 +68,9 @@ package struct StatusServer: Service {
   private var takenAtOnce: UInt { UInt(max(1, connectionLimit / 8)) }
   /// What is read at once: enough for a head, and too little to send much ahead.
   private static let readSize = 2048
-  /// What the kernel keeps for a client that does not read; by default it is megabytes each.
-  private static let sendBuffer: CInt = 256 * 1024
+  /// What the kernel keeps for a client that does not read, twice that; by default it is megabytes
+  /// each, and all of it counts for a container's memory.
+  private static let sendBuffer: CInt = 32 * 1024
   /// So long may the answers under way take once the process is to end.
   private static let grace: TimeAmount = .seconds(1)
 
@@ -141,7 +143,15 @@ package struct StatusServer: Service {
         """, metadata: .keyed([.count: "\(connectionLimit)"]))
     }
     whenListening(port)
+    let isEnding = Atomic(false)
+    channel.closeFuture.whenComplete { [logger] _ in
+      guard !isEnding.load(ordering: .acquiring) else { return }
+      logger.critical(
+        "The HTTP interface was lost, and comes back with the next start: the system closed it",
+        metadata: .keyed([.httpListen: "\(Self.shown(settings.listen, port: port))"]))
+    }
     try? await gracefulShutdown()
+    isEnding.store(true, ordering: .releasing)
     try? await channel.close()
     try await executor.eventLoop.flatSubmit { table.value.shutDown(grace: Self.grace) }.get()
   }

@@ -105,10 +105,17 @@ struct OutboundCaller: Sendable {
     // The loop may be of a group that ends: then its futures fail.
     let talk = loop.flatSubmit { () -> EventLoopFuture<OutboundTalk.Handle> in
       loop.makeCompletedFuture {
+        let promise = loop.makePromise(of: OutboundAnswer.self)
         let handler = OutboundTalk(
           request: request, context: context, gate: gate, longestBody: longestBody,
-          deadline: deadline, result: loop.makePromise())
-        try channel.pipeline.syncOperations.addHandler(handler)
+          deadline: deadline, result: promise)
+        do {
+          try channel.pipeline.syncOperations.addHandler(handler)
+        } catch {
+          // It was closed in the meantime.
+          promise.fail(error)
+          throw error
+        }
         return handler.handle
       }
     }
@@ -205,8 +212,15 @@ struct OutboundCaller: Sendable {
         .map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
         .filter { !["identity", "chunked", ""].contains($0) }
     }
+    let all = codings("content-encoding") + codings("transfer-encoding")
+    // Each costs time on the keeper's thread, and nobody needs a third.
+    guard all.count <= 2 else {
+      answer.body = []
+      answer.flaw = .malformed("the answer is coded again and again")
+      return .success(answer)
+    }
     do throws(Inflate.Problem) {
-      for coding in (codings("content-encoding") + codings("transfer-encoding")).reversed() {
+      for coding in all.reversed() {
         let output: Inflate.Output
         switch coding {
         case "gzip", "x-gzip": output = try Inflate.gzip(answer.body, limit: longestBody)

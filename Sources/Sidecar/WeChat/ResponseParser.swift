@@ -45,6 +45,9 @@ struct ResponseParser {
 
   private var state = State.statusLine
   private var line: [UInt8] = []
+  /// Whether the line read last had a CR before its end, and whether that of the chunk's size had.
+  private var lineHasReturn = false
+  private var chunkHasReturn = false
   private var headBytes = 0
   private var emptyLines = 0
   private let longestBody: Int
@@ -119,7 +122,8 @@ struct ResponseParser {
       return
     }
     rest = rest[(end + 1)...]
-    if line.last == UInt8(ascii: "\r") { line.removeLast() }
+    lineHasReturn = line.last == UInt8(ascii: "\r")
+    if lineHasReturn { line.removeLast() }
     let whole = line
     line = []
     try take(whole)
@@ -148,7 +152,8 @@ struct ResponseParser {
       try beginBody()
     case .chunkSize: try takeChunkSize(line)
     case .chunkEnd:
-      guard line.isEmpty else {
+      // A chunk that says one byte too much ends between CR and LF.
+      guard line.isEmpty, lineHasReturn == chunkHasReturn else {
         throw Problem(description: "a chunk of the answer is longer than it says")
       }
       state = .chunkSize
@@ -228,6 +233,7 @@ struct ResponseParser {
     guard !text.isEmpty, text.utf8.allSatisfy(isHexadecimal), let size = Int(text, radix: 16)
     else { throw Problem(description: "the size of a chunk of the answer is no number") }
     guard size <= longestBody else { throw tooLong }
+    chunkHasReturn = lineHasReturn
     state = size == 0 ? .trailers : .chunk(size)
   }
 }

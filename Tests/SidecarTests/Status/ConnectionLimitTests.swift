@@ -76,6 +76,37 @@ import TokenCore
     }
   }
 
+  @Test func `a body is waited for whose head came with requests before it`() async throws {
+    try await withStatusServer { port in
+      let connection = try await HeldConnection(port: port)
+      let get = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+      let body = #"{"force":true}"#
+      let post =
+        "POST /v1/refresh HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        + "Content-Length: \(body.utf8.count)\r\n\r\n"
+      let first = try await connection.exchange(
+        String(repeating: get, count: 5) + post, answers: 5)
+      #expect(first.components(separatedBy: "HTTP/1.1 200").count == 6)
+      connection.send(body)
+      #expect(try await connection.everything().contains("refreshed"))
+    }
+  }
+
+  @Test func `a client that offers another protocol is answered, and the connection ends`()
+    async throws
+  {
+    // The parser reads no more after it: the next request on the connection would never be.
+    try await withStatusServer { port in
+      let connection = try await HeldConnection(port: port)
+      connection.send(
+        "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+          + "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n")
+      let text = try await connection.everything()
+      #expect(text.hasPrefix("HTTP/1.1 200"))
+      #expect(text.lowercased().contains("connection: close"))
+    }
+  }
+
   @Test func `a page is written out at most four times a second for all who ask, after a few`()
     async throws
   {
@@ -139,12 +170,14 @@ private final class HeldConnection: Sendable {
 
   func close() { channel.close(promise: nil) }
 
-  /// What comes of a request, as far as its first bytes.
-  func exchange(_ text: String) async throws -> String {
+  /// What comes of requests, until so many answers have begun.
+  func exchange(_ text: String, answers: Int = 1) async throws -> String {
     let before = gathered.text.withLock { $0.count }
     send(text)
     try await waitUntil("an answer", within: patience) { [gathered] in
-      gathered.text.withLock { $0.count > before }
+      gathered.text.withLock {
+        $0.dropFirst(before).components(separatedBy: "HTTP/1.1 ").count > answers
+      }
     }
     return gathered.text.withLock { String($0.dropFirst(before)) }
   }
