@@ -309,7 +309,17 @@ private final class FullListener: Sendable {
       try files.contentsOfDirectory(atPath: "/proc/self/fd").compactMap {
         try? files.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")
       })
-    let table = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)
+    // The kernel gives it a page at a time, and Foundation takes a short read for the end.
+    let file = unsafe open("/proc/net/tcp", O_RDONLY)
+    defer { Glibc.close(file) }
+    var bytes: [UInt8] = []
+    var page = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = unsafe read(file, &page, page.count)
+      guard count > 0 else { break }
+      bytes += page.prefix(count)
+    }
+    let table = String(decoding: bytes, as: UTF8.self)
     let there = "0100007F:" + String(format: "%04X", port)
     return table.split(separator: "\n").filter { line in
       let columns = line.split(separator: " ")
