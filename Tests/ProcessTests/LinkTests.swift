@@ -80,7 +80,10 @@ import WeChatSimulator
         }
         #expect(Int(line.fields["duration_seconds"] ?? "").map { $0 >= 5 } == true)
       }
-      #expect(try await leader.connections() == Self.all(true))
+      // The status may have been written out a moment before.
+      try await waitUntil("the status says so", within: patience) {
+        try await leader.connections() == Self.all(true)
+      }
       #expect(leader.alarms(after: position).count == 2)
       #expect(!leader.errorText.contains("old@"))
     }
