@@ -201,7 +201,9 @@ import WeChatSimulator
       try await first.waitForLog("This replica leads")
       let second = try deployment.start(
         "a", Deployment.brisk.merging(["WCH_HTTP_LISTEN": "off"]) { $1 })
-      try await deployment.waitForLiveToken(within: patience)
+      // A name is recognised as another's after two heartbeats, 20 to 30 s, and the next failure,
+      // which gives the lead away then, may be as long after that.
+      try await deployment.waitForLiveToken(within: patience * 3)
       try await second.waitForLog("This replica leads")
       for process in [first, second] {
         let line = try await waited(for: "it is told", within: patience) {
