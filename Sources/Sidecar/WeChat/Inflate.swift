@@ -50,7 +50,24 @@ struct Inflate {
     }
     if flags & 2 != 0 { start += 2 }
     guard start <= input.count else { return Output() }
-    return try decode(input, from: start, limit: limit)
+    let (output, end) = try decode(input, from: start, limit: limit)
+    // What was bent on its way may still read as an answer, with another token in it.
+    guard output.isWhole, end + 8 <= input.count else { return output }
+    let trailer = input[end..<(end + 8)].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    guard UInt32(truncatingIfNeeded: trailer) == checksum(output.bytes),
+      UInt32(trailer >> 32) == UInt32(truncatingIfNeeded: output.bytes.count)
+    else { throw .malformed }
+    return output
+  }
+
+  /// CRC-32 as RFC 1952 section 8 has it.
+  private static func checksum(_ bytes: [UInt8]) -> UInt32 {
+    var value = UInt32.max
+    for byte in bytes {
+      value ^= UInt32(byte)
+      for _ in 0..<8 { value = value & 1 == 1 ? value >> 1 ^ 0xedb8_8320 : value >> 1 }
+    }
+    return ~value
   }
 
   /// Decodes `deflate`: with the wrapping of zlib as it should be, or without, as some send it.
@@ -58,20 +75,23 @@ struct Inflate {
     let isWrapped =
       input.count >= 2 && input[0] & 15 == 8
       && (Int(input[0]) << 8 + Int(input[1])) % 31 == 0 && input[1] & 32 == 0
-    return try decode(input, from: isWrapped ? 2 : 0, limit: limit)
+    return try decode(input, from: isWrapped ? 2 : 0, limit: limit).output
   }
 
+  /// What the blocks from there on hold, and where the first byte behind them is.
   private static func decode(
     _ input: [UInt8], from start: Int, limit: Int
-  ) throws(Problem) -> Output {
+  ) throws(Problem) -> (output: Output, end: Int) {
     var decoder = Inflate(input, from: start, limit: limit)
     do {
       while try !decoder.block() {}
-      return Output(bytes: decoder.output, isWhole: true)
+      // Bytes that were taken for their bits and not used are behind the last block.
+      let end = decoder.position - decoder.bitCount / 8
+      return (Output(bytes: decoder.output, isWhole: true), end)
     } catch let problem as Problem {
       throw problem
     } catch {
-      return Output(bytes: decoder.output, isWhole: false)
+      return (Output(bytes: decoder.output, isWhole: false), input.count)
     }
   }
 
