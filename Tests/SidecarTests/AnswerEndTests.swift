@@ -46,7 +46,7 @@ import TokenCore
     arguments: RawServer.End.allCases, [false, true])
   func ends(end: RawServer.End, encrypted: Bool) async throws {
     // What never ends is taken when the call's time is over.
-    let timeout: Duration = end == .never ? .milliseconds(1500) : patience
+    let timeout: Duration = end == .never ? .seconds(4) : patience
     let count = end == .never ? 1 : 3
     for text in Self.framings(Self.json).suffix(count) {
       let outcome = try await fetch(
