@@ -88,6 +88,18 @@ import TokenCore
     }
   }
 
+  @Test("a body that lost a byte, so that its block takes one of the trailer's, is refused")
+  func checksWhatThereIsOfTheTrailer() throws {
+    var gzip = Self.bytes("1f8b08000000000000ff010700f8ff7b2261223a317dafac1b5607000000")
+    var zlib = Self.bytes("7801010700f8ff7b2261223a317d082a0209")
+    #expect(try Inflate.gzip(gzip, limit: 100).bytes == Array(#"{"a":1}"#.utf8))
+    #expect(try Inflate.deflate(zlib, limit: 100).bytes == Array(#"{"a":1}"#.utf8))
+    gzip.remove(at: 17)
+    zlib.remove(at: 9)
+    #expect(throws: Inflate.Problem.malformed) { try Inflate.gzip(gzip, limit: 100) }
+    #expect(throws: Inflate.Problem.malformed) { try Inflate.deflate(zlib, limit: 100) }
+  }
+
   @Test("a block with codes of its own is read")
   func inflatesDynamicCodes() throws {
     let text = (0..<200).map { "\($0 * 7 % 31)-" }.joined()

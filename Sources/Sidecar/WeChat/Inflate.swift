@@ -51,13 +51,23 @@ struct Inflate {
     if flags & 2 != 0 { start += 2 }
     guard start <= input.count else { return Output() }
     let (output, end) = try decode(input, from: start, limit: limit)
-    // What was bent on its way may still read as an answer, with another token in it.
-    guard output.isWhole, end + 8 <= input.count else { return output }
-    let trailer = input[end..<(end + 8)].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-    guard UInt32(truncatingIfNeeded: trailer) == checksum(output.bytes),
-      UInt32(trailer >> 32) == UInt32(truncatingIfNeeded: output.bytes.count)
-    else { throw .malformed }
+    guard output.isWhole else { return output }
+    var trailer = bytes(of: checksum(output.bytes))
+    trailer += bytes(of: UInt32(truncatingIfNeeded: output.bytes.count))
+    try check(input[end...], against: trailer)
     return output
+  }
+
+  /// What was bent on its way may still read as an answer, with another token in it; a byte that
+  /// was lost makes the trailer shorter, so what there is of it is compared.
+  private static func check(_ found: ArraySlice<UInt8>, against trailer: [UInt8]) throws(Problem) {
+    let count = min(found.count, trailer.count)
+    guard found.prefix(count).elementsEqual(trailer.prefix(count)) else { throw .malformed }
+  }
+
+  /// The least significant byte first.
+  private static func bytes(of value: UInt32) -> [UInt8] {
+    stride(from: UInt32(0), to: 32, by: 8).map { UInt8(truncatingIfNeeded: value >> $0) }
   }
 
   /// CRC-32 as RFC 1952 section 8 has it.
@@ -75,7 +85,21 @@ struct Inflate {
     let isWrapped =
       input.count >= 2 && input[0] & 15 == 8
       && (Int(input[0]) << 8 + Int(input[1])) % 31 == 0 && input[1] & 32 == 0
-    return try decode(input, from: isWrapped ? 2 : 0, limit: limit).output
+    let (output, end) = try decode(input, from: isWrapped ? 2 : 0, limit: limit)
+    if isWrapped, output.isWhole {
+      try check(input[end...], against: bytes(of: adler(output.bytes)).reversed())
+    }
+    return output
+  }
+
+  /// Adler-32 as RFC 1950 section 8.2 has it.
+  private static func adler(_ bytes: [UInt8]) -> UInt32 {
+    var (low, high): (UInt32, UInt32) = (1, 0)
+    for byte in bytes {
+      low = (low + UInt32(byte)) % 65521
+      high = (high + low) % 65521
+    }
+    return high << 16 | low
   }
 
   /// What the blocks from there on hold, and where the first byte behind them is.
