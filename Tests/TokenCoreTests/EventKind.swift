@@ -230,7 +230,7 @@ extension Transcript {
     for epoch in [epoch, Epoch(3)] {
       commands.append(
         .takeOver(
-          .init(account: name, epoch: epoch, runID: "one", kills: true, outputs: kept)))
+          .init(account: name, epoch: epoch, runID: "one", outputs: kept)))
     }
     for term in terms {
       commands += [
@@ -254,8 +254,8 @@ extension Transcript {
         .republish(
           .init(
             account: name, fence: epoch, version: version, outputs: outputs,
-            lifetime: Self.lifetime, certain: .seconds(7000), slack: .seconds(2),
-            begunAt: redisTime, kills: true)),
+            lifetime: Self.lifetime, certain: .seconds(7000), until: nil, slack: .seconds(2),
+            begunAt: redisTime)),
       ]
     }
     let debts = keeper.accounts[0].debts.map(\.version)

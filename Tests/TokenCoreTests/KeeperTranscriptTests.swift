@@ -50,7 +50,6 @@ import Testing
     }
     #expect(takeOver.epoch == Epoch(10))
     #expect(takeOver.runID == "one", "the server that this replica is connected to")
-    #expect(takeOver.kills)
     #expect(!looked.has(\.isBegin))
   }
 

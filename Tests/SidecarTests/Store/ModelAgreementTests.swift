@@ -289,7 +289,7 @@ struct ModelAgreementTests {
         return .takeOver(
           .init(
             account: account, epoch: pick(epochs.suffix(3)), runID: pick(["r1", "r2", nil]),
-            kills: kills, outputs: kept))
+            outputs: kept))
       case 7, 8:
         return .begin(
           .init(
@@ -312,8 +312,8 @@ struct ModelAgreementTests {
           .init(
             account: account, fence: pick(epochs.suffix(3)), version: version,
             outputs: outputs(version), lifetime: .seconds(7200),
-            certain: seconds(0...(chance(0.5) ? 290 : 7200)), slack: seconds(0...5),
-            begunAt: begun(), kills: kills))
+            certain: seconds(0...(chance(0.5) ? 290 : 7200)), until: begun(),
+            slack: seconds(0...5), begunAt: begun()))
       case 14:
         return .mark(
           .init(

@@ -26,9 +26,8 @@ struct TokenStoreTests {
     Term(instance: InstanceID(name)!, nonce: String(repeating: name, count: 4))
   }
 
-  func takeOver(_ epoch: Epoch, runID: String? = "r", kills: Bool = true) -> StoreCommand {
-    .takeOver(
-      .init(account: Self.account, epoch: epoch, runID: runID, kills: kills, outputs: kept))
+  func takeOver(_ epoch: Epoch, runID: String? = "r") -> StoreCommand {
+    .takeOver(.init(account: Self.account, epoch: epoch, runID: runID, outputs: kept))
   }
 
   func begin(
@@ -59,13 +58,13 @@ struct TokenStoreTests {
 
   func republish(
     fence: Epoch, _ version: Version, token: String, certain: Duration,
-    slack: Duration = .seconds(2), begunAt: RedisTime? = nil, kills: Bool = true
+    until: RedisTime? = nil, slack: Duration = .seconds(2), begunAt: RedisTime? = nil
   ) -> StoreCommand {
     .republish(
       .init(
         account: Self.account, fence: fence, version: version, outputs: outputs(token),
-        lifetime: .seconds(7200), certain: certain, slack: slack, begunAt: begunAt,
-        kills: kills))
+        lifetime: .seconds(7200), certain: certain, until: until, slack: slack,
+        begunAt: begunAt))
   }
 
   /// - Parameters:
