@@ -61,6 +61,8 @@ extension AccountKeeper {
   ) -> [Outcome] {
     guard !isShuttingDown, isFresh(attempt, at: now) else {
       phase = .resolving(attempt, .due(now))
+      // What it was for still is; whoever says so at once again and again gets a pause.
+      wanted = Wanted(trigger: attempt.trigger, notBefore: now + Timing.fetchSpacing)
       return []
     }
     guard now + timing.apiTimeout <= lead.validUntil else {

@@ -184,7 +184,8 @@ extension AccountKeeper {
   ) -> [Outcome] {
     phase = .holding
     storeFailures = 0
-    lookAt = now
+    // A Redis that loses it every time is not written to without a pause.
+    lookAt = now + timing.retry
     switch reply {
     case .committed:
       copy?.isOwn = false

@@ -109,7 +109,7 @@ import Testing
     var it = Transcript()
     let fetched = reported(&it)
     let committing = it.post(.fetched(Transcript.account, fetched, it.token("U")))
-    it.answer(committing.first(where: \.isCommit), .committed(isCertain: true))
+    it.committed(committing.first(where: \.isCommit), "U", version(10, 2))
     it.pass(.seconds(1))
     #expect(it.post(.reported(report)).notes.contains(.reported(.unnamed, .limited(.seconds(29)))))
     #expect(it.post(.shutdownRequested).contains(.giveBack(report)))
@@ -268,10 +268,11 @@ import Testing
     let ending = it.post(.shutdownRequested)
     let releasing = ending.first(where: \.isRelease)
     #expect(releasing != nil)
-    for _ in 0..<2 { it.post(.woke) }
+    let marking = it.post(.woke).first(where: \.isMark)
+    it.post(.woke)
     #expect(it.keeper.nextWake.map { $0 > it.now } ?? true)
     #expect(!it.answer(releasing, .released).contains(.stop), "what is owed is acknowledged first")
-    #expect(it.answer(ending.first(where: \.isMark), .inOrder).contains(.stop))
+    #expect(it.answer(marking, .inOrder).contains(.stop))
     #expect(it.keeper.nextWake == nil)
     #expect(it.post(.woke).isEmpty)
   }

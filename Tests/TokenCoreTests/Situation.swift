@@ -65,11 +65,11 @@ enum Situation: String, CaseIterable, Sendable {
       it.publish(token: Situation.secret)
       it.pass(Timing().renew)
       it.post(.woke)
-      it.answer(it.outstanding.first(where: \.isLook), .account(it.published()))
+      it.answer(it.outstanding.first(where: \.isLook), .account(it.published(Situation.secret)))
     case .republishing, .republishingDue:
       it.publish(token: Situation.secret)
       it.pass(.seconds(1))
-      var view = it.published()
+      var view = it.published(Situation.secret)
       view.token = nil
       let publishing = it.look(view).first(where: \.isRepublish)
       if self == .republishingDue { it.fail(publishing) }
@@ -117,7 +117,7 @@ enum Situation: String, CaseIterable, Sendable {
       if self == .doubted { break }
       it.pass(Prober.doubt)
       it.post(.woke)
-      it.answer(it.outstanding.first(where: \.isLook), .account(it.published()))
+      it.answer(it.outstanding.first(where: \.isLook), .account(it.published(Situation.secret)))
     case .heldUp:
       it.publish(token: Situation.secret)
       it.pass(.seconds(1))
@@ -128,13 +128,13 @@ enum Situation: String, CaseIterable, Sendable {
         .fetched(
           Transcript.account, fetching.firstOrder?.version ?? version(0, 0),
           it.token("another secret")))
-      it.answer(committing.first(where: \.isCommit), .committed(isCertain: true))
+      it.committed(committing.first(where: \.isCommit), "another secret", version(10, 2))
       it.pass(.seconds(1))
       it.post(.reported(.force(Transcript.account)))
     case .doubting:
       it.publish(token: Situation.secret)
       it.pass(.seconds(1))
-      var view = it.published()
+      var view = it.published(Situation.secret)
       view.doubt = Doubt(first: it.redisTime, last: it.redisTime)
       it.restate(&view)
       it.look(view)
@@ -164,8 +164,8 @@ enum Situation: String, CaseIterable, Sendable {
       it.post(.shutdownRequested)
     case .releasing:
       it.publish(token: Situation.secret)
-      let releasing = it.post(.shutdownRequested)
-      it.answer(releasing.first(where: \.isMark), .inOrder)
+      it.post(.shutdownRequested)
+      it.answer(it.post(.woke).first(where: \.isMark), .inOrder)
     case .stopped:
       it.post(.started)
       it.post(.shutdownRequested)
@@ -298,10 +298,5 @@ extension Transcript {
     case .resolving(_, .due): .resolvingDue
     case .resolving(_, .sent): .resolvingSent
     }
-  }
-
-  /// The first token as it was published at the origin of the clock.
-  fileprivate func published() -> AccountView {
-    view(Situation.secret, version(10, 1), left: Self.lifetime - (now - .origin))
   }
 }

@@ -95,10 +95,20 @@ struct Transcript {
     return post(.fetched(Self.account, order.version, token(text))).first(where: \.isCommit)
   }
 
-  /// Up to a published token of one's own.
+  /// Up to a published token of one's own, which a look has shown.
   mutating func publish(epoch: Int64 = 10, token text: String = "T") {
     let committing = commit(epoch: epoch, token: text)
-    answer(committing, .committed(isCertain: true))
+    committed(committing, text, version(epoch, 1))
+  }
+
+  /// Has a COMMIT carried out, and the look after it answered.
+  @discardableResult
+  mutating func committed(
+    _ committing: Keeper.Action?, _ text: String, _ version: Version
+  ) -> [Keeper.Action] {
+    let looking = answer(committing, .committed(isCertain: true))
+    let published = view(text, version, left: Self.lifetime)
+    return looking + answer(looking.first(where: \.isLook), .account(published))
   }
 
   // MARK: What Redis and WeChat say
@@ -164,6 +174,11 @@ struct Transcript {
   /// What a replica that is asked to look finds.
   @discardableResult mutating func look(_ view: AccountView) -> [Keeper.Action] {
     answer(post(.hinted(nil)).first(where: \.isLook), .account(view))
+  }
+
+  /// The first token as it was published at the origin of the clock.
+  func published(_ token: String) -> AccountView {
+    view(token, version(10, 1), left: Self.lifetime - (now - .origin))
   }
 
   /// Lets time pass up to a moment, a wake at a time; what was done meanwhile.
