@@ -123,6 +123,19 @@ package struct Timing: Hashable, Sendable {
             "60s + \(apiTimeout.written) + \(opTimeout.written) + 4s = \(straggling.written)",
           remedy: "shorten them: a late mint at WeChat must be over before a doubt is settled"))
     }
+
+    let repair = tick + lease + retry * 6 / 5 + apiTimeout + opTimeout * 4
+    if repair >= Self.certain {
+      found.append(
+        Violation(
+          names: ["tick", "lease", "retry", "apiTimeout", "redisCommandTimeout"],
+          relation: "tick + lease + 1.2 × retry + apiTimeout + 4 × redisCommandTimeout < 290s"
+            + " (the life of a token in doubt)",
+          numbers:
+            "\(tick.written) + \(lease.written) + 1.2 × \(retry.written) +"
+            + " \(apiTimeout.written) + 4 × \(opTimeout.written) = \(repair.written)",
+          remedy: "shorten them: a doubt must be noticed and fetched over before the keys end"))
+    }
     return found
   }
 }
