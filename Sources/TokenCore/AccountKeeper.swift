@@ -196,9 +196,10 @@ package struct AccountKeeper: Sendable {
     if case .committing(_, let fetched, _) = phase {
       return (fetched.token, fetched.sentAt + fetched.lifetime, fetched.lifetime)
     }
-    guard let copy else { return nil }
-    let end = nobodyFetches ? copy.expiresAt : copy.certainEnd
-    return end > now ? (copy.token, end, copy.lifetime) : nil
+    guard let copy, let statedEnd, statedEnd > now, nobodyFetches || copy.certainEnd > now else {
+      return nil
+    }
+    return (copy.token, statedEnd, copy.lifetime)
   }
 
   /// Whether the token is the account's: the published one, or one about to be.
