@@ -188,7 +188,8 @@ package struct AccountKeeper: Sendable {
     token: AccessToken, expiresAt: Moment, lifetime: Duration
   )? {
     if case .committing(_, let fetched, _) = phase {
-      return (fetched.token, fetched.sentAt + fetched.lifetime, fetched.lifetime)
+      let end = fetched.sentAt + fetched.lifetime
+      return end > now ? (fetched.token, end, fetched.lifetime) : nil
     }
     guard let copy else { return nil }
     let end = nobodyFetches ? copy.expiresAt : copy.certainEnd
