@@ -114,6 +114,9 @@ package struct AccountKeeper: Sendable {
   package internal(set) var debts: [Debt] = []
   /// What was published last; said again to each other server.
   var lastCommit: LastCommit?
+  /// What a server has acknowledged and nobody published: said again to each other server, as that
+  /// one may be a demoted primary whose writes are lost.
+  var acknowledged: [Debt] = []
   /// Calls that were under way when leadership ended: their outcome is still to come.
   var abandoned: [Attempt] = []
   /// Whether a fetch is due and waits until other accounts' fetches are over.
@@ -258,7 +261,7 @@ package struct AccountKeeper: Sendable {
         unresolved.version, beganAt: unresolved.beganAt, begunAt: unresolved.begunAt,
         knownAt: unresolved.knownAt, at: now)
     }
-    oweLastCommit(at: now)
+    oweAgain(at: now)
     unresolved = nil
     wanted = nil
     isQueued = false
@@ -275,7 +278,7 @@ package struct AccountKeeper: Sendable {
     for place in debts.indices {
       if case .due = debts[place].step { debts[place].step = .due(now) }
     }
-    if case .following = phase, isAnother { oweLastCommit(at: now) }
+    if case .following = phase, isAnother { oweAgain(at: now) }
     switch phase {
     case .following(.due): phase = .following(.due(now))
     case .takingOver(.due): phase = .takingOver(.due(now))
