@@ -30,6 +30,8 @@ extension AccountKeeper {
 
   /// More debts than these are paid as one.
   static let debtLimit = 3
+  /// What was killed so long ago has ended by itself: no token lives longer.
+  static let debtMemory: Duration = .seconds(7200)
 
   mutating func owe(
     _ version: Version, beganAt: Moment, begunAt: RedisTime?, knownAt: Moment?, at now: Moment
@@ -55,12 +57,21 @@ extension AccountKeeper {
       knownAt: knownAt, at: now)
   }
 
-  /// The last token that this replica published: a server that does not know of it has another
-  /// one, or an older one, and whoever reads that is to know how long it lives.
-  mutating func oweLastCommit(at now: Moment) {
-    guard let own = lastCommit, now < own.endsAt else { return lastCommit = nil }
-    owe(
-      own.version, beganAt: own.beganAt, begunAt: own.begunAt, knownAt: own.committedAt, at: now)
+  /// The last token that this replica published, and what it fetched and did not: a server that
+  /// does not know of them has another one, or an older one, and whoever reads that is to know how
+  /// long it lives.
+  mutating func oweAgain(at now: Moment) {
+    if let own = lastCommit, now < own.endsAt {
+      owe(
+        own.version, beganAt: own.beganAt, begunAt: own.begunAt, knownAt: own.committedAt, at: now)
+    } else {
+      lastCommit = nil
+    }
+    acknowledged.removeAll { now - $0.beganAt >= Self.debtMemory }
+    for debt in acknowledged where debt.version != lastCommit?.version {
+      owe(
+        debt.version, beganAt: debt.beganAt, begunAt: debt.begunAt, knownAt: debt.knownAt, at: now)
+    }
   }
 
   /// The first mark that is due, as it is to be sent; one at a time.
@@ -95,6 +106,11 @@ extension AccountKeeper {
     }
     let isPaid = { (debt: Debt) in debt.version == mark.version && debt.step == .sent(sentAt) }
     guard debts.contains(where: isPaid) else { return [] }
+    for debt in debts.filter(isPaid) where debt.version != lastCommit?.version {
+      acknowledged.removeAll { $0.version == debt.version }
+      acknowledged.append(debt)
+      if acknowledged.count >= Self.debtLimit { acknowledged.removeFirst() }
+    }
     debts.removeAll(where: isPaid)
     guard case .marked = reply else { return [] }
     hinted(at: now)

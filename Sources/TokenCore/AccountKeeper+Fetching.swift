@@ -120,7 +120,10 @@ extension AccountKeeper {
     let known = abandoned.first { $0.version == version }
     abandoned.removeAll { $0.version == version }
     if case .token(let fetched) = outcome { handedOut.add(fetched.token) }
-    if case .knownFailure = outcome { return [] }
+    if case .knownFailure = outcome {
+      acknowledged.removeAll { $0.version == version }
+      return []
+    }
     guard let known, bringsAnother(known.trigger) else { return [] }
     owe(known, knownAt: now, at: now)
     return []

@@ -114,6 +114,9 @@ package struct AccountKeeper: Sendable {
   package internal(set) var debts: [Debt] = []
   /// What was published last; said again to each other server.
   var lastCommit: LastCommit?
+  /// What a server has acknowledged and nobody published: said again to each other server, as that
+  /// one may be a demoted primary whose writes are lost.
+  var acknowledged: [Debt] = []
   /// Calls that were under way when leadership ended: their outcome is still to come.
   var abandoned: [Attempt] = []
   /// Whether a fetch is due and waits until other accounts' fetches are over.
@@ -194,7 +197,8 @@ package struct AccountKeeper: Sendable {
     token: AccessToken, expiresAt: Moment, lifetime: Duration
   )? {
     if case .committing(_, let fetched, _) = phase {
-      return (fetched.token, fetched.sentAt + fetched.lifetime, fetched.lifetime)
+      let end = fetched.sentAt + fetched.lifetime
+      return end > now ? (fetched.token, end, fetched.lifetime) : nil
     }
     guard let copy, let statedEnd, statedEnd > now, nobodyFetches || copy.certainEnd > now else {
       return nil
@@ -264,7 +268,7 @@ package struct AccountKeeper: Sendable {
         unresolved.version, beganAt: unresolved.beganAt, begunAt: unresolved.begunAt,
         knownAt: unresolved.knownAt, at: now)
     }
-    oweLastCommit(at: now)
+    oweAgain(at: now)
     unresolved = nil
     wanted = nil
     isQueued = false
@@ -281,7 +285,7 @@ package struct AccountKeeper: Sendable {
     for place in debts.indices {
       if case .due = debts[place].step { debts[place].step = .due(now) }
     }
-    if case .following = phase, isAnother { oweLastCommit(at: now) }
+    if case .following = phase, isAnother { oweAgain(at: now) }
     switch phase {
     case .following(.due): phase = .following(.due(now))
     case .takingOver(.due): phase = .takingOver(.due(now))

@@ -68,7 +68,9 @@ package struct Stated: Hashable, Sendable {
     recordedEnd = end
     self.end = sentAt + (end - view.now)
     if let earlier, earlier.basis == basis { self.end = min(self.end, earlier.end) }
-    doubtOver = view.doubt.map { now + ($0.last + Timing.straggling - view.now) }
+    doubtOver = view.doubt.map {
+      now + ($0.last + Timing.straggling + Timing.afterDoubt - view.now)
+    }
   }
 
   /// When the next token is fetched by schedule.

@@ -26,6 +26,9 @@ package struct Timing: Hashable, Sendable {
   package static let stragglerMargin: Duration = .seconds(4)
   /// A doubt is not fetched over before it is over, unless less than this would be left then.
   package static let leftAfterDoubt: Duration = .seconds(60)
+  /// So long after a doubt is over it is fetched over: at that very moment, or by a clock that is a
+  /// little fast, the fetch would not be later than what it is to settle.
+  package static let afterDoubt: Duration = .seconds(1)
   /// Another server than before may have lost what was written up to so long ago.
   package static let lostWrites: Duration = .seconds(30)
   /// A step or a call that is not answered so long after its deadline is given up.
