@@ -5,6 +5,8 @@ package struct Sweep: Sendable {
   package private(set) var failures: [Verdict] = []
   /// The runs in which applications read a dead token for more than a tick.
   package private(set) var runsWithDeadToken = 0
+  /// The longest time in each of them.
+  package private(set) var deadRuns: [UInt64: Double] = [:]
   package private(set) var worstDeadSeconds: Double = 0
   package private(set) var deadSeconds: Double = 0
   package private(set) var fetches = 0
@@ -27,7 +29,10 @@ package struct Sweep: Sendable {
   package mutating func add(_ verdict: Verdict) {
     runs += 1
     if verdict.violation != nil { failures.append(verdict) }
-    if verdict.worstDeadSeconds > Sweep.notable { runsWithDeadToken += 1 }
+    if verdict.worstDeadSeconds > Sweep.notable {
+      runsWithDeadToken += 1
+      deadRuns[verdict.seed] = verdict.worstDeadSeconds
+    }
     worstDeadSeconds = max(worstDeadSeconds, verdict.worstDeadSeconds)
     deadSeconds += verdict.deadSeconds
     fetches += verdict.fetches
@@ -46,6 +51,7 @@ package struct Sweep: Sendable {
     runs += other.runs
     failures += other.failures
     runsWithDeadToken += other.runsWithDeadToken
+    deadRuns.merge(other.deadRuns) { max($0, $1) }
     worstDeadSeconds = max(worstDeadSeconds, other.worstDeadSeconds)
     deadSeconds += other.deadSeconds
     fetches += other.fetches

@@ -10,6 +10,12 @@ extension World {
     straggleNext = false
     loseNextAnswer = false
     refuseUntil = now
+    refuseNext = nil
+    answersLostUntil = now
+    repeatsUntil = now
+    sendsSlowlyUntil = now
+    hidden = [:]
+    endFork()
     redisDownUntil = min(redisDownUntil, now)
     redisRefusesUntil = now
     redisStalledUntil = min(redisStalledUntil, now)

@@ -16,6 +16,8 @@ extension World {
       var published: String?
       var gone: [String: Instant] = [:]
       var hadTokenAt: Instant = 0
+      /// Up to when it was counted how long the token was dead.
+      var countedUntil: Instant = 0
     }
 
     /// What a version was used for: by whom it was begun, and how often it was sent.
@@ -34,17 +36,17 @@ extension World {
     var epochs: [String: Epoch] = [:]
     var grantedAt: Instant = 0
     var owners: [Epoch: (term: String, replica: Int, life: Int)] = [:]
-    var uses: [[Version: Use]] = [[:], [:]]
+    var uses: [[Version: Use]] = []
     /// The debts for which a mark reached Redis.
-    var debts: [Set<DebtID>] = [[], []]
+    var debts: [Set<DebtID>] = []
     var holes: Set<Int> = []
     var forgotten: Set<Int> = []
     /// When Redis lost anything that was written to it.
     var losses: [Instant] = []
     /// When each account was fetched for while nothing was broken, lately.
-    var calmFetches: [[Instant]] = [[], []]
+    var calmFetches: [[Instant]] = []
     /// When fetches ended lately without anybody knowing how.
-    var unanswered: [[Instant]] = [[], []]
+    var unanswered: [[Instant]] = []
     var orphanSince: Instant?
     var orphan: String?
     var quietBy: Instant?
@@ -53,6 +55,14 @@ extension World {
     var clockSteppedAt: Instant = 0
     /// How many fetches everything that happened so far allows (invariant 6).
     var allowedFetches = 0
+
+    mutating func prepare(for number: Int) {
+      accounts = Array(repeating: Account(), count: number)
+      uses = Array(repeating: [:], count: number)
+      debts = Array(repeating: [], count: number)
+      calmFetches = Array(repeating: [], count: number)
+      unanswered = Array(repeating: [], count: number)
+    }
   }
 
   mutating func violate(_ rule: Violation.Rule, _ detail: String) {
@@ -67,25 +77,54 @@ extension World {
 
   // MARK: Time passes
 
+  /// So many accounts are all looked at after every step; of more, some in turn.
+  private static let allLookedAt = 8
+  private static let lookedAtInTurn = 3
+
+  /// The accounts that a happening may change, and of many others a few.
+  mutating func touched(by happening: Happening) -> [Int] {
+    guard accounts.count > World.allLookedAt else { return Array(accounts.indices) }
+    var touched: [Int] = []
+    switch happening {
+    case .arrive(let arrival):
+      if let name = arrival.command.account { touched = [index(of: name)] }
+    case .process(let call): touched = [calls[call].account]
+    case .fault, .goOn, .heal, .check, .endFork, .rollOn: return Array(accounts.indices)
+    case .wake, .event, .answer, .stepTimedOut, .respond, .callTimedOut, .reconnect, .resume,
+      .connectionLost, .restart, .endByForce, .request, .write:
+      break
+    }
+    for _ in 0..<World.lookedAtInTurn {
+      lookedAt = (lookedAt + 1) % accounts.count
+      if !touched.contains(lookedAt) { touched.append(lookedAt) }
+    }
+    return touched
+  }
+
+  /// Before anything changes that may be every account's.
+  mutating func accountAll() { account(Array(accounts.indices), until: now) }
+
   /// Counts how long the tokens in Redis have been dead, up to the next happening.
-  mutating func account(until next: Instant) {
-    guard next > now else { return }
-    for index in accounts.indices {
+  mutating func account(_ touched: [Int], until next: Instant) {
+    for index in touched {
+      let from = marks.accounts[index].countedUntil
+      guard next > from else { continue }
+      marks.accounts[index].countedUntil = next
       guard let token = publishedToken(index) else {
-        verdict.tokenlessSeconds += Double(next - now) / Double(second)
+        verdict.tokenlessSeconds += Double(next - from) / Double(second)
         marks.accounts[index].deadFor = 0
         marks.accounts[index].deadSince = nil
         continue
       }
-      guard let issue = weChat.issues[index].last(where: { $0.token == token }),
-        issue.diesAt < min(next, issue.issuedAt + plan.lifetime)
+      guard let issue = weChat.issue(of: token, account: index),
+        issue.diesAt < min(next, issue.endsAt)
       else {
         marks.accounts[index].deadFor = 0
         marks.accounts[index].deadSince = nil
         continue
       }
       // Nobody reads a server that does not answer.
-      let begin = max(now, issue.diesAt, redisDownUntil, redisStalledUntil)
+      let begin = max(from, issue.diesAt, redisDownUntil, redisStalledUntil)
       guard begin < next else { continue }
       if marks.accounts[index].deadSince == nil {
         trace("DEAD \(token)")
@@ -108,8 +147,8 @@ extension World {
 
   // MARK: After every step
 
-  mutating func observe() {
-    for index in accounts.indices {
+  mutating func observe(_ touched: [Int]) {
+    for index in touched {
       converges(index)
       isNotDeadForLong(index)
       hasLivingToken(index)
@@ -130,6 +169,8 @@ extension World {
   }
 
   private mutating func converges(_ index: Int) {
+    // What the deposed side of a fork has done it owns up to once it is on the other one.
+    guard fork == nil, now >= forkEndedAt + 8 * second, !plan.repeats[index] else { return }
     guard let newest = weChat.newest(account: index), let token = publishedToken(index),
       token != newest.token, !isCovered(index, token)
     else { return }
@@ -227,6 +268,9 @@ extension World {
   /// How long a probe takes at most to be believed: asked twice, with a pause in between.
   private static let probing: Duration = .seconds(20)
 
+  /// So long after a fork its deposed side has told what it did, and a look has found it.
+  private static let afterFork: Duration = .seconds(15 + 2 + 30)
+
   private mutating func isNotDeadForLong(_ index: Int) {
     guard let since = marks.accounts[index].deadSince, let token = marks.accounts[index].dead,
       token == publishedToken(index)
@@ -240,6 +284,10 @@ extension World {
     }
     // What a server that stands still has in its buffers it carries out once it goes on.
     let wasReadable = since > max(redisDownUntil, redisStalledUntil)
+    // While a fork lasts each side kills the other's (PROTOCOL section 7).
+    let isOfFork =
+      fork != nil || since < forkEndedAt && now < forkEndedAt + World.afterFork.wholeNanoseconds
+    if isOfFork { return }
     if plan.profile == .single, unseen == .zero, wasReadable {
       violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
     }
@@ -272,15 +320,15 @@ extension World {
     marks.accounts[index].hadTokenAt = now
     // One that a foreign hand took the end from is repaired, but not within the moment.
     guard plan.parts.contains(.intent), redis.data.accounts[index].token?.expiresAt != nil,
-      let issue = weChat.issues[index].last(where: { $0.token == token })
+      let issue = weChat.issue(of: token, account: index)
     else { return }
     // A clock that was set back keeps what should have gone; and where Redis has lost the intent,
     // a COMMIT that was held back says how old the token was when it was sent.
     let soundSince = issue.issuedAt - 2 * minute
     guard max(marks.clockSteppedAt, marks.losses.last ?? 0) < soundSince else { return }
     // Clocks may go wrong by one in a hundred.
-    let late = now - issue.issuedAt - plan.lifetime
-    if late > 2 * second + plan.lifetime / 90 {
+    let late = now - issue.endsAt
+    if late > 2 * second + (issue.endsAt - issue.issuedAt) / 90 {
       violate(.deadToken, "account \(accounts[index]) has \(token) \(late / second)s too long")
     }
   }
@@ -306,8 +354,10 @@ extension World {
     guard let leadership = replicas[index].keeper.election.leadership,
       leadership.validUntil > replicas[index].local(at: now)
     else { return }
-    if redis.data.lock?.holder == leadership.term.description { return }
-    guard lockDisturbedAt < replicas[index].leaseFromInstant else { return }
+    if server(of: index).data.lock?.holder == leadership.term.description { return }
+    guard max(lockDisturbedAt, replicas[index].thawedAt) < replicas[index].leaseFromInstant else {
+      return
+    }
     if !plan.parts.contains(.leaseCheck) { return }
     violate(
       .oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
@@ -521,14 +571,13 @@ extension World {
     }
     replicas[replica].term = confirmed
     replicas[replica].leaseFrom = step.issuedAt
-    replicas[replica].leaseFromInstant = replicas[replica].clock.instant(
-      showing: step.issuedAt.nanoseconds)
+    replicas[replica].leaseFromInstant = step.sentAt
   }
 
   mutating func noted(_ note: Note, _ replica: Int) {
     let text = "\(note)"
     trace("r\(replica) notes \(text)")
-    if text.contains("T0-") || text.contains("T1-") {
+    if namesToken(text) {
       violate(.noSecret, "r\(replica) notes a token")
     }
     if case .becameLeader = note { verdict.elections += 1 }
@@ -546,6 +595,19 @@ extension World {
     }
   }
 
+  /// Whether a text has a token in it: `T`, the number of an account, a dash.
+  private func namesToken(_ text: String) -> Bool {
+    var isAfterT = false
+    var hasDigits = false
+    for byte in text.utf8 {
+      if isAfterT, byte == UInt8(ascii: "-"), hasDigits { return true }
+      let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+      hasDigits = isAfterT && isDigit
+      isAfterT = byte == UInt8(ascii: "T") || hasDigits
+    }
+    return false
+  }
+
   /// When WeChat has processed a request: with nothing broken it is not asked again and again.
   mutating func processed(_ index: Int) {
     guard isCalm(for: 5 * minute) else {
@@ -556,7 +618,7 @@ extension World {
     marks.calmFetches[index].append(now)
     // An answer that is lost costs another fetch at once, and one when its sweep is due.
     marks.unanswered[index].removeAll { $0 < now - 12 * minute }
-    let allowed = 12 + 40 * minute / plan.lifetime + 2 * Int64(marks.unanswered[index].count)
+    let allowed = 12 + 40 * minute / plan.shortestLife + 2 * Int64(marks.unanswered[index].count)
     if marks.calmFetches[index].count > Int(allowed) {
       violate(.fetchesAreFew, "account \(accounts[index]): more than \(allowed) in 10 min")
     }

@@ -38,6 +38,9 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Do not judge, only measure: every run goes to its end.")
   var measure = false
 
+  @Flag(help: "Print, of each run with a dead token, its options and how long it was dead.")
+  var list = false
+
   @Flag(help: "Take away each part in turn, and fail unless every one is missed.")
   var planted = false
 
@@ -55,6 +58,12 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Run storms of each kind of fault alone and of each two together, count seeds each.")
   var pairs = false
 
+  @Flag(help: "Run faults of each kind alone, one at a time in a run, count seeds each.")
+  var kinds = false
+
+  @Flag(help: "Leave one action in many without any answer, for ever.")
+  var unanswered = false
+
   @Flag(help: "Print everything that happens.")
   var trace = false
 
@@ -62,8 +71,8 @@ struct Simulate: AsyncParsableCommand {
     guard count > 0, hours > 0, replicas > 0, jobs > 0 else {
       throw ValidationError("count, hours, replicas and jobs must be above zero")
     }
-    guard [planted, table, pairs, recorded].count(where: { $0 }) <= 1 else {
-      throw ValidationError("planted, table, pairs and recorded exclude each other")
+    guard [planted, table, pairs, kinds, recorded].count(where: { $0 }) <= 1 else {
+      throw ValidationError("planted, table, pairs, kinds and recorded exclude each other")
     }
   }
 
@@ -129,14 +138,8 @@ struct Simulate: AsyncParsableCommand {
     if table { return await printTable() }
     if pairs { return try await runPairs() }
     if recorded { return try compareWithRecord() }
-    let (hours, replicas, profile, probe) = (hours, replicas, profile, probe)
-    let only = only.isEmpty ? nil : only
-    let parts = Parts.all.subtracting(Parts(without))
-    let plan: @Sendable (UInt64) -> Plan = {
-      Plan(
-        seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
-        probeSeconds: probe, onlyFaults: only)
-    }
+    if kinds { return try await runKinds() }
+    let plan = plan(profile: profile, only: only.isEmpty ? nil : only)
     let seeds = seed...(seed + count - 1)
     let sweep: Sweep
     if trace {
@@ -150,12 +153,58 @@ struct Simulate: AsyncParsableCommand {
       sweep = await Sweep.run(seeds, workers: jobs, judges: !measure, plan: plan)
     }
     for verdict in sweep.failures { explain(verdict, plan: plan) }
+    if list {
+      for (seed, dead) in sweep.deadRuns.sorted(by: { $0.key < $1.key }) {
+        print("dead for \(Int(dead))s: \(plan(seed).arguments.joined(separator: " "))")
+      }
+    }
+    try conclude(sweep)
+  }
+
+  /// How the options say that seeds are to be run.
+  private func plan(
+    profile: Plan.Profile?, only: [Fault]?
+  ) -> @Sendable (UInt64) -> Plan {
+    let (hours, replicas, probe, answersAll) = (hours, replicas, probe, !unanswered)
+    let parts = Parts.all.subtracting(Parts(without))
+    return {
+      Plan(
+        seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
+        probeSeconds: probe, onlyFaults: only, answersAll: answersAll)
+    }
+  }
+
+  /// Says what the runs came to, and fails when they did not come right.
+  private func conclude(_ sweep: Sweep) throws {
     print(summary(of: sweep))
-    let missing = Strike.all.filter { !sweep.strikes.contains($0) }
+    let missing = Strike.all.filter {
+      !sweep.strikes.contains($0) && ($0.fault != .unanswered || unanswered)
+    }
     if everywhere {
       for strike in missing { print("never struck: \(strike)") }
     }
     if !sweep.failures.isEmpty || (everywhere && !missing.isEmpty) { throw ExitCode.failure }
+  }
+
+  /// One fault at a time, all of a run of one kind: what a mixed run has no time for.
+  private func runKinds() async throws {
+    let kinds = Fault.allCases.filter {
+      (only.isEmpty || only.contains($0)) && ($0 != .unanswered || unanswered)
+    }
+    var all = Sweep()
+    for kind in kinds {
+      let plan = plan(profile: .single, only: [kind])
+      let sweep = await Sweep.run(
+        seed...(seed + count - 1), workers: jobs, judges: !measure, plan: plan)
+      for verdict in sweep.failures { explain(verdict, plan: plan) }
+      print(
+        "\(kind.rawValue): \(sweep.faults) faults at \(sweep.strikes.count) places, "
+          + "\(sweep.failures.count) of \(sweep.runs) broke a rule; "
+          + "\(sweep.runsWithDeadToken) with a dead token, worst \(Int(sweep.worstDeadSeconds))s, "
+          + "mean \(Int(sweep.deadSeconds) / sweep.runs)s")
+      all.add(sweep)
+    }
+    try conclude(all)
   }
 
   /// What broke, of which source, how to see it again, and how it came about.
@@ -191,13 +240,10 @@ struct Simulate: AsyncParsableCommand {
   /// What comes together once in a thousand mixed runs does in these.
   private func runPairs() async throws {
     let seeds = seed...(seed + count - 1)
-    let (hours, replicas) = (hours, replicas)
     var all = Sweep()
     for (index, first) in Plan.stormy.enumerated() {
       for second in Plan.stormy[index...] {
-        let plan: @Sendable (UInt64) -> Plan = {
-          Plan(seed: $0, hours: hours, replicas: replicas, onlyFaults: [first, second])
-        }
+        let plan = plan(profile: nil, only: [first, second])
         let sweep = await Sweep.run(seeds, workers: jobs, plan: plan)
         for verdict in sweep.failures { explain(verdict, plan: plan) }
         all.add(sweep)
