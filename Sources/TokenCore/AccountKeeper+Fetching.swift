@@ -4,7 +4,7 @@ extension AccountKeeper {
     sequence += 1
     let attempt = Attempt(
       version: Version(epoch: lead.epoch, sequence: sequence), trigger: nextTrigger(at: now),
-      beganAt: now)
+      firstBeganAt: now, beganAt: now)
     reports.began(
       for: attempt.trigger,
       bringsAnother: bringsAnother(attempt.trigger), at: now)
@@ -14,23 +14,20 @@ extension AccountKeeper {
   private func nextTrigger(at now: Moment) -> Trigger {
     if let wanted { return wanted.trigger }
     if let asked = reports.asked, asked.notBefore <= now { return asked.trigger }
-    return .schedule
+    return stated?.isDoubtful == true ? .doubt : .schedule
   }
 
   mutating func begin(_ attempt: Attempt, at now: Moment, lead: Lead) -> [Outcome] {
     var attempt = attempt
     attempt.beganAt = now
     attempt.receipt = nil
-    attempt.settles = nil
     phase = .beginning(attempt, .sent(now))
     return [
       .send(
         .begin(
           .init(
             account: name, version: attempt.version, span: timing.attemptSpan,
-            hasHistory: lead.hasHistory,
-            // Redis may have lost the intent of a fetch that may still arrive.
-            isSuspicious: isSuspicious || unresolved != nil)))
+            kills: bringsAnother(attempt.trigger), hasHistory: hasHistory, outputs: kept)))
     ]
   }
 
@@ -41,15 +38,9 @@ extension AccountKeeper {
     switch reply {
     case .began(let receipt):
       storeFailures = 0
-      // The sweep that this has set asks for all that the mark did.
-      if isSuspicious { mark = nil }
-      isSuspicious = false
-      remember(receipt.dirty)
       fetchesToday = receipt.fetchesToday
-      watch(receipt.sweep, redisTime: receipt.now, at: now)
       var attempt = attempt
       attempt.receipt = receipt
-      if let sweep, sweep.isOver(at: attempt.beganAt) { attempt.settles = sweep.value }
       return fetch(attempt, at: now, lead: lead, isShuttingDown: isShuttingDown)
     case .stale(let committed) where committed.epoch > lead.epoch:
       return [.saw(committed.epoch), .stepDown(.fenced)]
@@ -64,21 +55,20 @@ extension AccountKeeper {
     }
   }
 
-  /// Asks WeChat, if BEGIN is fresh and the lease outlasts the call; else puts that right first.
+  /// Asks WeChat, if its first BEGIN is fresh and the lease outlasts the call.
   mutating func fetch(
     _ attempt: Attempt, at now: Moment, lead: Lead, isShuttingDown: Bool
   ) -> [Outcome] {
-    guard !isShuttingDown else {
+    guard !isShuttingDown, isFresh(attempt, at: now) else {
       phase = .resolving(attempt, .due(now))
       return []
-    }
-    guard now - attempt.beganAt <= timing.opTimeout else {
-      return begin(attempt, at: now, lead: lead)
     }
     guard now + timing.apiTimeout <= lead.validUntil else {
       phase = .ready(attempt)
       return [.renewLease]
     }
+    var attempt = attempt
+    attempt.askedAt = now
     phase = .fetching(attempt)
     lastFetchAt = now
     let order = FetchOrder(
@@ -88,21 +78,20 @@ extension AccountKeeper {
     return [.note(.refreshStarted(name, attempt.trigger, attempt.version)), .fetch(order)]
   }
 
+  /// Whether what is sent now is processed before Redis counts it as over.
+  private func isFresh(_ attempt: Attempt, at now: Moment) -> Bool {
+    guard let receipt = attempt.receipt else { return false }
+    let age = max(receipt.now - receipt.at, .zero) + max(now - attempt.beganAt, .zero)
+    return age <= timing.freshness
+  }
+
   /// WeChat's answer, or what came instead of one.
   mutating func fetched(
     _ version: Version, _ outcome: FetchOutcome, at now: Moment,
     using generator: inout any RandomNumberGenerator & Sendable
   ) -> [Outcome] {
     guard case .fetching(let attempt) = phase, attempt.version == version else {
-      // No longer ours to publish; but if it minted, the token in Redis may be dying of it.
-      switch outcome {
-      case .token(let fetched):
-        handedOut.add(fetched.token)
-        owe(version, isUnknown: true, at: now)
-      case .unknown: owe(version, isUnknown: true, at: now)
-      case .knownFailure: break
-      }
-      return []
+      return cameLate(version, outcome, at: now)
     }
     switch outcome.checked(against: handedOut, repeats: credential.repeats) {
     case .token(let fetched):
@@ -117,10 +106,31 @@ extension AccountKeeper {
       return backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
     case .unknown(let failure):
       phase = .holding
-      unresolved = version
-      copy?.isOwn = false
+      if bringsAnother(attempt.trigger) { remember(attempt, at: now) }
       return backOff(attempt, failure, isUnknown: true, at: now, using: &generator)
     }
+  }
+
+  /// No longer ours to publish; but if it minted, the token in Redis may be dying of it.
+  private mutating func cameLate(
+    _ version: Version, _ outcome: FetchOutcome, at now: Moment
+  ) -> [Outcome] {
+    let known = abandoned.first { $0.version == version }
+    abandoned.removeAll { $0.version == version }
+    if case .token(let fetched) = outcome { handedOut.add(fetched.token) }
+    if case .knownFailure = outcome { return [] }
+    guard let known, bringsAnother(known.trigger) else { return [] }
+    owe(known, knownAt: now, at: now)
+    return []
+  }
+
+  /// Nobody knows whether the attempt minted a token: it may have killed the one that Redis has.
+  private mutating func remember(_ attempt: Attempt, at now: Moment) {
+    copy?.isOwn = false
+    let debt = Debt(
+      version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
+      knownAt: now, step: .due(now))
+    unresolved = unresolved?.joined(with: debt) ?? debt
   }
 
   private mutating func backOff(
@@ -132,7 +142,8 @@ extension AccountKeeper {
     failures.last = failure
     let wait = Backoff.wait(
       after: failure, isUnknown: isUnknown, inARow: failures.inARow,
-      remaining: copy?.remaining(at: now), using: &generator)
+      remaining: copy == nil ? nil : statedRemaining(at: now), hasBudget: hasBudget,
+      using: &generator)
     if failure.category == .quota, credential.repeats, attempt.trigger.needsAnotherToken {
       // The day's forced fetches are used up, and plain ones are not: the schedule goes on.
       reports.hold(attempt.trigger, until: now + wait)
@@ -162,16 +173,16 @@ extension AccountKeeper {
     guard age < fetched.lifetime else {
       // Redis took no writes for the whole of a life: nothing is left to publish.
       phase = .holding
-      unresolved = attempt.version
+      if bringsAnother(attempt.trigger) { remember(attempt, at: now) }
       want(attempt.trigger, notBefore: now)
       return []
     }
     phase = .committing(attempt, fetched, .sent(now))
     let command = StoreCommand.Commit(
       account: name, fence: lead.epoch, version: attempt.version,
-      outputs: outputs(of: fetched.token, lifetime: fetched.lifetime),
-      lifetime: fetched.lifetime, age: max(age, .zero), dirty: attempt.receipt?.dirty,
-      parent: attempt.receipt?.committed, sweep: attempt.settles,
+      outputs: outputs(of: fetched.token),
+      lifetime: fetched.lifetime, age: max(age, .zero), begunAt: attempt.receipt?.at,
+      parent: attempt.receipt?.committed, kills: bringsAnother(attempt.trigger),
       isRecommit: false, runID: runID, instance: instance)
     return [.send(.commit(command))]
   }
@@ -182,21 +193,25 @@ extension AccountKeeper {
   ) -> [Outcome] {
     storeFailures = 0
     switch reply {
-    case .committed:
+    case .committed(let isCertain):
       let isUnchanged = copy?.token == fetched.token
+      let end = fetched.sentAt + fetched.lifetime
       copy = Copy(
         token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
-        expiresAt: fetched.sentAt + fetched.lifetime, confirmedAt: sentAt, seenAt: sentAt,
-        isOwn: true)
+        expiresAt: end, begunAt: attempt.receipt?.at,
+        certainUntil: attempt.firstBeganAt + Timing.certain, seenAt: sentAt, isOwn: isCertain)
+      if bringsAnother(attempt.trigger) {
+        lastCommit = LastCommit(
+          version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
+          committedAt: now, endsAt: end)
+      }
+      hasHistory = true
       phase = .holding
       wanted = nil
-      unresolved = nil
-      if attempt.settles != nil, sweep?.value == attempt.settles { sweep = nil }
-      if let receipt = attempt.receipt, let value = receipt.sweep, value <= receipt.now,
-        sweep?.value == value
-      {
-        sweep?.isServedEarly = true
-      }
+      stated = nil
+      // What stands in the record beside it decides how long the keys state that it lives.
+      lookAt = now
+      if isCertain { unresolved = nil }
       if !isUnchanged {
         reports.settled()
       } else if attempt.trigger.needsAnotherToken {
@@ -212,16 +227,14 @@ extension AccountKeeper {
       ]
     case .superseded(let epoch):
       phase = .holding
-      unresolved = nil
       return [.saw(epoch), .stepDown(.fenced)]
-    case .deposed(let epoch, let mark):
-      // The script left the mark: nothing is owed.
-      remember(mark)
+    case .deposed(let epoch):
+      // The script has told: nothing is owed.
       phase = .holding
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
     default:
       phase = .holding
-      unresolved = attempt.version
+      if bringsAnother(attempt.trigger) { remember(attempt, at: now) }
       want(.takeover, notBefore: now)
       lookAt = now
       return []

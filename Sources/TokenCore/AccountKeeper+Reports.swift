@@ -43,7 +43,7 @@ extension AccountKeeper {
     switch trigger {
     case .report, .probe: return copy.map { .rejected($0.token) }
     case .force: return .force(name)
-    case .schedule, .start, .takeover, .dirty, .sweep, nil: return nil
+    case .schedule, .start, .takeover, .doubt, nil: return nil
     }
   }
 
@@ -88,7 +88,7 @@ extension Trigger {
   var needsAnotherToken: Bool {
     switch self {
     case .report, .force, .probe: true
-    case .schedule, .start, .takeover, .dirty, .sweep: false
+    case .schedule, .start, .takeover, .doubt: false
     }
   }
 }

@@ -1,7 +1,8 @@
 /// One account's token, as one replica keeps it: when to look, to fetch, to repair, to warn.
 ///
 /// A value that decides; it sends nothing. At most one step at Redis is under way for an account,
-/// apart from a mark that is owed, so that an answer can always be told from a late one.
+/// apart from a mark that is owed, so that an answer can always be told from a late one; a step
+/// without an answer by its deadline counts as failed.
 package struct AccountKeeper: Sendable {
   /// A step at Redis: to be sent, or sent and not answered.
   package enum Step: Hashable, Sendable {
@@ -17,7 +18,8 @@ package struct AccountKeeper: Sendable {
     case takingOver(Step)
     /// Leading, with nothing under way. Can become: looking, beginning, following.
     case holding
-    /// Leading, reading what Redis has. Can become: holding, republishing, recommitting, following.
+    /// Leading, reading what Redis has. Can become: holding, takingOver, republishing,
+    /// recommitting, following.
     case looking(sentAt: Moment)
     /// Restoring damaged keys. Can become: holding, following.
     case republishing(Step)
@@ -25,8 +27,8 @@ package struct AccountKeeper: Sendable {
     case recommitting(Step)
     /// BEGIN leaves the intent. Can become: ready, fetching, resolving, following.
     case beginning(Attempt, Step)
-    /// BEGIN is confirmed and the lease too short for a fetch. Can become: fetching, beginning,
-    /// resolving, following.
+    /// BEGIN is confirmed and the lease too short for a fetch. Can become: fetching, resolving,
+    /// following.
     case ready(Attempt)
     /// WeChat is asked. Can become: committing, resolving, holding, following.
     case fetching(Attempt)
@@ -40,43 +42,24 @@ package struct AccountKeeper: Sendable {
   package struct Attempt: Hashable, Sendable {
     package let version: Version
     package let trigger: Trigger
-    /// When the BEGIN that allows it was issued.
+    /// When its first BEGIN was sent.
+    package let firstBeganAt: Moment
+    /// When the BEGIN that was sent last was.
     package internal(set) var beganAt: Moment
     /// What BEGIN returned.
     package internal(set) var receipt: BeginReceipt?
-    /// The sweep that a token of this attempt settles.
-    package internal(set) var settles: RedisTime?
+    /// When WeChat was asked.
+    package internal(set) var askedAt: Moment?
   }
 
-  /// A sweep as this replica has watched it.
-  ///
-  /// Redis's clock can be stepped, and a new leader cannot know whether it was: only the time since
-  /// the first sight, by this replica's own clock, proves that what may still arrive is over.
-  package struct WatchedSweep: Hashable, Sendable {
-    package let value: RedisTime
-    package let firstSeenAt: Moment
-    /// When it is due by our clock, as far as Redis's was right at the first sight.
-    package let dueAt: Moment
-    /// Whether a token was fetched after Redis's clock said so, without that proof.
-    package internal(set) var isServedEarly = false
-
-    /// So much before it is due, by Redis's clock, a fetch settles it all the same.
-    ///
-    /// A straggler is over after 67 of the 90 s; and a leader counts by its own clock, beside which
-    /// one that is being slewed is slow.
-    package static let tolerance: Duration = .seconds(10)
-
-    /// Whether the token was asked for after what the sweep waits for.
-    ///
-    /// Also by our own clock: Redis's may have been stepped beyond the sweep.
-    func isSettled(by view: AccountView, at now: Moment) -> Bool {
-      guard let fetchedAt = view.fetchedAt else { return false }
-      let age = max(view.now - fetchedAt, .zero)
-      return fetchedAt + Self.tolerance >= value && now - age + Self.tolerance >= dueAt
-    }
-
-    /// Whether whatever the sweep waits for was over at a moment.
-    func isOver(at now: Moment) -> Bool { firstSeenAt + Timing.sweep <= now }
+  /// A token that this replica published, and what a MARK would say of it.
+  struct LastCommit: Hashable, Sendable {
+    let version: Version
+    let beganAt: Moment
+    let begunAt: RedisTime?
+    let committedAt: Moment
+    /// When the token's life ends.
+    let endsAt: Moment
   }
 
   /// A fetch that is wanted, and not before when.
@@ -85,14 +68,6 @@ package struct AccountKeeper: Sendable {
     package internal(set) var notBefore: Moment
     /// Whether it waits because WeChat refused, and not for somebody's fetch to be over.
     package internal(set) var isBackoff = false
-  }
-
-  /// A mark that is owed until Redis acknowledges it.
-  package struct Debt: Hashable, Sendable {
-    package internal(set) var id: DebtID
-    package internal(set) var version: Version
-    package internal(set) var isUnknown: Bool
-    package internal(set) var step: Step
   }
 
   /// The failures since the last good answer.
@@ -106,6 +81,8 @@ package struct AccountKeeper: Sendable {
   enum Outcome: Hashable, Sendable {
     case send(StoreCommand)
     case fetch(FetchOrder)
+    /// What is not yet written to WeChat is not to be written any more.
+    case cancelFetch(Version)
     case probe(ProbeOrder)
     case renewLease
     case saw(Epoch)
@@ -125,8 +102,6 @@ package struct AccountKeeper: Sendable {
     let validUntil: Moment
     /// How often Redis is looked at: with every renewal, or, of very many accounts, every tick.
     let lookEvery: Duration
-    /// Whether this replica had seen an epoch before this one: then a missing record is a wipe.
-    let hasHistory: Bool
   }
 
   package let name: AccountName
@@ -135,9 +110,18 @@ package struct AccountKeeper: Sendable {
   /// The tokens that this replica has, or had lately.
   var handedOut = HandedOut()
   package internal(set) var wanted: Wanted?
-  package internal(set) var debt: Debt?
-  /// How many debts there were, for their ids.
-  var debts: Int64 = 0
+  /// The marks that are owed until Redis acknowledges them.
+  package internal(set) var debts: [Debt] = []
+  /// What was published last; said again to each other server.
+  var lastCommit: LastCommit?
+  /// Calls that were under way when leadership ended: their outcome is still to come.
+  var abandoned: [Attempt] = []
+  /// Whether a fetch is due and waits until other accounts' fetches are over.
+  var isQueued = false
+  /// What Redis states of the token that it has.
+  package internal(set) var stated: Stated?
+  /// Whether a record of the account was ever seen.
+  var hasHistory = false
   package internal(set) var failures = Failures()
   /// What was asked for by those who say that the token is dead.
   package internal(set) var reports: ReportLedger
@@ -155,60 +139,60 @@ package struct AccountKeeper: Sendable {
   var sequence: Int64 = 0
   /// Whether Redis's record was not ours to write when it was last read.
   package internal(set) var isRefused = false
-  /// The newest attempt of this epoch whose outcome nobody knows.
-  var unresolved: Version?
-  /// Whether Redis may have lost what it knew, so that the next BEGIN sets a sweep.
-  var isSuspicious = false
-  /// The last sweep that Redis showed, until it is settled or known to be lost.
-  package internal(set) var sweep: WatchedSweep?
-  /// The last mark that Redis showed, until it is settled or known to be lost.
-  package internal(set) var mark: DirtyMark?
-  /// A commit of our own that the answer to a mark told of: its own answer came too late, or never.
-  var toldCommit: Version?
-  /// The commit whose loss by Redis was marked, and what Redis has instead.
-  var lossOwned: (lost: Version, instead: Version)?
+  /// The attempts of this lead whose outcome nobody knows, as one debt.
+  var unresolved: Debt?
   /// Whether Redis is to be read although the reason for it is not yet old.
   var isHinted = false
   var storeFailures = 0
 
   let instance: InstanceID
-  /// What tells this process's debts from all others'.
-  let life: UInt64
   let timing: Timing
   let margins: Margins
   let credential: Credential
 
   init(
-    name: AccountName, instance: InstanceID, life: UInt64, timing: Timing, margins: Margins,
+    name: AccountName, instance: InstanceID, timing: Timing, margins: Margins,
     credential: Credential
   ) {
     self.name = name
     self.instance = instance
-    self.life = life
     self.timing = timing
     self.margins = margins
     self.credential = credential
     reports = ReportLedger(limits: credential.repeats ? .stableToken : .token)
-    prober = Prober(interval: credential.probe)
+    prober = Prober(interval: credential.probe, patience: timing.apiTimeout + Timing.slack)
     phase = .following(.due(.origin))
   }
 
   // MARK: What others read
 
-  /// When the leader refreshes the token it has: at this much remaining life.
+  /// When the leader refreshes the token it has.
   package var refreshAt: Moment? {
-    copy.map { $0.expiresAt - margins.refresh(lifetime: $0.lifetime) }
+    guard let copy else { return nil }
+    let margin = margins.refresh(lifetime: copy.lifetime)
+    guard let stated, stated.basis.version == copy.version else { return copy.expiresAt - margin }
+    return min(stated.refreshAt(margin: margin), copy.expiresAt - margin)
+  }
+
+  /// What is left of the life that Redis states, as far as it is known; zero when nothing is.
+  func statedRemaining(at now: Moment) -> Duration {
+    guard let copy else { return .zero }
+    let end = stated.map { min($0.end, copy.expiresAt) } ?? copy.expiresAt
+    return max(end - now, .zero)
   }
 
   /// The newest token that this replica can vouch for: also one that is not yet published.
-  package func freshest(at now: Moment) -> (
+  ///
+  /// - Parameter nobodyFetches: whether nobody can have fetched since Redis was last read.
+  package func freshest(at now: Moment, nobodyFetches: Bool = false) -> (
     token: AccessToken, expiresAt: Moment, lifetime: Duration
   )? {
     if case .committing(_, let fetched, _) = phase {
       return (fetched.token, fetched.sentAt + fetched.lifetime, fetched.lifetime)
     }
-    guard let copy, copy.remaining(at: now) > .zero else { return nil }
-    return (copy.token, copy.expiresAt, copy.lifetime)
+    guard let copy else { return nil }
+    let end = nobodyFetches ? copy.expiresAt : copy.certainEnd
+    return end > now ? (copy.token, end, copy.lifetime) : nil
   }
 
   /// Whether the token is the account's: the published one, or one about to be.
@@ -249,32 +233,48 @@ package struct AccountKeeper: Sendable {
     wanted = nil
     sequence = 0
     unresolved = nil
-    isSuspicious = false
     storeFailures = 0
     prober.restart(at: now)
   }
 
   /// Leadership is over: stop at once, and own up to what cannot be taken back.
-  mutating func steppedDown(at now: Moment) {
+  mutating func steppedDown(at now: Moment) -> [Outcome] {
+    var outcomes: [Outcome] = []
     switch phase {
-    case .fetching(let attempt): owe(attempt.version, isUnknown: true, at: now)
-    case .committing(let attempt, _, _): owe(attempt.version, isUnknown: false, at: now)
+    case .fetching(let attempt):
+      outcomes.append(.cancelFetch(attempt.version))
+      abandoned.append(attempt)
+      if abandoned.count > Self.debtLimit { abandoned.removeFirst() }
+      if bringsAnother(attempt.trigger) { owe(attempt, knownAt: nil, at: now) }
+    case .committing(let attempt, _, _):
+      if bringsAnother(attempt.trigger) { owe(attempt, knownAt: now, at: now) }
     case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .beginning,
       .ready, .resolving:
       break
     }
-    if let unresolved { owe(unresolved, isUnknown: true, at: now) }
+    if let unresolved {
+      owe(
+        unresolved.version, beganAt: unresolved.beganAt, begunAt: unresolved.begunAt,
+        knownAt: unresolved.knownAt, at: now)
+    }
+    oweLastCommit(at: now)
     unresolved = nil
     wanted = nil
+    isQueued = false
     copy?.isOwn = false
     phase = .following(.due(now))
+    return outcomes
   }
 
   // MARK: Hints
 
-  mutating func storeConnected(at now: Moment) {
+  /// - Parameter isAnother: whether the server may be another one than before.
+  mutating func storeConnected(isAnother: Bool, at now: Moment) {
     storeFailures = 0
-    if case .due = debt?.step { debt?.step = .due(now) }
+    for place in debts.indices {
+      if case .due = debts[place].step { debts[place].step = .due(now) }
+    }
+    if case .following = phase, isAnother { oweLastCommit(at: now) }
     switch phase {
     case .following(.due): phase = .following(.due(now))
     case .takingOver(.due): phase = .takingOver(.due(now))
@@ -319,10 +319,14 @@ package struct AccountKeeper: Sendable {
   ///
   /// Before that, `advance` does nothing, unless the account waits for a longer lease.
   func nextWake(leads: Bool, storeIsConnected: Bool, isShuttingDown: Bool) -> Moment? {
-    guard storeIsConnected else { return nil }
     var wake: Moment?
     func consider(_ moment: Moment) { wake = wake.map { min($0, moment) } ?? moment }
-    if case .due(let moment) = debt?.step { consider(moment) }
+    if let lostAt { consider(lostAt) }
+    if let sentAt = debtSentAt { consider(sentAt + timing.answerBy) }
+    guard storeIsConnected else { return wake }
+    if debtSentAt == nil {
+      for case .due(let moment) in debts.lazy.map(\.step) { consider(moment) }
+    }
     switch phase {
     case .following(.due(let moment)), .takingOver(.due(let moment)),
       .republishing(.due(let moment)), .recommitting(.due(let moment)),
@@ -333,7 +337,7 @@ package struct AccountKeeper: Sendable {
       guard leads else { break }
       consider(lookAt)
       guard !isShuttingDown else { break }
-      if let start = fetchStart { consider(start) }
+      if !isQueued, let start = fetchStart { consider(start) }
       if let probe = prober.nextWake, copy != nil { consider(probe) }
     case .following, .takingOver, .looking, .republishing, .recommitting, .beginning, .ready,
       .fetching, .committing, .resolving:
@@ -342,8 +346,34 @@ package struct AccountKeeper: Sendable {
     return wake
   }
 
+  /// When what is under way counts as unanswered.
+  private var lostAt: Moment? {
+    switch phase {
+    case .following(.sent(let moment)), .takingOver(.sent(let moment)), .looking(let moment),
+      .republishing(.sent(let moment)), .recommitting(.sent(let moment)),
+      .beginning(_, .sent(let moment)), .committing(_, _, .sent(let moment)),
+      .resolving(_, .sent(let moment)):
+      moment + timing.answerBy
+    case .fetching(let attempt):
+      (attempt.askedAt ?? attempt.beganAt) + timing.apiTimeout + Timing.slack
+    case .following, .takingOver, .holding, .republishing, .recommitting, .beginning, .ready,
+      .committing, .resolving:
+      nil
+    }
+  }
+
   /// Whether it waits until the lease outlasts a call, which no moment tells.
   var waitsForLease: Bool { if case .ready = phase { true } else { false } }
+
+  /// Whether it is between a BEGIN and the end of the call that this allows.
+  var isFetching: Bool {
+    switch phase {
+    case .beginning, .ready, .fetching: true
+    case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .committing,
+      .resolving:
+      false
+    }
+  }
 
   /// When the fetch that is wanted, or the scheduled one, may begin.
   private var fetchStart: Moment? {
@@ -359,20 +389,15 @@ package struct AccountKeeper: Sendable {
   }
 
   /// Does what is due.
+  ///
+  /// - Parameter mayFetch: whether one more account may ask WeChat; else this one waits its turn.
   mutating func advance(
-    at now: Moment, lead: Lead?, runID: String?, storeIsConnected: Bool, isShuttingDown: Bool
+    at now: Moment, lead: Lead?, runID: String?, storeIsConnected: Bool, isShuttingDown: Bool,
+    mayFetch: Bool, using generator: inout any RandomNumberGenerator & Sendable
   ) -> [Outcome] {
-    var outcomes: [Outcome] = []
-    if storeIsConnected, var debt, case .due(let moment) = debt.step, moment <= now {
-      debt.step = .sent(now)
-      self.debt = debt
-      outcomes.append(
-        .send(
-          .mark(
-            .init(
-              account: name, debt: debt.id, version: debt.version, isUnknown: debt.isUnknown))))
-    }
+    var outcomes = giveUp(at: now, using: &generator)
     guard storeIsConnected else { return outcomes }
+    if let mark = payDebt(at: now) { outcomes.append(mark) }
     switch phase {
     case .following(.due(let moment)) where moment <= now:
       phase = .following(.sent(now))
@@ -380,12 +405,19 @@ package struct AccountKeeper: Sendable {
     case .takingOver(.due(let moment)) where moment <= now:
       guard let lead else { break }
       phase = .takingOver(.sent(now))
-      outcomes.append(.send(.takeOver(name, lead.epoch)))
+      outcomes.append(
+        .send(
+          .takeOver(
+            .init(
+              account: name, epoch: lead.epoch, runID: runID, kills: !credential.repeats,
+              outputs: kept))))
     case .holding:
       guard let lead else { break }
-      if !isShuttingDown, let start = fetchStart, start <= now {
-        outcomes += begin(at: now, lead: lead)
-      } else if lookAt <= now {
+      let start = fetchStart
+      if !isShuttingDown, !isQueued, let start, start <= now {
+        if mayFetch { outcomes += begin(at: now, lead: lead) } else { isQueued = true }
+      }
+      if case .holding = phase, lookAt <= now {
         lookAt = now + lead.lookEvery
         phase = .looking(sentAt: now)
         outcomes.append(.send(.look(name)))
@@ -414,10 +446,31 @@ package struct AccountKeeper: Sendable {
       outcomes += commit(attempt, fetched, at: now, lead: lead, runID: runID)
     case .resolving(let attempt, .due(let moment)) where moment <= now:
       phase = .resolving(attempt, .sent(now))
-      outcomes.append(.send(.resolve(name, attempt.version)))
+      outcomes.append(
+        .send(.resolve(.init(account: name, version: attempt.version, outputs: kept))))
     case .following, .takingOver, .looking, .republishing, .recommitting, .beginning, .fetching,
       .committing, .resolving:
       break
+    }
+    return outcomes
+  }
+
+  /// What was not answered in time counts as failed: it may have been carried out.
+  private mutating func giveUp(
+    at now: Moment, using generator: inout any RandomNumberGenerator & Sendable
+  ) -> [Outcome] {
+    var outcomes: [Outcome] = []
+    if let sentAt = debtSentAt, sentAt + timing.answerBy <= now, markFailed(sentAt: sentAt, at: now)
+    {
+      outcomes.append(.note(.storeStepFailed(name, .unanswered)))
+    }
+    guard let lostAt, lostAt <= now else { return outcomes }
+    if case .fetching(let attempt) = phase {
+      outcomes.append(.cancelFetch(attempt.version))
+      outcomes += fetched(attempt.version, .unknown(.unanswered), at: now, using: &generator)
+    } else {
+      retry(at: now)
+      outcomes.append(.note(.storeStepFailed(name, .unanswered)))
     }
     return outcomes
   }
@@ -445,23 +498,23 @@ package struct AccountKeeper: Sendable {
     }
     switch (phase, command, reply) {
     case (.takingOver(.sent(sentAt)), .takeOver, .account(let view)):
-      return tookOver(view, sentAt: sentAt, at: now, lead: lead, runID: runID)
+      return tookOver(view, sentAt: sentAt, at: now, lead: lead)
     case (.looking(sentAt), .look, .account(let view)):
-      return looked(view, sentAt: sentAt, at: now, lead: lead)
+      return looked(view, sentAt: sentAt, at: now, lead: lead, runID: runID)
     case (.republishing(.sent(sentAt)), .republish, .republished(let wrote)):
       phase = .holding
       storeFailures = 0
-      copy?.seenAt = sentAt
       return wrote ? [.note(.repaired(name))] : []
     case (.recommitting(.sent(sentAt)), .commit(let commit), _):
-      return recommitted(commit, reply, sentAt: sentAt)
+      return recommitted(commit, reply, sentAt: sentAt, at: now)
     case (.beginning(let attempt, .sent(sentAt)), .begin, _):
       return began(attempt, command, reply, sentAt: sentAt, at: now, lead: lead, isShuttingDown)
     case (.committing(let attempt, let fetched, .sent(sentAt)), .commit, _):
       return committed(attempt, fetched, reply, sentAt: sentAt, at: now)
-    case (.resolving(_, .sent(sentAt)), .resolve, _):
+    case (.resolving(_, .sent(sentAt)), .resolve, .resolved):
       phase = .holding
       storeFailures = 0
+      lookAt = now
       return []
     default:
       return failed(command, sentAt: sentAt, .strangeAnswer, at: now)
@@ -489,13 +542,15 @@ package struct AccountKeeper: Sendable {
   mutating func failed(
     _ command: StoreCommand, sentAt: Moment, _ failure: StoreFailure, at now: Moment
   ) -> [Outcome] {
-    if case .mark(let mark) = command {
-      guard debt?.id == mark.debt else { return [] }
-      let retryAt = now + storeRetry()
-      debt?.step = .due(retryAt)
-      return [.note(.storeStepFailed(name, failure))]
+    if case .mark = command {
+      return markFailed(sentAt: sentAt, at: now) ? [.note(.storeStepFailed(name, failure))] : []
     }
     guard isAwaited(command, sentAt: sentAt) else { return [] }
+    retry(at: now)
+    return [.note(.storeStepFailed(name, failure))]
+  }
+
+  private mutating func retry(at now: Moment) {
     let retryAt = now + storeRetry()
     switch phase {
     case .following: phase = .following(.due(max(retryAt, now + timing.retry)))
@@ -511,7 +566,6 @@ package struct AccountKeeper: Sendable {
     case .resolving(let attempt, _): phase = .resolving(attempt, .due(retryAt))
     case .holding, .ready, .fetching: break
     }
-    return [.note(.storeStepFailed(name, failure))]
   }
 
   /// Whether this is the step that the phase waits for.
@@ -526,7 +580,7 @@ package struct AccountKeeper: Sendable {
     }
   }
 
-  private mutating func storeRetry() -> Duration {
+  mutating func storeRetry() -> Duration {
     storeFailures = min(storeFailures + 1, 16)
     return min(timing.retry, .milliseconds(50) * (1 << min(storeFailures, 6)))
   }

@@ -22,6 +22,10 @@ struct AccountTable: Sendable {
   /// Who was changed since the changes were last taken; `isChanged` has each of them once.
   private var changed: [Int] = []
   private var isChanged: [Bool]
+  /// How many accounts are between a BEGIN and the end of the call that this allows.
+  private(set) var fetching = 0
+  /// Who waits until others' fetches are over, in the order in which they became due.
+  private var queue: [Int] = []
   /// How often an account was asked when it is due: what a test counts.
   private(set) var settledCount = 0
 
@@ -47,8 +51,32 @@ struct AccountTable: Sendable {
       isChanged[place] = true
       changed.append(place)
     }
+    let (wasFetching, wasQueued) = (all[place].isFetching, all[place].isQueued)
+    defer {
+      let isFetching = all[place].isFetching
+      if isFetching != wasFetching { fetching += isFetching ? 1 : -1 }
+      if all[place].isQueued, !wasQueued { queue.append(place) }
+    }
     return change(&all[place])
   }
+
+  /// Lets those go on who have waited longest, while fewer than that many fetch.
+  mutating func admit(upTo limit: Int) {
+    var free = limit - fetching
+    var admitted = 0
+    while free > 0, admitted < queue.count {
+      let place = queue[admitted]
+      admitted += 1
+      // Who has stopped leading meanwhile waits for nothing.
+      guard all[place].isQueued else { continue }
+      update(place) { $0.isQueued = false }
+      free -= 1
+    }
+    queue.removeFirst(admitted)
+  }
+
+  /// Whether any account waits until others' fetches are over.
+  var hasQueue: Bool { !queue.isEmpty }
 
   /// Changes every account.
   mutating func updateAll(_ change: (inout AccountKeeper) -> Void) {

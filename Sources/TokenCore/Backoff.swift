@@ -15,9 +15,13 @@ package enum Backoff {
   /// 45011 counts by the minute.
   package static let rateWait: Duration = .seconds(60)
 
+  /// Between two attempts without an answer, each of which may cost one of the day's calls, once
+  /// those who ask have used theirs up.
+  package static let thriftyWait: Duration = .seconds(300)
+
   static func wait(
     after failure: FetchFailure, isUnknown: Bool, inARow: Int, remaining: Duration?,
-    using generator: inout any RandomNumberGenerator & Sendable
+    hasBudget: Bool, using generator: inout any RandomNumberGenerator & Sendable
   ) -> Duration {
     if failure.retriesSoon { return shortest }
     switch failure.category {
@@ -26,6 +30,7 @@ package enum Backoff {
     case .rate: return rateWait
     case .transient: break
     }
+    if isUnknown, !hasBudget { return thriftyWait }
     let first: Duration = isUnknown ? .seconds(1) : .milliseconds(500)
     var wait = jittered(min(longest, first * (1 << min(max(inARow, 1) - 1, 6))), using: &generator)
     if let remaining, remaining > .zero { wait = min(wait, remaining / 4) }

@@ -6,21 +6,71 @@ package struct Copy: Hashable, Sendable {
   package let lifetime: Duration
   /// When the token's life ends, by this replica's clock, as WeChat or Redis told it.
   package let expiresAt: Moment
-  /// The real expiry by Redis's clock, as its record has it; nil until the record was read.
-  package internal(set) var recordedExpiry: RedisTime?
-  /// When this was last known to be the current token in Redis, with no trace of a later fetch;
-  /// nil when it never was.
-  package internal(set) var confirmedAt: Moment?
+  /// Redis's time of the BEGIN of its fetch; nil when the record did not tell it.
+  package let begunAt: RedisTime?
+  /// Until then nothing that has begun can have killed it, as far as this replica has seen.
+  package internal(set) var certainUntil: Moment
   /// When this was last seen in Redis, whatever stood beside it.
   package internal(set) var seenAt: Moment
-  /// Whether this replica fetched it and has led without a break since.
+  /// Whether this replica fetched it, has led without a break since, and nothing that it asked
+  /// WeChat before may still be processed.
   package internal(set) var isOwn: Bool
 
-  /// Whether no later fetch can have killed it: then it may be written to Redis again.
-  package func isPublishable(at now: Moment) -> Bool {
-    isOwn || confirmedAt.map { now - $0 < Timing.publishable } ?? false
-  }
+  /// Until when the token certainly lives.
+  package var certainEnd: Moment { isOwn ? expiresAt : min(expiresAt, certainUntil) }
 
   /// What is left of its life; negative when it is over.
   package func remaining(at now: Moment) -> Duration { expiresAt - now }
+}
+
+/// What Redis states of the token that it has, as it was last read, by this replica's clock.
+package struct Stated: Hashable, Sendable {
+  /// What makes up the end: while it stays the same, the end never moves back by a clock that did.
+  struct Basis: Hashable, Sendable {
+    var version: Version
+    var doubt: RedisTime?
+    var intent: RedisTime?
+  }
+
+  let basis: Basis
+  /// Until then the token certainly lives.
+  package internal(set) var end: Moment
+  /// The same by Redis's clock, as its record has it.
+  package let recordedEnd: RedisTime
+  /// When everything that the doubt is about is over; nil without a doubt.
+  package let doubtOver: Moment?
+
+  /// Whether something stands that may have killed the token.
+  var isDoubtful: Bool { basis.doubt != nil || basis.intent != nil }
+
+  /// How far our clock and Redis's may be apart about the end: what they can go wrong by in the
+  /// time that it is known.
+  func slack(lifetime: Duration) -> Duration {
+    RemainingTolerance.ofClock(lifetime: isDoubtful ? min(Timing.certain, lifetime) : lifetime)
+  }
+
+  /// - Parameters:
+  ///   - earlier: what was known before.
+  ///   - sentAt: when the look was sent: from here what is left counts.
+  init?(_ view: AccountView, after earlier: Stated?, sentAt: Moment, at now: Moment) {
+    guard let version = view.committed, let end = view.statedEnd else { return nil }
+    basis = Basis(
+      version: version, doubt: view.doubt?.first,
+      intent: view.intent.flatMap { $0.kills ? $0.at : nil })
+    recordedEnd = end
+    self.end = sentAt + (end - view.now)
+    if let earlier, earlier.basis == basis { self.end = min(self.end, earlier.end) }
+    doubtOver = view.doubt.map { now + ($0.last + Timing.straggling - view.now) }
+  }
+
+  /// When the next token is fetched by schedule.
+  ///
+  /// A doubt is let be over first, so that one fetch settles it, unless too little would be left.
+  func refreshAt(margin: Duration) -> Moment {
+    let early = end - margin
+    guard let doubtOver, doubtOver > early, end - doubtOver >= Timing.leftAfterDoubt else {
+      return early
+    }
+    return doubtOver
+  }
 }

@@ -25,8 +25,6 @@ package struct Election: Sendable {
   package struct Leadership: Hashable, Sendable {
     package let term: Term
     package let epoch: Epoch
-    /// Whether this replica had seen an epoch before this one.
-    package let hasHistory: Bool
     /// Until then the lock is certainly ours, unless Redis lost it.
     package fileprivate(set) var validUntil: Moment
     /// When the lock is to be renewed next.
@@ -167,8 +165,8 @@ package struct Election: Sendable {
       return [.send(.release(term))]
     case .acquired(let epoch):
       let leadership = Leadership(
-        term: term, epoch: epoch, hasHistory: floor > .none,
-        validUntil: sentAt + timing.validity, renewAt: sentAt + timing.renew)
+        term: term, epoch: epoch, validUntil: sentAt + timing.validity,
+        renewAt: sentAt + timing.renew)
       saw(epoch)
       holder = term.description
       state = .leading(leadership)
@@ -262,15 +260,35 @@ package struct Election: Sendable {
 
   // MARK: Time
 
-  /// When this has something to do next; nil when it waits for an answer.
+  /// When this has something to do next.
   func nextWake(storeIsConnected: Bool) -> Moment? {
     switch state {
-    case .idle, .polling, .acquiring: nil
-    case .following(let moment), .uncertain(_, let moment): storeIsConnected ? moment : nil
+    case .idle: return nil
+    case .polling(let sentAt), .acquiring(_, let sentAt): return sentAt + timing.answerBy
+    case .following(let moment), .uncertain(_, let moment): return storeIsConnected ? moment : nil
     case .leading(let leadership):
-      storeIsConnected && leadership.renewSentAt == nil
-        ? min(leadership.renewAt, leadership.validUntil) : leadership.validUntil
+      let lost = leadership.renewSentAt.map { $0 + timing.answerBy }
+      let renewal = lost ?? (storeIsConnected ? leadership.renewAt : leadership.validUntil)
+      return min(renewal, leadership.validUntil)
     }
+  }
+
+  /// What was not answered in time counts as failed: it may have been carried out.
+  mutating func giveUp(
+    at now: Moment, using generator: inout any RandomNumberGenerator & Sendable
+  ) -> StoreFailure? {
+    let lost: (command: StoreCommand, sentAt: Moment)? =
+      switch state {
+      case .polling(let sentAt): (.pollLock, sentAt)
+      case .acquiring(let term, let sentAt):
+        (.acquire(term, lease: timing.lease, floor: floor), sentAt)
+      case .leading(let leadership):
+        leadership.renewSentAt.map { (.renew(leadership.term, lease: timing.lease), $0) }
+      case .idle, .following, .uncertain: nil
+      }
+    guard let lost, lost.sentAt + timing.answerBy <= now else { return nil }
+    failed(lost.command, sentAt: lost.sentAt, .unanswered, at: now, using: &generator)
+    return .unanswered
   }
 
   /// Does what is due.

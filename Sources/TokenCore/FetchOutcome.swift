@@ -78,5 +78,9 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
     reason: "an answer was repeated: its token was handed out before, though WeChat makes another"
       + " with each call; is there a cache before WeChat?")
 
+  /// The call ended without any word.
+  static let unanswered = FetchFailure(
+    .transient, reason: "the call ended without any answer", isTransport: true)
+
   package var description: String { reason }
 }

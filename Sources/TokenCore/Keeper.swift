@@ -27,12 +27,15 @@ package struct Keeper: Sendable {
   private var namesakes: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
   private var nameIsToldShared = false
   private var heartbeatAt: Moment = .origin
-  private var heartbeatIsSent = false
+  private var heartbeatSentAt: Moment?
   private var tickAt: Moment = .origin
   private var wantsAbdication = false
+  /// Which account WeChat gave a token to last.
+  private var lastSuccess: (account: AccountName, at: Moment)?
   private var shutdownBy: Moment?
-  /// Whether the lock was given back; the answer ends the shutdown.
+  /// Whether the lock was given back; the answer, and those to what is owed, end the shutdown.
   private var isReleasing = false
+  private var isReleased = false
   private var isStopped = false
   private var latest: Moment = .origin
   private var generator: any RandomNumberGenerator & Sendable
@@ -42,18 +45,22 @@ package struct Keeper: Sendable {
   private let life: UInt64
   private let timing: Timing
 
+  /// So many accounts ask WeChat at the same time.
+  private let maximumFetches: Int
+
   /// More accounts than this are looked at with every tick instead of every renewal.
   package static let accountsLookedAtWithRenewal = 100
 
   package init(
     instance: InstanceID, accounts: [AccountName], timing: Timing, margins: Margins,
-    credentials: [AccountName: Credential] = [:],
+    credentials: [AccountName: Credential] = [:], maximumFetches: Int = 32,
     generator: any RandomNumberGenerator & Sendable
   ) {
     precondition(!accounts.isEmpty, "a keeper without accounts has nothing to keep")
     precondition(Set(accounts).count == accounts.count, "every account has its own name")
     self.instance = instance
     self.timing = timing
+    self.maximumFetches = max(maximumFetches, 1)
     self.generator = generator
     let life: UInt64 = self.generator.next()
     self.life = life
@@ -61,7 +68,7 @@ package struct Keeper: Sendable {
     table = AccountTable(
       accounts.map {
         AccountKeeper(
-          name: $0, instance: instance, life: life, timing: timing, margins: margins,
+          name: $0, instance: instance, timing: timing, margins: margins,
           credential: credentials[$0] ?? Credential())
       })
   }
@@ -121,8 +128,13 @@ package struct Keeper: Sendable {
     {
       wakes.append(wake)
     }
-    if let shutdownBy, !isReleasing { wakes.append(shutdownBy) }
-    if storeIsConnected, !heartbeatIsSent, !isEnding { wakes.append(heartbeatAt) }
+    if let shutdownBy { wakes.append(shutdownBy) }
+    if let heartbeatSentAt {
+      wakes.append(heartbeatSentAt + timing.answerBy)
+    } else if storeIsConnected, !isEnding {
+      wakes.append(heartbeatAt)
+    }
+    if table.hasQueue, table.fetching < maximumFetches { wakes.append(latest) }
     wakes.append(tickAt)
     return wakes.min()
   }
@@ -141,10 +153,12 @@ package struct Keeper: Sendable {
       break
     case .storeConnected(let runID):
       storeIsConnected = true
+      // A server that does not tell who it is may always be another one.
+      let isAnother = runID == nil || runID != self.runID
       if let runID { self.runID = runID }
       heartbeatAt = now
       election.storeConnected(at: now)
-      table.updateAll { $0.storeConnected(at: now) }
+      table.updateAll { $0.storeConnected(isAnother: isAnother, at: now) }
     case .storeDisconnected:
       storeIsConnected = false
     case .stored(let command, let sentAt, let result):
@@ -154,13 +168,13 @@ package struct Keeper: Sendable {
       let outcomes = table.update(index) {
         $0.fetched(version, outcome, at: now, using: &generator)
       }
-      apply(outcomes, at: now, to: &actions)
+      apply(outcomes, of: account, at: now, to: &actions)
     case .probed(let account, let version, let isDead, let dailyLimit):
       guard let index = index(of: account) else { break }
       let outcomes = table.update(index) {
         $0.probed(version, isDead: isDead, dailyLimit: dailyLimit, at: now)
       }
-      apply(outcomes, at: now, to: &actions)
+      apply(outcomes, of: account, at: now, to: &actions)
       // Who leads now would learn of it from a probe of its own only.
       if !isLeader(at: now), let report = table.update(index, { $0.takeUnserved() }) {
         actions.append(.giveBack(report))
@@ -195,12 +209,15 @@ package struct Keeper: Sendable {
         actions.append(.note(.reported(nil, .notCurrent)))
         return
       }
-      apply(table.update(index) { $0.reported(token, at: now) }, at: now, to: &actions)
+      apply(
+        table.update(index) { $0.reported(token, at: now) }, of: table[index].name, at: now,
+        to: &actions)
     case .rejectedDigest:
       actions.append(.note(.reported(nil, .notCurrent)))
     case .force(let account):
       guard let index = index(of: account) else { return }
-      apply(table.update(index) { $0.reported(nil, at: now) }, at: now, to: &actions)
+      apply(
+        table.update(index) { $0.reported(nil, at: now) }, of: account, at: now, to: &actions)
     }
   }
 
@@ -222,15 +239,15 @@ package struct Keeper: Sendable {
         let outcomes = table.update(index) {
           $0.failed(command, sentAt: sentAt, failure, at: now)
         }
-        apply(outcomes, at: now, to: &actions)
+        apply(outcomes, of: account, at: now, to: &actions)
         return
       }
       actions.append(.note(.storeStepFailed(nil, failure)))
       if case .heartbeat = command {
-        heartbeatIsSent = false
+        heartbeatSentAt = nil
         heartbeatAt = now + timing.retry
       } else if case .release = command {
-        if isReleasing { stop(to: &actions) }
+        isReleased = isReleasing
       } else {
         election.failed(command, sentAt: sentAt, failure, at: now, using: &generator)
       }
@@ -259,9 +276,9 @@ package struct Keeper: Sendable {
     case .renew(let term, _):
       apply(election.renewAnswered(term, sentAt: sentAt, reply), at: now, to: &actions)
     case .release:
-      if isReleasing { stop(to: &actions) }
+      isReleased = isReleasing
     case .heartbeat:
-      heartbeatIsSent = false
+      heartbeatSentAt = nil
       if case .replicas(let replicas, let asOf) = reply {
         self.replicas = replicas
         replicasAsOf = asOf
@@ -275,7 +292,7 @@ package struct Keeper: Sendable {
           command, sentAt: sentAt, reply, at: now, lead: lead, runID: runID,
           isShuttingDown: isEnding)
       }
-      apply(outcomes, at: now, to: &actions)
+      apply(outcomes, of: account, at: now, to: &actions)
     }
   }
 
@@ -299,23 +316,26 @@ package struct Keeper: Sendable {
   }
 
   private mutating func apply(
-    _ outcomes: [AccountKeeper.Outcome], at now: Moment, to actions: inout [Action]
+    _ outcomes: [AccountKeeper.Outcome], of account: AccountName, at now: Moment,
+    to actions: inout [Action]
   ) {
     for outcome in outcomes {
       switch outcome {
       case .send(let command): actions.append(.store(command, issuedAt: now))
       case .fetch(let order): actions.append(.fetch(order))
+      case .cancelFetch(let version): actions.append(.cancelFetch(account, version))
       case .probe(let order): actions.append(.probe(order))
       case .renewLease: election.renewSoon(at: now)
       case .saw(let epoch): election.saw(epoch)
       case .note(let note):
+        if case .refreshed = note { lastSuccess = (account, now) }
         record(note, to: &actions)
       case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
       case .recordIsOurs:
         if conflict != nil, !table.all.contains(where: \.isRefused) { conflict = nil }
       case .refused(let reason):
         if table.all.allSatisfy(\.isRefused) { stepDown(reason, at: now, to: &actions) }
-      case .unreachable: wantsAbdication = true
+      case .unreachable: wantsAbdication = wantsAbdication || !succeedsElsewhere(account, at: now)
       }
     }
   }
@@ -355,7 +375,9 @@ package struct Keeper: Sendable {
     election.steppedDown(reason, at: now, using: &generator)
     table.updateAll { account in
       if let report = account.takeUnserved() { actions.append(.giveBack(report)) }
-      account.steppedDown(at: now)
+      for case .cancelFetch(let version) in account.steppedDown(at: now) {
+        actions.append(.cancelFetch(account.name, version))
+      }
     }
     switch reason {
     case .lockLost: break
@@ -391,32 +413,57 @@ package struct Keeper: Sendable {
         stepDown(.abdicated, at: now, to: &actions)
       }
     }
+    giveUp(at: now, to: &actions)
+    table.admit(upTo: maximumFetches)
     var place = 0
     while let index = table.next(from: place, dueBy: now, common: common) {
       let (lead, runID, isConnected) = (lead, runID, storeIsConnected)
       let isEnding = shutdownBy != nil
+      let mayFetch = table.fetching < maximumFetches
       let outcomes = table.update(index) {
         $0.advance(
           at: now, lead: lead, runID: runID, storeIsConnected: isConnected,
-          isShuttingDown: isEnding)
+          isShuttingDown: isEnding, mayFetch: mayFetch, using: &generator)
       }
-      apply(outcomes, at: now, to: &actions)
+      apply(outcomes, of: table[index].name, at: now, to: &actions)
       place = index + 1
     }
     if shutdownBy != nil { return shutDown(at: now, to: &actions) }
     if storeIsConnected {
       apply(election.advance(at: now), at: now, to: &actions)
-      if heartbeatAt <= now, !heartbeatIsSent {
+      if heartbeatAt <= now, heartbeatSentAt == nil {
         actions.append(heartbeat(abdicates: false, at: now))
       }
     }
   }
 
+  /// What was not answered in time counts as failed.
+  private mutating func giveUp(at now: Moment, to actions: inout [Action]) {
+    if let failure = election.giveUp(at: now, using: &generator) {
+      actions.append(.note(.storeStepFailed(nil, failure)))
+    }
+    if let sentAt = heartbeatSentAt, sentAt + timing.answerBy <= now {
+      heartbeatSentAt = nil
+      heartbeatAt = now + timing.retry
+    }
+  }
+
+  /// Whether WeChat gave another account a token since it fails for this one: then it can be
+  /// reached from here.
+  private func succeedsElsewhere(_ account: AccountName, at now: Moment) -> Bool {
+    guard let lastSuccess, lastSuccess.account != account else { return false }
+    return now - lastSuccess.at < Timing.abdicationDoubt
+  }
+
   /// The orderly end: what is in flight is finished, within bounds; then the lock is given back.
   private mutating func shutDown(at now: Moment, to actions: inout [Action]) {
     guard let shutdownBy, !isStopped else { return }
-    let isBusy = table.all.contains { $0.mustFinish || $0.debt != nil }
-    if isBusy, now < shutdownBy {
+    let isOwing = table.all.contains { !$0.debts.isEmpty }
+    if isReleasing {
+      if (isReleased && !isOwing) || now >= shutdownBy || !storeIsConnected { stop(to: &actions) }
+      return
+    }
+    if isOwing || table.all.contains(where: \.mustFinish), now < shutdownBy {
       if storeIsConnected, election.leadership != nil {
         apply(election.advance(at: now), at: now, to: &actions)
       }
@@ -430,13 +477,13 @@ package struct Keeper: Sendable {
       election.stopped()
       actions.append(.store(.release(term), issuedAt: now))
       isReleasing = true
-    } else if !isReleasing {
+    } else {
       stop(to: &actions)
     }
   }
 
   private mutating func heartbeat(abdicates: Bool, at now: Moment) -> Action {
-    heartbeatIsSent = true
+    heartbeatSentAt = now
     heartbeatAt = now + Timing.followerLook
     return .store(
       .heartbeat(
@@ -489,8 +536,7 @@ package struct Keeper: Sendable {
       .init(
         epoch: $0.epoch, validUntil: $0.validUntil,
         lookEvery: table.count > Keeper.accountsLookedAtWithRenewal
-          ? timing.tick : timing.renew,
-        hasHistory: $0.hasHistory)
+          ? timing.tick : timing.renew)
     }
   }
 
@@ -538,6 +584,8 @@ extension Keeper {
     case store(StoreCommand, issuedAt: Moment)
     /// Ask WeChat for a token, once.
     case fetch(FetchOrder)
+    /// Write nothing of that fetch any more, as far as nothing is written yet.
+    case cancelFetch(AccountName, Version)
     /// Ask WeChat whether a token lives, once; mints nothing.
     case probe(ProbeOrder)
     /// Put a report back on the list: the leader is somebody else.

@@ -33,6 +33,10 @@ package struct KeeperView: Sendable {
   /// Whether the replica leads right now by its own reckoning.
   package func isLeader(at now: Moment) -> Bool { election.isLeader(at: now) }
 
+  /// Whether nobody can fetch as far as is known: this replica cannot begin to, and there was no
+  /// other one when it last could.
+  package var nobodyFetches: Bool { !storeIsConnected && replicas.isEmpty }
+
   /// The account of that name; nil when there is none.
   package subscript(account: AccountName) -> AccountKeeper? {
     var low = 0

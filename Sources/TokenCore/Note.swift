@@ -1,6 +1,6 @@
 /// Why a token is fetched; the label `trigger` of the metrics (DESIGN section 5.4).
 package enum Trigger: String, Hashable, Sendable, CaseIterable {
-  case schedule, start, takeover, report, force, probe, dirty, sweep
+  case schedule, start, takeover, report, force, probe, doubt
 }
 
 /// Why a replica stopped leading.
@@ -37,7 +37,7 @@ package enum Note: Hashable, Sendable {
   case repaired(AccountName)
   /// Redis had lost a commit, and it was made again.
   case recommitted(AccountName, Version)
-  /// A fetch outside the order was made known to the leader.
+  /// The life of what Redis has was cut short, since a fetch of this replica may have killed it.
   case marked(AccountName, Version)
   /// What became of a request to refresh; nil when no account knows the token.
   case reported(AccountName?, ReportOutcome)

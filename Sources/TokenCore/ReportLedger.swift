@@ -60,7 +60,7 @@ package struct ReportLedger: Hashable, Sendable {
     case .report, .force, .probe:
       begun.append(now)
       if begun.count > limits.count { begun.removeFirst() }
-    case .schedule, .start, .takeover, .dirty, .sweep: break
+    case .schedule, .start, .takeover, .doubt: break
     }
     if bringsAnother { asked = nil }
   }
@@ -96,10 +96,10 @@ package struct Prober: Hashable, Sendable {
   package enum State: Hashable, Sendable {
     /// To be asked at a time.
     case due(Moment)
-    case asking(Version)
+    case asking(Version, at: Moment)
     /// WeChat refused it once, which is no proof: it is asked again.
     case doubted(Version, askAgainAt: Moment)
-    case askingAgain(Version)
+    case askingAgain(Version, at: Moment)
   }
 
   package internal(set) var state: State
@@ -109,8 +109,12 @@ package struct Prober: Hashable, Sendable {
   /// Replication at WeChat is not instant: one refusal is asked about again after this.
   package static let doubt: Duration = .seconds(5)
 
-  init(interval: Duration?) {
+  /// Without an answer for so long, none will come.
+  private let patience: Duration
+
+  init(interval: Duration?, patience: Duration) {
     self.interval = interval
+    self.patience = patience
     state = .due(.origin + (interval ?? .zero))
   }
 
@@ -118,7 +122,7 @@ package struct Prober: Hashable, Sendable {
     guard interval != nil else { return nil }
     return switch state {
     case .due(let moment), .doubted(_, let moment): moment
-    case .asking, .askingAgain: nil
+    case .asking(_, let moment), .askingAgain(_, let moment): moment + patience
     }
   }
 
@@ -130,11 +134,15 @@ package struct Prober: Hashable, Sendable {
     guard interval != nil else { return false }
     switch state {
     case .due(let moment) where moment <= now:
-      state = .asking(version)
+      state = .asking(version, at: now)
       return true
     case .doubted(version, let moment) where moment <= now:
-      state = .askingAgain(version)
+      state = .askingAgain(version, at: now)
       return true
+    case .asking(_, let moment) where moment + patience <= now,
+      .askingAgain(_, let moment) where moment + patience <= now:
+      restart(at: now)
+      return false
     case .doubted(let doubted, _) where doubted != version:
       restart(at: now)
       return false
@@ -145,10 +153,10 @@ package struct Prober: Hashable, Sendable {
   /// Takes an answer; true when the token is proved dead.
   mutating func answered(_ version: Version, isDead: Bool, at now: Moment) -> Bool {
     switch state {
-    case .asking(version) where isDead:
+    case .asking(version, _) where isDead:
       state = .doubted(version, askAgainAt: now + Prober.doubt)
       return false
-    case .askingAgain(version) where isDead:
+    case .askingAgain(version, _) where isDead:
       restart(at: now)
       return true
     case .asking, .askingAgain:

@@ -12,16 +12,16 @@ package enum StoreCommand: Hashable, Sendable {
   /// Read an account's state, token and expiry; writes nothing.
   case look(AccountName)
   /// TAKEOVER: raise the account's fence to the epoch and read it.
-  case takeOver(AccountName, Epoch)
+  case takeOver(TakeOver)
   /// BEGIN: leave the intent without which nobody fetches.
   case begin(Begin)
-  /// The attempt is known to have minted nothing: take its intent back.
-  case resolve(AccountName, Version)
+  /// RESOLVE: the attempt is known to have minted nothing: take its intent back.
+  case resolve(Resolve)
   /// COMMIT: publish a token under the fence.
   case commit(Commit)
   /// REPUBLISH: restore outputs that were damaged.
   case republish(Republish)
-  /// MARK: say that a fetch outside the order happened, so that the leader fetches again.
+  /// MARK: say that a fetch may have killed the token that Redis has, so that its life is short.
   case mark(Mark)
   /// Say that this replica is alive, and read who else is.
   case heartbeat(Heartbeat)
@@ -29,12 +29,36 @@ package enum StoreCommand: Hashable, Sendable {
   /// The account that the step is about; nil for the lock and the list of replicas.
   package var account: AccountName? {
     switch self {
-    case .look(let name), .takeOver(let name, _), .resolve(let name, _): name
+    case .look(let name): name
+    case .takeOver(let takeOver): takeOver.account
     case .begin(let begin): begin.account
+    case .resolve(let resolve): resolve.account
     case .commit(let commit): commit.account
     case .republish(let republish): republish.account
     case .mark(let mark): mark.account
     case .pollLock, .acquire, .renew, .release, .heartbeat: nil
+    }
+  }
+
+  /// What TAKEOVER takes.
+  package struct TakeOver: Hashable, Sendable {
+    package var account: AccountName
+    package var epoch: Epoch
+    /// The server that this replica sees; another one than the record's may have lost writes.
+    package var runID: String?
+    /// Whether the account's fetches kill the token before them.
+    package var kills: Bool
+    /// The keys whose end follows when the stated life changes.
+    package var outputs: [Output]
+
+    package init(
+      account: AccountName, epoch: Epoch, runID: String?, kills: Bool, outputs: [Output]
+    ) {
+      self.account = account
+      self.epoch = epoch
+      self.runID = runID
+      self.kills = kills
+      self.outputs = outputs
     }
   }
 
@@ -44,19 +68,37 @@ package enum StoreCommand: Hashable, Sendable {
     package var version: Version
     /// How long from now the attempt is over at the latest.
     package var span: Duration
-    /// Whether this replica has seen an epoch before: then a missing record means a wipe.
+    /// Whether the fetch kills the token before it: then the intent bounds that one's life.
+    package var kills: Bool
+    /// Whether this replica has seen a record of the account: then a missing one was lost.
     package var hasHistory: Bool
-    /// Whether Redis may have lost the trace of a fetch that may still arrive: sweep afterwards.
-    package var isSuspicious: Bool
+    /// The keys whose end follows when the stated life changes.
+    package var outputs: [Output]
 
     package init(
-      account: AccountName, version: Version, span: Duration, hasHistory: Bool, isSuspicious: Bool
+      account: AccountName, version: Version, span: Duration, kills: Bool, hasHistory: Bool,
+      outputs: [Output]
     ) {
       self.account = account
       self.version = version
       self.span = span
+      self.kills = kills
       self.hasHistory = hasHistory
-      self.isSuspicious = isSuspicious
+      self.outputs = outputs
+    }
+  }
+
+  /// What RESOLVE takes.
+  package struct Resolve: Hashable, Sendable {
+    package var account: AccountName
+    package var version: Version
+    /// The keys whose end follows when the stated life changes.
+    package var outputs: [Output]
+
+    package init(account: AccountName, version: Version, outputs: [Output]) {
+      self.account = account
+      self.version = version
+      self.outputs = outputs
     }
   }
 
@@ -72,13 +114,13 @@ package enum StoreCommand: Hashable, Sendable {
     package var lifetime: Duration
     /// How much of the life had passed when the commit was issued.
     package var age: Duration
-    /// The dirty mark that BEGIN returned: cleared only if it is still that one.
-    package var dirty: DirtyMark?
+    /// Redis's time of the BEGIN that allowed the fetch; nil when it is not known.
+    package var begunAt: RedisTime?
     /// The commit that BEGIN saw.
     package var parent: Version?
-    /// The sweep that the fetch settles: cleared only if it is still that one.
-    package var sweep: RedisTime?
-    /// Whether a token that was committed before is written again (rule 4).
+    /// Whether the fetch killed the token before it.
+    package var kills: Bool
+    /// Whether a token that was committed before is written again, since Redis lost it.
     package var isRecommit: Bool
     /// The server that the committing replica sees.
     package var runID: String?
@@ -86,7 +128,7 @@ package enum StoreCommand: Hashable, Sendable {
 
     package init(
       account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
-      age: Duration, dirty: DirtyMark?, parent: Version?, sweep: RedisTime?, isRecommit: Bool,
+      age: Duration, begunAt: RedisTime?, parent: Version?, kills: Bool, isRecommit: Bool,
       runID: String?, instance: InstanceID
     ) {
       self.account = account
@@ -95,9 +137,9 @@ package enum StoreCommand: Hashable, Sendable {
       self.outputs = outputs
       self.lifetime = lifetime
       self.age = age
-      self.dirty = dirty
+      self.begunAt = begunAt
       self.parent = parent
-      self.sweep = sweep
+      self.kills = kills
       self.isRecommit = isRecommit
       self.runID = runID
       self.instance = instance
@@ -111,38 +153,54 @@ package enum StoreCommand: Hashable, Sendable {
     package var version: Version
     package var outputs: [Output]
     package var lifetime: Duration
-    /// The token's life that is left by the replica's own clock.
-    package var remaining: Duration
+    /// How long from now the token's life is certain, by the replica's own clock.
+    package var certain: Duration
+    /// By how much the record may say more, since clocks differ.
+    package var slack: Duration
+    /// Redis's time of the BEGIN of its fetch; nil when it is not known.
+    package var begunAt: RedisTime?
+    /// Whether the account's fetches kill the token before them.
+    package var kills: Bool
 
     package init(
       account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
-      remaining: Duration
+      certain: Duration, slack: Duration, begunAt: RedisTime?, kills: Bool
     ) {
       self.account = account
       self.fence = fence
       self.version = version
       self.outputs = outputs
       self.lifetime = lifetime
-      self.remaining = remaining
+      self.certain = certain
+      self.slack = slack
+      self.begunAt = begunAt
+      self.kills = kills
     }
   }
 
   /// What MARK takes.
   package struct Mark: Hashable, Sendable {
     package var account: AccountName
-    /// Which debt this pays: Redis carries out each once, however often it is sent.
-    package var debt: DebtID
     package var version: Version
-    /// Whether the fetch's outcome is unknown: then a straggler may still come, and a sweep is set.
-    package var isUnknown: Bool
+    /// How long ago its BEGIN was sent, by the marker's own clock.
+    package var age: Duration
+    /// Redis's time of that BEGIN; nil when it is not known.
+    package var begunAt: RedisTime?
+    /// How long its outcome has been known; nil while it is not.
+    package var knownFor: Duration?
+    /// The keys whose end follows when the stated life changes.
+    package var outputs: [Output]
 
     package init(
-      account: AccountName, debt: DebtID, version: Version, isUnknown: Bool
+      account: AccountName, version: Version, age: Duration, begunAt: RedisTime?,
+      knownFor: Duration?, outputs: [Output]
     ) {
       self.account = account
-      self.debt = debt
       self.version = version
-      self.isUnknown = isUnknown
+      self.age = age
+      self.begunAt = begunAt
+      self.knownFor = knownFor
+      self.outputs = outputs
     }
   }
 
@@ -166,52 +224,7 @@ package enum StoreCommand: Hashable, Sendable {
   }
 }
 
-/// The idempotency key of a mark that is owed.
-///
-/// A mark whose answer is lost is sent again, perhaps for long; were each carried out, each would
-/// cost a fetch (39 in 80 s, simulated).
-package struct DebtID: Hashable, Sendable, CustomStringConvertible {
-  /// Drawn once by each process, so that a restarted one does not repeat its predecessor's ids.
-  package let life: UInt64
-  /// Counts the debts of this life, for each account.
-  package let number: Int64
-
-  package init(life: UInt64, number: Int64) {
-    self.life = life
-    self.number = number
-  }
-
-  package var description: String { String(life, radix: 16) + "-\(number)" }
-}
-
-/// A mark that the account's token is not to be trusted, as Redis holds it: `epoch.seq@ms`.
-///
-/// Compared whole: who settles an earlier mark does not settle this one.
-package struct DirtyMark: Hashable, Sendable, CustomStringConvertible {
-  package let description: String
-
-  package init(_ text: String) { description = text }
-
-  package init(_ version: Version, at time: RedisTime) { self.init("\(version)@\(time)") }
-
-  /// When it was left, by Redis's clock; nil when somebody else wrote it.
-  package var markedAt: RedisTime? {
-    guard let sign = description.lastIndex(of: "@"),
-      let milliseconds = Int64(description[description.index(after: sign)...])
-    else { return nil }
-    return RedisTime(milliseconds: milliseconds)
-  }
-
-  /// The epoch of the fetch that it is about; nil when somebody else wrote it, or what no epoch is.
-  package var epoch: Epoch? {
-    guard let dot = description.firstIndex(of: "."), let epoch = Int64(description[..<dot]),
-      (1..<Epoch.limit).contains(epoch)
-    else { return nil }
-    return Epoch(epoch)
-  }
-}
-
-/// One key that a commit writes.
+/// One key that a commit writes, and whose end follows the stated life.
 package struct Output: Hashable, Sendable {
   /// Which key, by its role; the layout of names is the store's.
   package enum Key: String, Hashable, Sendable {
@@ -223,7 +236,10 @@ package struct Output: Hashable, Sendable {
   package enum Format: Hashable, Sendable {
     /// The token itself.
     case token(AccessToken)
-    /// The Unix second at which clients stop trusting it: real expiry less the margin.
+    /// Whatever the key holds: only its end follows.
+    case kept
+    /// The Unix second at which clients stop trusting it: the stated end less the margin, which
+    /// is at most a quarter of the life.
     case clientExpiry(margin: Duration)
   }
 
@@ -256,37 +272,36 @@ package enum StoreReply: Hashable, Sendable {
   /// BEGIN or COMMIT came after a commit of this or a later version.
   case stale(committed: Version)
   case resolved
-  case committed
+  /// The token is published; whether nothing is left that may have killed it.
+  case committed(isCertain: Bool)
   /// The fence is above ours, but our token was published in its turn.
   case superseded(Epoch)
-  /// The fence is above ours, and the account was marked dirty; with the mark that stands now.
-  case deposed(Epoch, DirtyMark?)
+  /// The fence is above ours, and the life of what Redis has is cut short.
+  case deposed(Epoch)
   case republished(wrote: Bool)
-  /// The debt is paid, now or earlier; with the mark that stands now. To a MARK of what was
-  /// committed the answer is `committed`.
-  case marked(DirtyMark?)
+  /// The fetch is part of the doubt now.
+  case marked
+  /// The fetch that a MARK is about was committed in its turn.
+  case inOrder
+  /// What Redis has was fetched after all that a MARK is about was over.
+  case settled
   case replicas([Replica], now: RedisTime)
 }
 
 /// What BEGIN returned.
 package struct BeginReceipt: Hashable, Sendable {
-  package var dirty: DirtyMark?
   package var committed: Version?
-  /// The sweep that is recorded, after what this BEGIN added to it.
-  package var sweep: RedisTime?
   /// How many fetches were allowed today, this one included.
   package var fetchesToday: Int
-  /// Redis's time of the BEGIN.
+  /// Redis's time of the first BEGIN of this version.
+  package var at: RedisTime
+  /// Redis's time of this answer.
   package var now: RedisTime
 
-  package init(
-    dirty: DirtyMark?, committed: Version?, sweep: RedisTime?, fetchesToday: Int = 0,
-    now: RedisTime
-  ) {
-    self.dirty = dirty
+  package init(committed: Version?, fetchesToday: Int = 0, at: RedisTime, now: RedisTime) {
     self.committed = committed
-    self.sweep = sweep
     self.fetchesToday = fetchesToday
+    self.at = at
     self.now = now
   }
 }
@@ -319,15 +334,13 @@ package struct AccountView: Hashable, Sendable {
   /// The highest epoch that took the account over.
   package var fence: Epoch = .none
   package var committed: Version?
-  package var parent: Version?
   package var intent: Intent?
-  package var dirty: DirtyMark?
-  /// When what may still arrive at WeChat is over, by Redis's clock; another value with every
-  /// request for one, so that a later request is never taken for an earlier one.
-  package var sweep: RedisTime?
-  /// The server that the last commit saw.
+  package var doubt: Doubt?
+  /// The server that the record was last led at.
   package var runID: String?
-  /// The committed token's real expiry and life.
+  /// When the committed token's fetch began.
+  package var fetchedAt: RedisTime?
+  /// When the committed token's life ends, as WeChat stated it, and how long that life is.
   package var expiresAt: RedisTime?
   package var lifetime: Duration?
   /// Who fetched the committed token.
@@ -342,21 +355,33 @@ package struct AccountView: Hashable, Sendable {
 
   package init(now: RedisTime) { self.now = now }
 
-  /// When the committed token was asked for; earlier when its life was cut short since.
-  package var fetchedAt: RedisTime? {
-    guard committed != nil, let expiresAt, let lifetime else { return nil }
-    return expiresAt - lifetime
+  /// Until when the committed token certainly lives: what both keys should state.
+  package var statedEnd: RedisTime? {
+    guard committed != nil, var end = expiresAt else { return nil }
+    if let doubt { end = min(end, doubt.first + Timing.certain) }
+    if let intent, intent.kills { end = min(end, intent.at + Timing.certain) }
+    return end
+  }
+}
+
+/// What may have killed the committed token, or may yet: between which moments that was begun or
+/// processed, by Redis's clock.
+package struct Doubt: Hashable, Sendable {
+  /// The token cannot have been killed by any of it before this, less the time that WeChat keeps
+  /// an old token alive.
+  package var first: RedisTime
+  /// The last of it was begun at this moment, or was known to be over.
+  package var last: RedisTime
+
+  package init(first: RedisTime, last: RedisTime) {
+    self.first = first
+    self.last = last
   }
 
-  /// What the published token has left: by its key, and not more than the record allows.
-  package var remaining: Duration? {
-    guard token != nil else { return nil }
-    return switch (tokenRemaining, expiresAt.map { $0 - now }) {
-    case (let key?, let record?): min(key, record)
-    case (let key?, nil): key
-    case (nil, let record?): record
-    case (nil, nil): nil
-    }
+  /// This doubt and another one together.
+  package func joined(with other: Doubt?) -> Doubt {
+    guard let other else { return self }
+    return Doubt(first: min(first, other.first), last: max(last, other.last))
   }
 }
 
@@ -364,13 +389,13 @@ package struct AccountView: Hashable, Sendable {
 package struct Intent: Hashable, Sendable {
   package var version: Version
   package var at: RedisTime
-  /// When the attempt is over at the latest.
-  package var deadline: RedisTime
+  /// Whether the fetch kills the token before it.
+  package var kills: Bool
 
-  package init(version: Version, at: RedisTime, deadline: RedisTime) {
+  package init(version: Version, at: RedisTime, kills: Bool) {
     self.version = version
     self.at = at
-    self.deadline = deadline
+    self.kills = kills
   }
 }
 
@@ -389,6 +414,9 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
     self.needsOperator = needsOperator
   }
 
+  /// Nothing answered in time, not even with a failure.
+  static let unanswered = StoreFailure(
+    mayHaveRun: true, reason: "a step at Redis ended without any answer")
   /// Redis answered, and not to this step.
   static let strangeAnswer = StoreFailure(
     mayHaveRun: true, reason: "Redis gave an answer that this step does not have")

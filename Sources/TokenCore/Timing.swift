@@ -13,16 +13,23 @@ package struct Timing: Hashable, Sendable {
   /// The deadline of one whole call of WeChat.
   package var apiTimeout: Duration
 
-  /// How long after an unknown outcome a straggler at WeChat is certainly over.
-  package static let sweep: Duration = .seconds(90)
+  /// How long after its BEGIN a request can still be processed.
+  package static let straggling: Duration = .seconds(90)
   /// How long WeChat keeps the token before the newest one alive.
   package static let grace: Duration = .seconds(300)
+  /// So long a token certainly lives after a fetch that may have killed it began: the grace, less
+  /// what clocks and the delivery may cost.
+  package static let certain: Duration = grace - .seconds(10)
   /// How long WeChat may sit on a request before it processes it.
   package static let straggler: Duration = .seconds(60)
   /// How much longer than its deadline an HTTP attempt may still be on its way to WeChat.
   package static let stragglerMargin: Duration = .seconds(4)
-  /// A copy in memory seen as current this recently cannot have been killed by a later fetch.
-  package static let publishable: Duration = grace - sweep
+  /// A doubt is not fetched over before it is over, unless less than this would be left then.
+  package static let leftAfterDoubt: Duration = .seconds(60)
+  /// Another server than before may have lost what was written up to so long ago.
+  package static let lostWrites: Duration = .seconds(30)
+  /// A step or a call that is not answered so long after its deadline is given up.
+  package static let slack: Duration = .seconds(2)
   /// No two fetches of one account follow each other faster.
   package static let fetchSpacing: Duration = .seconds(1)
   /// How often a follower reads the token, and every replica says that it is alive.
@@ -31,6 +38,9 @@ package struct Timing: Hashable, Sendable {
   package static let abdication: Duration = .seconds(20)
   /// A replica that gave up leadership this recently is not one to give it to.
   package static let abdicationMemory: Duration = .seconds(600)
+
+  /// A failure is not the address's while WeChat gave another account a token this recently.
+  package static let abdicationDoubt: Duration = .seconds(60)
 
   package init(
     lease: Duration = .seconds(15), renew: Duration = .seconds(5), retry: Duration = .seconds(2),
@@ -47,6 +57,15 @@ package struct Timing: Hashable, Sendable {
 
   /// How long from the sending of an ACQUIRE or RENEW the lock is certainly ours.
   package var validity: Duration { lease / 100 * 99 - .milliseconds(500) }
+
+  /// When a step that was sent has brought no answer for so long, none will come.
+  package var answerBy: Duration { opTimeout + Self.slack }
+
+  /// How old the first BEGIN of an attempt may be when WeChat is asked: what is sent then is
+  /// processed before `straggling` is over.
+  package var freshness: Duration {
+    min(apiTimeout, Self.straggling - Self.straggler - Self.stragglerMargin - apiTimeout)
+  }
 
   /// How long after BEGIN was sent the HTTP attempt that it allows is over, at the latest.
   package var attemptSpan: Duration { apiTimeout + opTimeout }
@@ -94,29 +113,15 @@ package struct Timing: Hashable, Sendable {
           remedy: "shorten apiTimeout or lengthen the lease, so that a fetch fits in it"))
     }
 
-    let straggling = Self.straggler + apiTimeout + opTimeout
-    if straggling >= Self.sweep {
+    let straggling = Self.straggler + apiTimeout + opTimeout + Self.stragglerMargin
+    if straggling >= Self.straggling {
       found.append(
         Violation(
           names: ["apiTimeout", "redisCommandTimeout"],
-          relation: "60s + apiTimeout + redisCommandTimeout < 90s (the sweep)",
+          relation: "60s + apiTimeout + redisCommandTimeout + 4s < 90s (when a late mint is over)",
           numbers:
-            "60s + \(apiTimeout.written) + \(opTimeout.written) = \(straggling.written)",
-          remedy: "shorten them: a late mint at WeChat must be over before the sweep"))
-    }
-
-    let repair =
-      Self.sweep + tick + lease + retry * 6 / 5 + apiTimeout + opTimeout * 4
-    if repair >= Self.grace {
-      found.append(
-        Violation(
-          names: ["tick", "lease", "retry", "apiTimeout", "redisCommandTimeout"],
-          relation: "90s + tick + lease + 1.2 × retry + apiTimeout + 4 × redisCommandTimeout"
-            + " < 300s (the life of a replaced token)",
-          numbers:
-            "90s + \(tick.written) + \(lease.written) + 1.2 × \(retry.written) +"
-            + " \(apiTimeout.written) + 4 × \(opTimeout.written) = \(repair.written)",
-          remedy: "shorten them: a dead token must be replaced before applications notice"))
+            "60s + \(apiTimeout.written) + \(opTimeout.written) + 4s = \(straggling.written)",
+          remedy: "shorten them: a late mint at WeChat must be over before a doubt is settled"))
     }
     return found
   }
@@ -134,6 +139,11 @@ package struct Margins: Hashable, Sendable {
   /// The client's margin for a token of this life: at most a quarter of it.
   package func client(lifetime: Duration) -> Duration {
     min(clientExpiresBefore, lifetime / 4)
+  }
+
+  /// The Unix second at which clients stop trusting a token that is stated to end at `end`.
+  package func clientExpiry(end: RedisTime, lifetime: Duration) -> Int64 {
+    (end.milliseconds - client(lifetime: lifetime).wholeMilliseconds) / 1000
   }
 
   /// The remaining life at which the leader refreshes a token of this life.

@@ -7,16 +7,30 @@ struct AccountScripts {
   let parts: Parts
   let now: RedisTime
 
-  func takeOver(_ epoch: Epoch, _ account: inout ModelRedis.Account) -> StoreReply {
-    if parts.contains(.fence), account.state.fence > epoch {
+  func takeOver(
+    _ takeOver: StoreCommand.TakeOver, _ account: inout ModelRedis.Account
+  ) -> StoreReply {
+    if parts.contains(.fence), account.state.fence > takeOver.epoch {
       return .fenced(account.state.fence)
     }
-    account.state.fence = max(account.state.fence, epoch)
+    account.state.fence = max(account.state.fence, takeOver.epoch)
+    if let runID = takeOver.runID, account.state.committed != nil, account.state.runID != runID {
+      if account.state.runID != nil, takeOver.kills, parts.contains(.runID) {
+        doubt(&account, Doubt(first: now - Timing.lostWrites, last: now))
+      }
+      account.state.runID = runID
+    }
+    restate(takeOver.outputs, &account)
     return .account(view(of: account))
   }
 
-  func resolve(_ version: Version, _ account: inout ModelRedis.Account) -> StoreReply {
-    if account.state.intent?.version == version { account.state.intent = nil }
+  func resolve(
+    _ resolve: StoreCommand.Resolve, _ account: inout ModelRedis.Account
+  ) -> StoreReply {
+    if account.state.intent?.version == resolve.version {
+      account.state.intent = nil
+      restate(resolve.outputs, &account)
+    }
     return .resolved
   }
 
@@ -27,11 +41,10 @@ struct AccountScripts {
     let state = account.state
     view.fence = state.fence
     view.committed = state.committed
-    view.parent = state.parent
     view.intent = state.intent
-    view.dirty = state.dirty
-    view.sweep = state.sweep
-    view.runID = parts.contains(.runID) ? state.runID : nil
+    view.doubt = state.doubt
+    view.runID = state.runID
+    view.fetchedAt = state.fetchedAt
     view.expiresAt = state.expiresAt
     view.lifetime = state.lifetime
     view.fetchedBy = state.fetchedBy
@@ -68,21 +81,27 @@ struct AccountScripts {
       account.state.day = today
       account.state.fetchesToday = 0
     }
-    if account.state.intent?.version != begin.version { account.state.fetchesToday += 1 }
-    if let intent = account.state.intent, intent.version != begin.version {
-      sweep(&account, at: intent.at + Timing.sweep)
+    let isRepeated = account.state.intent?.version == begin.version
+    if let intent = account.state.intent, !isRepeated {
+      if intent.kills, parts.contains(.fold) {
+        doubt(&account, Doubt(first: intent.at, last: intent.at))
+      }
+      account.state.intent = nil
     }
-    if begin.isSuspicious || (begin.hasHistory && account.state.committed == nil) {
-      sweep(&account, at: now + Timing.sweep)
+    if account.state.committed == nil, begin.kills, begin.hasHistory {
+      doubt(&account, Doubt(first: now, last: now))
     }
-    if parts.contains(.intent) {
-      account.state.intent = Intent(
-        version: begin.version, at: now, deadline: now + begin.span)
+    if !isRepeated {
+      account.state.fetchesToday += 1
+      if parts.contains(.intent) {
+        account.state.intent = Intent(version: begin.version, at: now, kills: begin.kills)
+      }
+      restate(begin.outputs, &account)
     }
     return .began(
       BeginReceipt(
-        dirty: account.state.dirty, committed: account.state.committed,
-        sweep: account.state.sweep, fetchesToday: account.state.fetchesToday, now: now))
+        committed: account.state.committed, fetchesToday: account.state.fetchesToday,
+        at: account.state.intent?.at ?? now, now: now))
   }
 
   func commit(
@@ -90,55 +109,66 @@ struct AccountScripts {
   ) -> StoreReply {
     let version = commit.version
     let committed = account.state.committed
+    let isAgain = committed == version
+    let intent = account.state.intent
+    let isOwn = intent?.version == version
+    let begun = isOwn ? intent?.at : commit.begunAt
+    let birth = now - commit.age
     if parts.contains(.fence), account.state.fence > commit.fence {
-      if committed == version || account.state.parent == version {
-        return .superseded(account.state.fence)
-      }
-      soil(&account, version, debt: version.description)
-      return .deposed(account.state.fence, account.state.dirty)
+      if isAgain || account.state.parent == version { return .superseded(account.state.fence) }
+      cameFromOutside(commit, begun: begun, &account)
+      return .deposed(account.state.fence)
     }
     if let committed, committed > version {
-      if committed.epoch != version.epoch { soil(&account, version, debt: version.description) }
+      if committed.epoch != version.epoch { cameFromOutside(commit, begun: begun, &account) }
       return .stale(committed: committed)
     }
-    let intent = account.state.intent
     var left = commit.lifetime - commit.age
     if !parts.contains(.commitAge) {
       // The age is as of the sending.
-    } else if let intent, intent.version == version {
-      left = min(left, intent.at + commit.lifetime - now)
-    } else if committed == version, let expiresAt = account.state.expiresAt {
+    } else if isAgain, let expiresAt = account.state.expiresAt {
       left = min(left, expiresAt - now)
+    } else if let begun {
+      left = min(left, begun + commit.lifetime - now)
     }
     guard left > .zero else {
       return .stale(committed: committed ?? Version(epoch: .none, sequence: 0))
     }
-    if commit.isRecommit, !parts.contains(.recommit) { return .committed }
+    if commit.isRecommit, !parts.contains(.recommit) { return .committed(isCertain: false) }
     account.state.fence = max(account.state.fence, commit.fence)
-    write(commit.outputs, to: &account, expiresAt: now + left)
+    if !isAgain {
+      account.state.parent = commit.parent
+      account.state.fetchedAt = begun ?? birth
+      if !commit.isRecommit { account.state.fetchedBy = commit.instance.rawValue }
+    }
     account.state.committed = version
     account.state.expiresAt = now + left
     account.state.lifetime = commit.lifetime
     account.state.runID = commit.runID
-    if !commit.isRecommit { account.state.fetchedBy = commit.instance.rawValue }
-    account.state.digest = account.token?.text
-    if committed != version { account.state.parent = commit.parent }
-    if commit.isRecommit {
-      sweep(&account, at: now + Timing.sweep)
-    } else if committed == version {
-      if intent?.version == version { account.state.intent = nil }
-    } else if let intent, intent.version == version {
-      account.state.intent = nil
-      if let sweep = commit.sweep, account.state.sweep == sweep { account.state.sweep = nil }
-      if let dirty = commit.dirty, account.state.dirty == dirty { account.state.dirty = nil }
-    } else if parts.contains(.intent) {
-      sweep(&account, at: now + Timing.sweep)
-    } else {
-      // Without intents nothing can be missed: the bug is planted whole.
-      if commit.sweep != nil { account.state.sweep = nil }
-      if let dirty = commit.dirty, account.state.dirty == dirty { account.state.dirty = nil }
+    account.state.digest = token(of: commit.outputs)
+    if isOwn { account.state.intent = nil }
+    if commit.isRecommit || (!isOwn && !isAgain && parts.contains(.intent)) {
+      if commit.kills { doubt(&account, Doubt(first: min(begun ?? birth, birth), last: now)) }
+    } else if let doubt = account.state.doubt, !isAgain {
+      let begun = begun ?? now
+      if begun > doubt.last + Timing.straggling || !parts.contains(.straggling) {
+        account.state.doubt = nil
+      } else {
+        account.state.doubt?.first = begun
+      }
     }
-    return .committed
+    write(commit.outputs, to: &account)
+    return .committed(isCertain: account.state.doubt == nil && account.state.intent == nil)
+  }
+
+  /// A fetch that was not committed in its turn may have killed what is there.
+  private func cameFromOutside(
+    _ commit: StoreCommand.Commit, begun: RedisTime?, _ account: inout ModelRedis.Account
+  ) {
+    guard commit.kills else { return }
+    let birth = now - commit.age
+    doubt(&account, Doubt(first: min(begun ?? birth, birth), last: now))
+    restate(commit.outputs, &account)
   }
 
   func republish(
@@ -149,27 +179,28 @@ struct AccountScripts {
     }
     let committed = account.state.committed
     if let committed, committed != republish.version { return .republished(wrote: false) }
-    var left = republish.remaining
-    if let recorded = account.state.expiresAt.map({ $0 - now }),
-      recorded <= left + RemainingTolerance.ofClock(lifetime: republish.lifetime)
-    {
-      left = recorded
+    var left = republish.certain
+    if committed != nil, let end = view(of: account).statedEnd {
+      left = end - now
+      if left > republish.certain + republish.slack {
+        left = republish.certain
+        account.state.expiresAt = now + left
+      }
+      if !isDamaged(account, outputs: republish.outputs, republish.lifetime, left: left) {
+        return .republished(wrote: false)
+      }
     }
     guard left > .zero else { return .republished(wrote: false) }
-    if committed != nil,
-      !isDamaged(account, outputs: republish.outputs, republish.lifetime, left: left)
-    {
-      return .republished(wrote: false)
-    }
     account.state.fence = max(account.state.fence, republish.fence)
-    write(republish.outputs, to: &account, expiresAt: now + left)
-    account.state.expiresAt = now + left
-    account.state.digest = account.token?.text
     if committed == nil {
       account.state.committed = republish.version
       account.state.lifetime = republish.lifetime
-      sweep(&account, at: now + Timing.sweep)
+      account.state.digest = token(of: republish.outputs)
+      account.state.expiresAt = now + left
+      account.state.fetchedAt = republish.begunAt ?? now + left - republish.lifetime
+      if republish.kills { doubt(&account, Doubt(first: now, last: now)) }
     }
+    write(republish.outputs, to: &account)
     return .republished(wrote: true)
   }
 
@@ -177,55 +208,79 @@ struct AccountScripts {
     _ mark: StoreCommand.Mark, _ account: inout ModelRedis.Account
   ) -> StoreReply {
     if account.state.committed == mark.version || account.state.parent == mark.version {
-      return .committed
+      return .inOrder
     }
-    guard parts.contains(.dirtyMark) else { return .marked(nil) }
-    if soil(&account, mark.version, debt: mark.debt.description), mark.isUnknown {
-      sweep(&account, at: now + Timing.sweep)
+    account.state.fence = max(account.state.fence, mark.version.epoch)
+    guard account.state.committed != nil else {
+      doubt(&account, Doubt(first: now, last: now))
+      return .marked
     }
-    return .marked(account.state.dirty)
+    let last = now - (mark.knownFor ?? .zero)
+    if let fetchedAt = account.state.fetchedAt, fetchedAt > last + Timing.straggling {
+      return .settled
+    }
+    doubt(
+      &account, Doubt(first: min(now - mark.age, mark.begunAt ?? now), last: last))
+    restate(mark.outputs, &account)
+    return .marked
   }
 
   // MARK: Parts of scripts
 
-  private func sweep(_ account: inout ModelRedis.Account, at time: RedisTime) {
-    guard parts.contains(.sweep) else { return }
-    account.state.sweep = account.state.sweep.map { max($0 + .milliseconds(1), time) } ?? time
+  private func doubt(_ account: inout ModelRedis.Account, _ doubt: Doubt) {
+    guard parts.contains(.doubt) else { return }
+    account.state.doubt = doubt.joined(with: account.state.doubt)
   }
 
-  /// Whether this debt was not paid before.
-  @discardableResult
-  private func soil(
-    _ account: inout ModelRedis.Account, _ version: Version, debt: String
-  ) -> Bool {
-    guard parts.contains(.dirtyMark) else { return false }
-    if parts.contains(.idempotentMark), account.state.marked.contains(debt) { return false }
-    account.state.dirty = DirtyMark(version, at: now)
-    account.state.marked = [debt] + account.state.marked.prefix(AccountScripts.debtMemory - 1)
-    return true
+  /// Until when the record says that the committed token lives.
+  private func statedEnd(_ account: ModelRedis.Account) -> RedisTime? {
+    parts.contains(.bound) ? view(of: account).statedEnd : account.state.expiresAt
   }
 
-  /// How many debts an account remembers.
-  private static let debtMemory = 8
-
-  private func write(
-    _ outputs: [Output], to account: inout ModelRedis.Account, expiresAt: RedisTime
-  ) {
+  /// The keys end when the record says: what holds a token keeps it, what is gone stays so.
+  private func restate(_ outputs: [Output], _ account: inout ModelRedis.Account) {
+    guard let end = statedEnd(account), account.token != nil else { return }
     for output in outputs {
-      let key = ModelRedis.Key(
-        text: AccountScripts.text(of: output, expiresAt), expiresAt: expiresAt)
       switch output.key {
-      case .accessToken: account.token = key
-      case .expiresIn: account.expiry = key
+      case .accessToken: account.token?.expiresAt = end
+      case .expiresIn: account.expiry = key(output, end: end, account)
       }
     }
+    forgetDead(&account, end: end)
   }
 
-  private static func text(of output: Output, _ expiresAt: RedisTime) -> String {
+  private func write(_ outputs: [Output], to account: inout ModelRedis.Account) {
+    guard let end = statedEnd(account) else { return }
+    for output in outputs {
+      switch output.key {
+      case .accessToken: account.token = key(output, end: end, account)
+      case .expiresIn: account.expiry = key(output, end: end, account)
+      }
+    }
+    forgetDead(&account, end: end)
+  }
+
+  private func forgetDead(_ account: inout ModelRedis.Account, end: RedisTime) {
+    guard end <= now else { return }
+    account.token = nil
+    account.expiry = nil
+  }
+
+  private func key(
+    _ output: Output, end: RedisTime, _ account: ModelRedis.Account
+  ) -> ModelRedis.Key {
+    ModelRedis.Key(
+      text: AccountScripts.text(of: output, end, lifetime: account.state.lifetime ?? .zero),
+      expiresAt: end)
+  }
+
+  private static func text(of output: Output, _ end: RedisTime, lifetime: Duration) -> String? {
     switch output.format {
-    case .token(let token): token.revealed
+    case .token(let token): return token.revealed
+    case .kept: return nil
     case .clientExpiry(let margin):
-      String((expiresAt.milliseconds - margin.wholeMilliseconds) / 1000)
+      let margin = min(margin.wholeMilliseconds, lifetime.wholeMilliseconds / 4)
+      return String((end.milliseconds - margin) / 1000)
     }
   }
 
@@ -236,7 +291,7 @@ struct AccountScripts {
     return outputs.contains { output in
       let key = output.key == .accessToken ? account.token : account.expiry
       guard let key, let text = key.text, let expiresAt = key.expiresAt else { return true }
-      return text != AccountScripts.text(of: output, now + left)
+      return text != AccountScripts.text(of: output, now + left, lifetime: lifetime)
         || abs((expiresAt - now - left).wholeMilliseconds) > tolerance
     }
   }

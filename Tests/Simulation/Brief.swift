@@ -29,17 +29,17 @@ func brief(_ command: StoreCommand) -> String {
   case .renew(let term, _): "renew \(term.instance):\(term.nonce.prefix(4))"
   case .release(let term): "release \(term.instance):\(term.nonce.prefix(4))"
   case .look: "look"
-  case .takeOver(_, let epoch): "takeOver \(epoch)"
+  case .takeOver(let takeOver): "takeOver \(takeOver.epoch)"
   case .begin(let begin):
-    "begin \(begin.version)\(begin.hasHistory ? " history" : "")"
-      + (begin.isSuspicious ? " suspicious" : "")
-  case .resolve(_, let version): "resolve \(version)"
+    "begin \(begin.version)\(begin.hasHistory ? " history" : "")\(begin.kills ? "" : " mild")"
+  case .resolve(let resolve): "resolve \(resolve.version)"
   case .commit(let commit):
     "\(commit.isRecommit ? "recommit" : "commit") \(commit.version) fence \(commit.fence) "
-      + "token \(token(of: commit.outputs))\(commit.sweep == nil ? "" : " settles the sweep")"
+      + "token \(token(of: commit.outputs))"
   case .republish(let republish):
     "republish \(republish.version) fence \(republish.fence) token \(token(of: republish.outputs))"
-  case .mark(let mark): "mark \(mark.debt) \(mark.version)\(mark.isUnknown ? " unknown" : "")"
+  case .mark(let mark):
+    "mark \(mark.version) \(mark.age) old, known for \(mark.knownFor.map { "\($0)" } ?? "-")"
   case .heartbeat: "heartbeat"
   }
 }
@@ -58,8 +58,8 @@ func brief(_ reply: StoreReply) -> String {
   guard case .account(let view) = reply else { return "\(reply)" }
   let intent = view.intent.map { "\($0.version)" } ?? "-"
   let committed = view.committed.map { "\($0)" } ?? "-"
-  let dirty = view.dirty.map { "\($0)" } ?? "-"
-  let sweep = view.sweep.map { "\($0 - view.now)" } ?? "-"
+  let doubt = view.doubt.map { "\(view.now - $0.first) to \(view.now - $0.last) ago" } ?? "-"
+  let left = view.statedEnd.map { "\($0 - view.now)" } ?? "-"
   return "token \(view.token?.revealed ?? "-") committed \(committed) fence \(view.fence) "
-    + "intent \(intent) dirty \(dirty) sweep \(sweep) run \(view.runID ?? "-")"
+    + "intent \(intent) doubt \(doubt) left \(left) run \(view.runID ?? "-")"
 }

@@ -29,6 +29,7 @@ func digest(of action: Keeper.Action) -> UInt64 {
   case .fetch(let order): 33 ^ digest(of: order.version)
   case .probe(let order): 34 ^ digest(of: order.version)
   case .giveBack: 35
+  case .cancelFetch: 38
   case .note: 36
   case .stop: 37
   }
@@ -45,12 +46,12 @@ private func digest(of command: StoreCommand) -> UInt64 {
   case .renew: 18
   case .release: 19
   case .look: 20
-  case .takeOver(_, let epoch): 21 ^ UInt64(bitPattern: epoch.rawValue) << 8
+  case .takeOver(let takeOver): 21 ^ UInt64(bitPattern: takeOver.epoch.rawValue) << 8
   case .begin(let begin): 22 ^ digest(of: begin.version)
-  case .resolve(_, let version): 23 ^ digest(of: version)
+  case .resolve(let resolve): 23 ^ digest(of: resolve.version)
   case .commit(let commit): (commit.isRecommit ? 24 : 25) ^ digest(of: commit.version)
   case .republish(let republish): 26 ^ digest(of: republish.version)
-  case .mark(let mark): (mark.isUnknown ? 27 : 28) ^ digest(of: mark.version)
+  case .mark(let mark): (mark.knownFor == nil ? 27 : 28) ^ digest(of: mark.version)
   case .heartbeat: 29
   }
 }
@@ -66,8 +67,8 @@ private func digest(of reply: StoreReply) -> UInt64 {
   case .released: 46
   case .account(let view):
     digest(of: view.committed ?? Version(epoch: .none, sequence: 0))
-      ^ UInt64(bitPattern: view.fence.rawValue) ^ (view.dirty == nil ? 47 : 48)
-      ^ (view.sweep == nil ? 49 : 50) << 32 ^ (view.intent == nil ? 51 : 52) << 40
+      ^ UInt64(bitPattern: view.fence.rawValue) ^ (view.doubt == nil ? 47 : 48)
+      ^ (view.intent == nil ? 51 : 52) << 40
       ^ UInt64(bitPattern: view.now.milliseconds) << 8
   case .fenced(let epoch): 53 ^ UInt64(bitPattern: epoch.rawValue) << 8
   case .foreignApp: 54
@@ -75,11 +76,13 @@ private func digest(of reply: StoreReply) -> UInt64 {
   case .began(let receipt): 56 ^ UInt64(receipt.fetchesToday) << 8
   case .stale(let version): 57 ^ digest(of: version)
   case .resolved: 58
-  case .committed: 59
+  case .committed(let isCertain): isCertain ? 59 : 68
   case .superseded: 60
   case .deposed: 61
   case .republished(let wrote): wrote ? 62 : 63
-  case .marked(let dirty): dirty == nil ? 64 : 65
+  case .marked: 64
+  case .inOrder: 65
+  case .settled: 67
   case .replicas(let replicas, _): 66 ^ UInt64(replicas.count) << 8
   }
 }

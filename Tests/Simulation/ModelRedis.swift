@@ -51,12 +51,10 @@ package struct ModelRedis: Sendable {
     package var committed: Version?
     package var parent: Version?
     package var intent: Intent?
-    package var dirty: DirtyMark?
-    /// The last debts that were paid here, the newest first.
-    package var marked: [String] = []
-    package var sweep: RedisTime?
+    package var doubt: Doubt?
     package var runID: String?
     package var fetchedBy: String?
+    package var fetchedAt: RedisTime?
     package var expiresAt: RedisTime?
     package var lifetime: Duration?
     /// The day that fetches are counted in, and how many were allowed.
@@ -107,12 +105,12 @@ package struct ModelRedis: Sendable {
       return .released
     case .look(let name):
       return changing(name) { .account($0.view(of: $1)) }
-    case .takeOver(let name, let epoch):
-      return changing(name) { $0.takeOver(epoch, &$1) }
+    case .takeOver(let takeOver):
+      return changing(takeOver.account) { $0.takeOver(takeOver, &$1) }
     case .begin(let begin):
       return changing(begin.account) { $0.begin(begin, &$1) }
-    case .resolve(let name, let version):
-      return changing(name) { $0.resolve(version, &$1) }
+    case .resolve(let resolve):
+      return changing(resolve.account) { $0.resolve(resolve, &$1) }
     case .commit(let commit):
       return changing(commit.account) { $0.commit(commit, &$1) }
     case .republish(let republish):

@@ -6,14 +6,18 @@ package enum Part: String, CaseIterable, Sendable {
   case leaseCheck = "lease-check"
   /// BEGIN leaves the intent of a fetch.
   case intent
-  /// MARK, and a refused COMMIT, leave a mark.
-  case dirtyMark = "dirty-mark"
-  /// What may still arrive is fetched over after 90 s.
-  case sweep
-  /// What Redis lost is committed again by a leader, and marked by a follower that knows of it.
+  /// An intent that another BEGIN finds is part of the doubt.
+  case fold
+  /// What may have killed the token is kept as a doubt.
+  case doubt
+  /// The keys end when the doubt and the intent say.
+  case bound
+  /// A doubt ends only with a fetch that began when all of it was over.
+  case straggling
+  /// Whoever stops leading says what it published last, and what may have killed it.
+  case mark
+  /// What Redis lost is committed again.
   case recommit
-  /// A new leader waits for the fetch of the old one to be over.
-  case drainWait = "drain-wait"
   /// The lease counts from before the sending of the step, not from the answer.
   case leaseFromSend = "lease-from-send"
   /// An epoch exceeds all that were ever seen, also after a wipe.
@@ -21,8 +25,6 @@ package enum Part: String, CaseIterable, Sendable {
   /// A lock whose granting was not answered is had, or given back: ACQUIRE repeated by the holder
   /// succeeds again, and a follower that finds its own lock releases it.
   case idempotentAcquire = "idempotent-acquire"
-  /// MARK, repeated because its answer is lost, is carried out once.
-  case idempotentMark = "idempotent-mark"
   /// Only a copy that was seen as current lately is published again.
   case freshCopy = "fresh-copy"
   /// The server that a commit saw is recorded and compared.
@@ -54,14 +56,15 @@ package struct Parts: OptionSet, Hashable, Sendable {
   package static let fence = Parts(.fence)
   package static let leaseCheck = Parts(.leaseCheck)
   package static let intent = Parts(.intent)
-  package static let dirtyMark = Parts(.dirtyMark)
-  package static let sweep = Parts(.sweep)
+  package static let fold = Parts(.fold)
+  package static let doubt = Parts(.doubt)
+  package static let bound = Parts(.bound)
+  package static let straggling = Parts(.straggling)
+  package static let mark = Parts(.mark)
   package static let recommit = Parts(.recommit)
-  package static let drainWait = Parts(.drainWait)
   package static let leaseFromSend = Parts(.leaseFromSend)
   package static let epochFloor = Parts(.epochFloor)
   package static let idempotentAcquire = Parts(.idempotentAcquire)
-  package static let idempotentMark = Parts(.idempotentMark)
   package static let freshCopy = Parts(.freshCopy)
   package static let runID = Parts(.runID)
   package static let commitAge = Parts(.commitAge)
@@ -69,7 +72,9 @@ package struct Parts: OptionSet, Hashable, Sendable {
 
   /// `SET NX PX` and a plain `SET`: how most systems do it.
   package static let plainLock = all.subtracting(
-    Parts([.fence, .intent, .dirtyMark, .sweep, .recommit, .drainWait, .runID, .commitAge]))
+    Parts([
+      .fence, .intent, .fold, .doubt, .bound, .straggling, .mark, .recommit, .runID, .commitAge,
+    ]))
   /// The same, with the write fenced.
   package static let fencedWrite = plainLock.union(.fence)
   /// The same again, and every new leader fetches first.

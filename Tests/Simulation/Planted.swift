@@ -24,18 +24,10 @@ package struct Planted: Hashable, Sendable {
   package static let all = [
     Planted(.fence, seeds: 10, .fenceHolderWrites),
     Planted(.leaseCheck, seeds: 10, .sendWithinLease),
-    Planted(.intent, seeds: 40, .convergence),
-    Planted(.dirtyMark, seeds: 20, .convergence, faults: [.failOver]),
-    Planted(.sweep, seeds: 10, .convergence),
-    Planted(.recommit, seeds: 40, .convergence),
-    Planted(.drainWait, seeds: 40, .noOverlap),
     Planted(.leaseFromSend, seeds: 60, .oneLeader, faults: [.slowNetwork, .cutRedis]),
     Planted(.epochFloor, seeds: 10, .epochsGrow),
     Planted(.idempotentAcquire, seeds: 20, .orphanedLock, faults: [.stall]),
-    Planted(.idempotentMark, seeds: 20, .fetchesAreFew, faults: [.cutRedis], profile: .single),
-    Planted(.freshCopy, seeds: 20, .freshRepublish),
     Planted(.commitAge, seeds: 40, .deadToken, faults: [.stall], profile: .single),
-    Planted(.runID, seeds: 60, .convergence, faults: [.failOver, .crash]),
   ]
 
   /// The first seed in which its rule misses the part; nil when none of the stated number does.

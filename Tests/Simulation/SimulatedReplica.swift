@@ -39,6 +39,8 @@ struct SimulatedReplica {
   /// Since when its clock stands, and when it last went on.
   var frozenAt: Instant?
   var thawedAt: Instant = 0
+  /// What was not to be written any more.
+  var withdrawn: Set<Version> = []
   /// Whether the next action is never answered.
   var leavesUnanswered = false
   var backlog: [World.Happening] = []

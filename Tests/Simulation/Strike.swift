@@ -22,7 +22,7 @@ package struct Strike: Hashable, Sendable, CustomStringConvertible {
         case .release: self = .release
         case .pollLock, .renew, .look, .heartbeat: return nil
         }
-      case .probe, .giveBack, .note, .stop: return nil
+      case .cancelFetch, .probe, .giveBack, .note, .stop: return nil
       }
     }
   }

@@ -31,36 +31,51 @@ extension World {
     _ old: ModelRedis.Account
   ) {
     let new = rest.state
-    func forgiveMark() {
-      rest.state.dirty = old.state.dirty
-      rest.state.marked = old.state.marked
+    // What only brings the end of the same token forward, or back to what the record says.
+    let isSameToken = rest.token == nil || rest.token?.text == old.token?.text
+    func forgiveEnd() {
+      guard isSameToken, new.committed == old.state.committed else { return }
+      (rest.token, rest.expiry) = (old.token, old.expiry)
     }
     switch (command, reply) {
-    case (.takeOver(_, let epoch), .account):
-      if new.fence == epoch { rest.state.fence = old.state.fence }
+    case (.takeOver(let takeOver), .account):
+      if new.fence == takeOver.epoch { rest.state.fence = old.state.fence }
+      if new.runID == takeOver.runID {
+        (rest.state.runID, rest.state.doubt) = (old.state.runID, old.state.doubt)
+      }
+      forgiveEnd()
     case (.begin(let begin), .began):
       guard new.fence == begin.version.epoch || !plan.parts.contains(.fence) else { break }
       rest.state.fence = old.state.fence
       rest.state.day = old.state.day
       rest.state.fetchesToday = old.state.fetchesToday
-      if new.intent?.version == begin.version { rest.state.intent = old.state.intent }
-      if new.sweep != nil { rest.state.sweep = old.state.sweep }
-    case (.resolve(_, let version), .resolved):
-      if old.state.intent?.version == version { rest.state.intent = old.state.intent }
+      if new.intent?.version == begin.version || !plan.parts.contains(.intent) {
+        rest.state.intent = old.state.intent
+      }
+      if new.doubt != nil { rest.state.doubt = old.state.doubt }
+      forgiveEnd()
+    case (.resolve(let resolve), .resolved):
+      if old.state.intent?.version == resolve.version { rest.state.intent = old.state.intent }
+      forgiveEnd()
     case (.commit(let commit), .committed):
-      let isOurs = new.committed == commit.version && new.digest == rest.token?.text
-      guard isOurs, rest.token?.text == token(of: commit.outputs) else { break }
+      let token = token(of: commit.outputs)
+      guard new.committed == commit.version, new.digest == token,
+        rest.token == nil || rest.token?.text == token
+      else { break }
       rest = old
-    case (.commit, .deposed), (.commit, .stale): forgiveMark()
-    case (.mark, .marked):
-      forgiveMark()
-      if new.sweep != nil { rest.state.sweep = old.state.sweep }
-    case (.republish(let republish), .republished(wrote: true)):
-      // What is committed changes only where Redis had lost it, and then a fetch is due.
+    case (.commit, .deposed), (.commit, .stale), (.mark, .marked), (.mark, .settled):
+      if new.doubt != nil { rest.state.doubt = old.state.doubt }
+      if case .mark(let mark) = command, new.fence == mark.version.epoch {
+        rest.state.fence = old.state.fence
+      }
+      forgiveEnd()
+    case (.republish(let republish), .republished):
+      // What is committed changes only where Redis had lost it, and then its life is short.
       let isSame = new.committed == old.state.committed
       let isFound = old.state.committed == nil && new.committed == republish.version
-      guard isSame || (isFound && (new.sweep != nil || !plan.parts.contains(.sweep))),
-        rest.token?.text == token(of: republish.outputs), new.dirty == old.state.dirty,
+      guard isSame || isFound,
+        rest.token == nil || rest.token?.text == token(of: republish.outputs)
+          || rest.token == old.token,
         new.intent == old.state.intent
       else { break }
       rest = old

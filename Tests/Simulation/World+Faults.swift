@@ -218,6 +218,7 @@ extension World {
     replicas[replica].held = []
     replicas[replica].frozenAt = nil
     replicas[replica].leavesUnanswered = false
+    replicas[replica].withdrawn = []
     replicas[replica].isConnected = false
     replicas[replica].pendingSteps = []
     replicas[replica].pendingCalls = []

@@ -102,7 +102,7 @@ extension World {
   private mutating func finish() { isOver = true }
 
   private var quietBound: Int64 {
-    (Timing.sweep + timing.tick + timing.lease + .seconds(15)).wholeNanoseconds
+    (Timing.certain + timing.tick + timing.lease + .seconds(15)).wholeNanoseconds
   }
 
   private func leader() -> Int? {
@@ -162,8 +162,7 @@ extension World {
     guard leader() != nil else { return "nobody leads" }
     for index in accounts.indices {
       let state = redis.data.accounts[index].state
-      if let dirty = state.dirty { return "dirty \(dirty)" }
-      if let sweep = state.sweep { return "a sweep at \(sweep), and it is \(redisTime)" }
+      if let doubt = state.doubt { return "a doubt of \(doubt.first), and it is \(redisTime)" }
       if let intent = state.intent { return "an intent of \(intent.version)" }
       guard let token = publishedToken(index) else { return "no token" }
       guard let newest = weChat.newest(account: index) else { return "WeChat was never asked" }
@@ -176,7 +175,7 @@ extension World {
         if copy != token { return "r\(number) has \(copy ?? "nothing") instead of \(token)" }
       }
     }
-    let isOwing = replicas.contains { $0.keeper.accounts.contains { $0.debt != nil } }
+    let isOwing = replicas.contains { $0.keeper.accounts.contains { !$0.debts.isEmpty } }
     return isOwing ? "a mark is owed" : nil
   }
 }

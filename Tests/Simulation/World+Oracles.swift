@@ -37,8 +37,6 @@ extension World {
     var grantedAt: Instant = 0
     var owners: [Epoch: (term: String, replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = []
-    /// The debts for which a mark reached Redis.
-    var debts: [Set<DebtID>] = []
     var holes: Set<Int> = []
     var forgotten: Set<Int> = []
     /// When Redis lost anything that was written to it.
@@ -59,7 +57,6 @@ extension World {
     mutating func prepare(for number: Int) {
       accounts = Array(repeating: Account(), count: number)
       uses = Array(repeating: [:], count: number)
-      debts = Array(repeating: [], count: number)
       calmFetches = Array(repeating: [], count: number)
       unanswered = Array(repeating: [], count: number)
     }
@@ -149,7 +146,6 @@ extension World {
 
   mutating func observe(_ touched: [Int]) {
     for index in touched {
-      converges(index)
       isNotDeadForLong(index)
       hasLivingToken(index)
       let token = publishedToken(index)
@@ -166,52 +162,6 @@ extension World {
     marks.ledSince = isLed ? marks.ledSince ?? now : nil
     for replica in replicas.indices where replicas[replica].isAlive { leadsAlone(replica) }
     lockIsNotOrphaned()
-  }
-
-  private mutating func converges(_ index: Int) {
-    // What the deposed side of a fork has done it owns up to once it is on the other one.
-    guard fork == nil, now >= forkEndedAt + 8 * second, !plan.repeats[index] else { return }
-    guard let newest = weChat.newest(account: index), let token = publishedToken(index),
-      token != newest.token, !isCovered(index, token)
-    else { return }
-    guard !isUnseen(newest, index) else { return }
-    violate(
-      .convergence,
-      """
-      account \(accounts[index]): Redis has \(token), WeChat's newest is \(newest.token), \
-      and nothing says so
-      """)
-  }
-
-  /// Whether something makes sure that a fetch follows.
-  private func isCovered(_ index: Int, _ token: String) -> Bool {
-    let state = redis.data.accounts[index].state
-    if state.intent != nil || state.dirty != nil || state.sweep != nil { return true }
-    // A token that is not the committed one is replaced as damaged, and one without a record.
-    if state.committed == nil || state.digest != token { return true }
-    // The server is not the one that the commit saw: the next leader fetches, when one is to come.
-    if plan.tellsRunID, plan.parts.contains(.runID), let seen = state.runID, seen != redis.runID,
-      !isLed
-    {
-      return true
-    }
-    let view = AccountScripts(parts: plan.parts, now: redisTime).view(
-      of: redis.data.accounts[index])
-    return replicas.contains { replica in
-      guard replica.isAlive else { return false }
-      let account = replica.keeper.accounts[index]
-      if account.debt != nil { return true }
-      // Whoever saw a sweep or a mark that Redis has lost will ask for another.
-      if account.hasLostTrace(view, at: replica.local(at: now)) { return true }
-      // A commit that Redis has lost is made again by a leader, marked by a follower.
-      if account.lostCommit(in: view) != nil { return plan.parts.contains(.recommit) }
-      guard replica.keeper.election.leadership != nil else { return false }
-      switch account.phase {
-      case .beginning, .ready, .fetching, .committing, .recommitting, .takingOver: return true
-      case .following, .holding, .looking, .republishing, .resolving: break
-      }
-      return account.wanted != nil
-    }
   }
 
   /// Whether the lock is held by a replica that leads.
@@ -420,7 +370,7 @@ extension World {
       .busyWaiting,
       "r\(replica) is due at \(due), also after waking at \(moment): "
         + "\(replicas[replica].keeper.election.state), "
-        + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debt) })")
+        + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debts) })")
   }
 
   /// When a keeper decides to publish its copy again.
@@ -479,11 +429,7 @@ extension World {
       marks.uses[index(of: commit.account)][commit.version]?.isCommitted = true
       if commit.isRecommit, !plan.parts.contains(.recommit) { break }
       wrote(arrival, commit.account, fence: commit.fence)
-    case (.mark(let mark), .marked):
-      // However often it is sent.
-      if marks.debts[index(of: mark.account)].insert(mark.debt).inserted {
-        marks.allowedFetches += 2
-      }
+    case (.mark, .marked): marks.allowedFetches += 2
     case (.republish(let republish), .republished(wrote: true)):
       wrote(arrival, republish.account, fence: republish.fence)
     default: break

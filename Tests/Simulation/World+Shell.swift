@@ -91,6 +91,7 @@ extension World {
       switch item.action {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
       case .fetch(let order): fetch(order, item, replica)
+      case .cancelFetch(let name, let version): withdraw(name, version, replica)
       case .probe(let order): probe(order, replica)
       case .giveBack(let report):
         if now >= redisIsFullUntil { request(report, until: now + 2 * minute) }
@@ -355,6 +356,10 @@ extension World {
   /// The request is written, unless that is too late by now.
   mutating func write(_ order: FetchOrder, _ held: SimulatedReplica.Held, _ replica: Int) {
     let isPastCheck = held.isPastCheck
+    if !isPastCheck, replicas[replica].withdrawn.contains(order.version) {
+      let refused = FetchFailure(.transient, reason: "not wanted any more")
+      return handle(.fetched(order.account, order.version, .knownFailure(refused)), replica)
+    }
     let moment = replicas[replica].local(at: now)
     let life = replicas[replica].life
     let isLate = moment > order.notAfter
@@ -421,6 +426,18 @@ extension World {
         replica: replica, life: replicas[replica].life,
         .probed(order.account, order.version, isDead: isDead, dailyLimit: nil)),
       at: now + (isAnswered ? chance.within(30...600) * millisecond : 5 * second))
+  }
+
+  /// What is not written yet is not written any more.
+  private mutating func withdraw(_ name: AccountName, _ version: Version, _ replica: Int) {
+    replicas[replica].withdrawn.insert(version)
+    replicas[replica].held.removeAll { held in
+      if case .fetch(let order) = held.action {
+        order.account == name && order.version == version && !held.isPastCheck
+      } else {
+        false
+      }
+    }
   }
 
   mutating func process(_ id: Int) {
@@ -546,11 +563,9 @@ extension World {
 
   /// The command as it is sent when a part is taken away.
   private func rewritten(_ command: StoreCommand, _ replica: Int) -> StoreCommand {
-    if !plan.parts.contains(.recommit), case .mark(let mark) = command, !mark.isUnknown,
-      replicas[replica].keeper.accounts[index(of: mark.account)].copy?.version == mark.version
-    {
-      // A follower that owns up to a commit which Redis has lost.
-      return .resolve(mark.account, Version(epoch: .none, sequence: 0))
+    if !plan.parts.contains(.mark), case .mark(let mark) = command {
+      let none = Version(epoch: .none, sequence: 0)
+      return .resolve(.init(account: mark.account, version: none, outputs: []))
     }
     if !plan.parts.contains(.idempotentAcquire), case .release(let term) = command,
       replicas[replica].term != term
@@ -573,8 +588,7 @@ extension World {
     case .success(.account(var view)):
       guard view.tokenMatchesRecord else { return event }
       view.intent = nil
-      view.dirty = nil
-      view.sweep = nil
+      view.doubt = nil
       replicas[replica].lastViews[name] = view
       return event
     case .success: return event
@@ -586,10 +600,12 @@ extension World {
 
   /// The reply as it is shown to the keeper when a part is taken away.
   private func rewritten(_ reply: StoreReply, of command: StoreCommand) -> StoreReply {
+    if !plan.parts.contains(.mark), case .mark = command { return .inOrder }
     guard case .account(var view) = reply else { return reply }
-    if !plan.parts.contains(.drainWait) { view.intent?.deadline = view.now + .seconds(-10) }
     if !plan.parts.contains(.adoption), case .takeOver = command {
-      view.dirty = view.dirty ?? DirtyMark("always")
+      // Nothing is worth keeping to such a leader.
+      view.token = nil
+      view.committed = nil
     }
     return .account(view)
   }

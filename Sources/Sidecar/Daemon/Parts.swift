@@ -43,7 +43,8 @@ struct Parts {
       keeper: Keeper(
         instance: settings.instance, accounts: settings.accounts.map(\.name),
         timing: settings.timing, margins: settings.margins,
-        credentials: settings.credentials, generator: SystemRandomNumberGenerator()),
+        credentials: settings.credentials, maximumFetches: settings.apiConcurrency,
+        generator: SystemRandomNumberGenerator()),
       effects: .init(
         perform: { command, deadline in
           let start = ContinuousClock.now
@@ -54,7 +55,7 @@ struct Parts {
             ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])
           return result
         },
-        fetch: { order in await fetcher.fetch(order) },
+        fetch: { order, permit in await fetcher.fetch(order, permit) },
         probe: { order in await fetcher.probe(order) },
         giveBack: { report in await links.send(Hint(report)) }),
       commandTimeout: settings.timing.opTimeout, eventLoop: eventLoopGroup.next(),

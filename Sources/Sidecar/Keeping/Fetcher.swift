@@ -16,8 +16,8 @@ package final class Fetcher: Sendable {
     self.metrics = metrics
   }
 
-  /// Makes the one attempt that the order allows.
-  package func fetch(_ order: FetchOrder) async -> FetchOutcome {
+  /// Makes the one attempt that the order allows, as long as the permit is not withdrawn.
+  package func fetch(_ order: FetchOrder, _ permit: SendPermit) async -> FetchOutcome {
     guard let account = accounts[order.account] else {
       preconditionFailure("the keeper orders only for configured accounts")
     }
@@ -30,7 +30,7 @@ package final class Fetcher: Sendable {
       WeChatRequest(
         account: account.name, appID: account.appID, appSecret: secret,
         api: account.api == .token ? .token : .stableToken, forceRefresh: order.isForced,
-        notAfter: MonotonicClock.instant(of: order.notAfter),
+        notAfter: MonotonicClock.instant(of: order.notAfter), permit: permit,
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
     count(account.name, facts, code: outcome.errorCode)
     return outcome

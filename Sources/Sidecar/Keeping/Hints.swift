@@ -10,7 +10,7 @@ package enum Hint: Hashable, Sendable {
   /// The leader holds a report of the account's token up for so long.
   case limited(AccountName, Duration)
   /// Look again: something was marked.
-  case wake
+  case wake(AccountName?)
   /// An application says that this token does not work.
   case rejected(AccessToken)
   /// An application says that the token with this SHA-256 does not work (64 hexadecimal digits).
@@ -71,7 +71,7 @@ package enum Hint: Hashable, Sendable {
     }
     guard let message = Hint.message(bytes) else { return nil }
     if message.wake == true {
-      self = .wake
+      self = .wake(message.account.flatMap { Hint.account($0) })
     } else if let digest = message.sha256 {
       guard digest.utf8.count == 64 else { return nil }
       self = .rejectedDigest(digest.lowercased())
@@ -88,7 +88,8 @@ package enum Hint: Hashable, Sendable {
   /// The item for the list that says the same; nil for what is not said there.
   package var item: String? {
     switch self {
-    case .wake: "{\"wake\":true}"
+    case .wake(nil): "{\"wake\":true}"
+    case .wake(let account?): "{\"wake\":true,\"account\":\"\(account)\"}"
     case .rejected(let token): token.revealed
     case .rejectedDigest(let digest): "{\"sha256\":\"\(digest)\"}"
     case .force(let account): "{\"force\":true,\"account\":\"\(account)\"}"
@@ -120,14 +121,16 @@ package enum Hint: Hashable, Sendable {
     case .tokenChanged(let account): return .hinted(account)
     case .leadershipChanged: return .leadershipHinted
     case .limited: return nil
-    case .wake: return .hinted(nil)
+    case .wake(let account): return .hinted(account)
     case .rejected(let token): return .reported(.rejected(token))
     case .force(let account):
       guard keeper[account] != nil else { return nil }
       return .reported(.force(account))
     case .rejectedDigest(let digest):
-      let token = keeper.accounts.lazy.compactMap { $0.freshest(at: now)?.token }
-        .first { TokenStore.fullDigest($0.revealed) == digest }
+      let token = keeper.accounts.lazy.compactMap {
+        $0.freshest(at: now, nobodyFetches: true)?.token
+      }
+      .first { TokenStore.fullDigest($0.revealed) == digest }
       // A replica that no longer leads gives it back: the leader may have the token.
       return .reported(token.map { .rejected($0) } ?? .rejectedDigest(digest))
     }

@@ -14,8 +14,8 @@ package final class KeeperService: Service, Sendable {
     /// Carries out one step at Redis, by the deadline.
     package var perform:
       @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<StoreReply, StoreFailure>
-    /// Asks WeChat once; always answers by the order's deadline.
-    package var fetch: @Sendable (FetchOrder) async -> FetchOutcome
+    /// Asks WeChat once, as long as the permit is not withdrawn; answers by the order's deadline.
+    package var fetch: @Sendable (FetchOrder, SendPermit) async -> FetchOutcome
     /// Asks WeChat whether a token lives; always answers by the order's deadline.
     package var probe: @Sendable (ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?)
     /// Puts a report back on the list.
@@ -26,7 +26,7 @@ package final class KeeperService: Service, Sendable {
         @escaping @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<
           StoreReply, StoreFailure
         >,
-      fetch: @escaping @Sendable (FetchOrder) async -> FetchOutcome,
+      fetch: @escaping @Sendable (FetchOrder, SendPermit) async -> FetchOutcome,
       probe: @escaping @Sendable (ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?),
       giveBack: @escaping @Sendable (Report) async -> Void
     ) {
@@ -124,6 +124,8 @@ package final class KeeperService: Service, Sendable {
     defer { stoppedContinuation.finish() }
     var keeper = unstarted
     var timer: (at: Moment, scheduled: Scheduled<Void>)?
+    // One an account at most: the next fetch begins when the one before is over or given up.
+    var permits: [AccountName: (version: Version, permit: SendPermit)] = [:]
     await withDiscardingTaskGroup { group in
       post(.started)
       for await event in events {
@@ -134,7 +136,7 @@ package final class KeeperService: Service, Sendable {
           return keeper.show(in: &view.keeper)
         }
         bells.ring(changed)
-        if !carryOut(actions, at: now, in: &group) { break }
+        if !carryOut(actions, at: now, &permits, in: &group) { break }
         guard let wake = keeper.nextWake, wake != timer?.at || event == .woke else { continue }
         timer?.scheduled.cancel()
         timer = (wake, schedule(wake, from: now))
@@ -146,7 +148,9 @@ package final class KeeperService: Service, Sendable {
 
   /// Starts every effect; false when the keeper is done.
   private func carryOut(
-    _ actions: [Keeper.Action], at now: Moment, in group: inout DiscardingTaskGroup
+    _ actions: [Keeper.Action], at now: Moment,
+    _ permits: inout [AccountName: (version: Version, permit: SendPermit)],
+    in group: inout DiscardingTaskGroup
   ) -> Bool {
     var isRunning = true
     for action in actions {
@@ -158,9 +162,14 @@ package final class KeeperService: Service, Sendable {
           post(.stored(command, issuedAt: issuedAt, result))
         }
       case .fetch(let order):
+        let permit = SendPermit()
+        permits[order.account] = (order.version, permit)
         group.addTask { [self] in
-          post(.fetched(order.account, order.version, await effects.fetch(order)))
+          post(.fetched(order.account, order.version, await effects.fetch(order, permit)))
         }
+      case .cancelFetch(let account, let version):
+        guard let last = permits[account], last.version == version else { break }
+        last.permit.withdraw()
       case .probe(let order):
         group.addTask { [self] in
           let answer = await effects.probe(order)

@@ -113,9 +113,13 @@ package struct KeeperStatus: StatusSource {
   private func token(of account: AccountName, _ keeper: KeeperView) -> TokenAnswer {
     guard let kept = keeper[account] else { return .unknownAccount }
     let now = MonotonicClock.now()
-    guard let token = kept.freshest(at: now), token.expiresAt > now else {
+    guard let token = kept.freshest(at: now, nobodyFetches: keeper.nobodyFetches) else {
+      let isHeld = kept.copy.map { $0.remaining(at: now) > .zero } ?? false
       return .none(
-        reason: "no live token is known for account \(account)",
+        reason: isHeld
+          ? "the token of account \(account) may have been replaced: this replica has not seen"
+            + " for minutes that Redis still has it"
+          : "no live token is known for account \(account)",
         retryAfter: settings.timing.retry)
     }
     let expiry = clientExpiry(kept, keeper: keeper, at: now) ?? 0
@@ -316,10 +320,10 @@ package struct KeeperStatus: StatusSource {
   private func clientExpiry(
     _ account: AccountKeeper, keeper: KeeperView, at now: Moment
   ) -> Int64? {
-    guard let token = account.freshest(at: now) else { return nil }
+    guard let token = account.freshest(at: now, nobodyFetches: true) else { return nil }
     let margin = settings.margins.client(lifetime: token.lifetime)
-    if let copy = account.copy, copy.token == token.token, let recorded = copy.recordedExpiry {
-      return (recorded.milliseconds - margin.wholeMilliseconds) / 1000
+    if let copy = account.copy, copy.token == token.token, let stated = account.stated {
+      return settings.margins.clientExpiry(end: stated.recordedEnd, lifetime: copy.lifetime)
     }
     guard let clock = keeper.redisClock else {
       return wallClock(token.expiresAt - margin, from: now).second

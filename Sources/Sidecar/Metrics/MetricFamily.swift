@@ -130,7 +130,7 @@ extension MetricFamily {
 /// The label values that are known before anything happens (DESIGN section 5.4).
 package enum MetricLabels {
   package static let triggers = [
-    "schedule", "start", "takeover", "report", "force", "probe", "dirty", "sweep",
+    "schedule", "start", "takeover", "report", "force", "probe", "doubt",
   ]
   package static let results = ["ok", "unchanged", "error", "unknown", "deposed"]
   package static let refreshOutcomes = [

@@ -1,5 +1,6 @@
 import Crypto
 import RedisClient
+import TokenCore
 
 /// A step of the protocol as Redis carries it out: whole, or not at all.
 ///
@@ -19,13 +20,17 @@ package struct Script: Hashable, Sendable {
   }
 
   /// The layout of the state that these scripts write and understand.
-  package static let layout = 1
+  package static let layout = 2
 
   /// Every script, for `SCRIPT LOAD` and for tests.
   package static let all: [Script] = [
     acquire, renew, release, look, takeOver, begin, resolve, commit, republish, mark, heartbeat,
     drain,
   ]
+
+  private static let certain = Timing.certain.wholeMilliseconds
+  private static let straggling = Timing.straggling.wholeMilliseconds
+  private static let lostWrites = Timing.lostWrites.wholeMilliseconds
 
   /// Redis's time in milliseconds; the arithmetic stays below 2^53, so doubles are exact.
   private static let time = """
@@ -47,19 +52,47 @@ package struct Script: Hashable, Sendable {
     local function is_commit(what, epoch, seq)
       return epoch > 0 and number(what .. '_epoch') == epoch and number(what .. '_seq') == seq
     end
-    -- Another value each time: who settles the earlier request does not settle this one.
-    local function sweep_later(now, span)
-      redis.call('HSET', KEYS[1], 'sweep', int(math.max(number('sweep') + 1, now + span)))
+    -- What may have killed the token was begun at `first` at the earliest, and was over at `last`.
+    local function doubt(first, last)
+      local from, to = tonumber(field('doubt_first')), tonumber(field('doubt_last'))
+      redis.call('HSET', KEYS[1], 'doubt_first', int(math.min(from or first, first)),
+        'doubt_last', int(math.max(to or last, last)))
     end
-    -- A repetition, whose answer was lost, asks for nothing more. Several replicas may repeat at
-    -- once: the last eight are remembered.
-    local function soil(now, version, id)
-      local ids = field('marked')
-      if string.find(ids .. ' ', ' ' .. id .. ' ', 1, true) then return false end
-      ids = ' ' .. id .. ids
-      redis.call('HSET', KEYS[1], 'dirty', version .. '@' .. int(now),
-        'marked', string.match(ids, string.rep(' [^ ]+', 8)) or ids)
-      return true
+    local function drop_intent()
+      redis.call('HDEL', KEYS[1], 'intent_epoch', 'intent_seq', 'intent_at', 'intent_deadline',
+        'intent_kills')
+    end
+    -- Until when the committed token certainly lives; 0 when nothing is committed.
+    local function stated_end()
+      if number('committed_epoch') == 0 then return 0 end
+      local ending = number('expires_at')
+      local from = tonumber(field('doubt_first'))
+      if from then ending = math.min(ending, from + \(certain)) end
+      local begun = tonumber(field('intent_at'))
+      if begun and field('intent_kills') ~= '0' then
+        ending = math.min(ending, begun + \(certain))
+      end
+      return ending
+    end
+    local function client_expiry(ending, margin)
+      margin = math.min(tonumber(margin), math.floor(number('lifetime') / 4))
+      return int(math.floor((ending - margin) / 1000))
+    end
+    -- The keys end when the record says: what holds a token keeps it, what is gone stays so.
+    local function restate(now, format)
+      local ending = stated_end()
+      if ending == 0 or redis.call('PTTL', KEYS[2]) == -2 then return end
+      local left = ending - now
+      for i = 2, #KEYS do
+        local kind, value = format(i)
+        if left <= 0 then
+          redis.call('DEL', KEYS[i])
+        elseif kind == 'expiry' then
+          redis.call('SET', KEYS[i], client_expiry(ending, value), 'PX', int(left))
+        else
+          redis.call('PEXPIRE', KEYS[i], int(left))
+        end
+      end
     end
     local function newer(layout)
       local v = number('v')
@@ -72,12 +105,18 @@ package struct Script: Hashable, Sendable {
       local left = redis.call('PTTL', token)
       if left ~= -2 then return {'foreign', int(left)} end
     end
-    local function adopt(app, layout)
+    local function adopt(now, app, layout)
       local recorded = field('app')
       if recorded ~= '' and recorded ~= app then
         local epoch = field('epoch')
         redis.call('DEL', KEYS[1])
         if epoch ~= '' then redis.call('HSET', KEYS[1], 'epoch', epoch) end
+      end
+      -- Version 1 had traces of other kinds; whatever they were, they are a doubt of now.
+      if number('v') == 1 then
+        if field('dirty') .. field('sweep') .. field('intent_at') ~= '' then doubt(now, now) end
+        redis.call('HDEL', KEYS[1], 'dirty', 'sweep', 'marked')
+        drop_intent()
       end
       redis.call('HSET', KEYS[1], 'v', layout, 'app', app)
     end
@@ -89,24 +128,31 @@ package struct Script: Hashable, Sendable {
     end
     local function view(now, token, expiry)
       local h = redis.call('HMGET', KEYS[1], 'epoch', 'committed_epoch', 'committed_seq',
-        'parent_epoch', 'parent_seq', 'intent_epoch', 'intent_seq', 'intent_at',
-        'intent_deadline', 'dirty', 'sweep', 'run_id', 'expires_at', 'lifetime', 'fetched_by',
-        'sha256')
+        'intent_epoch', 'intent_seq', 'intent_at', 'intent_kills', 'doubt_first', 'doubt_last',
+        'run_id', 'fetched_at', 'expires_at', 'lifetime', 'fetched_by', 'sha256')
+      if number('v') == 1 and field('dirty') .. field('sweep') ~= '' then
+        h[8], h[9] = int(now), int(now)
+      end
       local reply = {'account', int(now)}
-      for i = 1, 16 do reply[i + 2] = h[i] or '' end
-      reply[19] = read(token)
-      reply[20] = redis.call('PTTL', token)
-      reply[21] = read(expiry)
-      reply[22] = redis.call('PTTL', expiry)
+      for i = 1, 15 do reply[i + 2] = h[i] or '' end
+      reply[18] = read(token)
+      reply[19] = redis.call('PTTL', token)
+      reply[20] = read(expiry)
+      reply[21] = redis.call('PTTL', expiry)
       return reply
     end
-    local function write(outputs, expires_at, left)
+    -- Writes every key to the record's stated end; what has no life left is not published.
+    local function write(now, format)
+      local ending = stated_end()
+      local left = ending - now
       for i = 2, #KEYS do
-        local format, value = outputs(i)
-        if format == 'expiry' then
-          value = int(math.floor((expires_at - tonumber(value)) / 1000))
+        local kind, value = format(i)
+        if left <= 0 then
+          redis.call('DEL', KEYS[i])
+        else
+          if kind == 'expiry' then value = client_expiry(ending, value) end
+          redis.call('SET', KEYS[i], value, 'PX', int(left))
         end
-        redis.call('SET', KEYS[i], value, 'PX', int(left))
       end
     end
     local function announce(channel, account, expires_at)
@@ -214,9 +260,11 @@ package struct Script: Hashable, Sendable {
     return newer(ARGV[2]) or view(milliseconds(), KEYS[2], KEYS[3])
     """)
 
-  /// KEYS state, token, expiry; ARGV app, layout, epoch.
+  /// KEYS state, outputs…; ARGV app, layout, epoch, run id, kills?, then format and value of each
+  /// output.
   ///
-  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`.
+  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server that is
+  /// another than the record's may have lost what was written last: that is a doubt.
   package static let takeOver = onRecord(
     "takeover",
     """
@@ -225,15 +273,23 @@ package struct Script: Hashable, Sendable {
     if refused then return refused end
     local fence = number('epoch')
     if fence > tonumber(ARGV[3]) then return {'fenced', int(fence)} end
-    adopt(ARGV[1], ARGV[2])
+    local now = milliseconds()
+    adopt(now, ARGV[1], ARGV[2])
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
-    return view(milliseconds(), KEYS[2], KEYS[3])
+    local seen = field('run_id')
+    if ARGV[4] ~= '' and number('committed_epoch') > 0 and seen ~= ARGV[4] then
+      if seen ~= '' and ARGV[5] == '1' then doubt(now - \(lostWrites), now) end
+      redis.call('HSET', KEYS[1], 'run_id', ARGV[4])
+    end
+    restate(now, function(i) return ARGV[2 + 2 * i], ARGV[3 + 2 * i] end)
+    return view(now, KEYS[2], KEYS[3])
     """)
 
-  /// KEYS state, token; ARGV app, layout, epoch, seq, span, history?, suspicious?, sweep.
+  /// KEYS state, outputs…; ARGV app, layout, epoch, seq, span, kills?, history?, then format and
+  /// value of each output.
   ///
-  /// Replies `began dirty committed_epoch committed_seq sweep fetches_today now`, `fenced epoch`,
-  /// `stale epoch seq`, `foreign PTTL` or `newer v`. Repeating it renews the same intent.
+  /// Replies `began committed_epoch committed_seq fetches_today at now`, `fenced epoch`,
+  /// `stale epoch seq`, `foreign PTTL` or `newer v`. Repeating it keeps the first moment.
   package static let begin = onRecord(
     "begin",
     """
@@ -243,45 +299,52 @@ package struct Script: Hashable, Sendable {
     local epoch, seq = tonumber(ARGV[3]), tonumber(ARGV[4])
     local fence = number('epoch')
     if fence > epoch then return {'fenced', int(fence)} end
-    adopt(ARGV[1], ARGV[2])
+    local now = milliseconds()
+    adopt(now, ARGV[1], ARGV[2])
     local committed_epoch, committed_seq = committed()
     if not above(epoch, seq, committed_epoch, committed_seq) then
       return {'stale', int(committed_epoch), int(committed_seq)}
     end
-    local now = milliseconds()
-    local span = tonumber(ARGV[8])
-    if number('intent_epoch') > 0 and not is_commit('intent', epoch, seq) then
-      sweep_later(number('intent_at'), span)
+    local again = is_commit('intent', epoch, seq)
+    if number('intent_epoch') > 0 and not again then
+      if field('intent_kills') ~= '0' then doubt(number('intent_at'), number('intent_at')) end
+      drop_intent()
     end
-    if (committed_epoch == 0 and ARGV[6] == '1') or ARGV[7] == '1' then sweep_later(now, span) end
+    if committed_epoch == 0 and ARGV[6] == '1' and ARGV[7] == '1' then doubt(now, now) end
     -- Days end at midnight in China, where WeChat counts.
     local day = math.floor((now + 28800000) / 86400000)
     if number('day') ~= day then redis.call('HSET', KEYS[1], 'day', int(day), 'fetches', 0) end
-    if not is_commit('intent', epoch, seq) then redis.call('HINCRBY', KEYS[1], 'fetches', 1) end
-    redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'intent_epoch', ARGV[3], 'intent_seq', ARGV[4],
-      'intent_at', int(now), 'intent_deadline', int(now + tonumber(ARGV[5])))
-    return {'began', field('dirty'), int(committed_epoch), int(committed_seq), field('sweep'),
-      number('fetches'), int(now)}
+    redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
+    if not again then
+      redis.call('HINCRBY', KEYS[1], 'fetches', 1)
+      redis.call('HSET', KEYS[1], 'intent_epoch', ARGV[3], 'intent_seq', ARGV[4],
+        'intent_at', int(now), 'intent_deadline', int(now + tonumber(ARGV[5])),
+        'intent_kills', ARGV[6])
+      restate(now, function(i) return ARGV[4 + 2 * i], ARGV[5 + 2 * i] end)
+    end
+    return {'began', int(committed_epoch), int(committed_seq), number('fetches'),
+      field('intent_at'), int(now)}
     """)
 
-  /// KEYS state; ARGV epoch, seq.
+  /// KEYS state, outputs…; ARGV epoch, seq, then format and value of each output.
   ///
-  /// Replies `resolved`; takes back only this intent.
+  /// Replies `resolved`; takes back only this intent, and the life that it had cut short.
   package static let resolve = onRecord(
     "resolve",
     """
     redis.call('PERSIST', KEYS[1])
     if is_commit('intent', tonumber(ARGV[1]), tonumber(ARGV[2])) then
-      redis.call('HDEL', KEYS[1], 'intent_epoch', 'intent_seq', 'intent_at', 'intent_deadline')
+      drop_intent()
+      restate(milliseconds(), function(i) return ARGV[2 * i - 1], ARGV[2 * i] end)
     end
     return {'resolved'}
     """)
 
-  /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, age, dirty, parent_epoch,
-  /// parent_seq, settled sweep, recommit?, run_id, instance, sha256, sweep, channel, account, then
+  /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, age, begun at,
+  /// parent_epoch, parent_seq, kills?, recommit?, run_id, instance, sha256, channel, account, then
   /// format and value of each output.
   ///
-  /// Replies `committed`, `superseded epoch`, `deposed epoch dirty`, `stale epoch seq`,
+  /// Replies `committed certain?`, `superseded epoch`, `deposed epoch`, `stale epoch seq`,
   /// `foreign PTTL` or `newer v`. Repeating it writes the same again.
   package static let commit = onRecord(
     "commit",
@@ -293,66 +356,67 @@ package struct Script: Hashable, Sendable {
     local epoch, seq = tonumber(ARGV[4]), tonumber(ARGV[5])
     local committed_epoch, committed_seq = committed()
     local again = committed_epoch == epoch and committed_seq == seq
-    local function mark()
-      local version = ARGV[4] .. '.' .. ARGV[5]
-      soil(now, version, version)
+    local own = is_commit('intent', epoch, seq)
+    local lifetime, age = tonumber(ARGV[6]), tonumber(ARGV[7])
+    local begun = own and number('intent_at') or tonumber(ARGV[8])
+    local kills = ARGV[11] == '1'
+    local function format(i) return ARGV[14 + 2 * i], ARGV[15 + 2 * i] end
+    local function outside()
+      if not kills then return end
+      doubt(math.min(begun or now - age, now - age), now)
+      restate(now, function(i)
+        local kind, value = format(i)
+        return kind == 'expiry' and kind or 'kept', value
+      end)
     end
     if fence > tonumber(ARGV[3]) then
       if again or is_commit('parent', epoch, seq) then return {'superseded', int(fence)} end
-      mark()
-      return {'deposed', int(fence), field('dirty')}
+      outside()
+      return {'deposed', int(fence)}
     end
     if above(committed_epoch, committed_seq, epoch, seq) then
-      if committed_epoch ~= epoch then mark() end
+      if committed_epoch ~= epoch then outside() end
       return {'stale', int(committed_epoch), int(committed_seq)}
     end
-    local own = is_commit('intent', epoch, seq)
-    local lifetime = tonumber(ARGV[6])
-    local left = lifetime - tonumber(ARGV[7])
     -- The age is as of the sending. A server that stood still carries out what it finds in its
     -- buffers: without its own time that would be a whole new life for a token that is long dead.
-    if own then
-      left = math.min(left, number('intent_at') + lifetime - now)
-    elseif again then
+    local left = lifetime - age
+    if again then
       left = math.min(left, number('expires_at') - now)
+    elseif begun then
+      left = math.min(left, begun + lifetime - now)
     end
     if left <= 0 then return {'stale', int(committed_epoch), int(committed_seq)} end
-    adopt(ARGV[1], ARGV[2])
-    local expires_at = now + left
-    write(function(i) return ARGV[15 + 2 * i], ARGV[16 + 2 * i] end, expires_at, left)
-    local sweep = tonumber(ARGV[16])
+    adopt(now, ARGV[1], ARGV[2])
     if not again then
-      redis.call('HSET', KEYS[1], 'parent_epoch', ARGV[9], 'parent_seq', ARGV[10])
+      redis.call('HSET', KEYS[1], 'parent_epoch', ARGV[9], 'parent_seq', ARGV[10],
+        'fetched_at', int(begun or now - age))
+      if ARGV[12] ~= '1' then redis.call('HSET', KEYS[1], 'fetched_by', ARGV[14]) end
     end
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'committed_epoch', ARGV[4],
-      'committed_seq', ARGV[5], 'expires_at', int(expires_at), 'lifetime', ARGV[6],
+      'committed_seq', ARGV[5], 'expires_at', int(now + left), 'lifetime', ARGV[6],
       'run_id', ARGV[13], 'sha256', ARGV[15])
-    if ARGV[12] == '1' then
-      sweep_later(now, sweep)
-    else
-      redis.call('HSET', KEYS[1], 'fetched_by', ARGV[14], 'fetched_at',
-        int(expires_at - lifetime))
-      if own then
-        redis.call('HDEL', KEYS[1], 'intent_epoch', 'intent_seq', 'intent_at', 'intent_deadline')
-      end
-      if not again and own then
-        -- A mark since BEGIN may have set a later one, which this fetch does not settle.
-        if ARGV[11] ~= '' and field('sweep') == ARGV[11] then
-          redis.call('HDEL', KEYS[1], 'sweep')
-        end
-        if ARGV[8] ~= '' and field('dirty') == ARGV[8] then
-          redis.call('HDEL', KEYS[1], 'dirty')
-        end
-      elseif not again then
-        sweep_later(now, sweep)
+    if own then drop_intent() end
+    local last = tonumber(field('doubt_last'))
+    if ARGV[12] == '1' or (not own and not again) then
+      if kills then doubt(math.min(begun or now - age, now), now) end
+    elseif last and not again then
+      -- What may still be processed cannot have been processed before this token was made.
+      if begun > last + \(straggling) then
+        redis.call('HDEL', KEYS[1], 'doubt_first', 'doubt_last')
+      else
+        redis.call('HSET', KEYS[1], 'doubt_first', int(begun))
       end
     end
-    announce(ARGV[17], ARGV[18], redis.call('GET', KEYS[3]))
-    return {'committed'}
+    write(now, format)
+    announce(ARGV[16], ARGV[17], client_expiry(stated_end(), ARGV[21]))
+    local certain = field('doubt_first') .. field('intent_at') == ''
+    return {'committed', certain and 1 or 0}
     """)
 
-  /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, remaining, TTL tolerance,
-  /// clock tolerance, sha256, sweep, channel, account, then format and value of each output.
+  /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, certain, TTL tolerance,
+  /// clock tolerance, sha256, begun at, kills?, channel, account, then format and value of each
+  /// output.
   ///
   /// Replies `republished wrote?`, `fenced epoch`, `foreign PTTL` or `newer v`. Repeating it finds
   /// nothing left to do.
@@ -370,57 +434,70 @@ package struct Script: Hashable, Sendable {
     if recorded and not (committed_epoch == epoch and committed_seq == seq) then
       return {'republished', 0}
     end
-    local now = milliseconds()
-    local left = tonumber(ARGV[7])
+    local now, certain = milliseconds(), tonumber(ARGV[7])
+    local function format(i) return ARGV[11 + 2 * i], ARGV[12 + 2 * i] end
+    local left = certain
     if recorded then
-      local by_record = number('expires_at') - now
-      if by_record <= left + tonumber(ARGV[9]) then left = by_record end
+      left = stated_end() - now
+      -- The record's moments are of a clock that can be set back.
+      if left > certain + tonumber(ARGV[9]) then
+        left = certain
+        redis.call('HSET', KEYS[1], 'expires_at', int(now + left))
+      end
+      local sound = true
+      for i = 2, #KEYS do
+        local kind, value = format(i)
+        if kind == 'expiry' then value = client_expiry(now + left, value) end
+        if read(KEYS[i]) ~= value
+          or math.abs(redis.call('PTTL', KEYS[i]) - left) > tonumber(ARGV[8]) then
+          sound = false
+        end
+      end
+      if sound then return {'republished', 0} end
     end
     if left <= 0 then return {'republished', 0} end
-    local expires_at = now + left
-    if recorded and left == number('expires_at') - now then expires_at = number('expires_at') end
-    local function outputs(i) return ARGV[10 + 2 * i], ARGV[11 + 2 * i] end
-    local sound = recorded
-    for i = 2, #KEYS do
-      local format, value = outputs(i)
-      if format == 'expiry' then
-        value = int(math.floor((expires_at - tonumber(value)) / 1000))
-      end
-      if read(KEYS[i]) ~= value
-        or math.abs(redis.call('PTTL', KEYS[i]) - left) > tonumber(ARGV[8]) then
-        sound = false
-      end
-    end
-    if sound then return {'republished', 0} end
-    adopt(ARGV[1], ARGV[2])
-    write(outputs, expires_at, left)
-    redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'expires_at', int(expires_at))
+    adopt(now, ARGV[1], ARGV[2])
+    redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
     if not recorded then
       redis.call('HSET', KEYS[1], 'committed_epoch', ARGV[4], 'committed_seq', ARGV[5],
-        'lifetime', ARGV[6], 'sha256', ARGV[10])
-      sweep_later(now, tonumber(ARGV[11]))
+        'lifetime', ARGV[6], 'sha256', ARGV[10], 'expires_at', int(now + left),
+        'fetched_at', ARGV[11] ~= '' and ARGV[11] or int(now + left - tonumber(ARGV[6])))
+      if ARGV[12] == '1' then doubt(now, now) end
     end
-    announce(ARGV[12], ARGV[13], redis.call('GET', KEYS[3]))
+    write(now, format)
+    announce(ARGV[13], ARGV[14], client_expiry(stated_end(), ARGV[18]))
     return {'republished', 1}
     """)
 
-  /// KEYS state; ARGV epoch, seq, unknown?, sweep, debt.
+  /// KEYS state, outputs…; ARGV app, epoch, seq, age, begun at, known for, then format and value of
+  /// each output.
   ///
-  /// Replies `marked dirty`, or `committed` when that fetch was. Repeating it with the same debt
-  /// changes nothing.
+  /// Replies `marked`; `inorder` when that fetch was committed in its turn; `settled` when what
+  /// Redis has was fetched after all of it was over. Repeating it changes nothing but the moment at
+  /// which an outcome was not yet known.
   package static let mark = onRecord(
     "mark",
     """
     redis.call('PERSIST', KEYS[1])
-    local epoch, seq = tonumber(ARGV[1]), tonumber(ARGV[2])
+    local recorded = field('app')
+    if recorded ~= '' and recorded ~= ARGV[1] then return {'inorder'} end
+    local epoch, seq = tonumber(ARGV[2]), tonumber(ARGV[3])
     if is_commit('committed', epoch, seq) or is_commit('parent', epoch, seq) then
-      return {'committed'}
+      return {'inorder'}
     end
+    -- Whoever has a token of that epoch takes none of a lower one.
+    if epoch > number('epoch') then redis.call('HSET', KEYS[1], 'epoch', ARGV[2]) end
     local now = milliseconds()
-    if soil(now, ARGV[1] .. '.' .. ARGV[2], ARGV[5]) and ARGV[3] == '1' then
-      sweep_later(now, tonumber(ARGV[4]))
+    local first = math.min(now - tonumber(ARGV[4]), tonumber(ARGV[5]) or now)
+    local last = now - (tonumber(ARGV[6]) or 0)
+    if number('committed_epoch') == 0 then
+      doubt(now, now)
+      return {'marked'}
     end
-    return {'marked', field('dirty')}
+    if number('fetched_at') > last + \(straggling) then return {'settled'} end
+    doubt(first, last)
+    restate(now, function(i) return ARGV[3 + 2 * i], ARGV[4 + 2 * i] end)
+    return {'marked'}
     """)
 
   /// KEYS replicas; ARGV instance, leader?, abdicates?, memory, life.

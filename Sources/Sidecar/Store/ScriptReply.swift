@@ -28,16 +28,18 @@ struct ScriptReply {
     case "began":
       .began(
         BeginReceipt(
-          dirty: text(1).map(DirtyMark.init), committed: version(2),
-          sweep: integer(4).map { RedisTime(milliseconds: $0) },
-          fetchesToday: Int(integer(5) ?? 0), now: RedisTime(milliseconds: integer(6) ?? 0)))
+          committed: version(1), fetchesToday: Int(integer(3) ?? 0),
+          at: RedisTime(milliseconds: integer(4) ?? 0),
+          now: RedisTime(milliseconds: integer(5) ?? 0)))
     case "stale": .stale(committed: version(1) ?? Version(epoch: .none, sequence: 0))
     case "resolved": .resolved
-    case "committed": .committed
+    case "committed": .committed(isCertain: integer(1) == 1)
     case "superseded": integer(1).map { .superseded(Epoch($0)) }
-    case "deposed": integer(1).map { .deposed(Epoch($0), text(2).map(DirtyMark.init)) }
+    case "deposed": integer(1).map { .deposed(Epoch($0)) }
     case "republished": .republished(wrote: integer(1) == 1)
-    case "marked": .marked(text(1).map(DirtyMark.init))
+    case "marked": .marked
+    case "inorder": .inOrder
+    case "settled": .settled
     case "replicas": replicas
     default: nil
     }
@@ -45,28 +47,25 @@ struct ScriptReply {
 
   /// The fields of `view` in `Script.record`, in its order.
   private var view: AccountView? {
-    guard fields.count == 22, let now = integer(1) else { return nil }
+    guard fields.count == 21, let now = integer(1) else { return nil }
     var view = AccountView(now: RedisTime(milliseconds: now))
     view.fence = Epoch(integer(2) ?? 0)
     view.committed = version(3)
-    view.parent = version(5)
-    if let version = version(7), let at = integer(9) {
-      view.intent = Intent(
-        version: version, at: RedisTime(milliseconds: at),
-        deadline: RedisTime(milliseconds: integer(10) ?? at))
+    if let version = version(5), let at = time(7) {
+      view.intent = Intent(version: version, at: at, kills: text(8) != "0")
     }
-    view.dirty = text(11).map(DirtyMark.init)
-    view.sweep = integer(12).map { RedisTime(milliseconds: $0) }
-    view.runID = text(13)
-    view.expiresAt = integer(14).map { RedisTime(milliseconds: $0) }
-    view.lifetime = integer(15).map { .milliseconds($0) }
-    view.fetchedBy = text(16)
-    let token = text(18)
+    if let first = time(9) { view.doubt = Doubt(first: first, last: time(10) ?? first) }
+    view.runID = text(11)
+    view.fetchedAt = time(12)
+    view.expiresAt = time(13)
+    view.lifetime = integer(14).map { .milliseconds($0) }
+    view.fetchedBy = text(15)
+    let token = text(17)
     view.token = token.map { AccessToken($0) }
-    view.tokenRemaining = milliseconds(19)
-    view.tokenMatchesRecord = token.map { TokenStore.digest($0) == text(17) } ?? false
-    view.clientExpiry = integer(20)
-    view.clientExpiryRemaining = milliseconds(21)
+    view.tokenRemaining = milliseconds(18)
+    view.tokenMatchesRecord = token.map { TokenStore.digest($0) == text(16) } ?? false
+    view.clientExpiry = integer(19)
+    view.clientExpiryRemaining = milliseconds(20)
     return view
   }
 
@@ -96,6 +95,11 @@ struct ScriptReply {
   private func integer(_ index: Int) -> Int64? {
     guard fields.indices.contains(index) else { return nil }
     return fields[index].number ?? text(index).flatMap { Int64($0) }
+  }
+
+  /// A moment of Redis's clock.
+  private func time(_ index: Int) -> RedisTime? {
+    integer(index).map { RedisTime(milliseconds: $0) }
   }
 
   /// A life in milliseconds; nil for Redis's -1 (no TTL) and -2 (no key).

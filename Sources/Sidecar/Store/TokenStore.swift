@@ -90,22 +90,26 @@ package struct TokenStore: Sendable {
     case .look(let account):
       return try await call(
         .look, keys: viewed(account), [app(account), "\(Script.layout)"], by: deadline)
-    case .takeOver(let account, let epoch):
+    case .takeOver(let takeOver):
       return try await call(
-        .takeOver, keys: viewed(account),
-        [app(account), "\(Script.layout)", epoch.description], by: deadline)
+        .takeOver, keys: written(takeOver.outputs, takeOver.account),
+        [
+          app(takeOver.account), "\(Script.layout)", takeOver.epoch.description,
+          takeOver.runID ?? "", flag(takeOver.kills),
+        ] + formats(takeOver.outputs), by: deadline)
     case .begin(let begin):
       return try await call(
-        .begin, keys: [layout.state(begin.account), layout.accessToken(begin.account)],
+        .begin, keys: written(begin.outputs, begin.account),
         [
           app(begin.account), "\(Script.layout)", begin.version.epoch.description,
-          "\(begin.version.sequence)", begin.span.text, flag(begin.hasHistory),
-          flag(begin.isSuspicious), Timing.sweep.text,
-        ], by: deadline)
-    case .resolve(let account, let version):
+          "\(begin.version.sequence)", begin.span.text, flag(begin.kills),
+          flag(begin.hasHistory),
+        ] + formats(begin.outputs), by: deadline)
+    case .resolve(let resolve):
       return try await call(
-        .resolve, keys: [layout.state(account)],
-        [version.epoch.description, "\(version.sequence)"], by: deadline)
+        .resolve, keys: written(resolve.outputs, resolve.account),
+        [resolve.version.epoch.description, "\(resolve.version.sequence)"]
+          + formats(resolve.outputs), by: deadline)
     case .commit(let commit):
       return try await call(
         .commit, keys: written(commit.outputs, commit.account), arguments(commit), by: deadline)
@@ -145,14 +149,16 @@ package struct TokenStore: Sendable {
     _ mark: StoreCommand.Mark, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply {
     let reply = try await call(
-      .mark, keys: [layout.state(mark.account)],
+      .mark, keys: written(mark.outputs, mark.account),
       [
-        mark.version.epoch.description, "\(mark.version.sequence)", flag(mark.isUnknown),
-        Timing.sweep.text, mark.debt.description,
-      ], by: deadline)
+        app(mark.account), mark.version.epoch.description, "\(mark.version.sequence)",
+        mark.age.text, mark.begunAt?.description ?? "", mark.knownFor?.text ?? "",
+      ] + formats(mark.outputs), by: deadline)
+    guard case .marked = reply else { return reply }
     // The leader looks at once instead of with its next renewal; without this it only takes longer.
-    _ = try? await send(
-      [RedisCommand("RPUSH", layout.refreshRequests, "{\"wake\":true}")], by: deadline)
+    if let wake = Hint.wake(mark.account).item {
+      _ = try? await send([RedisCommand("RPUSH", layout.refreshRequests, wake)], by: deadline)
+    }
     return reply
   }
 
@@ -174,6 +180,7 @@ package struct TokenStore: Sendable {
     outputs.flatMap { output in
       switch output.format {
       case .token(let token): ["token", token.revealed]
+      case .kept: ["kept", ""]
       case .clientExpiry(let margin): ["expiry", margin.text]
       }
     }
@@ -187,14 +194,14 @@ package struct TokenStore: Sendable {
   }
 
   private func arguments(_ commit: StoreCommand.Commit) -> [String] {
-    let dirty = commit.dirty?.description ?? ""
-    return [
+    [
       app(commit.account), "\(Script.layout)", commit.fence.description,
       commit.version.epoch.description, "\(commit.version.sequence)", commit.lifetime.text,
-      commit.age.text, dirty, (commit.parent?.epoch ?? .none).description,
-      "\(commit.parent?.sequence ?? 0)", commit.sweep?.description ?? "", flag(commit.isRecommit),
-      commit.runID ?? "", commit.instance.rawValue, digest(commit.outputs), Timing.sweep.text,
-      layout.events, commit.account.description,
+      commit.age.text, commit.begunAt?.description ?? "",
+      (commit.parent?.epoch ?? .none).description, "\(commit.parent?.sequence ?? 0)",
+      flag(commit.kills), flag(commit.isRecommit), commit.runID ?? "",
+      commit.instance.rawValue, digest(commit.outputs), layout.events,
+      commit.account.description,
     ] + formats(commit.outputs)
   }
 
@@ -202,10 +209,10 @@ package struct TokenStore: Sendable {
     [
       app(republish.account), "\(Script.layout)", republish.fence.description,
       republish.version.epoch.description, "\(republish.version.sequence)",
-      republish.lifetime.text, republish.remaining.text,
-      RemainingTolerance.ofTTL(lifetime: republish.lifetime).text,
-      RemainingTolerance.ofClock(lifetime: republish.lifetime).text, digest(republish.outputs),
-      Timing.sweep.text, layout.events, republish.account.description,
+      republish.lifetime.text, republish.certain.text,
+      RemainingTolerance.ofTTL(lifetime: republish.lifetime).text, republish.slack.text,
+      digest(republish.outputs), republish.begunAt?.description ?? "", flag(republish.kills),
+      layout.events, republish.account.description,
     ] + formats(republish.outputs)
   }
 

@@ -1,6 +1,18 @@
 import Synchronization
 import TokenCore
 
+/// Leave to write one request, which can be taken back as long as nothing is written.
+package final class SendPermit: Sendable {
+  private let withdrawn = Atomic(false)
+
+  package init() {}
+
+  package var isWithdrawn: Bool { withdrawn.load(ordering: .acquiring) }
+
+  /// Whoever asks from now on may not write.
+  package func withdraw() { withdrawn.store(true, ordering: .releasing) }
+}
+
 /// One attempt's passage from "nothing was sent" to "it may have been": exactly one request head
 /// passes, and none after its time.
 final class SendGate: Sendable {
@@ -24,11 +36,13 @@ final class SendGate: Sendable {
   /// Guards the one passage between the event loop that writes and the task that waits.
   private let state = Mutex(State.open)
   private let notAfter: ContinuousClock.Instant
+  private let permit: SendPermit?
   /// Of the whole call: what it sends is of no use later.
   let timeout: Duration
 
-  init(notAfter: ContinuousClock.Instant, timeout: Duration) {
+  init(notAfter: ContinuousClock.Instant, permit: SendPermit? = nil, timeout: Duration) {
     self.notAfter = notAfter
+    self.permit = permit
     self.timeout = timeout
   }
 
@@ -37,7 +51,7 @@ final class SendGate: Sendable {
     state.withLock { state in
       guard case .open = state else { return false }
       let now = ContinuousClock.now
-      guard now <= notAfter else {
+      guard now <= notAfter, permit?.isWithdrawn != true else {
         state = .refused
         return false
       }

@@ -25,12 +25,14 @@ package struct WeChatRequest: Sendable {
   package var forceRefresh: Bool
   /// The request must not be written later than this: the lease is over by then.
   package var notAfter: ContinuousClock.Instant
+  /// What must not be withdrawn when the request is written; nil for one that nobody withdraws.
+  package var permit: SendPermit?
   /// For the whole call, from the look-up of the name to the last byte.
   package var timeout: Duration
 
   package init(
     account: AccountName, appID: String, appSecret: Secret, api: API, forceRefresh: Bool = false,
-    notAfter: ContinuousClock.Instant, timeout: Duration
+    notAfter: ContinuousClock.Instant, permit: SendPermit? = nil, timeout: Duration
   ) {
     self.account = account
     self.appID = appID
@@ -38,6 +40,7 @@ package struct WeChatRequest: Sendable {
     self.api = api
     self.forceRefresh = forceRefresh
     self.notAfter = notAfter
+    self.permit = permit
     self.timeout = timeout
   }
 }
@@ -151,7 +154,8 @@ package final class WeChatClient: Sendable {
           body: Self.stableBody(request))
       }
     var (reply, facts) = await attempt(
-      call, for: request.account, notAfter: request.notAfter, timeout: request.timeout)
+      call, for: request.account, notAfter: request.notAfter, permit: request.permit,
+      timeout: request.timeout)
     let outcome: FetchOutcome =
       switch reply {
       case .answered(let answer, let sentAt):
@@ -250,12 +254,13 @@ extension WeChatClient {
   }
 
   private func attempt(
-    _ call: Call, for account: AccountName, notAfter: ContinuousClock.Instant, timeout: Duration
+    _ call: Call, for account: AccountName, notAfter: ContinuousClock.Instant,
+    permit: SendPermit? = nil, timeout: Duration
   ) async -> (Reply, CallFacts) {
     let start = ContinuousClock.now
     let index = current.withLock { $0 }
     let host = hosts[index]
-    let gate = SendGate(notAfter: notAfter, timeout: timeout)
+    let gate = SendGate(notAfter: notAfter, permit: permit, timeout: timeout)
     var facts = CallFacts(
       host: host.base.authority, hostIndex: index, endpoint: call.path, duration: .zero)
     let way = AddressFamilies.Way(account: account, host: index)
