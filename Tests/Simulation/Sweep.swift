@@ -11,8 +11,13 @@ package struct Sweep: Sendable {
   package private(set) var deadSeconds: Double = 0
   package private(set) var fetches = 0
   package private(set) var faults = 0
-  package private(set) var holes = 0
-  package private(set) var forgotten = 0
+  /// By the hole of PROTOCOL section 7: how often a life was overstated, and how long a token was
+  /// read that was dead.
+  package private(set) var holes: [Hole: Int] = [:]
+  package private(set) var deadByHole: [Hole: Double] = [:]
+  package private(set) var overstated = 0
+  package private(set) var overstatedSeconds: Double = 0
+  package private(set) var tokenlessSeconds: Double = 0
   package private(set) var foreign = 0
   package private(set) var collisions = 0
   package private(set) var replicaHours: Double = 0
@@ -22,6 +27,9 @@ package struct Sweep: Sendable {
 
   /// A token that was dead for longer than this was not just being replaced.
   package static let notable: Double = 20
+
+  /// How long tokens were read that were dead, apart from what went through a hole.
+  package var unexcusedDeadSeconds: Double { deadSeconds - deadByHole.values.reduce(0, +) }
 
   package init() {}
 
@@ -37,8 +45,11 @@ package struct Sweep: Sendable {
     deadSeconds += verdict.deadSeconds
     fetches += verdict.fetches
     faults += verdict.faults
-    holes += verdict.holes
-    forgotten += verdict.forgotten
+    holes.merge(verdict.holes, uniquingKeysWith: +)
+    deadByHole.merge(verdict.deadByHole, uniquingKeysWith: +)
+    overstated += verdict.overstated
+    overstatedSeconds += verdict.overstatedSeconds
+    tokenlessSeconds += verdict.tokenlessSeconds
     foreign += verdict.foreign
     collisions += verdict.collisions
     replicaHours += verdict.replicaHours
@@ -56,8 +67,11 @@ package struct Sweep: Sendable {
     deadSeconds += other.deadSeconds
     fetches += other.fetches
     faults += other.faults
-    holes += other.holes
-    forgotten += other.forgotten
+    holes.merge(other.holes, uniquingKeysWith: +)
+    deadByHole.merge(other.deadByHole, uniquingKeysWith: +)
+    overstated += other.overstated
+    overstatedSeconds += other.overstatedSeconds
+    tokenlessSeconds += other.tokenlessSeconds
     foreign += other.foreign
     collisions += other.collisions
     replicaHours += other.replicaHours

@@ -264,6 +264,7 @@ extension World {
     case .restartEmpty:
       redis.wipe()
       lostWrites()
+      marks.newServers.insert(now)
       startAnotherServer(after: chance.within(50...20_000) * millisecond)
     case .flush:
       redis.wipe()
@@ -313,7 +314,13 @@ extension World {
     lockDisturbedAt = now
     storeDisturbedAt = now
     marks.losses.append(now)
-    for account in accounts.indices { marks.accounts[account].committed = nil }
+    for account in accounts.indices { lostRecord(account) }
+  }
+
+  /// An account's record is gone, or an earlier one.
+  private mutating func lostRecord(_ account: Int) {
+    marks.accounts[account].committed = nil
+    marks.accounts[account].losses.append(now)
   }
 
   private mutating func startAnotherServer(after wait: Int64) {
@@ -329,6 +336,7 @@ extension World {
     if let kept = history.first(where: { $0.at > now - span }) { redis.data = kept.data }
     clockStep += chance.within(-200...200) * millisecond
     lostWrites()
+    marks.newServers.insert(now)
   }
 
   private mutating func evict() {
@@ -337,7 +345,9 @@ extension World {
       if chance.percent(40) { redis.data.accounts[account].expiry = nil }
       if chance.percent(20) {
         redis.data.accounts[account].state = .init()
-        lostWrites()
+        lostRecord(account)
+        storeDisturbedAt = now
+        marks.losses.append(now)
       }
     }
     if chance.percent(30) { redis.data.lock = nil }

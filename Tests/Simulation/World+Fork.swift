@@ -69,6 +69,7 @@ extension World {
     if let kept = history.first(where: { $0.at > now - span }) { redis.data = kept.data }
     clockStep += chance.within(-200...200) * millisecond
     lostWrites()
+    marks.newServers.insert(now)
     servers += 1
     redis.runID = "run-\(servers)"
     redisDownUntil = now + chance.within(50...15_000) * millisecond
@@ -89,6 +90,8 @@ extension World {
     lockDisturbedAt = now
     storeDisturbedAt = now
     marks.losses.append(now)
+    marks.forks.append((fork.since, now))
+    for account in accounts.indices { marks.accounts[account].losses.append(now) }
     for replica in fork.members where replicas[replica].isAlive { loseConnection(replica) }
   }
 }

@@ -10,14 +10,38 @@ extension World {
       /// How long applications have been reading a dead token, without a break.
       var deadFor: Int64 = 0
       var deadSince: Instant?
-      /// Which one that is.
-      var dead: String?
       /// What was published last, and when other tokens ceased to be.
       var published: String?
       var gone: [String: Instant] = [:]
       var hadTokenAt: Instant = 0
+      /// When Redis lost anything of this account's record.
+      var losses: [Instant] = []
+      /// Tokens that an answer on the way repeated.
+      var repeated: Set<String> = []
+      /// The time for which Redis has been stating too long a life.
+      var spell: Spell?
+      /// The last cause of a trace in the record, and for how long it has stood since while a
+      /// leader could do something about it.
+      var cause: Cause?
+      var causeStands: Instant = 0
+      /// When a fetch could not succeed last.
+      var hinderedAt: Instant = 0
       /// Up to when it was counted how long the token was dead.
       var countedUntil: Instant = 0
+    }
+
+    /// A time without a break in which too long a life is stated.
+    struct Spell {
+      let since: Instant
+      var hole: Hole?
+      /// Whether the token died before the key did.
+      var wasRead = false
+    }
+
+    /// What may have killed a token, as the record has it.
+    struct Cause: Equatable {
+      let intent: Version?
+      let last: RedisTime?
     }
 
     /// What a version was used for: by whom it was begun, and how often it was sent.
@@ -29,6 +53,8 @@ extension World {
       var begunAt: Instant
       var sends = 0
       var isCommitted = false
+      /// Whether the BEGIN was taken by a primary that had been demoted.
+      var isOfOldPrimary = false
     }
 
     var accounts: [Account] = []
@@ -37,8 +63,9 @@ extension World {
     var grantedAt: Instant = 0
     var owners: [Epoch: (term: String, replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = []
-    var holes: Set<Int> = []
-    var forgotten: Set<Int> = []
+    var forks: [(since: Instant, end: Instant)] = []
+    /// When a loss came with another server.
+    var newServers: Set<Instant> = []
     /// When Redis lost anything that was written to it.
     var losses: [Instant] = []
     /// When each account was fetched for while nothing was broken, lately.
@@ -127,7 +154,9 @@ extension World {
         trace("DEAD \(token)")
         marks.accounts[index].deadSince = begin
       }
-      marks.accounts[index].dead = token
+      if let hole = overstatement(index)?.hole {
+        verdict.deadByHole[hole, default: 0] += Double(next - begin) / Double(second)
+      }
       marks.accounts[index].deadFor += next - begin
       verdict.deadSeconds += Double(next - begin) / Double(second)
       verdict.worstDeadSeconds = max(
@@ -146,8 +175,9 @@ extension World {
 
   mutating func observe(_ touched: [Int]) {
     for index in touched {
-      isNotDeadForLong(index)
-      hasLivingToken(index)
+      statesNoMore(index)
+      standsBriefly(index)
+      hasToken(index)
       let token = publishedToken(index)
       if token != marks.accounts[index].published {
         if let before = marks.accounts[index].published { marks.accounts[index].gone[before] = now }
@@ -172,124 +202,13 @@ extension World {
     }
   }
 
-  /// Whether nothing in Redis and nobody alive can know of the token: only the probe finds out.
-  private mutating func isUnseen(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
-    issue.request == nil || isHole(issue) || isForgotten(issue, index)
-  }
-
-  /// Whether its fetcher is gone, nobody is left who has the token or is known to have seen its
-  /// trace, and Redis has lost every trace: a wipe
-  /// met replicas without any memory, or a fail-over lost a whole refresh, its replica died, and
-  /// the server does not tell who it is.
-  private mutating func isForgotten(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
-    guard let id = issue.request else { return false }
-    let call = calls[id]
-    // The trace is lost with what Redis had of the BEGIN, also between that and the sending.
-    guard let use = marks.uses[index][call.order.version], use.begunAt <= storeDisturbedAt else {
-      return false
-    }
-    let isGone = replicas[call.replica].life != call.life
-    let version = call.order.version
-    let isRemembered = replicas.contains {
-      $0.isAlive && $0.keeper.accounts[index].copy?.version == version
-    }
-    let isUnseen = !plan.tellsRunID && isGone && !isRemembered
-    // Who fetched first after the loss had never seen this Redis before; who came later found a
-    // history without a flaw.
-    let isFirstStart = marks.uses[index].values.contains { first in
-      first.isCommitted && !first.hasHistory
-        && marks.losses.contains { use.begunAt <= $0 && $0 <= first.begunAt }
-    }
-    guard isUnseen || (isGone && isFirstStart) else { return false }
-    if marks.forgotten.insert(id).inserted { verdict.forgotten += 1 }
-    return true
-  }
-
-  /// Whether the token was minted by a request that left after the lease, the process having been
-  /// paused between check and send, and the process is no more: PROTOCOL section 7.
-  private mutating func isHole(_ issue: ModelWeChat.Issue) -> Bool {
-    guard let id = issue.request, calls[id].isThroughHole else { return false }
-    let call = calls[id]
-    guard replicas[call.replica].life != call.life else { return false }
-    if marks.holes.insert(id).inserted { verdict.holes += 1 }
-    return true
-  }
-
-  /// How long a probe takes at most to be believed: asked twice, with a pause in between.
-  private static let probing: Duration = .seconds(20)
-
-  /// So long after a fork its deposed side has told what it did, and a look has found it.
-  private static let afterFork: Duration = .seconds(15 + 2 + 30)
-
-  private mutating func isNotDeadForLong(_ index: Int) {
-    guard let since = marks.accounts[index].deadSince, let token = marks.accounts[index].dead,
-      token == publishedToken(index)
-    else { return }
-    // What killed it may have been unseen: then a probe finds out, when there is one.
-    var unseen: Duration = .zero
-    for issue in weChat.issuesAfter(token, account: index)
-    where isUnseen(issue, index) {
-      guard let probe = plan.probe else { return }
-      unseen = .nanoseconds(probe) + World.probing
-    }
-    // What a server that stands still has in its buffers it carries out once it goes on.
-    let wasReadable = since > max(redisDownUntil, redisStalledUntil)
-    // While a fork lasts each side kills the other's (PROTOCOL section 7).
-    let isOfFork =
-      fork != nil || since < forkEndedAt && now < forkEndedAt + World.afterFork.wholeNanoseconds
-    if isOfFork { return }
-    if plan.profile == .single, unseen == .zero, wasReadable {
-      violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
-    }
-    let bound = timing.tick + timing.apiTimeout + timing.opTimeout * 4 + unseen
-    let election = timing.lease + timing.retry * 6 / 5
-    let begin = max(since, disturbedUntil, waitsUntil(index))
-    let isLate = now - begin > (bound + election).wholeNanoseconds
-    let isLateThoughLed =
-      marks.ledSince.map { now - max(begin, $0) > bound.wholeNanoseconds } ?? false
-    if isLate || isLateThoughLed {
-      violate(
-        .deadToken,
-        "account \(accounts[index]) has had a dead token for \((now - since) / second)s")
-    }
-  }
-
-  /// A longer time without a token than this, with a leader and nothing broken, is too long.
-  private static let tokenless: Duration = .seconds(60)
-
-  /// Whether applications have a token that WeChat did not end by itself.
-  private mutating func hasLivingToken(_ index: Int) {
-    guard let token = publishedToken(index) else {
-      guard let since = marks.ledSince, !isFailing(index) else { return }
-      let begin = max(since, disturbedUntil, waitsUntil(index), marks.accounts[index].hadTokenAt)
-      if now - begin > World.tokenless.wholeNanoseconds {
-        violate(.tokenless, "account \(accounts[index]), at a leader")
-      }
-      return
-    }
-    marks.accounts[index].hadTokenAt = now
-    // One that a foreign hand took the end from is repaired, but not within the moment.
-    guard plan.parts.contains(.intent), redis.data.accounts[index].token?.expiresAt != nil,
-      let issue = weChat.issue(of: token, account: index)
-    else { return }
-    // A clock that was set back keeps what should have gone; and where Redis has lost the intent,
-    // a COMMIT that was held back says how old the token was when it was sent.
-    let soundSince = issue.issuedAt - 2 * minute
-    guard max(marks.clockSteppedAt, marks.losses.last ?? 0) < soundSince else { return }
-    // Clocks may go wrong by one in a hundred.
-    let late = now - issue.endsAt
-    if late > 2 * second + (issue.endsAt - issue.issuedAt) / 90 {
-      violate(.deadToken, "account \(accounts[index]) has \(token) \(late / second)s too long")
-    }
-  }
-
   /// Until when the next fetch may be waited for: 36 s at most after an answer that did not come.
-  private func waitsUntil(_ index: Int) -> Instant {
+  func waitsUntil(_ index: Int) -> Instant {
     marks.unanswered[index].last.map { $0 + 40 * second } ?? 0
   }
 
   /// Whether the leader's last fetch failed, so that it waits for the next one, or just did not.
-  private func isFailing(_ index: Int) -> Bool {
+  func isFailing(_ index: Int) -> Bool {
     replicas.contains {
       guard $0.isAlive, $0.keeper.election.leadership != nil else { return false }
       let account = $0.keeper.accounts[index]
@@ -422,7 +341,7 @@ extension World {
       if marks.uses[account][begin.version] == nil {
         marks.uses[account][begin.version] = Marks.Use(
           replica: arrival.replica, life: arrival.life, hasHistory: begin.hasHistory,
-          begunAt: now)
+          begunAt: now, isOfOldPrimary: arrival.connection == World.oldPrimary)
       }
     case (.commit(let commit), .committed):
       verdict.commits += commit.isRecommit ? 0 : 1

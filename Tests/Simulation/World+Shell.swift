@@ -453,6 +453,9 @@ extension World {
     boundary(.execution, .fetch(call.order), replica)
     if let repeated {
       trace("the last answer to \(accounts[call.account]) is repeated")
+      if let kept = lastAnswers[call.account] {
+        marks.accounts[call.account].repeated.insert(kept.token)
+      }
       outcome = repeated
     }
     let isLost =

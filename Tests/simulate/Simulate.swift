@@ -254,17 +254,25 @@ struct Simulate: AsyncParsableCommand {
   }
 
   private func summary(of sweep: Sweep) -> String {
-    """
-    \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
-    \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
-    \(sweep.holes) holes, \
-    \(sweep.forgotten) forgotten, \(sweep.foreign) by another party, \
-    \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \(Strike.all.count) \
-    faults at boundaries of effects
-    \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
-    than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
-    mean \(Int(sweep.deadSeconds) / sweep.runs)s
-    """
+    let holes = Hole.allCases.compactMap { hole in
+      sweep.holes[hole].map {
+        "\(hole.rawValue) \($0) times, \(Int(sweep.deadByHole[hole] ?? 0))s dead"
+      }
+    }
+    return """
+      \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
+      \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
+      \(sweep.foreign) by another party, \
+      \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \(Strike.all.count) \
+      faults at boundaries of effects
+      holes: \(holes.isEmpty ? "none" : holes.joined(separator: "; ")); overstated and not read \
+      \(sweep.overstated) times, \(Int(sweep.overstatedSeconds))s; without a token \
+      \(Int(sweep.tokenlessSeconds) / sweep.runs)s a run
+      \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
+      than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
+      mean \(Int(sweep.deadSeconds) / sweep.runs)s, \(Int(sweep.unexcusedDeadSeconds))s of all \
+      outside of holes
+      """
   }
 }
 
