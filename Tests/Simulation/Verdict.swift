@@ -50,6 +50,8 @@ package enum Hole: String, CaseIterable, Sendable {
   case oneOld = "e"
   /// Another hand wrote to the keys.
   case tampered = "f"
+  /// Redis's clock was set back: a token's own end, by as much as clocks may differ in its life.
+  case steppedClock = "t"
   /// An old answer was repeated to whoever had never seen it.
   case repeated = "g"
 }

@@ -50,7 +50,9 @@ extension World {
   /// Why a token's own life may be overstated.
   private func holeOfAge(_ issue: ModelWeChat.Issue, _ index: Int) -> Hole? {
     // What an answer on the way repeated is younger to whoever has never seen it.
-    marks.accounts[index].repeated.contains(issue.token) ? .repeated : nil
+    if marks.accounts[index].repeated.contains(issue.token) { return .repeated }
+    // Beside clocks that differ, a step of the server's is not to be told from a slow one of ours.
+    return marks.clockSteppedAt > issue.issuedAt - 2 * minute ? .steppedClock : nil
   }
 
   /// Which hole of PROTOCOL section 7 the killer went through, by its trace.
