@@ -55,7 +55,7 @@ extension AccountKeeper {
     observe(view, sentAt: sentAt, at: now)
     let outcomes = [.recordIsOurs] + assess(view, at: now, lead: lead)
     if wanted == nil, let copy, copy.version == view.committed {
-      return outcomes + [.note(.adopted(name, copy.version, remaining: copy.remaining(at: now)))]
+      return outcomes + [.note(.adopted(name, copy.version, remaining: statedRemaining(at: now)))]
     }
     return outcomes
   }
@@ -142,8 +142,8 @@ extension AccountKeeper {
       return []
     }
     // Of a record that knows it, the record says how long; else what is certain here.
-    let isRecorded = stated?.basis.version == copy.version
-    let end = isRecorded ? min(stated?.end ?? copy.expiresAt, copy.expiresAt) : copy.certainEnd
+    let isRecorded = stated?.version == copy.version
+    let end = isRecorded ? statedEnd ?? now : copy.certainEnd
     guard end > now else {
       phase = .holding
       return []

@@ -170,15 +170,21 @@ package struct AccountKeeper: Sendable {
   package var refreshAt: Moment? {
     guard let copy else { return nil }
     let margin = margins.refresh(lifetime: copy.lifetime)
-    guard let stated, stated.basis.version == copy.version else { return copy.expiresAt - margin }
+    guard let stated, stated.version == copy.version else { return copy.expiresAt - margin }
     return min(stated.refreshAt(margin: margin), copy.expiresAt - margin)
   }
 
-  /// What is left of the life that Redis states, as far as it is known; zero when nothing is.
-  func statedRemaining(at now: Moment) -> Duration {
-    guard let copy else { return .zero }
-    let end = stated.map { min($0.end, copy.expiresAt) } ?? copy.expiresAt
-    return max(end - now, .zero)
+  /// When the life ends that Redis states of the copy, as far as it is known.
+  package var statedEnd: Moment? {
+    copy.map { copy in
+      guard let stated, stated.version == copy.version else { return copy.expiresAt }
+      return min(stated.end, copy.expiresAt)
+    }
+  }
+
+  /// What is left of that life; zero when nothing is.
+  package func statedRemaining(at now: Moment) -> Duration {
+    max((statedEnd ?? now) - now, .zero)
   }
 
   /// The newest token that this replica can vouch for: also one that is not yet published.

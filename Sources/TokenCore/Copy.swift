@@ -40,6 +40,9 @@ package struct Stated: Hashable, Sendable {
   /// When everything that the doubt is about is over; nil without a doubt.
   package let doubtOver: Moment?
 
+  /// What was committed.
+  package var version: Version { basis.version }
+
   /// Whether something stands that may have killed the token.
   var isDoubtful: Bool { basis.doubt != nil || basis.intent != nil }
 

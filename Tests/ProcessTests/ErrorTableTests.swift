@@ -24,7 +24,7 @@ import WeChatSimulator
       let good = try await accounts.waitForTokens()
 
       accounts.spoil()
-      try await accounts.markDirty()
+      try await accounts.force()
       for account in accounts.all {
         let line = try await replica.waitForLog(Self.told) {
           $0.fields["account"] == account.row.name
@@ -132,8 +132,7 @@ import WeChatSimulator
         try await deployment.ask("HGET", "WCH_replicas", leader.instance).text != look
       }
       deployment.simulator.update(Deployment.appID) { $0.allowedAddresses = ["10.1.2.3"] }
-      try await deployment.ask("HSET", Deployment.record, "dirty", "1.1@1")
-      try await deployment.ask("RPUSH", "WCH_refresh_requests", "{\"wake\":true}")
+      try await deployment.ask("RPUSH", "WCH_refresh_requests", #"{"force":true}"#)
       try await leader.waitForLog(Self.told) {
         $0.fields["wechat.egress_address"] == "127.0.0.1"
       }
@@ -205,11 +204,11 @@ private struct Accounts {
   }
 
   /// Wants another token for each account although it has a good one.
-  func markDirty() async throws {
+  func force() async throws {
     for account in all {
-      try await deployment.ask("HSET", "WCH_state:{\(account.row.name)}", "dirty", "1.1@1")
+      let item = #"{"force":true,"account":"\#(account.row.name)"}"#
+      try await deployment.ask("RPUSH", "WCH_refresh_requests", item)
     }
-    try await deployment.ask("RPUSH", "WCH_refresh_requests", "{\"wake\":true}")
   }
 
   /// Waits until each account has a token, and returns them by name.
