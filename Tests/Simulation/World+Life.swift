@@ -62,7 +62,8 @@ extension World {
     guard let killer else { return nil }
     guard let id = killer.request else { return .foreign }
     // Where WeChat kept more old tokens it would live to the end of the key.
-    if weChat.keepsOneOld, end <= killer.issuedAt + plan.grace { return .oneOld }
+    // So it is where a stable token is forced twice.
+    if weChat.keepsOneOld || plan.repeats[index], end <= killer.issuedAt + plan.grace { return .oneOld }
     let call = calls[id]
     let isOut = isOut(call)
     if call.isThroughHole, isOut { return .pausedSend }

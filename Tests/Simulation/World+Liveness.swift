@@ -54,9 +54,28 @@ extension World {
       return
     }
     guard let since = marks.ledSince, !isFailing(index), !isHidden(index) else { return }
+    lapsedForReason(index, ledSince: since)
     let begin = max(since, disturbedUntil, waitsUntil(index), marks.accounts[index].hadTokenAt)
     if now - begin > World.tokenless.wholeNanoseconds {
       violate(.tokenless, "account \(accounts[index]), at a leader")
     }
+  }
+
+  /// A fetch begins no later than so long before the end that Redis states.
+  private static let leftForFetch: Int64 = 55 * second
+
+  /// A key that just ended did so because no fetch could succeed.
+  private mutating func lapsedForReason(_ index: Int, ledSince: Instant) {
+    guard let token = marks.accounts[index].published,
+      let issue = weChat.issue(of: token, account: index)
+    else { return }
+    // Lives that are shorter are renewed the later.
+    let left = min(World.leftForFetch, (issue.endsAt - issue.issuedAt) / 4)
+    let begin = max(
+      ledSince, disturbedUntil, waitsUntil(index), marks.accounts[index].hinderedAt,
+      redisServesSince, storeDisturbedAt, brokenUntil)
+    guard now - begin > left else { return }
+    violate(
+      .lapse, "account \(accounts[index]) had \(token), and \((now - begin) / second)s for another")
   }
 }

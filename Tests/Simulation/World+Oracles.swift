@@ -292,18 +292,16 @@ extension World {
         + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debts) })")
   }
 
-  /// When a keeper decides to publish its copy again.
-  mutating func decided(_ republish: StoreCommand.Republish, _ replica: Int) {
+  /// When a copy was published again.
+  private mutating func published(_ republish: StoreCommand.Republish, _ replica: Int) {
     let index = index(of: republish.account)
-    for case .token(let secret) in republish.outputs.map(\.format) {
-      let token = secret.revealed
-      guard token != marks.accounts[index].published,
-        let death = weChat.death(of: token, account: index), death <= now,
-        let gone = marks.accounts[index].gone[token], now - gone > plan.grace
-      else { continue }
-      violate(
-        .freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
-    }
+    let token = token(of: republish.outputs)
+    guard token != marks.accounts[index].published,
+      let death = weChat.death(of: token, account: index), death <= now,
+      let gone = marks.accounts[index].gone[token], now - gone > plan.grace,
+      overstatement(index)?.hole == nil
+    else { return }
+    violate(.freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
   }
 
   /// After Redis has executed a command.
@@ -352,6 +350,7 @@ extension World {
       wrote(arrival, commit.account, fence: commit.fence)
     case (.mark, .marked): marks.allowedFetches += 2
     case (.republish(let republish), .republished(wrote: true)):
+      published(republish, arrival.replica)
       wrote(arrival, republish.account, fence: republish.fence)
     default: break
     }

@@ -49,7 +49,6 @@ extension World {
     for action in actions { mix(digest(of: action)) }
     remember(replica)
     isNotBusy(event, actions, replica, at: moment)
-    for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
     if replicas[replica].isAlive { scheduleWake(replica) }
