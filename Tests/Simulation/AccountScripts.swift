@@ -88,7 +88,7 @@ struct AccountScripts {
       }
       account.state.intent = nil
     }
-    if account.state.committed == nil, begin.hasHistory {
+    if account.state.committed == nil, begin.kills, begin.hasHistory {
       doubt(&account, Doubt(first: now, last: now))
     }
     if !isRepeated {
@@ -180,7 +180,6 @@ struct AccountScripts {
     let committed = account.state.committed
     if let committed, committed != republish.version { return .republished(wrote: false) }
     var left = republish.certain
-    if committed == nil, let until = republish.until { left = min(left, until - now) }
     if committed != nil, let end = view(of: account).statedEnd {
       left = end - now
       if left > republish.certain + republish.slack {
