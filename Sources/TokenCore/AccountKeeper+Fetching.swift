@@ -199,7 +199,9 @@ extension AccountKeeper {
       copy = Copy(
         token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
         expiresAt: end, begunAt: attempt.receipt?.at,
-        certainUntil: attempt.firstBeganAt + Timing.certain, seenAt: sentAt, isOwn: isCertain)
+        certainUntil: attempt.firstBeganAt + Timing.certain,
+        certainTime: attempt.receipt.map { $0.at + Timing.certain } ?? RedisTime(milliseconds: 0),
+        seenAt: sentAt, isOwn: isCertain)
       if bringsAnother(attempt.trigger) {
         lastCommit = LastCommit(
           version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,

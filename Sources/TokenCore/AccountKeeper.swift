@@ -413,10 +413,7 @@ package struct AccountKeeper: Sendable {
       phase = .takingOver(.sent(now))
       outcomes.append(
         .send(
-          .takeOver(
-            .init(
-              account: name, epoch: lead.epoch, runID: runID, kills: !credential.repeats,
-              outputs: kept))))
+          .takeOver(.init(account: name, epoch: lead.epoch, runID: runID, outputs: kept))))
     case .holding:
       guard let lead else { break }
       let start = fetchStart

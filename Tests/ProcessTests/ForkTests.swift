@@ -20,7 +20,8 @@ import WeChatSimulator
         try await Partition.run(to: old.port) { there in
           let leader = try deployment.start("a", Self.settings(behind: here))
           try await waitUntil("a leader and its token", within: .seconds(20)) {
-            try await deployment.leader() === leader && deployment.token() != nil
+            guard try await deployment.leader() === leader else { return false }
+            return try await deployment.token() != nil
           }
           let heir = try deployment.start("b", Self.settings(behind: there))
           try await heir.waitForStatus(200, of: "/readyz")

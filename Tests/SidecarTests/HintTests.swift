@@ -107,7 +107,7 @@ import TokenCore
       #expect(limits.wait(shop, at: at) == nil)
       limits.hear(.limited(shop, .seconds(30)), at: at)
       limits.hear(.tokenChanged(.unnamed), at: at)
-      limits.hear(.wake, at: at)
+      limits.hear(.wake(nil), at: at)
       #expect(limits.wait(shop, at: at + .seconds(10)) == .seconds(20))
       #expect(limits.wait(.unnamed, at: at + .seconds(10)) == nil)
       #expect(limits.wait(shop, at: at + .seconds(30)) == nil)

@@ -165,11 +165,9 @@ extension Trigger {
     bench.run(for: .seconds(100), reportingEvery: nil)
     // WeChat is slow, and repeats the token that is said to be dead.
     bench.heldFetches = []
-    bench.isDirty = true
-    bench.run(for: .seconds(21), reportingEvery: nil)
-    #expect(bench.heldFetches?.map(\.trigger) == [.dirty])
+    bench.run(for: .seconds(6921), reportingEvery: nil)
+    #expect(bench.heldFetches?.map(\.trigger) == [.schedule])
     bench.report()
-    bench.isDirty = false
     bench.releaseFetches()
     bench.run(for: .seconds(2), reportingEvery: nil)
     #expect(bench.forced == 1)
@@ -208,7 +206,7 @@ extension Trigger {
           if orders.count == 1 {
             it.post(.probed(order.account, order.version, isDead: true, dailyLimit: nil))
           }
-        case .store, .fetch, .giveBack, .note, .stop: break
+        case .store, .fetch, .cancelFetch, .giveBack, .note, .stop: break
         }
       }
     }

@@ -1,4 +1,4 @@
-import TokenCore
+@testable import TokenCore
 
 /// One keeper whose every answer the test writes, and whose clock the test moves.
 struct Transcript {
@@ -14,13 +14,16 @@ struct Transcript {
   static let lifetime: Duration = .seconds(7200)
   static let term = "a"
 
-  init(probe: Duration? = nil, accounts: [AccountName] = [Self.account]) {
+  init(
+    probe: Duration? = nil, accounts: [AccountName] = [Self.account], maximumFetches: Int = 32
+  ) {
     guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
     var credential = Credential()
     credential.probe = probe
     keeper = Keeper(
       instance: instance, accounts: accounts, timing: Timing(), margins: Margins(),
-      credentials: [Self.account: credential], generator: Counting())
+      credentials: [Self.account: credential], maximumFetches: maximumFetches,
+      generator: Counting())
   }
 
   // MARK: Steps
@@ -95,14 +98,14 @@ struct Transcript {
   /// Up to a published token of one's own.
   mutating func publish(epoch: Int64 = 10, token text: String = "T") {
     let committing = commit(epoch: epoch, token: text)
-    answer(committing, .committed)
+    answer(committing, .committed(isCertain: true))
   }
 
   // MARK: What Redis and WeChat say
 
   /// What BEGIN returns of an account in order.
-  func receipt(committed: Version? = nil, sweep: RedisTime? = nil) -> BeginReceipt {
-    BeginReceipt(dirty: nil, committed: committed, sweep: sweep, now: redisTime)
+  func receipt(committed: Version? = nil, begunAt: RedisTime? = nil) -> BeginReceipt {
+    BeginReceipt(committed: committed, at: begunAt ?? redisTime, now: redisTime)
   }
 
   var redisTime: RedisTime { RedisTime(milliseconds: Self.redisEpoch) + (now - .origin) }
@@ -124,12 +127,43 @@ struct Transcript {
     view.token = AccessToken(token)
     view.tokenRemaining = left
     view.tokenMatchesRecord = true
+    view.fetchedAt = redisTime + left - Self.lifetime
     view.expiresAt = redisTime + left
     view.lifetime = Self.lifetime
     view.clientExpiry = ((redisTime + left).milliseconds - 120_000) / 1000
     view.clientExpiryRemaining = left
     view.runID = runID
     return view
+  }
+
+  /// The same beside a doubt that began and was over so long ago; both keys end as it states.
+  func view(
+    _ token: String, _ version: Version, left: Duration = .seconds(7000),
+    doubtedFor first: Duration, overFor last: Duration? = nil
+  ) -> AccountView {
+    var view = view(token, version, left: left)
+    view.doubt = Doubt(first: redisTime - first, last: redisTime - (last ?? first))
+    restate(&view)
+    return view
+  }
+
+  /// Lets both keys end as the record states.
+  func restate(_ view: inout AccountView) {
+    guard let end = view.statedEnd, end > view.now else {
+      view.token = nil
+      view.tokenRemaining = nil
+      view.clientExpiry = nil
+      view.clientExpiryRemaining = nil
+      return
+    }
+    view.tokenRemaining = end - view.now
+    view.clientExpiryRemaining = end - view.now
+    view.clientExpiry = (end.milliseconds - 120_000) / 1000
+  }
+
+  /// What a replica that is asked to look finds.
+  @discardableResult mutating func look(_ view: AccountView) -> [Keeper.Action] {
+    answer(post(.hinted(nil)).first(where: \.isLook), .account(view))
   }
 
   /// Lets time pass up to a moment, a wake at a time; what was done meanwhile.
@@ -168,6 +202,9 @@ extension Keeper.Action {
   var isMark: Bool { mark != nil }
   var isFetch: Bool { if case .fetch = self { true } else { false } }
   var isProbe: Bool { if case .probe = self { true } else { false } }
+  var isRecommit: Bool {
+    if case .commit(let commit)? = command { commit.isRecommit } else { false }
+  }
   var isRenew: Bool { if case .renew? = command { true } else { false } }
   var isHeartbeat: Bool { if case .heartbeat? = command { true } else { false } }
 
@@ -175,7 +212,7 @@ extension Keeper.Action {
   var wantsAnswer: Bool {
     switch self {
     case .store, .fetch, .probe: true
-    case .giveBack, .note, .stop: false
+    case .cancelFetch, .giveBack, .note, .stop: false
     }
   }
 

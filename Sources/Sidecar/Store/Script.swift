@@ -260,8 +260,7 @@ package struct Script: Hashable, Sendable {
     return newer(ARGV[2]) or view(milliseconds(), KEYS[2], KEYS[3])
     """)
 
-  /// KEYS state, outputs…; ARGV app, layout, epoch, run id, kills?, then format and value of each
-  /// output.
+  /// KEYS state, outputs…; ARGV app, layout, epoch, run id, then format and value of each output.
   ///
   /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server that is
   /// another than the record's may have lost what was written last: that is a doubt.
@@ -278,10 +277,10 @@ package struct Script: Hashable, Sendable {
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
     local seen = field('run_id')
     if ARGV[4] ~= '' and number('committed_epoch') > 0 and seen ~= ARGV[4] then
-      if seen ~= '' and ARGV[5] == '1' then doubt(now - \(lostWrites), now) end
+      if seen ~= '' then doubt(now - \(lostWrites), now) end
       redis.call('HSET', KEYS[1], 'run_id', ARGV[4])
     end
-    restate(now, function(i) return ARGV[2 + 2 * i], ARGV[3 + 2 * i] end)
+    restate(now, function(i) return ARGV[1 + 2 * i], ARGV[2 + 2 * i] end)
     return view(now, KEYS[2], KEYS[3])
     """)
 
@@ -310,7 +309,7 @@ package struct Script: Hashable, Sendable {
       if field('intent_kills') ~= '0' then doubt(number('intent_at'), number('intent_at')) end
       drop_intent()
     end
-    if committed_epoch == 0 and ARGV[6] == '1' and ARGV[7] == '1' then doubt(now, now) end
+    if committed_epoch == 0 and ARGV[7] == '1' then doubt(now, now) end
     -- Days end at midnight in China, where WeChat counts.
     local day = math.floor((now + 28800000) / 86400000)
     if number('day') ~= day then redis.call('HSET', KEYS[1], 'day', int(day), 'fetches', 0) end
@@ -415,7 +414,7 @@ package struct Script: Hashable, Sendable {
     """)
 
   /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, certain, TTL tolerance,
-  /// clock tolerance, sha256, begun at, kills?, channel, account, then format and value of each
+  /// clock tolerance, sha256, begun at, certain until, channel, account, then format and value of each
   /// output.
   ///
   /// Replies `republished wrote?`, `fenced epoch`, `foreign PTTL` or `newer v`. Repeating it finds
@@ -436,7 +435,8 @@ package struct Script: Hashable, Sendable {
     end
     local now, certain = milliseconds(), tonumber(ARGV[7])
     local function format(i) return ARGV[11 + 2 * i], ARGV[12 + 2 * i] end
-    local left = certain
+    -- Redis's clock goes on while a command waits in a buffer, and while its sender stands still.
+    local left = math.min(certain, (tonumber(ARGV[12]) or now + certain) - now)
     if recorded then
       left = stated_end() - now
       -- The record's moments are of a clock that can be set back.
@@ -462,7 +462,7 @@ package struct Script: Hashable, Sendable {
       redis.call('HSET', KEYS[1], 'committed_epoch', ARGV[4], 'committed_seq', ARGV[5],
         'lifetime', ARGV[6], 'sha256', ARGV[10], 'expires_at', int(now + left),
         'fetched_at', ARGV[11] ~= '' and ARGV[11] or int(now + left - tonumber(ARGV[6])))
-      if ARGV[12] == '1' then doubt(now, now) end
+      doubt(now, now)
     end
     write(now, format)
     announce(ARGV[13], ARGV[14], client_expiry(stated_end(), ARGV[18]))

@@ -34,7 +34,7 @@ import WeChatSimulator
     try await SteppedReplica.run(timing: row.patience.timing) { replica in
       let good = try await replica.keys()
       await replica.spoil(row)
-      try await replica.markDirty()
+      try await replica.force()
       #expect(replica.attempts == 2)
       try Self.checkLog(replica, row)
 
@@ -69,7 +69,7 @@ import WeChatSimulator
   func nextHost() async throws {
     try await SteppedReplica.run(hosts: 2) { replica in
       await replica.server.takeDown(host: 0)
-      try await replica.markDirty()
+      try await replica.force()
       #expect(replica.failures.last?.isTransport == true)
       #expect(replica.simulator.audit.mints().count == 1)
       try await replica.advance(by: .milliseconds(600))
@@ -79,7 +79,7 @@ import WeChatSimulator
       #expect(token == replica.simulator.newestToken(of: SteppedReplica.appID))
       // The host that works is kept.
       try await replica.advance(by: .seconds(1))
-      try await replica.markDirty()
+      try await replica.force()
       #expect(replica.simulator.audit.mints().count == 3)
       #expect(replica.waits.count == 1)
     }
@@ -94,7 +94,7 @@ import WeChatSimulator
         .errorCode(40164, message: "invalid ip 5.6.7.8, not in whitelist"), .errorCode(40013),
       ]
       for fault in faults { replica.simulator.setFault(fault) }
-      try await replica.markDirty()
+      try await replica.force()
       for _ in faults.dropFirst() {
         try await replica.advance(by: try #require(replica.waits.last))
       }
@@ -113,7 +113,7 @@ import WeChatSimulator
     try await SteppedReplica.run { replica in
       let good = try await replica.keys()
       replica.simulator.setFault(.errorCode(40125))
-      try await replica.markDirty()
+      try await replica.force()
       #expect(replica.failures.inARow == 1)
       let token = try #require(good.token)
       for report in [Report.rejected(AccessToken(token)), .force(.unnamed)] {
@@ -218,7 +218,7 @@ import WeChatSimulator
     #expect(line.message == told)
     #expect(line.level == (row.patience.isAlarm ? "error" : "warning"))
     #expect(line.fields["account"] == "default")
-    #expect(line.fields["refresh.trigger"] == "dirty")
+    #expect(line.fields["refresh.trigger"] == "force")
     #expect(line.fields["refresh.consecutive_failures"] == "1")
     #expect(line.fields["wechat.errcode"] == row.code.map(String.init))
     #expect(line.fields["error"]?.contains(row.says) == true, "\(line.text)")
