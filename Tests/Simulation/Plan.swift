@@ -67,8 +67,7 @@ package struct Plan: Sendable {
   /// With `onlyFaults` there are no others, in a storm when no other profile is asked for.
   package init(
     seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
-    profile: Profile? = nil, probeSeconds: Int64? = nil, onlyFaults: [Fault]? = nil,
-    answersAll: Bool = true
+    profile: Profile? = nil, probeSeconds: Int64? = nil, onlyFaults: [Fault]? = nil
   ) {
     var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
     self.seed = seed
@@ -91,11 +90,10 @@ package struct Plan: Sendable {
       isUsual
       ? 7200 * second : chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
     var faults = Fault.allCases.filter { _ in chance.percent(60) }
-    if answersAll { faults.removeAll { $0 == .unanswered } }
     // Nothing but the probe tells of another party's fetch.
     if probeSeconds == nil || isUsual { faults.removeAll { $0 == .foreignFetch } }
     if self.profile == .storm {
-      faults = (0..<chance.within(1...3)).map { _ in chance.pick(Plan.stormy.filter { !answersAll || $0 != .unanswered }) }
+      faults = (0..<chance.within(1...3)).map { _ in chance.pick(Plan.stormy) }
     } else {
       // Where everything is decided: crashes and pauses belong to every other run.
       faults += [.crash, .pause]
@@ -124,13 +122,12 @@ package struct Plan: Sendable {
     keepsOneOld = !isUsual && chance.percent(30)
     livesChange = !isUsual && chance.percent(20)
     needsReplicas = chance.percent(50)
-    unanswered = answersAll || isUsual ? 0 : chance.pick([0, 100, 1000])
+    unanswered = isUsual || isQuiet ? 0 : chance.pick([0, 100, 1000])
     var arguments = ["--seed", "\(seed)", "--count", "1"]
     if hours != 12 { arguments += ["--hours", "\(hours)"] }
     if replicas != 3 { arguments += ["--replicas", "\(replicas)"] }
     if let profile { arguments += ["--profile", profile.rawValue] }
     if let probeSeconds { arguments += ["--probe", "\(probeSeconds)"] }
-    if !answersAll { arguments += ["--unanswered"] }
     for fault in onlyFaults ?? [] { arguments += ["--only", fault.rawValue] }
     for part in Part.allCases where !parts.contains(Parts(part)) {
       arguments += ["--without", part.rawValue]
