@@ -166,7 +166,8 @@ extension World {
     // What only the probe finds is not to be looked for by the checks after healing.
     guard now < plan.hours * hour - 20 * minute else { return }
     let account = Int(chance.below(Int64(accounts.count)))
-    let token = weChat.mint(account: account, request: nil, lifetime: lifetime(of: account), at: now)
+    let token = weChat.mint(
+      account: account, request: nil, lifetime: lifetime(of: account), at: now)
     trace("wechat: another party -> \(token)")
     verdict.foreign += 1
   }

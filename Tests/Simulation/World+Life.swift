@@ -63,7 +63,9 @@ extension World {
     guard let id = killer.request else { return .foreign }
     // Where WeChat kept more old tokens it would live to the end of the key.
     // So it is where a stable token is forced twice.
-    if weChat.keepsOneOld || plan.repeats[index], end <= killer.issuedAt + plan.grace { return .oneOld }
+    if weChat.keepsOneOld || plan.repeats[index], end <= killer.issuedAt + plan.grace {
+      return .oneOld
+    }
     let call = calls[id]
     let isOut = isOut(call)
     if call.isThroughHole, isOut { return .pausedSend }
@@ -103,7 +105,8 @@ extension World {
   /// Whether the loss came with another server, which says who it is, and a leader has looked at it
   /// for long enough: then what was lost is part of the doubt.
   private func isToldOfLoss(_ use: Marks.Use, _ index: Int) -> Bool {
-    guard plan.tellsRunID, let loss = marks.accounts[index].losses.last(where: { use.begunAt <= $0 }),
+    guard plan.tellsRunID,
+      let loss = marks.accounts[index].losses.last(where: { use.begunAt <= $0 }),
       marks.newServers.contains(loss), loss - use.begunAt < 20 * second,
       let ledSince = marks.ledSince
     else { return false }

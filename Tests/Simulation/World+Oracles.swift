@@ -301,7 +301,8 @@ extension World {
       let gone = marks.accounts[index].gone[token], now - gone > plan.grace,
       overstatement(index)?.hole == nil
     else { return }
-    violate(.freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
+    violate(
+      .freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
   }
 
   /// After Redis has executed a command.
