@@ -36,11 +36,14 @@ extension World {
 
   /// Until when what is between replicas and WeChat, or Redis, is broken.
   private var brokenUntil: Instant {
-    replicas.reduce(max(answersLostUntil, repeatsUntil, refuseUntil, sendsSlowlyUntil)) {
-      max(
-        $0, $1.requestsToRedisLostUntil, $1.repliesOfRedisLostUntil, $1.requestsToWeChatLostUntil,
-        $1.answersOfWeChatLostUntil, $1.slowUntil, $1.pausedUntil)
+    var until = max(answersLostUntil, repeatsUntil, refuseUntil, sendsSlowlyUntil)
+    for index in replicas.indices {
+      until = max(
+        until, replicas[index].requestsToRedisLostUntil, replicas[index].repliesOfRedisLostUntil,
+        replicas[index].requestsToWeChatLostUntil, replicas[index].answersOfWeChatLostUntil)
+      until = max(until, replicas[index].slowUntil, replicas[index].pausedUntil)
     }
+    return until
   }
 
   private func isHidden(_ index: Int) -> Bool {

@@ -197,8 +197,10 @@ extension World {
   /// Whether the lock is held by a replica that leads.
   private var isLed: Bool {
     guard let holder = redis.data.lock?.holder else { return false }
-    return replicas.contains {
-      $0.isAlive && $0.keeper.election.leadership?.term.description == holder
+    // By index: a replica is large, and this is asked after every step.
+    return replicas.indices.contains {
+      replicas[$0].isAlive
+        && replicas[$0].keeper.election.leadership?.term.description == holder
     }
   }
 
@@ -209,13 +211,14 @@ extension World {
 
   /// Whether the leader's last fetch failed, so that it waits for the next one, or just did not.
   func isFailing(_ index: Int) -> Bool {
-    replicas.contains {
-      guard $0.isAlive, $0.keeper.election.leadership != nil else { return false }
-      let account = $0.keeper.accounts[index]
-      if case .committing(let attempt, _, _) = account.phase {
-        return $0.local(at: now) - attempt.beganAt < .seconds(10)
+    replicas.indices.contains {
+      guard replicas[$0].isAlive, replicas[$0].keeper.election.leadership != nil else {
+        return false
       }
-      return account.failures.last != nil
+      if case .committing(let attempt, _, _) = replicas[$0].keeper.accounts[index].phase {
+        return replicas[$0].local(at: now) - attempt.beganAt < .seconds(10)
+      }
+      return replicas[$0].keeper.accounts[index].failures.last != nil
     }
   }
 
@@ -237,10 +240,7 @@ extension World {
       marks.orphan = nil
       return
     }
-    let isLed = replicas.contains {
-      $0.isAlive && $0.keeper.election.leadership?.term.description == lock.holder
-    }
-    if isLed {
+    if marks.ledSince != nil {
       marks.orphan = nil
       return
     }
@@ -306,8 +306,8 @@ extension World {
   }
 
   /// After Redis has executed a command.
-  mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data) {
-    changedWhatItMay(arrival, reply, before: before)
+  mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data?) {
+    if let before { changedWhatItMay(arrival, reply, before: before) }
     switch (arrival.command, reply) {
     case (.acquire(let term, _, _), .acquired(let epoch)):
       let name = term.description

@@ -212,12 +212,13 @@ extension World {
   private mutating func execute(_ arrival: Arrival) -> StoreReply {
     let time = redisTime
     redis.expire(at: time)
-    let before = redis.data
+    // What reads changes nothing; a copy that is kept would make every look cost one.
+    let before = arrival.command.writes ? redis.data : nil
     let reply = hiddenReply(arrival.command) ?? redis.execute(arrival.command, at: time)
     if log != nil, arrival.command.writes {
       trace("redis: r\(arrival.replica) \(brief(arrival.command)) -> \(brief(reply))")
     }
-    if arrival.command.writes, arrival.connection != World.oldPrimary {
+    if let before, arrival.connection != World.oldPrimary {
       history.append((at: now, data: before))
       if history.count > 400 { history.removeFirst(200) }
     }
