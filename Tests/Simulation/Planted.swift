@@ -24,10 +24,19 @@ package struct Planted: Hashable, Sendable {
   package static let all = [
     Planted(.fence, seeds: 10, .fenceHolderWrites),
     Planted(.leaseCheck, seeds: 10, .sendWithinLease),
+    Planted(.intent, seeds: 20, .deadToken, faults: [.crash], profile: .single),
+    Planted(.fold, seeds: 40, .deadToken, faults: [.brownOut], profile: .single),
+    Planted(.doubt, seeds: 20, .deadToken, faults: [.brownOut], profile: .single),
+    Planted(.bound, seeds: 10, .deadToken, faults: [.brownOut], profile: .single),
+    Planted(.straggling, seeds: 10, .deadToken, faults: [.straggler], profile: .single),
+    Planted(.mark, seeds: 60, .deadToken, faults: [.fork], profile: .single),
+    Planted(.recommit, seeds: 60, .deadToken, faults: [.failOver, .brownOut]),
     Planted(.leaseFromSend, seeds: 60, .oneLeader, faults: [.slowNetwork, .cutRedis]),
     Planted(.epochFloor, seeds: 10, .epochsGrow),
     Planted(.idempotentAcquire, seeds: 20, .orphanedLock, faults: [.stall]),
-    Planted(.commitAge, seeds: 40, .deadToken, faults: [.stall], profile: .single),
+    Planted(.freshCopy, seeds: 60, .freshRepublish),
+    Planted(.commitAge, seeds: 60, .deadToken, faults: [.stall], profile: .single),
+    Planted(.runID, seeds: 60, .deadToken, faults: [.failOver, .crash]),
   ]
 
   /// The first seed in which its rule misses the part; nil when none of the stated number does.

@@ -20,4 +20,34 @@ package enum Recording {
       return value == recorded.value ? nil : (recorded.seed, value)
     }
   }
+
+  /// A run that left version 1 with a dead token for minutes: one fault at a time, of one kind.
+  package struct Regression: Sendable {
+    package let seed: UInt64
+    package let fault: Fault
+    /// How long a token was dead, at worst.
+    package let deadSeconds: Int
+
+    package var plan: Plan { Plan(seed: seed, profile: .single, onlyFaults: [fault]) }
+  }
+
+  /// Forks of Redis, and WeChat that processes while its answers are lost.
+  package static let regressions: [Regression] =
+    [
+      (5, 3961), (8, 1508), (9, 1177), (14, 1324), (19, 897), (21, 2119), (32, 2163), (39, 874),
+      (49, 1790), (60, 1900),
+    ].map { Regression(seed: $0.0, fault: .fork, deadSeconds: $0.1) }
+    + [
+      (1, 446), (8, 417), (9, 534), (12, 574), (15, 519), (16, 583), (20, 309), (25, 612),
+      (36, 685), (39, 337),
+    ].map { Regression(seed: $0.0, fault: .brownOut, deadSeconds: $0.1) }
+
+  /// Those that break a rule now.
+  package static func brokenAgain() -> [(regression: Regression, verdict: Verdict)] {
+    regressions.compactMap { regression in
+      var world = World(plan: regression.plan)
+      let verdict = world.run()
+      return verdict.violation == nil ? nil : (regression, verdict)
+    }
+  }
 }
