@@ -192,6 +192,17 @@ extension AccountKeeper {
     return [.send(.commit(command))]
   }
 
+  /// Redis knows of nothing that may have killed the new token: what this replica knows of is over,
+  /// or Redis has lost it.
+  private mutating func settleUnresolved(by attempt: Attempt, at now: Moment) {
+    guard let unresolved else { return }
+    self.unresolved = nil
+    guard attempt.firstBeganAt <= (unresolved.knownAt ?? now) + Timing.straggling else { return }
+    owe(
+      unresolved.version, beganAt: unresolved.beganAt, begunAt: unresolved.begunAt,
+      knownAt: unresolved.knownAt, at: now)
+  }
+
   mutating func committed(
     _ attempt: Attempt, _ fetched: FetchedToken, _ reply: StoreReply, sentAt: Moment,
     at now: Moment
@@ -218,7 +229,7 @@ extension AccountKeeper {
       stated = nil
       // What stands in the record beside it decides how long the keys state that it lives.
       lookAt = now
-      if isCertain { unresolved = nil }
+      if isCertain { settleUnresolved(by: attempt, at: now) }
       if !isUnchanged {
         reports.settled()
       } else if attempt.trigger.needsAnotherToken {
