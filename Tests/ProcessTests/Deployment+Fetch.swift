@@ -5,6 +5,9 @@ import WeChatSimulator
 extension Deployment {
   /// The account's record.
   static let record = "WCH_state:{WCH_access_token}"
+  /// What a replica says whose fetch may have killed what Redis has.
+  static let confession =
+    "An earlier fetch of this replica may have replaced the token; its life was cut short"
   /// How long a token's life is certain at most after something began that may kill it.
   static let certain: Milliseconds = 290_000
   /// How long after its BEGIN a request may still be processed.

@@ -5,7 +5,7 @@ import WeChatSimulator
 
 /// A demoted primary that goes on taking writes, beside the one that was promoted.
 @Suite struct ForkTests {
-  @Test("what the old leader fetched at a demoted primary is told at the new one when it comes back")
+  @Test("what the old leader fetched at a demoted primary is told at the new one when it is back")
   func oldLeaderComesBack() async throws {
     try await Deployment.run { deployment in
       // The deployment's own server is the one that will be promoted.
@@ -53,8 +53,7 @@ import WeChatSimulator
             here.lead(to: deployment.redis.port)
             here.heal()
             try await leader.waitForLog(
-              "An earlier fetch of this replica may have replaced the token; its life was cut short",
-              within: patience)
+              Deployment.confession, within: patience)
             try await deployment.waitForShortLife()
             try await deployment.expectHonestKeys()
             #expect(reader.deadReadings == 0)

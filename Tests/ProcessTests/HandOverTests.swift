@@ -140,7 +140,7 @@ import WeChatSimulator
   // Until its successor's token is there, the keys end before the old token can: 110 s after the
   // BEGIN, when what may still arrive is over, one fetch settles it.
   @Test(
-    "a leader killed in a mid-life fetch leaves a short life at once, and its successor fetches once",
+    "a leader killed in a mid-life fetch leaves a short life at once, and its heir fetches once",
     arguments: Moment.allCases)
   func killedInFetch(moment: Moment) async throws {
     try await Deployment.run { deployment in
@@ -278,7 +278,7 @@ import WeChatSimulator
         deployment.simulator.releaseHeld()
         leader.resume()
         try await leader.waitForLog(
-          "An earlier fetch of this replica may have replaced the token; its life was cut short")
+          Deployment.confession)
         try await deployment.waitForShortLife()
         try await deployment.expectHonestKeys()
         let position = successor.logPosition

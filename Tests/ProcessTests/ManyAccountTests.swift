@@ -15,7 +15,9 @@ import WeChatSimulator
       for name in ["a", "b"] {
         try deployment.start(name, settings.merging(["WCH_LOG_LEVEL": "info"]) { $1 })
       }
-      try await waitUntil("a token of each account", within: .seconds(60), every: .milliseconds(50)) {
+      try await waitUntil(
+        "a token of each account", within: .seconds(60), every: .milliseconds(50)
+      ) {
         try await deployment.ask(RedisCommand("EXISTS", keys)).number == Int64(count)
       }
       #expect(deployment.simulator.audit.requests(to: .token) == count)

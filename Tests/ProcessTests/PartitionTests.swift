@@ -48,8 +48,7 @@ import WeChatSimulator
           try await deployment.expectHonestKeys()
           network.heal()
           // Which of the two tokens WeChat minted last, nobody but WeChat knows.
-          try await leader.waitForLog(
-            "An earlier fetch of this replica may have replaced the token; its life was cut short")
+          try await leader.waitForLog(Deployment.confession)
           try await successor.waitForLog("A new token is in Redis", within: .seconds(150)) {
             $0.fields["refresh.trigger"] == "doubt"
           }

@@ -14,7 +14,8 @@ import WeChatSimulator
       case .none: []
       case .dirty: ["dirty", "1.1@1", "marked", " 1f-1"]
       case .sweep: ["sweep", "1"]
-      case .intent: ["intent_epoch", "1", "intent_seq", "2", "intent_at", "3", "intent_deadline", "4"]
+      case .intent:
+        ["intent_epoch", "1", "intent_seq", "2", "intent_at", "3", "intent_deadline", "4"]
       }
     }
   }

@@ -262,8 +262,8 @@ package struct Script: Hashable, Sendable {
 
   /// KEYS state, outputs…; ARGV app, layout, epoch, run id, then format and value of each output.
   ///
-  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server that is
-  /// another than the record's may have lost what was written last: that is a doubt.
+  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server that
+  /// is another than the record's may have lost what was written last: that is a doubt.
   package static let takeOver = onRecord(
     "takeover",
     """
@@ -414,8 +414,8 @@ package struct Script: Hashable, Sendable {
     """)
 
   /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, certain, TTL tolerance,
-  /// clock tolerance, sha256, begun at, certain until, channel, account, then format and value of each
-  /// output.
+  /// clock tolerance, sha256, begun at, certain until, channel, account, then format and value of
+  /// each output.
   ///
   /// Replies `republished wrote?`, `fenced epoch`, `foreign PTTL` or `newer v`. Repeating it finds
   /// nothing left to do.
@@ -469,8 +469,8 @@ package struct Script: Hashable, Sendable {
     return {'republished', 1}
     """)
 
-  /// KEYS state, outputs…; ARGV app, epoch, seq, age, begun at, known for, then format and value of
-  /// each output.
+  /// KEYS state, outputs…; ARGV app, epoch, seq, age, begun at, known for, then format and value
+  /// of each output.
   ///
   /// Replies `marked`; `inorder` when that fetch was committed in its turn; `settled` when what
   /// Redis has was fetched after all of it was over. Repeating it changes nothing but the moment at
