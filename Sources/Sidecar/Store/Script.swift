@@ -408,7 +408,7 @@ package struct Script: Hashable, Sendable {
     if own then drop_intent() end
     local last = tonumber(field('doubt_last'))
     if ARGV[12] == '1' or (not own and not again) then
-      if kills then doubt(math.min(begun or now - age, now), now) end
+      if kills then doubt(math.min(begun or now - age, now - age), now) end
     elseif last and not again then
       -- What may still be processed cannot have been processed before this token was made.
       if begun > last + \(straggling) then
