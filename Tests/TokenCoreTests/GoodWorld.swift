@@ -7,8 +7,8 @@ struct GoodWorld {
   private(set) var probes = 0
   /// How often something was answered or due.
   private(set) var steps = 0
-  /// What is always answered to one kind of step, right or wrong.
-  var insistence: (on: EventKind.CommandKind, answer: Result<StoreReply, StoreFailure>)?
+  /// What is always answered to one kind of step, right or wrong; nothing when it never is.
+  var insistence: (on: EventKind.CommandKind, answer: Result<StoreReply, StoreFailure>?)?
 
   private var epoch: Epoch
   private var committed: (version: Version, token: AccessToken, end: Moment)?
@@ -37,7 +37,7 @@ struct GoodWorld {
       if let action = it.outstanding.first {
         steps += 1
         if it.now >= half { count(action) }
-        if let event = answer(action, in: it) { it.post(event) }
+        if let event = answer(action, in: it) { it.post(event) } else { it.forgetFirst() }
       } else if let wake = it.keeper.nextWake, wake <= end {
         steps += 1
         it.now = max(it.now, wake)
@@ -57,7 +57,7 @@ struct GoodWorld {
     switch action {
     case .store(let command, let issuedAt):
       if let insistence, insistence.on == .init(command) {
-        .stored(command, issuedAt: issuedAt, insistence.answer)
+        insistence.answer.map { .stored(command, issuedAt: issuedAt, $0) }
       } else {
         .stored(command, issuedAt: issuedAt, .success(answer(command, in: it)))
       }

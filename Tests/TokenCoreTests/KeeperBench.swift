@@ -13,6 +13,8 @@ struct KeeperBench {
   private(set) var leastRemaining: Duration = .seconds(7200)
   /// Whether WeChat answers a forced fetch with the token that it has.
   var ignoresForce = false
+  /// Whether no answer of WeChat comes back.
+  var isSilent = false
   /// Fetches that WeChat has not answered, when it holds them.
   var heldFetches: [FetchOrder]?
   /// The doubt that Redis shows.
@@ -40,11 +42,11 @@ struct KeeperBench {
   /// WeChat makes a new stable token in the last five minutes of the old one.
   private static let stableRenewal: Duration = .seconds(300)
 
-  init(_ credential: Credential = Credential()) {
+  init(_ credential: Credential = Credential(), margins: Margins = Margins()) {
     guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
     repeats = credential.repeats
     keeper = Keeper(
-      instance: instance, accounts: [.unnamed], timing: Timing(), margins: Margins(),
+      instance: instance, accounts: [.unnamed], timing: Timing(), margins: margins,
       credentials: [.unnamed: credential], generator: CountingGenerator())
     post(.started)
     post(.storeConnected(runID: "r"))
@@ -111,6 +113,10 @@ struct KeeperBench {
   }
 
   private mutating func answer(_ order: FetchOrder) -> Keeper.Event {
+    guard !isSilent else {
+      let failure = FetchFailure(.transient, reason: "nothing came")
+      return .fetched(order.account, order.version, .unknown(failure))
+    }
     let left = (minted?.end ?? now) - now
     let mayRepeat = repeats && left > Self.stableRenewal && !(order.isForced && !ignoresForce)
     if !mayRepeat {

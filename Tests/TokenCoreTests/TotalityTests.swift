@@ -103,6 +103,28 @@ import Testing
     #expect(faults.description == "")
   }
 
+  @Test(arguments: Situation.allCases)
+  func `what is never answered is given up, and it goes on`(_ situation: Situation) {
+    var it = situation.reached()
+    it.forget()
+    var world = GoodWorld(of: it)
+    world.run(&it)
+    #expect(Self.faults(of: it, in: world) == [])
+  }
+
+  @Test(arguments: EventKind.CommandKind.allCases)
+  func `a kind of step that is never answered is asked again, with a pause`(
+    _ command: EventKind.CommandKind
+  ) {
+    for situation in [Situation.idle, .holding, .fetching, .committing, .resolving, .owing] {
+      var it = situation.reached()
+      var world = GoodWorld(of: it)
+      world.insistence = (command, nil)
+      world.run(&it)
+      #expect(world.steps < GoodWorld.most, "\(situation)")
+    }
+  }
+
   @Test(arguments: [Situation.idle, .holding, .fetching, .recommitting, .republishing, .owing])
   func `whatever Redis insists on, nothing is asked without a pause`(_ situation: Situation) {
     let reached = situation.reached()

@@ -15,13 +15,15 @@ struct Transcript {
   static let term = "a"
 
   init(
-    probe: Duration? = nil, accounts: [AccountName] = [Self.account], maximumFetches: Int = 32
+    probe: Duration? = nil, repeats: Bool = false, accounts: [AccountName] = [Self.account],
+    maximumFetches: Int = 32, margins: Margins = Margins()
   ) {
     guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
     var credential = Credential()
     credential.probe = probe
+    credential.repeats = repeats
     keeper = Keeper(
-      instance: instance, accounts: accounts, timing: Timing(), margins: Margins(),
+      instance: instance, accounts: accounts, timing: Timing(), margins: margins,
       credentials: [Self.account: credential], maximumFetches: maximumFetches,
       generator: Counting())
   }
@@ -45,6 +47,12 @@ struct Transcript {
   }
 
   mutating func pass(_ span: Duration) { now = now + span }
+
+  /// Nothing that is outstanding will ever be answered.
+  mutating func forget() { outstanding.removeAll() }
+
+  /// The same of the oldest of it.
+  mutating func forgetFirst() { outstanding.removeFirst() }
 
   /// Answers a command of an earlier result.
   @discardableResult mutating func answer(
@@ -179,6 +187,18 @@ struct Transcript {
   /// The first token as it was published at the origin of the clock.
   func published(_ token: String) -> AccountView {
     view(token, version(10, 1), left: Self.lifetime - (now - .origin))
+  }
+
+  /// Lets time pass, a wake at a time, until this is done; nil when it is not in so long.
+  mutating func next(
+    within span: Duration = .seconds(30), _ isIt: (Keeper.Action) -> Bool
+  ) -> Keeper.Action? {
+    let end = now + span
+    while let wake = keeper.nextWake, wake <= end {
+      now = max(now, wake)
+      if let found = post(.woke).first(where: isIt) { return found }
+    }
+    return nil
   }
 
   /// Lets time pass up to a moment, a wake at a time; what was done meanwhile.

@@ -80,9 +80,11 @@ package struct Script: Hashable, Sendable {
     end
     -- The keys end when the record says: what holds a token keeps it, what is gone stays so.
     local function restate(now, format)
-      local ending = stated_end()
-      if ending == 0 or redis.call('PTTL', KEYS[2]) == -2 then return end
+      local ending, held = stated_end(), redis.call('PTTL', KEYS[2])
+      if ending == 0 or held == -2 then return end
       local left = ending - now
+      -- What else a newer layout knows may have made it short.
+      if number('v') > \(layout) and held >= 0 and left > held then return end
       for i = 2, #KEYS do
         local kind, value = format(i)
         if left <= 0 then
@@ -105,6 +107,7 @@ package struct Script: Hashable, Sendable {
       local left = redis.call('PTTL', token)
       if left ~= -2 then return {'foreign', int(left)} end
     end
+    local function old_traces() return field('dirty') .. field('sweep') end
     local function adopt(now, app, layout)
       local recorded = field('app')
       if recorded ~= '' and recorded ~= app then
@@ -112,12 +115,14 @@ package struct Script: Hashable, Sendable {
         redis.call('DEL', KEYS[1])
         if epoch ~= '' then redis.call('HSET', KEYS[1], 'epoch', epoch) end
       end
-      -- Version 1 had traces of other kinds; whatever they were, they are a doubt of now.
+      -- Version 1 has traces of other kinds, and leaves them in a record of version 2, too;
+      -- whatever they were, they are a doubt of now.
       if number('v') == 1 then
-        if field('dirty') .. field('sweep') .. field('intent_at') ~= '' then doubt(now, now) end
-        redis.call('HDEL', KEYS[1], 'dirty', 'sweep', 'marked')
+        if field('intent_at') ~= '' then doubt(now, now) end
         drop_intent()
       end
+      if old_traces() ~= '' then doubt(now, now) end
+      redis.call('HDEL', KEYS[1], 'dirty', 'sweep', 'marked')
       redis.call('HSET', KEYS[1], 'v', layout, 'app', app)
     end
     local function read(key)
@@ -130,8 +135,12 @@ package struct Script: Hashable, Sendable {
       local h = redis.call('HMGET', KEYS[1], 'epoch', 'committed_epoch', 'committed_seq',
         'intent_epoch', 'intent_seq', 'intent_at', 'intent_kills', 'doubt_first', 'doubt_last',
         'run_id', 'fetched_at', 'expires_at', 'lifetime', 'fetched_by', 'sha256')
-      if number('v') == 1 and field('dirty') .. field('sweep') ~= '' then
-        h[8], h[9] = int(now), int(now)
+      -- A trace of version 1 is made a doubt by TAKEOVER, which a run id that is not there asks
+      -- for. Until then it is one since it was left, as far as it says when, so that it grows old.
+      if old_traces() ~= '' then
+        local left = tonumber(string.match(field('dirty'), '@(%d+)$') or '') or now
+        h[8] = int(math.min(left, tonumber(h[8] or '') or now))
+        h[9], h[10] = int(now), ''
       end
       local reply = {'account', int(now)}
       for i = 1, 15 do reply[i + 2] = h[i] or '' end

@@ -228,6 +228,9 @@ final class SteppedReplica {
     let expiresInGone: Int64?
   }
 
+  /// What Redis's clock shows.
+  var redisMilliseconds: Int64 { second * 1000 }
+
   /// The account's failures.
   var failures: AccountKeeper.Failures { keeper.accounts[0].failures }
 
