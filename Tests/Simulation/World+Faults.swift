@@ -110,6 +110,7 @@ extension World {
     case .slowSend: sendSlowly()
     case .unanswered: replicas[replica].leavesUnanswered = true
     case .frozenClock: freeze(replica)
+    case .hostLoss: loseHost(replica)
     case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
       .stall, .damageKeys, .noReplicas, .outOfMemory, .fork, .foreignApp, .newerLayout:
       break
@@ -301,7 +302,7 @@ extension World {
     case .foreignApp, .newerLayout: hideRecord(as: fault)
     case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
       .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request, .brownOut,
-      .repeatedAnswer, .slowSend, .unanswered, .frozenClock:
+      .repeatedAnswer, .slowSend, .unanswered, .frozenClock, .hostLoss:
       break
     }
   }
@@ -352,6 +353,16 @@ extension World {
     if let kept = history.first(where: { $0.at > now - span }) { redis.data = kept.data }
     clockStep += chance.within(-200...200) * millisecond
     lostWrites(since: old, isElsewhere: true)
+  }
+
+  /// A replica dies with the primary beside it; another server has all but the last writes.
+  private mutating func loseHost(_ replica: Int) {
+    let wait = chance.within(1000...600_000) * millisecond
+    kill(replica, restartAfter: wait)
+    failOver(losing: chance.within(50...10_000) * millisecond)
+    startAnotherServer(after: chance.within(50...15_000) * millisecond)
+    marks.allowedFetches += 2 * accounts.count
+    disturb(until: now + wait)
   }
 
   private mutating func evict() {

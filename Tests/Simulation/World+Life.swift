@@ -180,11 +180,9 @@ extension World {
     guard let probe = plan.probe else { return }
     let bound =
       .nanoseconds(probe) + World.probing + timing.tick + timing.apiTimeout + timing.opTimeout * 4
-    let election = timing.lease + timing.retry * 6 / 5
-    let begin = max(since, disturbedUntil, waitsUntil(index))
-    let isLateThoughLed =
-      marks.ledSince.map { now - max(begin, $0) > bound.wholeNanoseconds } ?? false
-    guard now - begin > (bound + election).wholeNanoseconds || isLateThoughLed else { return }
+    // Who begins to lead waits for as long as any other.
+    let begin = max(since, disturbedUntil, waitsUntil(index), marks.ledSince ?? now)
+    guard now - begin > bound.wholeNanoseconds else { return }
     violate(
       .deadToken, "account \(accounts[index]) has had a dead token for \((now - since) / second)s")
   }
