@@ -58,8 +58,9 @@ package struct Plan: Sendable {
   var shortestLife: Int64 { livesChange ? 20 * second : lifetime }
 
   /// The kinds that may come once a minute: all but another party's fetches, which are answered
-  /// more slowly than that, so that the two do not fight the quota empty.
-  package static let stormy = Fault.allCases.filter { $0 != .foreignFetch }
+  /// more slowly than that, so that the two do not fight the quota empty; and but machines, of
+  /// which there are not so many.
+  package static let stormy = Fault.allCases.filter { $0 != .foreignFetch && $0 != .hostLoss }
 
   /// The options with which `simulate` runs the same.
   package let arguments: [String]
@@ -89,7 +90,7 @@ package struct Plan: Sendable {
     lifetime =
       isUsual
       ? 7200 * second : chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
-    var faults = Fault.allCases.filter { _ in chance.percent(60) }
+    var faults = Fault.allCases.filter { $0 != .hostLoss && chance.percent(60) }
     // Nothing but the probe tells of another party's fetch.
     if probeSeconds == nil || isUsual { faults.removeAll { $0 == .foreignFetch } }
     if self.profile == .storm {
@@ -104,7 +105,6 @@ package struct Plan: Sendable {
       .unanswered, .frozenClock, .foreignApp, .newerLayout,
     ]
     if isUsual { faults.removeAll { unusual.contains($0) } }
-    self.faults = onlyFaults ?? faults
     atCriticalEffects =
       profile == .calm ? 0 : isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
     atOrdinaryEffects = isUsual || profile == .calm ? 0 : chance.pick([0, 10, 50])
@@ -123,6 +123,8 @@ package struct Plan: Sendable {
     livesChange = !isUsual && chance.percent(20)
     needsReplicas = chance.percent(50)
     unanswered = isUsual || isQuiet ? 0 : chance.pick([0, 100, 1000])
+    if !isUsual, self.profile != .storm, chance.percent(60) { faults.append(.hostLoss) }
+    self.faults = onlyFaults ?? faults
     var arguments = ["--seed", "\(seed)", "--count", "1"]
     if hours != 12 { arguments += ["--hours", "\(hours)"] }
     if replicas != 3 { arguments += ["--replicas", "\(replicas)"] }
@@ -161,6 +163,8 @@ package enum Fault: String, CaseIterable, Sendable {
   case frozenClock
   /// The record in Redis is for a while another AppID's, or of a newer layout.
   case foreignApp, newerLayout
+  /// A replica's machine is gone together with the primary of Redis, which was on it, too.
+  case hostLoss
 
   /// Whether the fault is one of the server, not of one replica.
   var isOfRedis: Bool {
@@ -170,7 +174,7 @@ package enum Fault: String, CaseIterable, Sendable {
       true
     case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
       .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request, .brownOut,
-      .repeatedAnswer, .slowSend, .unanswered, .frozenClock:
+      .repeatedAnswer, .slowSend, .unanswered, .frozenClock, .hostLoss:
       false
     }
   }

@@ -36,7 +36,7 @@ package struct Planted: Hashable, Sendable {
     Planted(.idempotentAcquire, seeds: 20, .orphanedLock, faults: [.stall]),
     Planted(.freshCopy, seeds: 60, .freshRepublish),
     Planted(.commitAge, seeds: 60, .deadToken, faults: [.stall], profile: .single),
-    Planted(.runID, seeds: 60, .deadToken, faults: [.failOver, .crash]),
+    Planted(.runID, seeds: 20, .deadToken, faults: [.hostLoss], profile: .single),
   ]
 
   /// The first seed in which its rule misses the part; nil when none of the stated number does.

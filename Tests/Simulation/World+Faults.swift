@@ -110,6 +110,7 @@ extension World {
     case .slowSend: sendSlowly()
     case .unanswered: replicas[replica].leavesUnanswered = true
     case .frozenClock: freeze(replica)
+    case .hostLoss: loseHost(replica)
     case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
       .stall, .damageKeys, .noReplicas, .outOfMemory, .fork, .foreignApp, .newerLayout:
       break
@@ -263,13 +264,10 @@ extension World {
     marks.allowedFetches += 2 * accounts.count
     switch fault {
     case .restartEmpty:
-      redis.wipe()
-      lostWrites()
-      marks.newServers.insert(now)
+      wipe()
       startAnotherServer(after: chance.within(50...20_000) * millisecond)
     case .flush:
-      redis.wipe()
-      lostWrites()
+      wipe()
       disturb(until: now)
     case .restart:
       startAnotherServer(after: chance.within(50...120_000) * millisecond)
@@ -304,24 +302,41 @@ extension World {
     case .foreignApp, .newerLayout: hideRecord(as: fault)
     case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
       .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request, .brownOut,
-      .repeatedAnswer, .slowSend, .unanswered, .frozenClock:
+      .repeatedAnswer, .slowSend, .unanswered, .frozenClock, .hostLoss:
       break
     }
   }
 
+  /// Everything is gone.
+  mutating func wipe() {
+    let old = redis.data
+    redis.wipe()
+    lostWrites(since: old)
+  }
+
   /// Writes are gone: what was true of this lineage of the data need not be true of the next.
-  mutating func lostWrites() {
+  ///
+  /// - Parameter isElsewhere: whether another server goes on with what it has of the data.
+  mutating func lostWrites(since old: ModelRedis.Data, isElsewhere: Bool = false) {
     history = []
     lockDisturbedAt = now
     storeDisturbedAt = now
-    marks.losses.append(now)
-    for account in accounts.indices { lostRecord(account) }
+    for account in accounts.indices {
+      lostRecord(account, since: old.accounts[account].state, isElsewhere: isElsewhere)
+    }
   }
 
   /// An account's record is gone, or an earlier one.
-  private mutating func lostRecord(_ account: Int) {
+  private mutating func lostRecord(
+    _ account: Int, since old: ModelRedis.State, isElsewhere: Bool = false
+  ) {
+    let new = redis.data.accounts[account].state
     marks.accounts[account].committed = nil
-    marks.accounts[account].losses.append(now)
+    storeDisturbedAt = now
+    guard (old.intent, old.committed) != (new.intent, new.committed) || old.doubt != new.doubt
+    else { return }
+    marks.accounts[account].losses.append(
+      Marks.Loss(at: now, isElsewhere: isElsewhere && new.runID != nil))
   }
 
   private mutating func startAnotherServer(after wait: Int64) {
@@ -334,10 +349,20 @@ extension World {
 
   /// A replica of Redis that had not seen the last writes becomes the primary.
   private mutating func failOver(losing span: Int64) {
+    let old = redis.data
     if let kept = history.first(where: { $0.at > now - span }) { redis.data = kept.data }
     clockStep += chance.within(-200...200) * millisecond
-    lostWrites()
-    marks.newServers.insert(now)
+    lostWrites(since: old, isElsewhere: true)
+  }
+
+  /// A replica dies with the primary beside it; another server has all but the last writes.
+  private mutating func loseHost(_ replica: Int) {
+    let wait = chance.within(1000...600_000) * millisecond
+    kill(replica, restartAfter: wait)
+    failOver(losing: chance.within(50...10_000) * millisecond)
+    startAnotherServer(after: chance.within(50...15_000) * millisecond)
+    marks.allowedFetches += 2 * accounts.count
+    disturb(until: now + wait)
   }
 
   private mutating func evict() {
@@ -345,17 +370,15 @@ extension World {
       if chance.percent(40) { redis.data.accounts[account].token = nil }
       if chance.percent(40) { redis.data.accounts[account].expiry = nil }
       if chance.percent(20) {
+        let old = redis.data.accounts[account].state
         redis.data.accounts[account].state = .init()
-        lostRecord(account)
-        storeDisturbedAt = now
-        marks.losses.append(now)
+        lostRecord(account, since: old)
       }
     }
     if chance.percent(30) { redis.data.lock = nil }
     if chance.percent(20) {
       redis.data.epoch = nil
       storeDisturbedAt = now
-      marks.losses.append(now)
     }
     lockDisturbedAt = now
     disturb(until: now)

@@ -66,10 +66,10 @@ extension World {
     trace("FORK for \(length / second)s: \(members.sorted()) stay with the old primary")
     fork = Fork(redis: redis, clockStep: clockStep, since: now, members: members)
     let span = chance.within(10...1000) * millisecond
+    let old = redis.data
     if let kept = history.first(where: { $0.at > now - span }) { redis.data = kept.data }
     clockStep += chance.within(-200...200) * millisecond
-    lostWrites()
-    marks.newServers.insert(now)
+    lostWrites(since: old, isElsewhere: true)
     servers += 1
     redis.runID = "run-\(servers)"
     redisDownUntil = now + chance.within(50...15_000) * millisecond
@@ -89,9 +89,10 @@ extension World {
     // What the old one had taken is gone.
     lockDisturbedAt = now
     storeDisturbedAt = now
-    marks.losses.append(now)
     marks.forks.append((fork.since, now))
-    for account in accounts.indices { marks.accounts[account].losses.append(now) }
+    for account in accounts.indices {
+      marks.accounts[account].losses.append(Marks.Loss(at: now, isElsewhere: false))
+    }
     for replica in fork.members where replicas[replica].isAlive { loseConnection(replica) }
   }
 }

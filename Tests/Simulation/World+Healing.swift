@@ -84,8 +84,7 @@ extension World {
     case .flushed:
       guard isSettled(.flushed) else { return }
       trace("everything is flushed")
-      redis.wipe()
-      lostWrites()
+      wipe()
       let bound = timing.renew * 51 / 50 + .milliseconds(500)
       queue.push(.check(.restored), at: now + bound.wholeNanoseconds)
     case .restored:

@@ -74,8 +74,7 @@ extension World {
       return .fork
     }
     if isLosersCopy(victim, killer, index) { return .fork }
-    let isLost = marks.accounts[index].losses.contains { use.begunAt <= $0 }
-    if isLost, isOut, !isToldOfLoss(use, index) { return .forgotten }
+    if isOut, isForgotten(use, index) { return .forgotten }
     if marks.accounts[index].repeated.contains(victim.token) { return .repeated }
     return nil
   }
@@ -98,19 +97,24 @@ extension World {
   ) -> Bool {
     marks.forks.contains { fork in
       fork.since <= killer.issuedAt && killer.issuedAt <= fork.end
-        && marks.accounts[index].losses.contains { fork.end <= $0 }
+        && marks.accounts[index].losses.contains { fork.end <= $0.at }
     }
   }
 
-  /// Whether the loss came with another server, which says who it is, and a leader has looked at it
-  /// for long enough: then what was lost is part of the doubt.
-  private func isToldOfLoss(_ use: Marks.Use, _ index: Int) -> Bool {
-    guard plan.tellsRunID,
-      let loss = marks.accounts[index].losses.last(where: { use.begunAt <= $0 }),
-      marks.newServers.contains(loss), loss - use.begunAt < 20 * second,
-      let ledSince = marks.ledSince
-    else { return false }
-    return now - max(ledSince, redisServesSince) > World.repair.wholeNanoseconds
+  /// Another server is known to have lost what was written up to so long before.
+  private static let told = Timing.lostWrites - .seconds(5)
+
+  /// Whether Redis lost the trace of a fetch, and nothing in it tells a leader of the loss.
+  private func isForgotten(_ use: Marks.Use, _ index: Int) -> Bool {
+    marks.accounts[index].losses.contains { loss in
+      guard use.begunAt <= loss.at else { return false }
+      guard plan.tellsRunID, loss.isElsewhere,
+        loss.at - use.begunAt < World.told.wholeNanoseconds
+      else { return true }
+      // The next look of whoever leads tells.
+      guard let ledSince = marks.ledSince else { return true }
+      return now - max(ledSince, redisServesSince, loss.at) <= World.repair.wholeNanoseconds
+    }
   }
 
   // MARK: Judging
@@ -176,11 +180,9 @@ extension World {
     guard let probe = plan.probe else { return }
     let bound =
       .nanoseconds(probe) + World.probing + timing.tick + timing.apiTimeout + timing.opTimeout * 4
-    let election = timing.lease + timing.retry * 6 / 5
-    let begin = max(since, disturbedUntil, waitsUntil(index))
-    let isLateThoughLed =
-      marks.ledSince.map { now - max(begin, $0) > bound.wholeNanoseconds } ?? false
-    guard now - begin > (bound + election).wholeNanoseconds || isLateThoughLed else { return }
+    // Who begins to lead waits for as long as any other.
+    let begin = max(since, disturbedUntil, waitsUntil(index), marks.ledSince ?? now)
+    guard now - begin > bound.wholeNanoseconds else { return }
     violate(
       .deadToken, "account \(accounts[index]) has had a dead token for \((now - since) / second)s")
   }

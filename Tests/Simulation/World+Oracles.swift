@@ -14,8 +14,8 @@ extension World {
       var published: String?
       var gone: [String: Instant] = [:]
       var hadTokenAt: Instant = 0
-      /// When Redis lost anything of this account's record.
-      var losses: [Instant] = []
+      /// When Redis lost what this account's record had of fetches.
+      var losses: [Loss] = []
       /// Tokens that an answer on the way repeated.
       var repeated: Set<String> = []
       /// The time for which Redis has been stating too long a life.
@@ -36,6 +36,13 @@ extension World {
       var hole: Hole?
       /// Whether the token died before the key did.
       var wasRead = false
+    }
+
+    /// Redis lost what it knew of an account's fetches.
+    struct Loss {
+      let at: Instant
+      /// Whether another server has an earlier record, which names the one before.
+      let isElsewhere: Bool
     }
 
     /// What may have killed a token, as the record has it.
@@ -64,10 +71,6 @@ extension World {
     var owners: [Epoch: (term: String, replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = []
     var forks: [(since: Instant, end: Instant)] = []
-    /// When a loss came with another server.
-    var newServers: Set<Instant> = []
-    /// When Redis lost anything that was written to it.
-    var losses: [Instant] = []
     /// When each account was fetched for while nothing was broken, lately.
     var calmFetches: [[Instant]] = []
     /// When fetches ended lately without anybody knowing how.
@@ -151,7 +154,7 @@ extension World {
       let begin = max(from, issue.diesAt, redisDownUntil, redisStalledUntil)
       guard begin < next else { continue }
       if marks.accounts[index].deadSince == nil {
-        trace("DEAD \(token)")
+        trace("DEAD \(token), hole \(overstatement(index)?.hole?.rawValue ?? "-")")
         marks.accounts[index].deadSince = begin
       }
       if let hole = overstatement(index)?.hole {
