@@ -48,14 +48,14 @@ struct AccountScripts {
     view.expiresAt = state.expiresAt
     view.lifetime = state.lifetime
     view.fetchedBy = state.fetchedBy
-    view.tokenRemaining = account.token?.expiresAt.map { $0 - now }
-    view.clientExpiryRemaining = account.expiry?.expiresAt.map { $0 - now }
     if let text = account.token?.text {
       view.token = AccessToken(text)
+      view.tokenRemaining = account.token?.expiresAt.map { $0 - now }
       view.tokenMatchesRecord = state.committed != nil && state.digest == text
     }
     if let text = account.expiry?.text {
       view.clientExpiry = Int64(text)
+      view.clientExpiryRemaining = account.expiry?.expiresAt.map { $0 - now }
     }
     return view
   }
