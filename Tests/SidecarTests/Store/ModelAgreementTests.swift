@@ -145,7 +145,7 @@ struct ModelAgreementTests {
           try await damage()
           disagreement = try await compare()
         } else {
-          disagreement = try await perform(nextCommand(), isFull: chance(0.2))
+          disagreement = try await perform(nextCommand(), isFull: chance(0.3))
         }
         if let disagreement {
           Issue.record(
@@ -304,7 +304,7 @@ struct ModelAgreementTests {
             outputs: outputs(version), lifetime: .seconds(7200),
             age: seconds(0...(chance(0.1) ? 8000 : 5)), begunAt: begun(),
             parent: chance(0.5) ? Version(epoch: pick(epochs), sequence: 1) : nil,
-            kills: kills, isRecommit: chance(0.3), runID: pick(["r1", "r2", nil]),
+            kills: kills, isRecommit: chance(0.4), runID: pick(["r1", "r2", nil]),
             instance: pick(instances)))
       case 12, 13:
         let committed = model.data.accounts.first?.state.committed
