@@ -57,16 +57,16 @@ extension AccountKeeper {
       knownAt: knownAt, at: now)
   }
 
-  /// The last token that this replica published, and what it fetched and did not: a server that
-  /// does not know of them has another one, or an older one, and whoever reads that is to know how
-  /// long it lives.
-  mutating func oweAgain(at now: Moment) {
-    if let own = lastCommit, now < own.endsAt {
-      owe(
-        own.version, beganAt: own.beganAt, begunAt: own.begunAt, knownAt: own.committedAt, at: now)
-    } else {
-      lastCommit = nil
-    }
+  /// The last token that this replica published: a server that does not know of it has another
+  /// one, or an older one, and whoever reads that is to know how long it lives.
+  mutating func oweLastCommit(at now: Moment) {
+    guard let own = lastCommit, now < own.endsAt else { return lastCommit = nil }
+    owe(
+      own.version, beganAt: own.beganAt, begunAt: own.begunAt, knownAt: own.committedAt, at: now)
+  }
+
+  /// What it fetched and did not publish, to a server that may not know of it.
+  mutating func oweAcknowledged(at now: Moment) {
     acknowledged.removeAll { now - $0.beganAt >= Self.debtMemory }
     for debt in acknowledged where debt.version != lastCommit?.version {
       owe(
@@ -107,14 +107,19 @@ extension AccountKeeper {
     let isPaid = { (debt: Debt) in debt.version == mark.version && debt.step == .sent(sentAt) }
     guard debts.contains(where: isPaid) else { return [] }
     for debt in debts.filter(isPaid) where debt.version != lastCommit?.version {
-      acknowledged.removeAll { $0.version == debt.version }
-      acknowledged.append(debt)
-      if acknowledged.count >= Self.debtLimit { acknowledged.removeFirst() }
+      remember(acknowledged: debt)
     }
     debts.removeAll(where: isPaid)
     guard case .marked = reply else { return [] }
     hinted(at: now)
     return [.note(.marked(name, mark.version))]
+  }
+
+  /// A server knows of it; another one may not.
+  mutating func remember(acknowledged debt: Debt) {
+    acknowledged.removeAll { $0.version == debt.version }
+    acknowledged.append(debt)
+    if acknowledged.count >= Self.debtLimit { acknowledged.removeFirst() }
   }
 
   /// A mark brought no answer, or none in time: it is sent again.

@@ -203,6 +203,14 @@ extension AccountKeeper {
       knownAt: unresolved.knownAt, at: now)
   }
 
+  /// The token is, or was in its turn, the one that Redis has.
+  private mutating func published(_ attempt: Attempt, _ fetched: FetchedToken, at now: Moment) {
+    guard bringsAnother(attempt.trigger) else { return }
+    lastCommit = LastCommit(
+      version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
+      committedAt: now, endsAt: fetched.sentAt + fetched.lifetime)
+  }
+
   mutating func committed(
     _ attempt: Attempt, _ fetched: FetchedToken, _ reply: StoreReply, sentAt: Moment,
     at now: Moment
@@ -218,11 +226,7 @@ extension AccountKeeper {
         certainUntil: attempt.firstBeganAt + Timing.certain,
         certainTime: attempt.receipt.map { $0.at + Timing.certain } ?? RedisTime(milliseconds: 0),
         seenAt: sentAt, isOwn: isCertain)
-      if bringsAnother(attempt.trigger) {
-        lastCommit = LastCommit(
-          version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
-          committedAt: now, endsAt: end)
-      }
+      published(attempt, fetched, at: now)
       hasHistory = true
       phase = .holding
       wanted = nil
@@ -245,10 +249,17 @@ extension AccountKeeper {
       ]
     case .superseded(let epoch):
       phase = .holding
+      published(attempt, fetched, at: now)
       return [.saw(epoch), .stepDown(.fenced)]
     case .deposed(let epoch):
-      // The script has told: nothing is owed.
+      // The script has told: nothing is owed here, and it is said to each other server.
       phase = .holding
+      if bringsAnother(attempt.trigger) {
+        remember(
+          acknowledged: Debt(
+            version: attempt.version, beganAt: attempt.firstBeganAt,
+            begunAt: attempt.receipt?.at, knownAt: now, step: .due(now)))
+      }
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
     default:
       phase = .holding

@@ -268,7 +268,7 @@ package struct AccountKeeper: Sendable {
         unresolved.version, beganAt: unresolved.beganAt, begunAt: unresolved.begunAt,
         knownAt: unresolved.knownAt, at: now)
     }
-    oweAgain(at: now)
+    oweLastCommit(at: now)
     unresolved = nil
     wanted = nil
     isQueued = false
@@ -285,7 +285,8 @@ package struct AccountKeeper: Sendable {
     for place in debts.indices {
       if case .due = debts[place].step { debts[place].step = .due(now) }
     }
-    if case .following = phase, isAnother { oweAgain(at: now) }
+    if case .following = phase, isAnother { oweLastCommit(at: now) }
+    if isAnother { oweAcknowledged(at: now) }
     switch phase {
     case .following(.due): phase = .following(.due(now))
     case .takingOver(.due): phase = .takingOver(.due(now))

@@ -232,6 +232,30 @@ import Testing
     }
   }
 
+  @Test(arguments: [StoreReply.superseded(Epoch(20)), .deposed(Epoch(20))])
+  func `a commit that came under a higher fence owes nothing there, and is said elsewhere`(
+    _ reply: StoreReply
+  ) {
+    var it = Self.leader(.committing)
+    let answered = it.answer(it.outstanding.first(where: \.isCommit), reply)
+    #expect(answered.notes.contains(.steppedDown(.fenced)))
+    it.post(.woke)
+    while let marking = it.outstanding.first(where: \.isMark) {
+      #expect(reply == .superseded(Epoch(20)) || marking.mark?.version != Self.next)
+      it.answer(marking, .inOrder)
+      it.post(.woke)
+    }
+    it.post(.storeDisconnected)
+    it.post(.storeConnected(runID: "two"))
+    var said: [Version] = []
+    while let marking = it.outstanding.first(where: \.isMark), said.count < 9 {
+      said += [marking.mark?.version].compactMap(\.self)
+      it.answer(marking, .marked)
+      it.post(.woke)
+    }
+    #expect(said.contains(Self.next))
+  }
+
   @Test func `more than a few debts are paid as one that is none of them`() {
     var it = Transcript()
     it.publish()

@@ -271,8 +271,8 @@ package struct Script: Hashable, Sendable {
 
   /// KEYS state, outputs…; ARGV app, layout, epoch, run id, then format and value of each output.
   ///
-  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server that
-  /// is another than the record's may have lost what was written last: that is a doubt.
+  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server other
+  /// than the record's may have lost what was written last: that is a doubt.
   package static let takeOver = onRecord(
     "takeover",
     """
