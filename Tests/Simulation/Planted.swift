@@ -34,7 +34,7 @@ package struct Planted: Hashable, Sendable {
     Planted(.leaseFromSend, seeds: 60, .oneLeader, faults: [.slowNetwork, .cutRedis]),
     Planted(.epochFloor, seeds: 10, .epochsGrow),
     Planted(.idempotentAcquire, seeds: 20, .orphanedLock, faults: [.stall]),
-    Planted(.freshCopy, seeds: 60, .freshRepublish),
+    Planted(.freshCopy, seeds: 60, .deadToken, faults: [.flush, .crash]),
     Planted(.commitAge, seeds: 60, .deadToken, faults: [.stall], profile: .single),
     Planted(.runID, seeds: 20, .deadToken, faults: [.hostLoss], profile: .single),
   ]
