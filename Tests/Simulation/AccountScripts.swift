@@ -134,7 +134,9 @@ struct AccountScripts {
     guard left > .zero else {
       return .stale(committed: committed ?? Version(epoch: .none, sequence: 0))
     }
-    if commit.isRecommit, !parts.contains(.recommit) { return .committed(isCertain: false) }
+    if commit.isRecommit, !parts.contains(.recommit) {
+      return .stale(committed: committed ?? Version(epoch: .none, sequence: 0))
+    }
     account.state.fence = max(account.state.fence, commit.fence)
     if !isAgain {
       account.state.parent = commit.parent

@@ -62,9 +62,6 @@ struct SimulatedReplica {
   /// Since when it has been connected and has not been paused, as far as is known; or will be.
   private(set) var undisturbedSince: Instant = 0
 
-  /// What Redis showed last; only a planted bug shows it again.
-  var lastViews: [AccountName: AccountView] = [:]
-
   // What the oracles remember.
   var term: Term?
   var leaseFrom: Moment?

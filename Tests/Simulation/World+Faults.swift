@@ -225,7 +225,6 @@ extension World {
     replicas[replica].pendingSteps = []
     replicas[replica].pendingCalls = []
     replicas[replica].scheduledWake = nil
-    replicas[replica].lastViews = [:]
     replicas[replica].term = nil
     replicas[replica].leaseFrom = nil
     for account in accounts.indices {

@@ -37,7 +37,6 @@ extension World {
   // MARK: The keeper
 
   mutating func handle(_ event: Keeper.Event, _ replica: Int) {
-    let event = plan.parts.contains(.freshCopy) ? event : stale(event, replica)
     let moment = replicas[replica].local(at: now)
     if log != nil {
       if case .woke = event {} else { trace("r\(replica) <- \(brief(event))") }
@@ -575,29 +574,20 @@ extension World {
     {
       return .release(Term(instance: term.instance, nonce: ""))
     }
+    if !plan.parts.contains(.freshCopy), case .republish(var republish) = command,
+      let copy = replicas[replica].keeper.accounts[index(of: republish.account)].copy
+    {
+      // As if nobody could have fetched since it was seen.
+      republish.certain = copy.remaining(at: replicas[replica].local(at: now))
+      republish.until = nil
+      return .republish(republish)
+    }
     guard !plan.parts.contains(.leaseCheck) else { return command }
     return switch command {
     case .acquire(let term, _, let floor):
       .acquire(term, lease: Timing().lease, floor: floor)
     case .renew(let term, _): .renew(term, lease: Timing().lease)
     default: command
-    }
-  }
-
-  /// A look that failed, answered from memory: a copy then seems to be current for ever.
-  private mutating func stale(_ event: Keeper.Event, _ replica: Int) -> Keeper.Event {
-    guard case .stored(.look(let name), let issuedAt, let result) = event else { return event }
-    switch result {
-    case .success(.account(var view)):
-      guard view.tokenMatchesRecord else { return event }
-      view.intent = nil
-      view.doubt = nil
-      replicas[replica].lastViews[name] = view
-      return event
-    case .success: return event
-    case .failure:
-      guard let view = replicas[replica].lastViews[name] else { return event }
-      return .stored(.look(name), issuedAt: issuedAt, .success(.account(view)))
     }
   }
 
