@@ -73,6 +73,8 @@ extension World {
     if use.isOfOldPrimary, fork != nil || now < forkEndedAt + World.repair.wholeNanoseconds {
       return .fork
     }
+    // What was begun just before is lost to the other side, too.
+    if isForked(call.replica), isForgotten(use, index) { return .fork }
     if isLosersCopy(victim, killer, index) { return .fork }
     if isOut, isForgotten(use, index) { return .forgotten }
     if marks.accounts[index].repeated.contains(victim.token) { return .repeated }
