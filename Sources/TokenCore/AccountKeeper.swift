@@ -259,9 +259,11 @@ package struct AccountKeeper: Sendable {
       if bringsAnother(attempt.trigger) { owe(attempt, knownAt: nil, at: now) }
     case .committing(let attempt, _, _):
       if bringsAnother(attempt.trigger) { owe(attempt, knownAt: now, at: now) }
-    case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .beginning,
-      .ready, .resolving:
-      break
+    case .beginning(let attempt, _), .ready(let attempt), .resolving(let attempt, _):
+      // Nothing was minted, and the life that its BEGIN cut short is whole again.
+      outcomes.append(
+        .send(.resolve(.init(account: name, version: attempt.version, outputs: kept))))
+    case .following, .takingOver, .holding, .looking, .republishing, .recommitting: break
     }
     if let unresolved {
       owe(
@@ -402,10 +404,13 @@ package struct AccountKeeper: Sendable {
 
   /// Does what is due.
   ///
-  /// - Parameter mayFetch: whether one more account may ask WeChat; else this one waits its turn.
+  /// - Parameters:
+  ///   - lostSince: when the server before this one was heard last.
+  ///   - mayFetch: whether one more account may ask WeChat; else this one waits its turn.
   mutating func advance(
-    at now: Moment, lead: Lead?, runID: String?, storeIsConnected: Bool, isShuttingDown: Bool,
-    mayFetch: Bool, using generator: inout any RandomNumberGenerator & Sendable
+    at now: Moment, lead: Lead?, runID: String?, lostSince: Moment?, storeIsConnected: Bool,
+    isShuttingDown: Bool, mayFetch: Bool,
+    using generator: inout any RandomNumberGenerator & Sendable
   ) -> [Outcome] {
     var outcomes = giveUp(at: now, using: &generator)
     guard storeIsConnected else { return outcomes }
@@ -419,7 +424,11 @@ package struct AccountKeeper: Sendable {
       phase = .takingOver(.sent(now))
       outcomes.append(
         .send(
-          .takeOver(.init(account: name, epoch: lead.epoch, runID: runID, outputs: kept))))
+          .takeOver(
+            .init(
+              account: name, epoch: lead.epoch, runID: runID,
+              away: lostSince.map { min(max(now - $0, .zero), Timing.longestAway) } ?? .zero,
+              outputs: kept))))
     case .holding:
       guard let lead else { break }
       let start = fetchStart

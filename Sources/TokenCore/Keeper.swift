@@ -20,6 +20,10 @@ package struct Keeper: Sendable {
   package private(set) var redisClock: (time: RedisTime, at: Moment)?
 
   private var runID: String?
+  /// When a step was sent last that this server answered.
+  private var answeredAt: Moment?
+  /// When the server before this one was heard last: what it was told since may be lost.
+  private var lostSince: Moment?
   /// Who holds a lock that never lapses, as it was told last.
   private var endlessHolder: String?
   private var replicasAsOf: RedisTime?
@@ -155,6 +159,7 @@ package struct Keeper: Sendable {
       storeIsConnected = true
       // A server that does not tell who it is may always be another one.
       let isAnother = runID == nil || runID != self.runID
+      if isAnother, self.runID != nil { lost(at: now) }
       if let runID { self.runID = runID }
       heartbeatAt = now
       election.storeConnected(at: now)
@@ -196,6 +201,12 @@ package struct Keeper: Sendable {
     }
   }
 
+  /// Another server is there: one that comes soon after another has lost as much as that one.
+  private mutating func lost(at now: Moment) {
+    if let lostSince, now - lostSince < Timing.certain { return }
+    lostSince = answeredAt
+  }
+
   /// A report is the leader's to judge; what reaches another replica is given back.
   private mutating func take(_ report: Report, at now: Moment, to actions: inout [Action]) {
     guard isLeader(at: now) else {
@@ -227,6 +238,7 @@ package struct Keeper: Sendable {
   ) {
     switch result {
     case .success(let reply):
+      answeredAt = max(answeredAt ?? sentAt, sentAt)
       switch reply {
       case .account(let view): redisClock = (view.now, sentAt)
       case .replicas(_, let time): redisClock = (time, sentAt)
@@ -375,8 +387,12 @@ package struct Keeper: Sendable {
     election.steppedDown(reason, at: now, using: &generator)
     table.updateAll { account in
       if let report = account.takeUnserved() { actions.append(.giveBack(report)) }
-      for case .cancelFetch(let version) in account.steppedDown(at: now) {
-        actions.append(.cancelFetch(account.name, version))
+      for outcome in account.steppedDown(at: now) {
+        switch outcome {
+        case .cancelFetch(let version): actions.append(.cancelFetch(account.name, version))
+        case .send(let command): actions.append(.store(command, issuedAt: now))
+        default: break
+        }
       }
     }
     switch reason {
@@ -418,11 +434,12 @@ package struct Keeper: Sendable {
     var place = 0
     while let index = table.next(from: place, dueBy: now, common: common) {
       let (lead, runID, isConnected) = (lead, runID, storeIsConnected)
+      let lostSince = lostSince
       let isEnding = shutdownBy != nil
       let mayFetch = table.fetching < maximumFetches
       let outcomes = table.update(index) {
         $0.advance(
-          at: now, lead: lead, runID: runID, storeIsConnected: isConnected,
+          at: now, lead: lead, runID: runID, lostSince: lostSince, storeIsConnected: isConnected,
           isShuttingDown: isEnding, mayFetch: mayFetch, using: &generator)
       }
       apply(outcomes, of: table[index].name, at: now, to: &actions)

@@ -46,13 +46,19 @@ package enum StoreCommand: Hashable, Sendable {
     package var epoch: Epoch
     /// The server that this replica sees; another one than the record's may have lost writes.
     package var runID: String?
+    /// How long ago the server before this one was heard last; zero when none was.
+    package var away: Duration
     /// The keys whose end follows when the stated life changes.
     package var outputs: [Output]
 
-    package init(account: AccountName, epoch: Epoch, runID: String?, outputs: [Output]) {
+    package init(
+      account: AccountName, epoch: Epoch, runID: String?, away: Duration = .zero,
+      outputs: [Output]
+    ) {
       self.account = account
       self.epoch = epoch
       self.runID = runID
+      self.away = away
       self.outputs = outputs
     }
   }

@@ -31,6 +31,9 @@ package struct Timing: Hashable, Sendable {
   package static let afterDoubt: Duration = .seconds(1)
   /// Another server than before may have lost what was written up to so long ago.
   package static let lostWrites: Duration = .seconds(30)
+  /// A server that was away for longer is taken for one that was away for so long: what it has is
+  /// left half a minute, in which another token is fetched, and is not taken from readers at once.
+  package static let longestAway: Duration = certain - lostWrites - .seconds(30)
   /// A step or a call that is not answered so long after its deadline is given up.
   package static let slack: Duration = .seconds(2)
   /// No two fetches of one account follow each other faster.

@@ -142,6 +142,9 @@ import WeChatSimulator
         $0.fields["wechat.egress_address"] == "127.0.0.1"
       }
       let other = try await deployment.waitForLeader(otherThan: leader)
+      // Nothing was minted, and nobody needs to fetch until somebody asks again.
+      #expect(try await deployment.waitForWholeLife().token == good.token)
+      try await deployment.ask("RPUSH", "WCH_refresh_requests", #"{"force":true}"#)
       try await other.waitForLog(Self.told)
       let requests = try await firstExcept(for: .seconds(3)) { () -> Int? in
         let count = deployment.simulator.audit.requests(to: .token)

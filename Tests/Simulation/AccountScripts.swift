@@ -16,7 +16,7 @@ struct AccountScripts {
     account.state.fence = max(account.state.fence, takeOver.epoch)
     if let runID = takeOver.runID, account.state.committed != nil, account.state.runID != runID {
       if account.state.runID != nil, parts.contains(.runID) {
-        doubt(&account, Doubt(first: now - Timing.lostWrites, last: now))
+        doubt(&account, Doubt(first: now - takeOver.away - Timing.lostWrites, last: now))
       }
       account.state.runID = runID
     }

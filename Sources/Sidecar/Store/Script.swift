@@ -269,7 +269,8 @@ package struct Script: Hashable, Sendable {
     return newer(ARGV[2]) or view(milliseconds(), KEYS[2], KEYS[3])
     """)
 
-  /// KEYS state, outputs…; ARGV app, layout, epoch, run id, then format and value of each output.
+  /// KEYS state, outputs…; ARGV app, layout, epoch, run id, away, then format and value of each
+  /// output.
   ///
   /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server other
   /// than the record's may have lost what was written last: that is a doubt.
@@ -286,10 +287,10 @@ package struct Script: Hashable, Sendable {
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
     local seen = field('run_id')
     if ARGV[4] ~= '' and number('committed_epoch') > 0 and seen ~= ARGV[4] then
-      if seen ~= '' then doubt(now - \(lostWrites), now) end
+      if seen ~= '' then doubt(now - tonumber(ARGV[5]) - \(lostWrites), now) end
       redis.call('HSET', KEYS[1], 'run_id', ARGV[4])
     end
-    restate(now, function(i) return ARGV[1 + 2 * i], ARGV[2 + 2 * i] end)
+    restate(now, function(i) return ARGV[2 + 2 * i], ARGV[3 + 2 * i] end)
     return view(now, KEYS[2], KEYS[3])
     """)
 

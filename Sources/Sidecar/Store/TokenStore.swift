@@ -95,7 +95,7 @@ package struct TokenStore: Sendable {
         .takeOver, keys: written(takeOver.outputs, takeOver.account),
         [
           app(takeOver.account), "\(Script.layout)", takeOver.epoch.description,
-          takeOver.runID ?? "",
+          takeOver.runID ?? "", takeOver.away.text,
         ] + formats(takeOver.outputs), by: deadline)
     case .begin(let begin):
       return try await call(

@@ -290,7 +290,7 @@ struct ModelAgreementTests {
         return .takeOver(
           .init(
             account: account, epoch: pick(epochs.suffix(3)), runID: pick(["r1", "r2", nil]),
-            outputs: kept))
+            away: chance(0.3) ? seconds(0...300) : .zero, outputs: kept))
       case 7, 8:
         return .begin(
           .init(
