@@ -29,7 +29,7 @@ package struct Sweep: Sendable {
   package static let notable: Double = 20
 
   /// How long tokens were read that were dead, apart from what went through a hole.
-  package var unexcusedDeadSeconds: Double { deadSeconds - deadByHole.values.reduce(0, +) }
+  package private(set) var unexcusedDeadSeconds: Double = 0
 
   package init() {}
 
@@ -47,6 +47,7 @@ package struct Sweep: Sendable {
     faults += verdict.faults
     holes.merge(verdict.holes, uniquingKeysWith: +)
     deadByHole.merge(verdict.deadByHole, uniquingKeysWith: +)
+    unexcusedDeadSeconds += verdict.unexcusedDeadSeconds
     overstated += verdict.overstated
     overstatedSeconds += verdict.overstatedSeconds
     tokenlessSeconds += verdict.tokenlessSeconds
@@ -69,6 +70,7 @@ package struct Sweep: Sendable {
     faults += other.faults
     holes.merge(other.holes, uniquingKeysWith: +)
     deadByHole.merge(other.deadByHole, uniquingKeysWith: +)
+    unexcusedDeadSeconds += other.unexcusedDeadSeconds
     overstated += other.overstated
     overstatedSeconds += other.overstatedSeconds
     tokenlessSeconds += other.tokenlessSeconds

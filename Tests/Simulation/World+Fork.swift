@@ -89,10 +89,10 @@ extension World {
     // What the old one had taken is gone.
     lockDisturbedAt = now
     storeDisturbedAt = now
-    marks.forks.append((fork.since, now))
+    marks.forks.append((fork.since, now, fork.members))
     for account in accounts.indices {
       marks.accounts[account].losses.append(Marks.Loss(at: now, isElsewhere: false))
     }
-    for replica in fork.members where replicas[replica].isAlive { loseConnection(replica) }
+    for replica in fork.members.sorted() where replicas[replica].isAlive { loseConnection(replica) }
   }
 }

@@ -74,7 +74,7 @@ extension World {
       return .fork
     }
     // What was begun just before is lost to the other side, too.
-    if isForked(call.replica), isForgotten(use, index) { return .fork }
+    if wasForked(call.replica), isForgotten(use, index) { return .fork }
     if isLosersCopy(victim, killer, index) { return .fork }
     if isOut, isForgotten(use, index) { return .forgotten }
     if marks.accounts[index].repeated.contains(victim.token) { return .repeated }
@@ -92,6 +92,14 @@ extension World {
 
   /// Since when Redis answers and takes writes.
   var redisServesSince: Instant { max(redisDownUntil, redisStalledUntil, redisRefusesUntil) }
+
+  /// Whether a replica talks to an old primary, or has just left one.
+  private func wasForked(_ replica: Int) -> Bool {
+    isForked(replica)
+      || marks.forks.last.map {
+        $0.members.contains(replica) && now < $0.end + World.repair.wholeNanoseconds
+      } ?? false
+  }
 
   /// Whether a copy of a fork's losing side was published after the other side's was lost.
   private func isLosersCopy(
@@ -179,7 +187,7 @@ extension World {
 
   /// Another party's fetch is found by the probe, when there is one.
   private mutating func isFoundByProbe(_ index: Int, since: Instant) {
-    guard let probe = plan.probe else { return }
+    guard let probe = plan.probe, !isFailing(index) else { return }
     let bound =
       .nanoseconds(probe) + World.probing + timing.tick + timing.apiTimeout + timing.opTimeout * 4
     // Who begins to lead waits for as long as any other.

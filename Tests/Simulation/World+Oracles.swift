@@ -70,7 +70,7 @@ extension World {
     var grantedAt: Instant = 0
     var owners: [Epoch: (term: String, replica: Int, life: Int)] = [:]
     var uses: [[Version: Use]] = []
-    var forks: [(since: Instant, end: Instant)] = []
+    var forks: [(since: Instant, end: Instant, members: Set<Int>)] = []
     /// When each account was fetched for while nothing was broken, lately.
     var calmFetches: [[Instant]] = []
     /// When fetches ended lately without anybody knowing how.
@@ -159,6 +159,8 @@ extension World {
       }
       if let hole = overstatement(index)?.hole {
         verdict.deadByHole[hole, default: 0] += Double(next - begin) / Double(second)
+      } else {
+        verdict.unexcusedDeadSeconds += Double(next - begin) / Double(second)
       }
       marks.accounts[index].deadFor += next - begin
       verdict.deadSeconds += Double(next - begin) / Double(second)
@@ -395,20 +397,6 @@ extension World {
     let isPermitted = replica.leaseFrom.map { call.sentLocally <= $0 + timing.validity } ?? false
     if !isPermitted, !call.isThroughHole {
       violate(.sendWithinLease, "r\(call.replica) sends \(order.version) after its lease")
-    }
-    guard let copy = replica.keeper.accounts[call.account].copy,
-      copy.remaining(at: call.sentLocally) > .zero, !call.wasHeld, order.trigger == .takeover
-    else { return }
-    let reach = (timing.apiTimeout + .seconds(1)).wholeNanoseconds
-    for other in calls.suffix(8).dropLast()
-    where other.account == call.account && other.replica != call.replica && !other.isProcessed
-      && !other.wasHeld && now - other.sentAt < reach
-      && max(storeDisturbedAt, lockDisturbedAt) < other.sentAt - 10 * second
-    {
-      violate(
-        .noOverlap,
-        "r\(call.replica) sends \(order.version) beside \(other.order.version) of r\(other.replica)"
-      )
     }
   }
 

@@ -73,7 +73,8 @@ extension World {
     case nil:
       if let leader, chance.percent(25) { end(leader) } else { ask() }
     }
-    disturbedUntil = before
+    // What struck meanwhile is a fault all the same.
+    if struckAt != now { disturbedUntil = before }
     queue.push(.goOn, at: now + chance.within(120...900) * second)
   }
 
