@@ -24,6 +24,12 @@ extension AccountKeeper {
     fetchedBy = view.fetchedBy
     if view.committed != nil { hasHistory = true }
     stated = Stated(view, after: stated, sentAt: sentAt, at: now)
+    // A doubt that this replica's own fetch began is as old as that, whatever Redis's clock did.
+    if let first = view.doubt?.first, let own = lastCommit, own.begunAt == first,
+      own.version == stated?.version
+    {
+      stated?.end = min(stated?.end ?? now, own.beganAt + Timing.certain)
+    }
     guard view.tokenMatchesRecord, let token = view.token, let version = view.committed,
       let expiresAt = view.expiresAt, let stated
     else { return }

@@ -138,7 +138,6 @@ package struct Keeper: Sendable {
     } else if storeIsConnected, !isEnding {
       wakes.append(heartbeatAt)
     }
-    if table.hasQueue, table.fetching < maximumFetches { wakes.append(latest) }
     wakes.append(tickAt)
     return wakes.min()
   }
@@ -430,7 +429,21 @@ package struct Keeper: Sendable {
       }
     }
     giveUp(at: now, to: &actions)
-    table.admit(upTo: maximumFetches)
+    // Who is let go on may have nothing to fetch any more: then the next one is.
+    repeat {
+      table.admit(upTo: maximumFetches)
+      advanceAccounts(at: now, to: &actions)
+    } while table.hasQueue && table.fetching < maximumFetches
+    if shutdownBy != nil { return shutDown(at: now, to: &actions) }
+    if storeIsConnected {
+      apply(election.advance(at: now), at: now, to: &actions)
+      if heartbeatAt <= now, heartbeatSentAt == nil {
+        actions.append(heartbeat(abdicates: false, at: now))
+      }
+    }
+  }
+
+  private mutating func advanceAccounts(at now: Moment, to actions: inout [Action]) {
     var place = 0
     while let index = table.next(from: place, dueBy: now, common: common) {
       let (lead, runID, isConnected) = (lead, runID, storeIsConnected)
@@ -444,13 +457,6 @@ package struct Keeper: Sendable {
       }
       apply(outcomes, of: table[index].name, at: now, to: &actions)
       place = index + 1
-    }
-    if shutdownBy != nil { return shutDown(at: now, to: &actions) }
-    if storeIsConnected {
-      apply(election.advance(at: now), at: now, to: &actions)
-      if heartbeatAt <= now, heartbeatSentAt == nil {
-        actions.append(heartbeat(abdicates: false, at: now))
-      }
     }
   }
 
