@@ -1,0 +1,146 @@
+import Simulation
+import TokenCore
+
+/// What may happen in a state.
+extension Setting {
+  /// All of it, always in the same order; those that are no faults first.
+  func moves(in state: State, to moves: inout [Move]) {
+    moves.removeAll(keepingCapacity: true)
+    for index in state.replicas.indices { addMoves(of: index, in: state, to: &moves) }
+    for index in state.strayCommands.indices { moves.append(.carryOutStray(index)) }
+    for index in state.strayFetches.indices { moves.append(.processStray(index)) }
+    if nextMoment(in: state) != nil { moves.append(.pass) }
+    if state.faults < faults { addFaults(in: state, to: &moves) }
+  }
+
+  private func addMoves(of index: Int, in state: State, to moves: inout [Move]) {
+    let replica = state.replicas[index]
+    guard let keeper = replica.mind?.keeper else {
+      moves.append(.start(index))
+      return addDeliveries(of: index, in: state, to: &moves)
+    }
+    addDeliveries(of: index, in: state, to: &moves)
+    guard !replica.isPaused else {
+      moves.append(.resume(index))
+      return
+    }
+    if let due = keeper.nextWake, due <= state.moment { moves.append(.wake(index)) }
+    for (place, step) in replica.steps.enumerated() {
+      if case .answered = step.stage {
+        moves.append(.answer(index, place))
+        if !overtakes { break }
+      }
+      if case .sent = step.stage, !overtakes { break }
+    }
+    for (place, step) in replica.steps.enumerated() where Self.deadline(of: step) <= state.now {
+      moves.append(.giveUpStep(index, place))
+    }
+    for (place, call) in replica.calls.enumerated() {
+      if case .answered = call.stage { moves.append(.respond(index, place)) }
+      if Self.deadline(of: call) <= state.now { moves.append(.giveUpCall(index, place)) }
+    }
+    if let at = replica.reconnectAt, at <= state.now { moves.append(.reconnect(index)) }
+    if state.requests > 0, keeper.isLeader(at: state.moment) { moves.append(.request(index)) }
+  }
+
+  private func addDeliveries(of index: Int, in state: State, to moves: inout [Move]) {
+    for (place, step) in state.replicas[index].steps.enumerated() {
+      guard case .sent = step.stage else { continue }
+      moves.append(.carryOut(index, place))
+      if !overtakes { break }
+    }
+    for (place, call) in state.replicas[index].calls.enumerated() {
+      if case .sent = call.stage { moves.append(.process(index, place)) }
+    }
+  }
+
+  private func addFaults(in state: State, to moves: inout [Move]) {
+    for (index, replica) in state.replicas.enumerated() where replica.mind != nil {
+      moves.append(.crash(index))
+      if !replica.isPaused {
+        moves.append(.pause(index))
+        if replica.calls.contains(where: { $0.isAtGate(at: state.now) }) {
+          moves.append(.pauseAtGate(index))
+        }
+        if replica.isConnected { moves.append(.cut(index)) }
+      }
+      for (place, step) in replica.steps.enumerated() {
+        switch step.stage {
+        case .sent: moves += [.loseStep(index, place), .delayStep(index, place)]
+        case .answered: moves.append(.loseAnswer(index, place))
+        case .lost: break
+        }
+      }
+      for (place, call) in replica.calls.enumerated() {
+        switch call.stage {
+        case .sent: moves += [.loseCall(index, place), .delayCall(index, place)]
+        case .answered: moves.append(.loseResponse(index, place))
+        case .held, .lost: break
+        }
+      }
+    }
+    // Its latest state is what a fail-over without a loss has.
+    moves.append(.failOver(0))
+    for count in 0..<state.history.count { moves.append(.failOver(count + 1)) }
+    moves += [.failOver(nil), .flush]
+  }
+
+  static func deadline(of step: Step) -> Instant {
+    (step.issuedAt + timing.opTimeout).nanoseconds
+  }
+
+  static func deadline(of call: Call) -> Instant { call.order.deadline.nanoseconds }
+
+  /// The next moment that matters, unless something has to happen before.
+  ///
+  /// Timers fire in time, and what is not lost arrives in time: that it does not is a fault.
+  func nextMoment(in state: State) -> (at: Instant, isTimersOnly: Bool)? {
+    var timers: Instant = .max
+    var next: Instant = .max
+    var limit: Instant = .max
+    for replica in state.replicas {
+      guard let keeper = replica.mind?.keeper else { continue }
+      for step in replica.steps {
+        let deadline = Self.deadline(of: step)
+        switch step.stage {
+        case .sent: limit = min(limit, deadline)
+        case .answered: if !replica.isPaused { limit = min(limit, deadline) }
+        case .lost: if !replica.isPaused { next = min(next, deadline) }
+        }
+      }
+      for call in replica.calls {
+        let deadline = Self.deadline(of: call)
+        switch call.stage {
+        case .sent: limit = min(limit, deadline)
+        case .answered: if !replica.isPaused { limit = min(limit, deadline) }
+        case .held: break
+        case .lost: if !replica.isPaused { next = min(next, deadline) }
+        }
+      }
+      guard !replica.isPaused else { continue }
+      if let wake = keeper.nextWake { timers = min(timers, wake.nanoseconds) }
+      if let at = replica.reconnectAt { next = min(next, at) }
+    }
+    guard min(next, timers) > state.now, limit > state.now else { return nil }
+    func consider(_ instant: Instant) { if instant > state.now { next = min(next, instant) } }
+    // A key lives through the whole of its last millisecond.
+    let data = state.redis.data
+    let ends = [data.lock?.expiresAt, data.accounts[0].token?.expiresAt]
+    for case .some(let end) in ends { consider(State.instant(of: end) + 1_000_000) }
+    if let text = data.accounts[0].token?.text, let death = state.weChat.death(of: text) {
+      consider(death)
+    }
+    for stray in state.strayCommands { consider(stray.until) }
+    for stray in state.strayFetches { consider(stray.until) }
+    let earliest = min(next, timers)
+    guard earliest < limit, earliest <= horizon else { return nil }
+    return (earliest, earliest < next)
+  }
+}
+
+extension Call {
+  /// Whether the request may not be written yet.
+  func isAtGate(at now: Instant) -> Bool {
+    if case .sent = stage { sentAt == now } else { false }
+  }
+}

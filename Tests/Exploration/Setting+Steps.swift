@@ -1,0 +1,362 @@
+import Simulation
+import TokenCore
+
+/// What comes of a move.
+extension Setting {
+  typealias Teller = ((String) -> Void)?
+
+  /// Carries a move out; `tell` takes a line about it and about what it leads to.
+  func apply(_ move: Move, to state: inout State, tell: Teller = nil) {
+    switch move {
+    case .wake(let index): handle(.woke, index, &state, tell)
+    case .giveUpStep(let index, let place):
+      let step = state.replicas[index].steps.remove(at: place)
+      let failure = StoreFailure(mayHaveRun: true, reason: "timed out")
+      handle(
+        .stored(step.command, issuedAt: step.issuedAt, .failure(failure)), index, &state, tell)
+    case .giveUpCall(let index, let place):
+      let call = state.replicas[index].calls.remove(at: place)
+      let failure = FetchFailure(.transient, reason: "no answer in time", isTransport: true)
+      handle(
+        .fetched(call.order.account, call.order.version, .unknown(failure)), index, &state, tell)
+    case .reconnect(let index):
+      state.replicas[index].reconnectAt = nil
+      state.replicas[index].isConnected = true
+      handle(.storeConnected(runID: state.redis.runID), index, &state, tell)
+    case .carryOut(let index, let place):
+      let command = state.replicas[index].steps[place].command
+      let reply = execute(command, of: index, &state, tell)
+      state.replicas[index].steps[place].stage = .answered(.success(reply))
+    case .answer(let index, let place): answer(index, place, &state, tell)
+    case .process(let index, let place):
+      let call = state.replicas[index].calls[place]
+      let token = process(call.order.version, of: index, &state, tell)
+      let outcome = FetchOutcome.token(
+        FetchedToken(
+          token: AccessToken(Mint.name(token)), lifetime: Mint.lifetime,
+          sentAt: Moment(nanoseconds: call.sentAt)))
+      state.replicas[index].calls[place].stage = .answered(outcome)
+    case .respond(let index, let place):
+      let call = state.replicas[index].calls.remove(at: place)
+      guard case .answered(let outcome) = call.stage else { break }
+      handle(
+        .fetched(call.order.account, call.order.version, outcome), index, &state, tell)
+    case .carryOutStray(let place):
+      let stray = state.strayCommands.remove(at: place)
+      _ = execute(stray.command, of: stray.replica, &state, tell)
+    case .processStray(let place):
+      let stray = state.strayFetches.remove(at: place)
+      _ = process(stray.version, of: stray.replica, &state, tell)
+    case .start(let index): start(index, &state, tell)
+    case .resume(let index): resume(index, &state, tell)
+    case .request(let index):
+      state.requests -= 1
+      handle(.reported(.force(Self.account)), index, &state, tell)
+    case .pass: pass(&state, tell)
+    case .crash, .pause, .pauseAtGate, .cut, .loseStep, .delayStep, .loseAnswer, .loseCall,
+      .delayCall, .loseResponse, .failOver, .flush:
+      apply(fault: move, to: &state, tell)
+    }
+    judge(&state)
+  }
+
+  // MARK: Replicas
+
+  func start(_ index: Int, _ state: inout State, _ tell: Teller) {
+    tell?("r\(index) starts")
+    let keeper = keeper(index, life: state.replicas[index].life)
+    var replica = Replica(mind: Mind(keeper))
+    replica.life = state.replicas[index].life
+    replica.isConnected = true
+    state.replicas[index] = replica
+    handle(.started, index, &state, nil)
+    handle(.storeConnected(runID: state.redis.runID), index, &state, tell)
+  }
+
+  private func resume(_ index: Int, _ state: inout State, _ tell: Teller) {
+    tell?("r\(index) goes on")
+    state.replicas[index].isPaused = false
+    for place in state.replicas[index].calls.indices {
+      guard case .held = state.replicas[index].calls[place].stage else { continue }
+      let call = state.replicas[index].calls[place]
+      tell?("r\(index) sends \(call.order.version), its check being long ago")
+      if Self.deadline(of: call) > state.now {
+        state.replicas[index].calls[place].stage = .sent
+      } else {
+        state.replicas[index].calls[place].stage = .lost
+        state.strayFetches.append(
+          StrayFetch(
+            replica: index, version: call.order.version,
+            until: state.now + Self.reach.wholeNanoseconds))
+      }
+    }
+    if state.replicas[index].isConnected, state.replicas[index].isCut {
+      cut(index, &state, tell)
+    }
+  }
+
+  /// So long after its deadline a request may still be processed.
+  static let reach: Duration = Timing.straggler + Timing.stragglerMargin
+
+  func handle(
+    _ event: Keeper.Event, _ index: Int, _ state: inout State, _ tell: Teller
+  ) {
+    guard let mind = state.replicas[index].mind else { return }
+    if let tell {
+      if case .woke = event {} else { tell("r\(index) <- \(brief(event))") }
+    }
+    var keeper = mind.keeper
+    let before = keeper.accounts[0].copy?.version
+    var actions = keeper.handle(event, at: state.moment)
+    answerHeartbeats(&keeper, &actions, state)
+    if let before, let after = keeper.accounts[0].copy?.version, after < before {
+      state.violate(.copiesGrow, "r\(index) has \(after) after \(before)")
+    }
+    state.replicas[index].mind = Mind(keeper)
+    for action in actions { perform(action, index, &state, tell) }
+  }
+
+  /// What heartbeats tell decides nothing here, so they take no time and no place.
+  private func answerHeartbeats(
+    _ keeper: inout Keeper, _ actions: inout [Keeper.Action], _ state: State
+  ) {
+    while let place = actions.firstIndex(where: \.isHeartbeat) {
+      guard case .store(let command, let issuedAt) = actions.remove(at: place) else { return }
+      actions += keeper.handle(
+        .stored(command, issuedAt: issuedAt, .success(.replicas([], now: state.redisTime))),
+        at: state.moment)
+    }
+  }
+
+  private func perform(
+    _ action: Keeper.Action, _ index: Int, _ state: inout State, _ tell: Teller
+  ) {
+    switch action {
+    case .store(let command, let issuedAt):
+      guard state.replicas[index].isConnected else { break }
+      tell?("r\(index) -> \(brief(command))")
+      if case .commit(let commit) = command { holdsFence(commit.fence, index, &state) }
+      if case .republish(let republish) = command { holdsFence(republish.fence, index, &state) }
+      state.replicas[index].steps.append(Step(command: command, issuedAt: issuedAt))
+    case .fetch(let order):
+      tell?("r\(index) -> fetch \(order.version) for \(order.trigger)")
+      mayBeSent(order, index, &state)
+      state.replicas[index].calls.append(Call(order: order, sentAt: state.now))
+    case .giveBack: state.requests += 1
+    case .note(let note): tell?("r\(index) notes \(note)")
+    // What is sent is written at once, but for what is held back past the check.
+    case .cancelFetch, .probe, .stop: break
+    }
+  }
+
+  private func answer(_ index: Int, _ place: Int, _ state: inout State, _ tell: Teller) {
+    let step = state.replicas[index].steps.remove(at: place)
+    guard case .answered(var result) = step.stage else { return }
+    if case .success(let reply) = result {
+      result = .success(rewritten(reply, of: step.command))
+      confirm(step, reply, index, &state)
+    }
+    handle(.stored(step.command, issuedAt: step.issuedAt, result), index, &state, tell)
+    if !parts.contains(.leaseFromSend), case .renew = step.command {
+      handle(.stored(step.command, issuedAt: state.moment, result), index, &state, nil)
+    }
+  }
+
+  // MARK: Redis and WeChat
+
+  private func execute(
+    _ command: StoreCommand, of index: Int, _ state: inout State, _ tell: Teller
+  ) -> StoreReply {
+    let now = state.redisTime
+    state.redis.expire(at: now)
+    let before = state.redis.data
+    let command = rewritten(command, of: index, state)
+    let reply = state.redis.execute(command, at: now)
+    tell?("redis: r\(index) \(brief(command)) -> \(brief(reply))")
+    changedWhatItMay(command, reply, before: before, &state)
+    if state.faults < faults, before != state.redis.data { keep(before, &state) }
+    return reply
+  }
+
+  private func keep(_ data: ModelRedis.Data, _ state: inout State) {
+    state.history.append(data)
+    if state.history.count > lostWrites { state.history.removeFirst() }
+  }
+
+  private func process(
+    _ version: Version, of index: Int, _ state: inout State, _ tell: Teller
+  ) -> Int {
+    let token = state.weChat.mint(at: state.now, keepsOneOld: keepsOneOld)
+    tell?("wechat: \(version) of r\(index) -> \(Mint.name(token))")
+    return token
+  }
+
+  // MARK: Time
+
+  private func pass(_ state: inout State, _ tell: Teller) {
+    while let next = nextMoment(in: state) {
+      state.now = next.at
+      state.redis.expire(at: state.redisTime)
+      state.strayCommands.removeAll { $0.until < next.at }
+      state.strayFetches.removeAll { $0.until < next.at }
+      var isSilent = next.isTimersOnly
+      for index in state.replicas.indices where !wakeSilently(index, &state) { isSilent = false }
+      if !isSilent { return }
+    }
+  }
+
+  /// Wakes a replica if that is of no consequence for others; returns false if it is.
+  private func wakeSilently(_ index: Int, _ state: inout State) -> Bool {
+    let replica = state.replicas[index]
+    guard let mind = replica.mind, !replica.isPaused, let due = mind.keeper.nextWake,
+      due <= state.moment
+    else { return true }
+    var keeper = mind.keeper
+    var actions = keeper.handle(.woke, at: state.moment)
+    answerHeartbeats(&keeper, &actions, state)
+    guard actions.isEmpty else { return false }
+    state.replicas[index].mind = Mind(keeper)
+    return true
+  }
+
+  // MARK: Faults
+
+  private func apply(fault: Move, to state: inout State, _ tell: Teller) {
+    state.faults += 1
+    if let tell { tell("fault: \(fault)") }
+    switch fault {
+    case .crash(let index): crash(index, &state)
+    case .pause(let index): state.replicas[index].isPaused = true
+    case .pauseAtGate(let index):
+      state.replicas[index].isPaused = true
+      for place in state.replicas[index].calls.indices
+      where state.replicas[index].calls[place].isAtGate(at: state.now) {
+        state.replicas[index].calls[place].stage = .held
+      }
+    case .cut(let index): cut(index, &state, tell)
+    case .loseStep(let index, let place), .loseAnswer(let index, let place):
+      state.replicas[index].steps[place].stage = .lost
+    case .delayStep(let index, let place):
+      state.strayCommands.append(
+        StrayCommand(
+          replica: index, command: state.replicas[index].steps[place].command,
+          until: state.now + Self.longestDelay.wholeNanoseconds))
+      state.replicas[index].steps[place].stage = .lost
+    case .loseCall(let index, let place), .loseResponse(let index, let place):
+      state.replicas[index].calls[place].stage = .lost
+    case .delayCall(let index, let place):
+      stray(state.replicas[index].calls[place], index, &state)
+      state.replicas[index].calls[place].stage = .lost
+    case .failOver(let count): failOver(losing: count, &state, tell)
+    case .flush:
+      state.redis.wipe()
+      state.lockDisturbedAt = state.now
+    default: break
+    }
+    if state.faults == faults { state.history = [] }
+  }
+
+  private func stray(_ call: Call, _ index: Int, _ state: inout State) {
+    state.strayFetches.append(
+      StrayFetch(
+        replica: index, version: call.order.version,
+        until: Self.deadline(of: call) + Self.reach.wholeNanoseconds))
+  }
+
+  private func crash(_ index: Int, _ state: inout State) {
+    for step in state.replicas[index].steps {
+      guard case .sent = step.stage else { continue }
+      strayBriefly(step, index, &state)
+    }
+    for call in state.replicas[index].calls {
+      guard case .sent = call.stage else { continue }
+      stray(call, index, &state)
+    }
+    var gone = Replica()
+    gone.life = state.replicas[index].life + 1
+    state.replicas[index] = gone
+  }
+
+  /// What was on its way when its connection ended comes soon or never.
+  private func strayBriefly(_ step: Step, _ index: Int, _ state: inout State) {
+    state.strayCommands.append(
+      StrayCommand(
+        replica: index, command: step.command,
+        until: state.now + Self.timing.opTimeout.wholeNanoseconds))
+  }
+
+  /// The connection of a replica is gone; every step under way ends without an answer.
+  private func cut(_ index: Int, _ state: inout State, _ tell: Teller) {
+    let steps = state.replicas[index].steps
+    state.replicas[index].steps = []
+    state.replicas[index].isCut = false
+    state.replicas[index].isConnected = false
+    state.replicas[index].reconnectAt = state.now + Self.reconnection.wholeNanoseconds
+    for step in steps {
+      if case .sent = step.stage { strayBriefly(step, index, &state) }
+    }
+    let failure = StoreFailure(mayHaveRun: true, reason: "connection lost")
+    for step in steps {
+      handle(
+        .stored(step.command, issuedAt: step.issuedAt, .failure(failure)), index, &state, tell)
+    }
+    handle(.storeDisconnected, index, &state, tell)
+  }
+
+  private func failOver(losing count: Int?, _ state: inout State, _ tell: Teller) {
+    if let count {
+      if count > 0 { state.redis.data = state.history[state.history.count - count] }
+    } else {
+      state.redis.wipe()
+    }
+    state.servers += 1
+    state.redis.runID = "run-\(state.servers)"
+    state.redis.expire(at: state.redisTime)
+    state.lockDisturbedAt = state.now
+    state.history = []
+    // What was on its way to the server that is gone is gone with it.
+    state.strayCommands = []
+    for index in state.replicas.indices where state.replicas[index].mind != nil {
+      for place in state.replicas[index].steps.indices {
+        state.replicas[index].steps[place].stage = .lost
+      }
+      guard state.replicas[index].isConnected else { continue }
+      if state.replicas[index].isPaused {
+        state.replicas[index].isCut = true
+      } else {
+        cut(index, &state, tell)
+      }
+    }
+  }
+
+  // MARK: Planted bugs
+
+  /// The command as it is carried out when a part is taken away.
+  private func rewritten(
+    _ command: StoreCommand, of index: Int, _ state: State
+  ) -> StoreCommand {
+    if !parts.contains(.mark), case .mark(let mark) = command {
+      let none = Version(epoch: .none, sequence: 0)
+      return .resolve(.init(account: mark.account, version: none, outputs: []))
+    }
+    guard !parts.contains(.leaseCheck) else { return command }
+    return switch command {
+    case .acquire(let term, _, let floor):
+      .acquire(term, lease: Self.timing.lease, floor: floor)
+    case .renew(let term, _): .renew(term, lease: Self.timing.lease)
+    default: command
+    }
+  }
+
+  /// The reply as it is shown to the keeper when a part is taken away.
+  private func rewritten(_ reply: StoreReply, of command: StoreCommand) -> StoreReply {
+    if !parts.contains(.mark), case .mark = command { return .inOrder }
+    return reply
+  }
+}
+
+extension Keeper.Action {
+  fileprivate var isHeartbeat: Bool {
+    if case .store(.heartbeat, _) = self { true } else { false }
+  }
+}
