@@ -12,6 +12,8 @@ package struct Exploration: Sendable {
   package internal(set) var widest = 0
   /// States in which a stated life outlived its token until somebody told.
   package internal(set) var overstated = 0
+  /// Data lost between two grants in one millisecond: what follows cannot be judged.
+  package internal(set) var collisions = 0
   package internal(set) var counterexample: Counterexample?
 
   package struct Counterexample: Sendable {
@@ -69,6 +71,10 @@ package struct Explorer {
             found.states = visited.count
             found.counterexample = explain(violation, layer[index].node, place)
             return found
+          }
+          if child.isOver {
+            found.collisions += 1
+            continue
           }
           guard isNew(child) else { continue }
           parents.append(layer[index].node)

@@ -26,6 +26,8 @@ struct State: Sendable {
   /// When a fault took the lock away last.
   var lockDisturbedAt: Instant = -1
   var highestEpoch: Epoch = .none
+  /// Whether two terms have one epoch, so that nothing that follows can be judged.
+  var isOver = false
   /// What broke, if anything did.
   var violation: Violation?
 

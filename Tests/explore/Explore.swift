@@ -55,17 +55,19 @@ struct Explore: ParsableCommand {
     let found = explorer.run { found in
       guard progress else { return }
       print("  depth \(found.depth): \(found.states) states, \(found.transitions) transitions")
+      fflush(nil)
     }
     let seconds = (clock.now - begin).components.seconds
     print(
       "\(scenario.rawValue), \(faults) faults: \(found.states) states, \(found.transitions) "
         + "transitions, depth \(found.depth)\(found.isComplete ? " (all there are)" : ""), "
-        + "\(found.widest) at a time, \(found.overstated) overstated for a moment, \(seconds) s, "
+        + "\(found.widest) at a time, \(found.overstated) overstated for a moment, \(found.collisions) with one epoch twice, \(seconds) s, "
         + "\(Self.peakMemory) MB")
     if let counterexample = found.counterexample {
       print("BROKEN after \(counterexample.length) moves")
       for line in counterexample.transcript { print("  \(line)") }
     }
+    fflush(nil)
     return found
   }
 
