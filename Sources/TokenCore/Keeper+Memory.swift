@@ -1,32 +1,45 @@
-/// Takes what a keeper remembers, piece by piece and always in the same order.
+/// What a keeper remembers, piece by piece and always in the same order.
 ///
-/// What is told as a moment, an epoch, a term or a token is so that the reader can tell keepers
-/// apart that differ in more than names and the time of day.
-package protocol MemoryReader {
-  mutating func read(_ number: Int64)
-  mutating func read(_ moment: Moment)
-  mutating func read(_ time: RedisTime)
-  mutating func read(_ epoch: Epoch)
-  mutating func read(_ term: Term)
-  mutating func read(_ token: AccessToken)
-  /// A server's run id.
-  mutating func read(server: String)
-}
-
-extension MemoryReader {
-  package mutating func read(_ flag: Bool) { read(flag ? 1 : 0 as Int64) }
-
-  package mutating func read(_ span: Duration) { read(span.wholeNanoseconds) }
-
-  package mutating func read(_ version: Version) {
-    read(version.epoch)
-    read(version.sequence)
+/// What stands for a moment, an epoch, a term or a token is kept apart from mere numbers, so that
+/// keepers can be compared that differ in nothing but names and the time of day.
+package struct Memory: Sendable {
+  package enum Piece: Sendable {
+    case number(Int64)
+    case moment(Moment)
+    case time(RedisTime)
+    case epoch(Epoch)
+    case term(Term)
+    case token(AccessToken)
+    /// A server's run id.
+    case server(String)
+    case nothing
   }
 
-  /// Reads what may be missing.
-  package mutating func read<Piece>(_ piece: Piece?, _ body: (inout Self, Piece) -> Void) {
-    read(piece != nil)
-    if let piece { body(&self, piece) }
+  package private(set) var pieces: [Piece] = []
+
+  package init() {}
+
+  package mutating func removeAll() { pieces.removeAll(keepingCapacity: true) }
+
+  fileprivate mutating func add(_ number: Int64) { pieces.append(.number(number)) }
+  fileprivate mutating func add(_ flag: Bool) { pieces.append(.number(flag ? 1 : 0)) }
+  fileprivate mutating func add(_ span: Duration) { add(span.wholeNanoseconds) }
+  fileprivate mutating func add(_ epoch: Epoch) { pieces.append(.epoch(epoch)) }
+  fileprivate mutating func add(_ term: Term) { pieces.append(.term(term)) }
+  fileprivate mutating func add(_ token: AccessToken) { pieces.append(.token(token)) }
+  fileprivate mutating func add(server: String?) {
+    pieces.append(server.map { .server($0) } ?? .nothing)
+  }
+  fileprivate mutating func add(_ moment: Moment?) {
+    pieces.append(moment.map { .moment($0) } ?? .nothing)
+  }
+  fileprivate mutating func add(_ time: RedisTime?) {
+    pieces.append(time.map { .time($0) } ?? .nothing)
+  }
+  fileprivate mutating func add(_ version: Version?) {
+    guard let version else { return pieces.append(.nothing) }
+    add(version.epoch)
+    add(version.sequence)
   }
 }
 
@@ -36,188 +49,192 @@ extension Keeper {
   /// Two keepers of the same settings that tell the same do the same, but for what other replicas'
   /// heartbeats decide (who abdicates, whose name is shared), for what is only shown or counted, and
   /// for the day's budget of fetches.
-  package func tellMemory(to reader: inout some MemoryReader) {
-    reader.read(storeIsConnected)
-    reader.read(runID) { $0.read(server: $1) }
-    reader.read(tickAt)
-    reader.read(shutdownBy) { $0.read($1) }
-    reader.read(isReleasing)
-    reader.read(isReleased)
-    reader.read(isStopped)
-    election.tellMemory(to: &reader)
-    for account in accounts { account.tellMemory(to: &reader) }
+  package func tellMemory(to memory: inout Memory) {
+    memory.add(storeIsConnected)
+    memory.add(server: runID)
+    memory.add(tickAt)
+    memory.add(shutdownBy)
+    memory.add(isReleasing)
+    memory.add(isReleased)
+    memory.add(isStopped)
+    election.tellMemory(to: &memory)
+    for account in accounts { account.tellMemory(to: &memory) }
   }
 }
 
 extension Election {
-  fileprivate func tellMemory(to reader: inout some MemoryReader) {
+  fileprivate func tellMemory(to memory: inout Memory) {
     switch state {
-    case .idle: reader.read(0)
+    case .idle: memory.add(0)
     case .following(let pollAt):
-      reader.read(1)
-      reader.read(pollAt)
+      memory.add(1)
+      memory.add(pollAt)
     case .polling(let sentAt):
-      reader.read(2)
-      reader.read(sentAt)
+      memory.add(2)
+      memory.add(sentAt)
     case .acquiring(let term, let sentAt):
-      reader.read(3)
-      reader.read(term)
-      reader.read(sentAt)
+      memory.add(3)
+      memory.add(term)
+      memory.add(sentAt)
     case .uncertain(let term, let retryAt):
-      reader.read(4)
-      reader.read(term)
-      reader.read(retryAt)
+      memory.add(4)
+      memory.add(term)
+      memory.add(retryAt)
     case .leading(let leadership):
-      reader.read(5)
-      reader.read(leadership.term)
-      reader.read(leadership.epoch)
-      reader.read(leadership.validUntil)
-      reader.read(leadership.renewAt)
-      reader.read(leadership.renewSentAt) { $0.read($1) }
+      memory.add(5)
+      memory.add(leadership.term)
+      memory.add(leadership.epoch)
+      memory.add(leadership.validUntil)
+      memory.add(leadership.renewAt)
+      memory.add(leadership.renewSentAt)
     }
-    reader.read(floor)
-    reader.read(mayHold)
-    reader.read(claim)
-    for term in doubtful { reader.read(term) }
-    reader.read(heldBackUntil) { $0.read($1) }
+    memory.add(floor)
+    memory.add(mayHold)
+    memory.add(claim)
+    for term in doubtful { memory.add(term) }
+    memory.add(heldBackUntil)
   }
 }
 
 extension AccountKeeper {
-  fileprivate func tellMemory(to reader: inout some MemoryReader) {
-    tellPhase(to: &reader)
-    reader.read(copy) { $1.tellMemory(to: &$0) }
-    reader.read(wanted) {
-      $0.read($1.trigger.number)
-      $0.read($1.notBefore)
-      $0.read($1.isBackoff)
+  fileprivate func tellMemory(to memory: inout Memory) {
+    tellPhase(to: &memory)
+    memory.add(copy != nil)
+    if let copy { copy.tellMemory(to: &memory) }
+    memory.add(wanted != nil)
+    if let wanted {
+      memory.add(wanted.trigger.number)
+      memory.add(wanted.notBefore)
+      memory.add(wanted.isBackoff)
     }
-    reader.read(Int64(debts.count))
-    for debt in debts { debt.tellMemory(to: &reader) }
-    reader.read(unresolved) { $1.tellMemory(to: &$0) }
-    reader.read(lastCommit) {
-      $0.read($1.version)
-      $0.read($1.beganAt)
-      $0.read($1.begunAt) { $0.read($1) }
-      $0.read($1.committedAt)
-      $0.read($1.endsAt)
+    memory.add(Int64(debts.count))
+    for debt in debts { debt.tellMemory(to: &memory) }
+    memory.add(unresolved != nil)
+    if let unresolved { unresolved.tellMemory(to: &memory) }
+    memory.add(lastCommit != nil)
+    if let lastCommit {
+      memory.add(lastCommit.version)
+      memory.add(lastCommit.beganAt)
+      memory.add(lastCommit.begunAt)
+      memory.add(lastCommit.committedAt)
+      memory.add(lastCommit.endsAt)
     }
-    for attempt in abandoned { attempt.tellMemory(to: &reader) }
-    reader.read(stated) {
-      $0.read($1.basis.version)
-      $0.read($1.basis.doubt) { $0.read($1) }
-      $0.read($1.basis.intent) { $0.read($1) }
-      $0.read($1.end)
-      $0.read($1.recordedEnd)
-      $0.read($1.doubtOver) { $0.read($1) }
+    for attempt in abandoned { attempt.tellMemory(to: &memory) }
+    memory.add(stated != nil)
+    if let stated {
+      memory.add(stated.basis.version)
+      memory.add(stated.basis.doubt)
+      memory.add(stated.basis.intent)
+      memory.add(stated.end)
+      memory.add(stated.recordedEnd)
+      memory.add(stated.doubtOver)
     }
-    reader.read(hasHistory)
-    reader.read(isRefused)
-    reader.read(isQueued)
-    reader.read(isHinted)
-    reader.read(Int64(failures.inARow))
-    reader.read(Int64(failures.transportInARow))
-    reader.read(Int64(storeFailures))
-    reader.read(reports.asked) {
-      $0.read($1.trigger.number)
-      $0.read($1.notBefore)
-    }
-    reader.read(reports.begun.last) { $0.read($1) }
-    reader.read(lookAt)
-    reader.read(lastFetchAt) { $0.read($1) }
-    reader.read(sequence)
+    memory.add(hasHistory)
+    memory.add(isRefused)
+    memory.add(isQueued)
+    memory.add(isHinted)
+    memory.add(Int64(failures.inARow))
+    memory.add(Int64(failures.transportInARow))
+    memory.add(Int64(storeFailures))
+    memory.add(reports.asked?.trigger.number ?? -1)
+    memory.add(reports.asked?.notBefore)
+    memory.add(reports.begun.last)
+    memory.add(lookAt)
+    memory.add(lastFetchAt)
+    memory.add(sequence)
   }
 
-  private func tellPhase(to reader: inout some MemoryReader) {
+  private func tellPhase(to memory: inout Memory) {
     switch phase {
     case .following(let step):
-      reader.read(0)
-      step.tellMemory(to: &reader)
+      memory.add(0)
+      step.tellMemory(to: &memory)
     case .takingOver(let step):
-      reader.read(1)
-      step.tellMemory(to: &reader)
-    case .holding: reader.read(2)
+      memory.add(1)
+      step.tellMemory(to: &memory)
+    case .holding: memory.add(2)
     case .looking(let sentAt):
-      reader.read(3)
-      reader.read(sentAt)
+      memory.add(3)
+      memory.add(sentAt)
     case .republishing(let step):
-      reader.read(4)
-      step.tellMemory(to: &reader)
+      memory.add(4)
+      step.tellMemory(to: &memory)
     case .recommitting(let step):
-      reader.read(5)
-      step.tellMemory(to: &reader)
+      memory.add(5)
+      step.tellMemory(to: &memory)
     case .beginning(let attempt, let step):
-      reader.read(6)
-      attempt.tellMemory(to: &reader)
-      step.tellMemory(to: &reader)
+      memory.add(6)
+      attempt.tellMemory(to: &memory)
+      step.tellMemory(to: &memory)
     case .ready(let attempt):
-      reader.read(7)
-      attempt.tellMemory(to: &reader)
+      memory.add(7)
+      attempt.tellMemory(to: &memory)
     case .fetching(let attempt):
-      reader.read(8)
-      attempt.tellMemory(to: &reader)
+      memory.add(8)
+      attempt.tellMemory(to: &memory)
     case .committing(let attempt, let fetched, let step):
-      reader.read(9)
-      attempt.tellMemory(to: &reader)
-      reader.read(fetched.token)
-      reader.read(fetched.lifetime)
-      reader.read(fetched.sentAt)
-      step.tellMemory(to: &reader)
+      memory.add(9)
+      attempt.tellMemory(to: &memory)
+      memory.add(fetched.token)
+      memory.add(fetched.lifetime)
+      memory.add(fetched.sentAt)
+      step.tellMemory(to: &memory)
     case .resolving(let attempt, let step):
-      reader.read(10)
-      attempt.tellMemory(to: &reader)
-      step.tellMemory(to: &reader)
+      memory.add(10)
+      attempt.tellMemory(to: &memory)
+      step.tellMemory(to: &memory)
     }
   }
 }
 
 extension AccountKeeper.Step {
-  fileprivate func tellMemory(to reader: inout some MemoryReader) {
+  fileprivate func tellMemory(to memory: inout Memory) {
     switch self {
     case .due(let moment):
-      reader.read(0)
-      reader.read(moment)
+      memory.add(0)
+      memory.add(moment)
     case .sent(let moment):
-      reader.read(1)
-      reader.read(moment)
+      memory.add(1)
+      memory.add(moment)
     }
   }
 }
 
 extension AccountKeeper.Attempt {
-  fileprivate func tellMemory(to reader: inout some MemoryReader) {
-    reader.read(version)
-    reader.read(trigger.number)
-    reader.read(firstBeganAt)
-    reader.read(beganAt)
-    reader.read(receipt) {
-      $0.read($1.committed) { $0.read($1) }
-      $0.read($1.at)
-      $0.read($1.now)
+  fileprivate func tellMemory(to memory: inout Memory) {
+    memory.add(version)
+    memory.add(trigger.number)
+    memory.add(firstBeganAt)
+    memory.add(beganAt)
+    memory.add(receipt != nil)
+    if let receipt {
+      memory.add(receipt.committed)
+      memory.add(receipt.at)
+      memory.add(receipt.now)
     }
-    reader.read(askedAt) { $0.read($1) }
+    memory.add(askedAt)
   }
 }
 
 extension AccountKeeper.Debt {
-  fileprivate func tellMemory(to reader: inout some MemoryReader) {
-    reader.read(version)
-    reader.read(beganAt)
-    reader.read(begunAt) { $0.read($1) }
-    reader.read(knownAt) { $0.read($1) }
-    step.tellMemory(to: &reader)
+  fileprivate func tellMemory(to memory: inout Memory) {
+    memory.add(version)
+    memory.add(beganAt)
+    memory.add(begunAt)
+    memory.add(knownAt)
+    step.tellMemory(to: &memory)
   }
 }
 
 extension Copy {
-  fileprivate func tellMemory(to reader: inout some MemoryReader) {
-    reader.read(token)
-    reader.read(version)
-    reader.read(lifetime)
-    reader.read(expiresAt)
-    reader.read(begunAt) { $0.read($1) }
-    reader.read(certainUntil)
-    reader.read(isOwn)
+  fileprivate func tellMemory(to memory: inout Memory) {
+    memory.add(token)
+    memory.add(version)
+    memory.add(lifetime)
+    memory.add(expiresAt)
+    memory.add(begunAt)
+    memory.add(certainUntil)
+    memory.add(isOwn)
   }
 }
 

@@ -18,13 +18,14 @@ struct Mark: Hashable, Sendable {
 /// - Left out is what decides nothing: names of fetchers, days and counts of fetches, heartbeats,
 ///   tokens that nobody knows any more, and the faults that were used up, which the visited states
 ///   keep beside the mark.
-struct Canon: MemoryReader {
+struct Canon {
   private static let far: Int64 = 3600 * 1_000_000_000
-  private static let old: Int64 = -600 * 1_000_000_000
+  private static let old: Int64 = -320 * 1_000_000_000
   /// Claims of the two replicas, and one more.
   private static let recentEpoch: Int64 = 4
 
   private var words: [UInt64] = []
+  private var memory = Memory()
   private var epochs: [(place: Int, value: Int64)] = []
   private var terms: [String] = []
   private var tokens: [String] = []
@@ -60,13 +61,34 @@ struct Canon: MemoryReader {
 
   // MARK: Pieces
 
-  mutating func read(_ number: Int64) { words.append(UInt64(bitPattern: number)) }
+  private mutating func read(_ piece: Memory.Piece) {
+    switch piece {
+    case .number(let number): read(number)
+    case .moment(let moment): read(instant: moment.nanoseconds)
+    case .time(let time): read(time)
+    case .epoch(let epoch): read(epoch)
+    case .term(let term): read(term: term.description)
+    case .token(let token): read(token: token.revealed)
+    case .server(let name): read(server: name)
+    case .nothing: readNothing()
+    }
+  }
 
-  mutating func read(_ moment: Moment) { read(instant: moment.nanoseconds) }
+  private mutating func read(_ number: Int64) { words.append(UInt64(bitPattern: number)) }
 
-  mutating func read(_ time: RedisTime) { read(instant: State.instant(of: time)) }
+  private mutating func read(_ flag: Bool) { words.append(flag ? 1 : 0) }
 
-  private mutating func read(instant: Instant) {
+  private mutating func readNothing() { words.append(0x6E6F_7468_696E_67) }
+
+  private mutating func read(_ moment: Moment) { read(instant: moment.nanoseconds) }
+
+  private mutating func read(_ time: RedisTime?) {
+    guard let time else { return readNothing() }
+    read(instant: State.instant(of: time))
+  }
+
+  private mutating func read(instant: Instant?) {
+    guard let instant else { return readNothing() }
     let ahead = instant - now
     if ahead > Self.far {
       read(instant - end)
@@ -79,20 +101,36 @@ struct Canon: MemoryReader {
     }
   }
 
-  mutating func read(_ epoch: Epoch) {
+  private mutating func read(_ span: Duration?) {
+    guard let span else { return readNothing() }
+    read(span.wholeNanoseconds)
+  }
+
+  private mutating func read(_ epoch: Epoch) {
     epochs.append((words.count, epoch.rawValue))
     words.append(0)
   }
 
-  mutating func read(_ term: Term) { read(term: term.description) }
+  private mutating func read(_ version: Version?) {
+    guard let version else { return readNothing() }
+    read(version.epoch)
+    read(version.sequence)
+  }
 
-  private mutating func read(term: String) { read(Self.number(of: term, in: &terms)) }
+  private mutating func read(term: String?) {
+    guard let term else { return readNothing() }
+    read(Self.number(of: term, in: &terms))
+  }
 
-  mutating func read(_ token: AccessToken) { read(token: token.revealed) }
+  private mutating func read(token: String?) {
+    guard let token else { return readNothing() }
+    read(Self.number(of: token, in: &tokens))
+  }
 
-  private mutating func read(token: String) { read(Self.number(of: token, in: &tokens)) }
-
-  mutating func read(server: String) { read(Self.number(of: server, in: &servers)) }
+  private mutating func read(server: String?) {
+    guard let server else { return readNothing() }
+    read(Self.number(of: server, in: &servers))
+  }
 
   private static func number(of name: String, in names: inout [String]) -> Int64 {
     if let place = names.firstIndex(of: name) { return Int64(place) }
@@ -108,7 +146,7 @@ struct Canon: MemoryReader {
     for replica in state.replicas { write(replica, state) }
     read(Int64(state.strayCommands.count))
     for stray in state.strayCommands {
-      write(stray.command)
+      write(stray.letter.content)
       read(instant: stray.until)
     }
     read(Int64(state.strayFetches.count))
@@ -122,10 +160,10 @@ struct Canon: MemoryReader {
     read(replica.isConnected)
     read(replica.isPaused)
     read(replica.isCut)
-    read(replica.reconnectAt) { $0.read(instant: $1) }
+    read(instant: replica.reconnectAt)
     read(replica.leaseFrom.map { $0 > state.lockDisturbedAt } ?? false)
-    read(replica.leaseFrom) { $0.read(instant: max($1, $0.now - 50_000_000_000)) }
-    read(replica.permitted) { $0.read($1) }
+    read(instant: replica.leaseFrom.map { max($0, now - 50_000_000_000) })
+    read(replica.permitted)
     read(Int64(replica.steps.count))
     for step in replica.steps {
       write(step.command)
@@ -133,10 +171,9 @@ struct Canon: MemoryReader {
       switch step.stage {
       case .sent: read(0)
       case .lost: read(1)
-      case .answered(.success(let reply)):
+      case .answered(let letter):
         read(2)
-        write(reply)
-      case .answered(.failure): read(3)
+        write(letter.content)
       }
     }
     read(Int64(replica.calls.count))
@@ -150,11 +187,13 @@ struct Canon: MemoryReader {
       case .held: read(2)
       case .answered(.token(let fetched)):
         read(3)
-        read(fetched.token)
+        read(token: fetched.token.revealed)
       case .answered(.knownFailure), .answered(.unknown): read(4)
       }
     }
-    mind.keeper.tellMemory(to: &self)
+    memory.removeAll()
+    mind.keeper.tellMemory(to: &memory)
+    for piece in memory.pieces { read(piece) }
   }
 
   /// When the tokens die that somebody knows, and the order of those that matter to WeChat.
@@ -171,33 +210,25 @@ struct Canon: MemoryReader {
   }
 
   private mutating func write(_ data: ModelRedis.Data) {
-    read(data.lock) {
-      $0.read(term: $1.holder)
-      $0.read($1.expiresAt) { $0.read($1) }
-    }
-    read(data.epoch) {
-      $0.read($1.epoch)
-      $0.read(term: $1.term)
-    }
+    read(term: data.lock?.holder)
+    read(data.lock?.expiresAt)
+    read(data.epoch?.epoch ?? .none)
+    read(term: data.epoch?.term)
     let account = data.accounts[0]
-    read(account.token) {
-      if let text = $1.text { $0.read(token: text) }
-      $0.read($1.expiresAt) { $0.read($1) }
-    }
-    read(account.expiry) {
-      $0.read(expiry: $1.text.flatMap { Int64($0) }, $1.expiresAt)
-      $0.read($1.expiresAt) { $0.read($1) }
-    }
+    read(token: account.token?.text)
+    read(account.token?.expiresAt)
+    read(expiry: account.expiry?.text.flatMap { Int64($0) }, account.expiry?.expiresAt)
+    read(account.expiry?.expiresAt)
     let state = account.state
     read(state.fence)
-    read(state.committed) { $0.read($1) }
-    read(state.parent) { $0.read($1) }
-    read(state.intent) { $0.write($1) }
-    read(state.doubt) { $0.write($1) }
-    read(state.runID) { $0.read(server: $1) }
-    read(state.fetchedAt) { $0.read($1) }
-    read(state.expiresAt) { $0.read($1) }
-    read(state.digest) { $0.read(token: $1) }
+    read(state.committed)
+    read(state.parent)
+    write(state.intent)
+    write(state.doubt)
+    read(server: state.runID)
+    read(state.fetchedAt)
+    read(state.expiresAt)
+    read(token: state.digest)
   }
 
   /// The second at which clients stop trusting a token follows from its end.
@@ -207,12 +238,14 @@ struct Canon: MemoryReader {
     read(120_000...121_000 ~= lead ? 1 : lead)
   }
 
-  private mutating func write(_ intent: Intent) {
+  private mutating func write(_ intent: Intent?) {
+    guard let intent else { return readNothing() }
     read(intent.version)
     read(intent.at)
   }
 
-  private mutating func write(_ doubt: Doubt) {
+  private mutating func write(_ doubt: Doubt?) {
+    guard let doubt else { return readNothing() }
     read(doubt.first)
     read(doubt.last)
   }
@@ -222,19 +255,19 @@ struct Canon: MemoryReader {
     case .pollLock: read(0)
     case .acquire(let term, _, let floor):
       read(1)
-      read(term)
+      read(term: term.description)
       read(floor)
     case .renew(let term, _):
       read(2)
-      read(term)
+      read(term: term.description)
     case .release(let term):
       read(3)
-      read(term)
+      read(term: term.description)
     case .look: read(4)
     case .takeOver(let takeOver):
       read(5)
       read(takeOver.epoch)
-      read(takeOver.runID) { $0.read(server: $1) }
+      read(server: takeOver.runID)
     case .begin(let begin):
       read(6)
       read(begin.version)
@@ -248,10 +281,10 @@ struct Canon: MemoryReader {
       read(commit.version)
       read(token: token(of: commit.outputs))
       read(commit.age)
-      read(commit.begunAt) { $0.read($1) }
-      read(commit.parent) { $0.read($1) }
+      read(commit.begunAt)
+      read(commit.parent)
       read(commit.isRecommit)
-      read(commit.runID) { $0.read(server: $1) }
+      read(server: commit.runID)
     case .republish(let republish):
       read(9)
       read(republish.fence)
@@ -259,13 +292,13 @@ struct Canon: MemoryReader {
       read(token: token(of: republish.outputs))
       read(republish.certain)
       read(republish.slack)
-      read(republish.begunAt) { $0.read($1) }
+      read(republish.begunAt)
     case .mark(let mark):
       read(10)
       read(mark.version)
       read(mark.age)
-      read(mark.begunAt) { $0.read($1) }
-      read(mark.knownFor) { $0.read($1) }
+      read(mark.begunAt)
+      read(mark.knownFor)
     case .heartbeat: read(11)
     }
   }
@@ -274,8 +307,8 @@ struct Canon: MemoryReader {
     switch reply {
     case .lock(let holder, let remaining):
       read(0)
-      read(holder) { $0.read(term: $1) }
-      read(remaining) { $0.read($1) }
+      read(term: holder)
+      read(remaining)
     case .acquired(let epoch):
       read(1)
       read(epoch)
@@ -294,7 +327,7 @@ struct Canon: MemoryReader {
     case .newerLayout: read(9)
     case .began(let receipt):
       read(10)
-      read(receipt.committed) { $0.read($1) }
+      read(receipt.committed)
       read(receipt.at)
       read(receipt.now)
     case .stale(let version):
@@ -324,19 +357,17 @@ struct Canon: MemoryReader {
     read(6)
     read(view.now)
     read(view.fence)
-    read(view.committed) { $0.read($1) }
-    read(view.intent) { $0.write($1) }
-    read(view.doubt) { $0.write($1) }
-    read(view.runID) { $0.read(server: $1) }
-    read(view.fetchedAt) { $0.read($1) }
-    read(view.expiresAt) { $0.read($1) }
-    read(view.token) { $0.read($1) }
-    read(view.tokenRemaining) { $0.read($0.endOf($1, from: view.now)) }
-    read(view.clientExpiryRemaining) { $0.read($0.endOf($1, from: view.now)) }
+    read(view.committed)
+    write(view.intent)
+    write(view.doubt)
+    read(server: view.runID)
+    read(view.fetchedAt)
+    read(view.expiresAt)
+    read(token: view.token?.revealed)
+    read(view.tokenRemaining.map { view.now + $0 })
+    read(view.clientExpiryRemaining.map { view.now + $0 })
     read(expiry: view.clientExpiry, view.clientExpiryRemaining.map { view.now + $0 })
   }
-
-  private func endOf(_ remaining: Duration, from time: RedisTime) -> RedisTime { time + remaining }
 
   // MARK: Numbers
 

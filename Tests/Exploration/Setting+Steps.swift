@@ -26,7 +26,7 @@ extension Setting {
     case .carryOut(let index, let place):
       let command = state.replicas[index].steps[place].command
       let reply = execute(command, of: index, &state, tell)
-      state.replicas[index].steps[place].stage = .answered(.success(reply))
+      state.replicas[index].steps[place].stage = .answered(Letter(reply))
     case .answer(let index, let place): answer(index, place, &state, tell)
     case .process(let index, let place):
       let call = state.replicas[index].calls[place]
@@ -43,7 +43,7 @@ extension Setting {
         .fetched(call.order.account, call.order.version, outcome), index, &state, tell)
     case .carryOutStray(let place):
       let stray = state.strayCommands.remove(at: place)
-      _ = execute(stray.command, of: stray.replica, &state, tell)
+      _ = execute(stray.letter.content, of: stray.replica, &state, tell)
     case .processStray(let place):
       let stray = state.strayFetches.remove(at: place)
       _ = process(stray.version, of: stray.replica, &state, tell)
@@ -137,7 +137,7 @@ extension Setting {
       tell?("r\(index) -> \(brief(command))")
       if case .commit(let commit) = command { holdsFence(commit.fence, index, &state) }
       if case .republish(let republish) = command { holdsFence(republish.fence, index, &state) }
-      state.replicas[index].steps.append(Step(command: command, issuedAt: issuedAt))
+      state.replicas[index].steps.append(Step(letter: Letter(command), issuedAt: issuedAt))
     case .fetch(let order):
       tell?("r\(index) -> fetch \(order.version) for \(order.trigger)")
       mayBeSent(order, index, &state)
@@ -151,14 +151,13 @@ extension Setting {
 
   private func answer(_ index: Int, _ place: Int, _ state: inout State, _ tell: Teller) {
     let step = state.replicas[index].steps.remove(at: place)
-    guard case .answered(var result) = step.stage else { return }
-    if case .success(let reply) = result {
-      result = .success(rewritten(reply, of: step.command))
-      confirm(step, reply, index, &state)
-    }
-    handle(.stored(step.command, issuedAt: step.issuedAt, result), index, &state, tell)
+    guard case .answered(let letter) = step.stage else { return }
+    let reply = rewritten(letter.content, of: step.command)
+    confirm(step, reply, index, &state)
+    handle(.stored(step.command, issuedAt: step.issuedAt, .success(reply)), index, &state, tell)
     if !parts.contains(.leaseFromSend), case .renew = step.command {
-      handle(.stored(step.command, issuedAt: state.moment, result), index, &state, nil)
+      handle(
+        .stored(step.command, issuedAt: state.moment, .success(reply)), index, &state, nil)
     }
   }
 
@@ -239,7 +238,7 @@ extension Setting {
     case .delayStep(let index, let place):
       state.strayCommands.append(
         StrayCommand(
-          replica: index, command: state.replicas[index].steps[place].command,
+          replica: index, letter: state.replicas[index].steps[place].letter,
           until: state.now + Self.longestDelay.wholeNanoseconds))
       state.replicas[index].steps[place].stage = .lost
     case .loseCall(let index, let place), .loseResponse(let index, let place):
@@ -281,7 +280,7 @@ extension Setting {
   private func strayBriefly(_ step: Step, _ index: Int, _ state: inout State) {
     state.strayCommands.append(
       StrayCommand(
-        replica: index, command: step.command,
+        replica: index, letter: step.letter,
         until: state.now + Self.timing.opTimeout.wholeNanoseconds))
   }
 

@@ -79,13 +79,21 @@ final class Mind: Sendable {
 struct Step: Sendable {
   enum Stage: Sendable {
     case sent
-    case answered(Result<StoreReply, StoreFailure>)
+    case answered(Letter<StoreReply>)
     case lost
   }
 
-  let command: StoreCommand
+  let letter: Letter<StoreCommand>
   let issuedAt: Moment
   var stage: Stage = .sent
+
+  var command: StoreCommand { letter.content }
+}
+
+/// What is long and is shared by states.
+final class Letter<Content: Sendable>: Sendable {
+  let content: Content
+  init(_ content: Content) { self.content = content }
 }
 
 /// A call of WeChat, and how far it has come.
@@ -105,7 +113,7 @@ struct Call: Sendable {
 
 struct StrayCommand: Sendable {
   let replica: Int
-  let command: StoreCommand
+  let letter: Letter<StoreCommand>
   /// Later than this it does not come.
   let until: Instant
 }
