@@ -171,8 +171,8 @@ struct Canon {
       switch step.stage {
       case .sent: read(0)
       case .lost: read(1)
-      case .answered(let letter):
-        read(2)
+      case .answered(let letter, let isPrompt):
+        read(isPrompt ? 2 : 3)
         write(letter.content)
       }
     }
@@ -185,10 +185,10 @@ struct Canon {
       case .sent: read(0)
       case .lost: read(1)
       case .held: read(2)
-      case .answered(.token(let fetched)):
-        read(3)
+      case .answered(.token(let fetched), let isPrompt):
+        read(isPrompt ? 3 : 4)
         read(token: fetched.token.revealed)
-      case .answered(.knownFailure), .answered(.unknown): read(4)
+      case .answered(.knownFailure, _), .answered(.unknown, _): read(5)
       }
     }
     memory.removeAll()

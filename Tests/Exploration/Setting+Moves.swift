@@ -4,26 +4,55 @@ import TokenCore
 /// What may happen in a state.
 extension Setting {
   /// All of it, always in the same order; those that are no faults first.
+  ///
+  /// What only concerns one replica and Redis, WeChat and the others know nothing of may as well
+  /// come before what they do: of such orders, which lead to the same, one is gone through. So a
+  /// timer that is due fires at once, and an answer comes as soon as it is given, unless time passes
+  /// or its replica does, or suffers, something else first.
   func moves(in state: State, to moves: inout [Move]) {
     moves.removeAll(keepingCapacity: true)
-    for index in state.replicas.indices { addMoves(of: index, in: state, to: &moves) }
+    let first = state.replicas.indices.first { isDue($0, in: state) }
+    if let index = first ?? state.replicas.indices.first(where: { isAnswered($0, in: state) }) {
+      addMoves(of: index, in: state, to: &moves)
+      if first == nil, nextMoment(in: state) != nil { moves.append(.pass) }
+      if state.faults < faults {
+        addFaults(of: index, in: state, to: &moves)
+        addFailOvers(in: state, to: &moves)
+      }
+      return
+    }
+    for index in state.replicas.indices {
+      addDeliveries(of: index, in: state, to: &moves)
+      addMoves(of: index, in: state, to: &moves)
+    }
     for index in state.strayCommands.indices { moves.append(.carryOutStray(index)) }
     for index in state.strayFetches.indices { moves.append(.processStray(index)) }
     if nextMoment(in: state) != nil { moves.append(.pass) }
-    if state.faults < faults { addFaults(in: state, to: &moves) }
+    guard state.faults < faults else { return }
+    for index in state.replicas.indices { addFaults(of: index, in: state, to: &moves) }
+    addFailOvers(in: state, to: &moves)
+    moves.append(.flush)
   }
 
+  /// Whether a replica's timer is due, of whatever kind.
+  private func isDue(_ index: Int, in state: State) -> Bool {
+    let replica = state.replicas[index]
+    guard let keeper = replica.mind?.keeper, !replica.isPaused else { return false }
+    if let due = keeper.nextWake, due <= state.moment { return true }
+    if let at = replica.reconnectAt, at <= state.now { return true }
+    return replica.steps.contains { Self.deadline(of: $0) <= state.now }
+      || replica.calls.contains { Self.deadline(of: $0) <= state.now }
+  }
+
+  private func isAnswered(_ index: Int, in state: State) -> Bool {
+    !state.replicas[index].isPaused && state.replicas[index].hasPromptAnswer
+  }
+
+  /// What a replica does by itself, and takes.
   private func addMoves(of index: Int, in state: State, to moves: inout [Move]) {
     let replica = state.replicas[index]
-    guard let keeper = replica.mind?.keeper else {
-      moves.append(.start(index))
-      return addDeliveries(of: index, in: state, to: &moves)
-    }
-    addDeliveries(of: index, in: state, to: &moves)
-    guard !replica.isPaused else {
-      moves.append(.resume(index))
-      return
-    }
+    guard let keeper = replica.mind?.keeper else { return moves.append(.start(index)) }
+    guard !replica.isPaused else { return moves.append(.resume(index)) }
     if let due = keeper.nextWake, due <= state.moment { moves.append(.wake(index)) }
     for (place, step) in replica.steps.enumerated() {
       if case .answered = step.stage {
@@ -43,6 +72,7 @@ extension Setting {
     if state.requests > 0, keeper.isLeader(at: state.moment) { moves.append(.request(index)) }
   }
 
+  /// What Redis and WeChat do for a replica.
   private func addDeliveries(of index: Int, in state: State, to moves: inout [Move]) {
     for (place, step) in state.replicas[index].steps.enumerated() {
       guard case .sent = step.stage else { continue }
@@ -54,35 +84,41 @@ extension Setting {
     }
   }
 
-  private func addFaults(in state: State, to moves: inout [Move]) {
-    for (index, replica) in state.replicas.enumerated() where replica.mind != nil {
-      moves.append(.crash(index))
-      if !replica.isPaused {
-        moves.append(.pause(index))
-        if replica.calls.contains(where: { $0.isAtGate(at: state.now) }) {
-          moves.append(.pauseAtGate(index))
-        }
-        if replica.isConnected { moves.append(.cut(index)) }
+  private func addFaults(of index: Int, in state: State, to moves: inout [Move]) {
+    let replica = state.replicas[index]
+    guard replica.mind != nil else { return }
+    moves.append(.crash(index))
+    if !replica.isPaused {
+      moves.append(.pause(index))
+      if replica.calls.contains(where: { $0.isAtGate(at: state.now) }) {
+        moves.append(.pauseAtGate(index))
       }
-      for (place, step) in replica.steps.enumerated() {
-        switch step.stage {
-        case .sent: moves += [.loseStep(index, place), .delayStep(index, place)]
-        case .answered: moves.append(.loseAnswer(index, place))
-        case .lost: break
-        }
-      }
-      for (place, call) in replica.calls.enumerated() {
-        switch call.stage {
-        case .sent: moves += [.loseCall(index, place), .delayCall(index, place)]
-        case .answered: moves.append(.loseResponse(index, place))
-        case .held, .lost: break
-        }
+      if replica.isConnected { moves.append(.cut(index)) }
+    }
+    for (place, step) in replica.steps.enumerated() {
+      switch step.stage {
+      case .sent:
+        moves.append(.loseStep(index, place))
+        if step.command.writes { moves.append(.delayStep(index, place)) }
+      // Of what only reads, a lost answer is no other than a lost question.
+      case .answered: if step.command.writes { moves.append(.loseAnswer(index, place)) }
+      case .lost: break
       }
     }
+    for (place, call) in replica.calls.enumerated() {
+      switch call.stage {
+      case .sent: moves += [.loseCall(index, place), .delayCall(index, place)]
+      case .answered: moves.append(.loseResponse(index, place))
+      case .held, .lost: break
+      }
+    }
+  }
+
+  private func addFailOvers(in state: State, to moves: inout [Move]) {
     // Its latest state is what a fail-over without a loss has.
     moves.append(.failOver(0))
     for count in 0..<state.history.count { moves.append(.failOver(count + 1)) }
-    moves += [.failOver(nil), .flush]
+    moves.append(.failOver(nil))
   }
 
   static func deadline(of step: Step) -> Instant {

@@ -26,7 +26,7 @@ extension Setting {
     case .carryOut(let index, let place):
       let command = state.replicas[index].steps[place].command
       let reply = execute(command, of: index, &state, tell)
-      state.replicas[index].steps[place].stage = .answered(Letter(reply))
+      state.replicas[index].steps[place].stage = .answered(Letter(reply), isPrompt: true)
     case .answer(let index, let place): answer(index, place, &state, tell)
     case .process(let index, let place):
       let call = state.replicas[index].calls[place]
@@ -35,10 +35,10 @@ extension Setting {
         FetchedToken(
           token: AccessToken(Mint.name(token)), lifetime: Mint.lifetime,
           sentAt: Moment(nanoseconds: call.sentAt)))
-      state.replicas[index].calls[place].stage = .answered(outcome)
+      state.replicas[index].calls[place].stage = .answered(outcome, isPrompt: true)
     case .respond(let index, let place):
       let call = state.replicas[index].calls.remove(at: place)
-      guard case .answered(let outcome) = call.stage else { break }
+      guard case .answered(let outcome, _) = call.stage else { break }
       handle(
         .fetched(call.order.account, call.order.version, outcome), index, &state, tell)
     case .carryOutStray(let place):
@@ -113,6 +113,7 @@ extension Setting {
       state.violate(.copiesGrow, "r\(index) has \(after) after \(before)")
     }
     state.replicas[index].mind = Mind(keeper)
+    if state.replicas[index].hasPromptAnswer { state.replicas[index].delayAnswers() }
     for action in actions { perform(action, index, &state, tell) }
   }
 
@@ -137,7 +138,12 @@ extension Setting {
       tell?("r\(index) -> \(brief(command))")
       if case .commit(let commit) = command { holdsFence(commit.fence, index, &state) }
       if case .republish(let republish) = command { holdsFence(republish.fence, index, &state) }
-      state.replicas[index].steps.append(Step(letter: Letter(command), issuedAt: issuedAt))
+      if isFollowersLook(command, index, state) {
+        let reply = execute(command, of: index, &state, tell)
+        handle(.stored(command, issuedAt: issuedAt, .success(reply)), index, &state, tell)
+      } else {
+        state.replicas[index].steps.append(Step(letter: Letter(command), issuedAt: issuedAt))
+      }
     case .fetch(let order):
       tell?("r\(index) -> fetch \(order.version) for \(order.trigger)")
       mayBeSent(order, index, &state)
@@ -149,9 +155,16 @@ extension Setting {
     }
   }
 
+  /// A follower's look decides nothing at once, and the next one comes soon: it is carried out and
+  /// answered when it is sent.
+  private func isFollowersLook(_ command: StoreCommand, _ index: Int, _ state: State) -> Bool {
+    guard !splitsLooks, case .look = command else { return false }
+    return state.replicas[index].mind?.keeper.election.leadership == nil
+  }
+
   private func answer(_ index: Int, _ place: Int, _ state: inout State, _ tell: Teller) {
     let step = state.replicas[index].steps.remove(at: place)
-    guard case .answered(let letter) = step.stage else { return }
+    guard case .answered(let letter, _) = step.stage else { return }
     let reply = rewritten(letter.content, of: step.command)
     confirm(step, reply, index, &state)
     handle(.stored(step.command, issuedAt: step.issuedAt, .success(reply)), index, &state, tell)
@@ -198,6 +211,9 @@ extension Setting {
       state.redis.expire(at: state.redisTime)
       state.strayCommands.removeAll { $0.until < next.at }
       state.strayFetches.removeAll { $0.until < next.at }
+      for index in state.replicas.indices where state.replicas[index].hasPromptAnswer {
+        state.replicas[index].delayAnswers()
+      }
       var isSilent = next.isTimersOnly
       for index in state.replicas.indices where !wakeSilently(index, &state) { isSilent = false }
       if !isSilent { return }
@@ -278,6 +294,7 @@ extension Setting {
 
   /// What was on its way when its connection ended comes soon or never.
   private func strayBriefly(_ step: Step, _ index: Int, _ state: inout State) {
+    guard step.command.writes else { return }
     state.strayCommands.append(
       StrayCommand(
         replica: index, letter: step.letter,

@@ -13,6 +13,8 @@ package struct Setting: Sendable {
   package var lostWrites = 2
   /// Commands and answers of one replica may overtake each other, which one connection prevents.
   package var overtakes = false
+  /// A follower's look at the account takes its time, too, and may be lost.
+  package var splitsLooks = false
   /// Nothing happens later than this.
   var horizon: Instant = .max
 

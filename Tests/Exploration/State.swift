@@ -69,6 +69,29 @@ struct Replica: Sendable {
   var leaseFrom: Instant?
 }
 
+extension Replica {
+  /// Whether an answer is there that could come before anything else.
+  var hasPromptAnswer: Bool {
+    for case .answered(_, isPrompt: true) in steps.lazy.map(\.stage) { return true }
+    for case .answered(_, isPrompt: true) in calls.lazy.map(\.stage) { return true }
+    return false
+  }
+
+  /// Something else came before the answers that are there.
+  mutating func delayAnswers() {
+    for place in steps.indices {
+      if case .answered(let letter, isPrompt: true) = steps[place].stage {
+        steps[place].stage = .answered(letter, isPrompt: false)
+      }
+    }
+    for place in calls.indices {
+      if case .answered(let outcome, isPrompt: true) = calls[place].stage {
+        calls[place].stage = .answered(outcome, isPrompt: false)
+      }
+    }
+  }
+}
+
 /// A keeper that states share.
 final class Mind: Sendable {
   let keeper: Keeper
@@ -79,7 +102,8 @@ final class Mind: Sendable {
 struct Step: Sendable {
   enum Stage: Sendable {
     case sent
-    case answered(Letter<StoreReply>)
+    /// `isPrompt` until time passes or its replica does something else first.
+    case answered(Letter<StoreReply>, isPrompt: Bool)
     case lost
   }
 
@@ -102,7 +126,8 @@ struct Call: Sendable {
     case sent
     /// Its process stands still between the check and the sending.
     case held
-    case answered(FetchOutcome)
+    /// `isPrompt` until time passes or its replica does something else first.
+    case answered(FetchOutcome, isPrompt: Bool)
     case lost
   }
 

@@ -30,6 +30,9 @@ struct Explore: ParsableCommand {
   @Flag(help: "Let what one replica sends to Redis overtake each other.")
   var overtakes = false
 
+  @Flag(help: "Let a follower's look at the account take its time, too.")
+  var splitLooks = false
+
   @Flag(help: "Tell of each layer.")
   var progress = false
 
@@ -49,6 +52,7 @@ struct Explore: ParsableCommand {
     setting.faults = faults
     setting.keepsOneOld = oneOld
     setting.overtakes = overtakes
+    setting.splitsLooks = splitLooks
     var explorer = Explorer(setting, scenario: scenario, depth: depth ?? .max, limit: limit)
     let clock = ContinuousClock()
     let begin = clock.now
