@@ -5,9 +5,11 @@ import TokenCore
 package enum Scenario: String, CaseIterable, Sendable {
   /// Nothing has ever run; each replica may start at any moment.
   case cold
-  /// A token is in mid-life, and somebody asks for another one at any moment: the fetch that kills a
+  /// A token is in mid-life, and somebody has just asked for another one: the fetch that kills a
   /// token that has long to live.
   case report
+  /// The same, but that it is asked for at any moment.
+  case reports
   /// The token's refresh by schedule is due in a moment.
   case refresh
 }
@@ -22,9 +24,10 @@ extension Setting {
     start(1, &state, nil)
     switch scenario {
     case .cold: break
-    case .report:
+    case .report, .reports:
       runCalmly(&state, until: 700 * 1_000_000_000)
       state.requests = 1
+      if scenario == .report { apply(.request(0), to: &state) }
     case .refresh:
       let refresh = Mint.lifetime - .seconds(180)
       runCalmly(&state, until: (refresh - .seconds(15)).wholeNanoseconds)
