@@ -150,8 +150,12 @@ struct Canon {
       read(instant: stray.until)
     }
     read(Int64(state.strayFetches.count))
-    for stray in state.strayFetches { read(instant: stray.until) }
+    for stray in state.strayFetches {
+      read(instant: stray.until)
+      read(stray.openAt == now)
+    }
     read(Int64(state.requests))
+    read(state.hasJustMinted)
     read(state.highestEpoch)
   }
 
@@ -182,7 +186,7 @@ struct Canon {
       read(instant: call.sentAt)
       read(call.order.deadline)
       switch call.stage {
-      case .sent: read(0)
+      case .sent: read(call.openAt == now ? 0 : 6)
       case .lost: read(1)
       case .held: read(2)
       case .answered(.token(let fetched), let isPrompt):

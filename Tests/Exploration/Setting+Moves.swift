@@ -26,7 +26,10 @@ extension Setting {
       addMoves(of: index, in: state, to: &moves)
     }
     for index in state.strayCommands.indices { moves.append(.carryOutStray(index)) }
-    for index in state.strayFetches.indices { moves.append(.processStray(index)) }
+    for (index, stray) in state.strayFetches.enumerated()
+    where state.hasJustMinted || stray.openAt == state.now {
+      moves.append(.processStray(index))
+    }
     if nextMoment(in: state) != nil { moves.append(.pass) }
     guard state.faults < faults else { return }
     for index in state.replicas.indices { addFaults(of: index, in: state, to: &moves) }
@@ -79,7 +82,10 @@ extension Setting {
       moves.append(.carryOut(index, place))
       if !overtakes { break }
     }
-    for (place, call) in state.replicas[index].calls.enumerated() {
+    // The sooner a request is processed the sooner it kills: of all moments between two tokens the
+    // first one is the worst, and nobody but WeChat knows when it was.
+    for (place, call) in state.replicas[index].calls.enumerated()
+    where state.hasJustMinted || call.openAt == state.now {
       if case .sent = call.stage { moves.append(.process(index, place)) }
     }
   }

@@ -7,6 +7,7 @@ extension Setting {
 
   /// Carries a move out; `tell` takes a line about it and about what it leads to.
   func apply(_ move: Move, to state: inout State, tell: Teller = nil) {
+    state.hasJustMinted = false
     switch move {
     case .wake(let index): handle(.woke, index, &state, tell)
     case .giveUpStep(let index, let place):
@@ -82,12 +83,13 @@ extension Setting {
       tell?("r\(index) sends \(call.order.version), its check being long ago")
       if Self.deadline(of: call) > state.now {
         state.replicas[index].calls[place].stage = .sent
+        state.replicas[index].calls[place].openAt = state.now
       } else {
         state.replicas[index].calls[place].stage = .lost
         state.strayFetches.append(
           StrayFetch(
             replica: index, version: call.order.version,
-            until: state.now + Self.reach.wholeNanoseconds))
+            until: state.now + Self.reach.wholeNanoseconds, openAt: state.now))
       }
     }
     if state.replicas[index].isConnected, state.replicas[index].isCut {
@@ -147,7 +149,7 @@ extension Setting {
     case .fetch(let order):
       tell?("r\(index) -> fetch \(order.version) for \(order.trigger)")
       mayBeSent(order, index, &state)
-      state.replicas[index].calls.append(Call(order: order, sentAt: state.now))
+      state.replicas[index].calls.append(Call(order: order, sentAt: state.now, openAt: state.now))
     case .giveBack: state.requests += 1
     case .note(let note): tell?("r\(index) notes \(note)")
     // What is sent is written at once, but for what is held back past the check.
@@ -198,6 +200,7 @@ extension Setting {
   private func process(
     _ version: Version, of index: Int, _ state: inout State, _ tell: Teller
   ) -> Int {
+    state.hasJustMinted = true
     let token = state.weChat.mint(at: state.now, keepsOneOld: keepsOneOld)
     tell?("wechat: \(version) of r\(index) -> \(Mint.name(token))")
     return token

@@ -20,6 +20,8 @@ struct State: Sendable {
   var strayFetches: [StrayFetch] = []
   /// Applications' and people's requests for another token that nobody has taken yet.
   var requests = 0
+  /// Whether WeChat has processed a request and nothing has happened since.
+  var hasJustMinted = false
   var faults = 0
   /// How many servers there have been.
   var servers = 1
@@ -133,6 +135,8 @@ struct Call: Sendable {
 
   let order: FetchOrder
   let sentAt: Instant
+  /// When it was written.
+  var openAt: Instant
   var stage: Stage = .sent
 }
 
@@ -148,6 +152,8 @@ struct StrayFetch: Sendable {
   let version: Version
   /// Later than this it is not processed.
   let until: Instant
+  /// When it was written, if its process wrote it late.
+  var openAt: Instant?
 }
 
 /// WeChat's token endpoint in `token` mode, for one credential: the last request that it processes
