@@ -172,6 +172,7 @@ struct Canon {
     for step in replica.steps {
       write(step.command)
       read(step.issuedAt)
+      read(step.isSlow)
       switch step.stage {
       case .sent: read(0)
       case .lost: read(1)

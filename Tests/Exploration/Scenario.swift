@@ -58,10 +58,11 @@ extension Move {
   /// Whether it comes about by itself.
   var isCalm: Bool {
     switch self {
+    // Who has lost its connection has it again.
     case .wake, .giveUpStep, .giveUpCall, .reconnect, .carryOut, .answer, .process, .respond, .pass:
       true
     case .carryOutStray, .processStray, .start, .resume, .request, .crash, .pause, .pauseAtGate,
-      .cut, .loseStep, .delayStep, .loseAnswer, .loseCall, .delayCall, .loseResponse, .failOver,
+      .cut, .loseStep, .slowStep, .delayStep, .loseAnswer, .loseCall, .delayCall, .loseResponse, .failOver,
       .flush:
       false
     }

@@ -71,7 +71,7 @@ extension Setting {
       if case .answered = call.stage { moves.append(.respond(index, place)) }
       if Self.deadline(of: call) <= state.now { moves.append(.giveUpCall(index, place)) }
     }
-    if let at = replica.reconnectAt, at <= state.now { moves.append(.reconnect(index)) }
+    if !replica.isConnected { moves.append(.reconnect(index)) }
     if state.requests > 0, keeper.isLeader(at: state.moment) { moves.append(.request(index)) }
   }
 
@@ -105,9 +105,12 @@ extension Setting {
       switch step.stage {
       case .sent:
         moves.append(.loseStep(index, place))
+        if !step.isSlow { moves.append(.slowStep(index, place)) }
         if step.command.writes { moves.append(.delayStep(index, place)) }
-      // Of what only reads, a lost answer is no other than a lost question.
-      case .answered: if step.command.writes { moves.append(.loseAnswer(index, place)) }
+      case .answered:
+        if !step.isSlow { moves.append(.slowStep(index, place)) }
+        // Of what only reads, a lost answer is no other than a lost question.
+        if step.command.writes { moves.append(.loseAnswer(index, place)) }
       case .lost: break
       }
     }
@@ -135,7 +138,9 @@ extension Setting {
 
   /// The next moment that matters, unless something has to happen before.
   ///
-  /// Timers fire in time, and what is not lost arrives in time: that it does not is a fault.
+  /// Timers fire in time, and what is neither lost nor slow is at Redis and back before time passes:
+  /// that it is not is a fault. A call of WeChat may take until its deadline. When keys end and when
+  /// tokens die are no moments of their own, as nobody acts upon them.
   func nextMoment(in state: State) -> (at: Instant, isTimersOnly: Bool)? {
     var timers: Instant = .max
     var next: Instant = .max
@@ -145,8 +150,13 @@ extension Setting {
       for step in replica.steps {
         let deadline = Self.deadline(of: step)
         switch step.stage {
-        case .sent: limit = min(limit, deadline)
-        case .answered: if !replica.isPaused { limit = min(limit, deadline) }
+        case .sent:
+          guard step.isSlow else { return nil }
+          limit = min(limit, deadline)
+        case .answered:
+          guard !replica.isPaused else { break }
+          guard step.isSlow else { return nil }
+          limit = min(limit, deadline)
         case .lost: if !replica.isPaused { next = min(next, deadline) }
         }
       }
@@ -164,16 +174,7 @@ extension Setting {
       if let at = replica.reconnectAt { next = min(next, at) }
     }
     guard min(next, timers) > state.now, limit > state.now else { return nil }
-    func consider(_ instant: Instant) { if instant > state.now { next = min(next, instant) } }
-    // A key lives through the whole of its last millisecond.
-    let data = state.redis.data
-    let ends = [data.lock?.expiresAt, data.accounts[0].token?.expiresAt]
-    for case .some(let end) in ends { consider(State.instant(of: end) + 1_000_000) }
-    if let text = data.accounts[0].token?.text, let death = state.weChat.death(of: text) {
-      consider(death)
-    }
-    for stray in state.strayCommands { consider(stray.until) }
-    for stray in state.strayFetches { consider(stray.until) }
+    for stray in state.strayCommands where stray.until > state.now { next = min(next, stray.until) }
     let earliest = min(next, timers)
     guard earliest < limit, earliest <= horizon else { return nil }
     return (earliest, earliest < next)

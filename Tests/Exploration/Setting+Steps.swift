@@ -54,7 +54,7 @@ extension Setting {
       state.requests -= 1
       handle(.reported(.force(Self.account)), index, &state, tell)
     case .pass: pass(&state, tell)
-    case .crash, .pause, .pauseAtGate, .cut, .loseStep, .delayStep, .loseAnswer, .loseCall,
+    case .crash, .pause, .pauseAtGate, .cut, .loseStep, .slowStep, .delayStep, .loseAnswer, .loseCall,
       .delayCall, .loseResponse, .failOver, .flush:
       apply(fault: move, to: &state, tell)
     }
@@ -94,6 +94,7 @@ extension Setting {
     }
     if state.replicas[index].isConnected, state.replicas[index].isCut {
       cut(index, &state, tell)
+      state.replicas[index].reconnectAt = state.now
     }
   }
 
@@ -254,6 +255,11 @@ extension Setting {
     case .cut(let index): cut(index, &state, tell)
     case .loseStep(let index, let place), .loseAnswer(let index, let place):
       state.replicas[index].steps[place].stage = .lost
+    case .slowStep(let index, let place):
+      state.replicas[index].steps[place].isSlow = true
+      if case .answered(let letter, _) = state.replicas[index].steps[place].stage {
+        state.replicas[index].steps[place].stage = .answered(letter, isPrompt: false)
+      }
     case .delayStep(let index, let place):
       state.strayCommands.append(
         StrayCommand(
@@ -295,13 +301,12 @@ extension Setting {
     state.replicas[index] = gone
   }
 
-  /// What was on its way when its connection ended comes soon or never.
+  /// What was on its way when its connection ended comes at once or never.
   private func strayBriefly(_ step: Step, _ index: Int, _ state: inout State) {
     guard step.command.writes else { return }
     state.strayCommands.append(
       StrayCommand(
-        replica: index, letter: step.letter,
-        until: state.now + Self.timing.opTimeout.wholeNanoseconds))
+        replica: index, letter: step.letter, until: state.now))
   }
 
   /// The connection of a replica is gone; every step under way ends without an answer.
@@ -310,7 +315,6 @@ extension Setting {
     state.replicas[index].steps = []
     state.replicas[index].isCut = false
     state.replicas[index].isConnected = false
-    state.replicas[index].reconnectAt = state.now + Self.reconnection.wholeNanoseconds
     for step in steps {
       if case .sent = step.stage { strayBriefly(step, index, &state) }
     }
@@ -344,6 +348,7 @@ extension Setting {
         state.replicas[index].isCut = true
       } else {
         cut(index, &state, tell)
+        state.replicas[index].reconnectAt = state.now
       }
     }
   }

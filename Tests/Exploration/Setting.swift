@@ -30,9 +30,6 @@ package struct Setting: Sendable {
 
   /// So long after it was sent a command that was held up may be carried out.
   static let longestDelay: Duration = .seconds(60)
-  /// A connection is there again so long after it was lost.
-  static let reconnection: Duration = .milliseconds(50)
-
   /// So long the stated life may outlive the token while somebody who knows tells of it: a lease,
   /// a try and a look (PROTOCOL section 8, A).
   static let tolerance: Duration = timing.lease + poll + timing.renew
@@ -57,6 +54,7 @@ enum Move: Hashable, Sendable {
   /// A step or a call of a replica is over without an answer.
   case giveUpStep(Int, Int)
   case giveUpCall(Int, Int)
+  /// The connection of a replica stands again.
   case reconnect(Int)
   /// Redis carries a step out.
   case carryOut(Int, Int)
@@ -83,8 +81,11 @@ enum Move: Hashable, Sendable {
   case pause(Int)
   /// The process stands still between its check and the sending of a request.
   case pauseAtGate(Int)
+  /// The connection of a replica ends.
   case cut(Int)
   case loseStep(Int, Int)
+  /// A step takes long, if no longer than its deadline.
+  case slowStep(Int, Int)
   /// A command is held up, and may be carried out much later.
   case delayStep(Int, Int)
   case loseAnswer(Int, Int)

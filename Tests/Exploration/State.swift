@@ -57,6 +57,7 @@ struct Replica: Sendable {
   var isPaused = false
   /// Whether the connection ended while it stood still.
   var isCut = false
+  /// When its connection stands again at the latest.
   var reconnectAt: Instant?
   /// The steps at Redis that were sent and not answered, in this order.
   var steps: [Step] = []
@@ -112,6 +113,8 @@ struct Step: Sendable {
   let letter: Letter<StoreCommand>
   let issuedAt: Moment
   var stage: Stage = .sent
+  /// Whether time may pass before it is answered.
+  var isSlow = false
 
   var command: StoreCommand { letter.content }
 }
