@@ -111,7 +111,7 @@ package struct Explorer {
     guard let overstatement = setting.outlives(in: state) else { return nil }
     found.overstated += 1
     var after = state
-    setting.runCalmly(&after, until: state.now + Setting.tolerance.wholeNanoseconds) {
+    setting.runCalmly(&after, until: state.now + setting.tolerance.wholeNanoseconds) {
       setting.outlives(in: $0) == nil
     }
     guard setting.outlives(in: after) != nil else { return nil }

@@ -14,6 +14,7 @@ extension Setting {
     let first = state.replicas.indices.first { isDue($0, in: state) }
     if let index = first ?? state.replicas.indices.first(where: { isAnswered($0, in: state) }) {
       addMoves(of: index, in: state, to: &moves)
+      if state.hasJustMinted { addMints(in: state, to: &moves) }
       if first == nil, nextMoment(in: state) != nil { moves.append(.pass) }
       if state.faults < faults {
         addFaults(of: index, in: state, to: &moves)
@@ -26,10 +27,7 @@ extension Setting {
       addMoves(of: index, in: state, to: &moves)
     }
     for index in state.strayCommands.indices { moves.append(.carryOutStray(index)) }
-    for (index, stray) in state.strayFetches.enumerated()
-    where state.hasJustMinted || stray.openAt == state.now {
-      moves.append(.processStray(index))
-    }
+    addMints(in: state, to: &moves)
     if nextMoment(in: state) != nil { moves.append(.pass) }
     guard state.faults < faults else { return }
     for index in state.replicas.indices { addFaults(of: index, in: state, to: &moves) }
@@ -43,7 +41,7 @@ extension Setting {
     guard let keeper = replica.mind?.keeper, !replica.isPaused else { return false }
     if let due = keeper.nextWake, due <= state.moment { return true }
     if let at = replica.reconnectAt, at <= state.now { return true }
-    return replica.steps.contains { Self.deadline(of: $0) <= state.now }
+    return replica.steps.contains { deadline(of: $0) <= state.now }
       || replica.calls.contains { Self.deadline(of: $0) <= state.now }
   }
 
@@ -64,7 +62,7 @@ extension Setting {
       }
       if case .sent = step.stage, !overtakes { break }
     }
-    for (place, step) in replica.steps.enumerated() where Self.deadline(of: step) <= state.now {
+    for (place, step) in replica.steps.enumerated() where deadline(of: step) <= state.now {
       moves.append(.giveUpStep(index, place))
     }
     for (place, call) in replica.calls.enumerated() {
@@ -75,18 +73,29 @@ extension Setting {
     if state.requests > 0, keeper.isLeader(at: state.moment) { moves.append(.request(index)) }
   }
 
-  /// What Redis and WeChat do for a replica.
+  /// What Redis does for a replica.
   private func addDeliveries(of index: Int, in state: State, to moves: inout [Move]) {
     for (place, step) in state.replicas[index].steps.enumerated() {
       guard case .sent = step.stage else { continue }
       moves.append(.carryOut(index, place))
       if !overtakes { break }
     }
-    // The sooner a request is processed the sooner it kills: of all moments between two tokens the
-    // first one is the worst, and nobody but WeChat knows when it was.
-    for (place, call) in state.replicas[index].calls.enumerated()
-    where state.hasJustMinted || call.openAt == state.now {
-      if case .sent = call.stage { moves.append(.process(index, place)) }
+  }
+
+  /// What WeChat processes.
+  ///
+  /// The sooner a request is processed the sooner it kills: of all moments between two tokens the
+  /// first one is the worst, and nobody but WeChat knows when it was.
+  private func addMints(in state: State, to moves: inout [Move]) {
+    for (index, replica) in state.replicas.enumerated() {
+      for (place, call) in replica.calls.enumerated()
+      where state.hasJustMinted || call.openAt == state.now {
+        if case .sent = call.stage { moves.append(.process(index, place)) }
+      }
+    }
+    for (index, stray) in state.strayFetches.enumerated()
+    where state.hasJustMinted || stray.openAt == state.now {
+      moves.append(.processStray(index))
     }
   }
 
@@ -130,7 +139,7 @@ extension Setting {
     moves.append(.failOver(nil))
   }
 
-  static func deadline(of step: Step) -> Instant {
+  func deadline(of step: Step) -> Instant {
     (step.issuedAt + timing.opTimeout).nanoseconds
   }
 
@@ -148,7 +157,7 @@ extension Setting {
     for replica in state.replicas {
       guard let keeper = replica.mind?.keeper else { continue }
       for step in replica.steps {
-        let deadline = Self.deadline(of: step)
+        let deadline = deadline(of: step)
         switch step.stage {
         case .sent:
           guard step.isSlow else { return nil }

@@ -91,7 +91,7 @@ extension Setting {
       state.violate(.begunBeforeFetch, "r\(index) sends \(order.version)")
     }
     state.replicas[index].permitted = nil
-    let end = state.replicas[index].leaseFrom.map { $0 + Self.timing.validity.wholeNanoseconds }
+    let end = state.replicas[index].leaseFrom.map { $0 + timing.validity.wholeNanoseconds }
     if state.now > end ?? -1 {
       state.violate(.sendWithinLease, "r\(index) sends \(order.version) after its lease")
     }

@@ -366,8 +366,8 @@ extension Setting {
     guard !parts.contains(.leaseCheck) else { return command }
     return switch command {
     case .acquire(let term, _, let floor):
-      .acquire(term, lease: Self.timing.lease, floor: floor)
-    case .renew(let term, _): .renew(term, lease: Self.timing.lease)
+      .acquire(term, lease: timing.lease, floor: floor)
+    case .renew(let term, _): .renew(term, lease: timing.lease)
     default: command
     }
   }

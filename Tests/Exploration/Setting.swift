@@ -20,26 +20,23 @@ package struct Setting: Sendable {
 
   package init() {}
 
-  /// As few events a minute as the relations of PROTOCOL section 5 allow, all in one rhythm, so that
-  /// what is quiet soon repeats itself: a look, a poll and a renewal every ten or twenty seconds.
-  static let timing = Timing(
-    lease: .seconds(50), renew: .seconds(20), retry: .milliseconds(12_500), tick: .seconds(20))
-
-  /// What `EvenGenerator` makes of `retry`.
-  static let poll: Duration = .seconds(10)
+  /// The times of the protocol.
+  package var rhythm = Rhythm.short
+  var timing: Timing { rhythm.timing }
 
   /// So long after it was sent a command that was held up may be carried out.
   static let longestDelay: Duration = .seconds(60)
+
   /// So long the stated life may outlive the token while somebody who knows tells of it: a lease,
   /// a try and a look (PROTOCOL section 8, A).
-  static let tolerance: Duration = timing.lease + poll + timing.renew
+  var tolerance: Duration { timing.lease + timing.retry + timing.renew }
 
   static let account = AccountName.unnamed
 
   /// A new process, with no memory.
   func keeper(_ replica: Int, life: Int) -> Keeper {
     guard let instance = InstanceID("r\(replica)") else { preconditionFailure("a good name") }
-    var timing = Self.timing
+    var timing = timing
     if !parts.contains(.leaseCheck) { timing.lease = .seconds(100_000) }
     return Keeper(
       instance: instance, accounts: [Self.account], timing: timing, margins: Margins(),
@@ -96,4 +93,26 @@ enum Move: Hashable, Sendable {
   /// Another server, that has all but so many of the last writes; nil for none of them.
   case failOver(Int?)
   case flush
+}
+
+/// Times that keep the relations of PROTOCOL section 5, with as few events a minute as these allow
+/// and all of them in one rhythm, so that what is quiet soon repeats itself: `EvenGenerator` makes
+/// polls of the half of 10 s, or of 10 s, out of `retry`.
+package enum Rhythm: String, CaseIterable, Sendable {
+  /// A lease that a successor waits for as long as lost writes are looked for.
+  case short
+  /// A lease that is longer than that.
+  case long
+
+  var timing: Timing {
+    switch self {
+    case .short:
+      Timing(
+        lease: .milliseconds(26_500), renew: .seconds(10), retry: .milliseconds(6_250),
+        tick: .seconds(20))
+    case .long:
+      Timing(
+        lease: .seconds(50), renew: .seconds(20), retry: .milliseconds(12_500), tick: .seconds(20))
+    }
+  }
 }

@@ -24,6 +24,9 @@ struct Explore: ParsableCommand {
   @Option(help: "Parts of the protocol to take away.")
   var without: [Part] = []
 
+  @Option(help: "The times of the protocol.")
+  var rhythm: Rhythm = .short
+
   @Flag(help: "Let WeChat keep only one old token.")
   var oneOld = false
 
@@ -50,6 +53,7 @@ struct Explore: ParsableCommand {
     var setting = Setting()
     setting.parts = parts
     setting.faults = faults
+    setting.rhythm = rhythm
     setting.keepsOneOld = oneOld
     setting.overtakes = overtakes
     setting.splitsLooks = splitLooks
@@ -85,3 +89,4 @@ struct Explore: ParsableCommand {
 
 extension Part: ExpressibleByArgument {}
 extension Scenario: ExpressibleByArgument {}
+extension Rhythm: ExpressibleByArgument {}
