@@ -151,6 +151,7 @@ struct Canon {
     }
     read(Int64(state.strayFetches.count))
     for stray in state.strayFetches {
+      write(stray.request, state)
       read(instant: stray.until)
       read(stray.openAt == now)
     }
@@ -184,6 +185,7 @@ struct Canon {
     read(Int64(replica.calls.count))
     for call in replica.calls {
       read(call.order.version)
+      write(call.request, state)
       read(instant: call.sentAt)
       read(call.order.deadline)
       switch call.stage {
@@ -201,6 +203,14 @@ struct Canon {
     for piece in memory.pieces { read(piece) }
   }
 
+  /// What decides whether somebody can still tell of a request.
+  private mutating func write(_ request: Request, _ state: State) {
+    read(Int64(request.replica))
+    read(state.replicas[request.replica].life == request.life)
+    read(request.decidedAt <= state.wipedAt)
+    read(request.isThroughHole)
+  }
+
   /// When the tokens die that somebody knows, and the order of those that matter to WeChat.
   private mutating func writeTokens(of state: State) {
     for name in tokens {
@@ -211,6 +221,9 @@ struct Canon {
       }
       read(instant: max(state.weChat.issues[place].diesAt, now))
       read(Int64(min(state.weChat.issues.count - place, 3)))
+      if place + 1 < state.weChat.issues.endIndex {
+        write(state.weChat.issues[place + 1].request, state)
+      }
     }
   }
 

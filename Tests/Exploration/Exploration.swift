@@ -12,6 +12,8 @@ package struct Exploration: Sendable {
   package internal(set) var widest = 0
   /// States in which a stated life outlived its token until somebody told.
   package internal(set) var overstated = 0
+  /// States of a token that PROTOCOL section 7 gives up.
+  package internal(set) var holes = 0
   /// Data lost between two grants in one millisecond: what follows cannot be judged.
   package internal(set) var collisions = 0
   package internal(set) var counterexample: Counterexample?
@@ -115,6 +117,10 @@ package struct Explorer {
       setting.outlives(in: $0) == nil
     }
     guard setting.outlives(in: after) != nil else { return nil }
+    if setting.isGivenUp(in: after) {
+      found.holes += 1
+      return nil
+    }
     return Violation(rule: .statedLife, detail: overstatement)
   }
 

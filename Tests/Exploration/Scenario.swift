@@ -44,6 +44,7 @@ extension Setting {
   ) {
     var calm = self
     calm.faults = 0
+    calm.isCalm = true
     calm.horizon = end
     var moves: [Move] = []
     while !isEnough(state) {
@@ -62,7 +63,8 @@ extension Move {
     case .wake, .giveUpStep, .giveUpCall, .reconnect, .carryOut, .answer, .process, .respond, .pass:
       true
     case .carryOutStray, .processStray, .start, .resume, .request, .crash, .pause, .pauseAtGate,
-      .cut, .loseStep, .slowStep, .delayStep, .loseAnswer, .loseCall, .delayCall, .loseResponse, .failOver,
+      .cut, .loseStep, .slowStep, .delayStep, .loseAnswer, .loseCall, .delayCall, .loseResponse,
+      .failOver,
       .flush:
       false
     }

@@ -89,7 +89,7 @@ extension Setting {
   private func addMints(in state: State, to moves: inout [Move]) {
     for (index, replica) in state.replicas.enumerated() {
       for (place, call) in replica.calls.enumerated()
-      where state.hasJustMinted || call.openAt == state.now {
+      where isCalm || state.hasJustMinted || call.openAt == state.now {
         if case .sent = call.stage { moves.append(.process(index, place)) }
       }
     }

@@ -37,6 +37,21 @@ extension Setting {
     return "\(token) dies in \(Moment(nanoseconds: death) - state.moment) and is stated for \(left)"
   }
 
+  /// Whether PROTOCOL section 7 gives up the token that Redis has.
+  ///
+  /// Of (a) it knows a request that left after the lease, by a process that is gone; of (b) one of
+  /// before Redis lost every record, by a process that is gone or stands still: with a record that
+  /// is only older the run id tells; of (e) that WeChat keeps one old token only.
+  func isGivenUp(in state: State) -> Bool {
+    if keepsOneOld { return true }
+    guard let token = state.redis.data.accounts[0].token?.text,
+      let killer = state.weChat.killer(of: token)
+    else { return false }
+    let replica = state.replicas[killer.replica]
+    let isGone = replica.life != killer.life || replica.isPaused
+    return isGone && (killer.isThroughHole || killer.decidedAt <= state.wipedAt)
+  }
+
   /// After Redis has carried a command out.
   func changedWhatItMay(
     _ command: StoreCommand, _ reply: StoreReply, before: ModelRedis.Data, _ state: inout State

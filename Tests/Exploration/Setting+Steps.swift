@@ -31,7 +31,7 @@ extension Setting {
     case .answer(let index, let place): answer(index, place, &state, tell)
     case .process(let index, let place):
       let call = state.replicas[index].calls[place]
-      let token = process(call.order.version, of: index, &state, tell)
+      let token = process(call.request, &state, tell)
       let outcome = FetchOutcome.token(
         FetchedToken(
           token: AccessToken(Mint.name(token)), lifetime: Mint.lifetime,
@@ -47,14 +47,15 @@ extension Setting {
       _ = execute(stray.letter.content, of: stray.replica, &state, tell)
     case .processStray(let place):
       let stray = state.strayFetches.remove(at: place)
-      _ = process(stray.version, of: stray.replica, &state, tell)
+      _ = process(stray.request, &state, tell)
     case .start(let index): start(index, &state, tell)
     case .resume(let index): resume(index, &state, tell)
     case .request(let index):
       state.requests -= 1
       handle(.reported(.force(Self.account)), index, &state, tell)
     case .pass: pass(&state, tell)
-    case .crash, .pause, .pauseAtGate, .cut, .loseStep, .slowStep, .delayStep, .loseAnswer, .loseCall,
+    case .crash, .pause, .pauseAtGate, .cut, .loseStep, .slowStep, .delayStep, .loseAnswer,
+      .loseCall,
       .delayCall, .loseResponse, .failOver, .flush:
       apply(fault: move, to: &state, tell)
     }
@@ -78,8 +79,11 @@ extension Setting {
     tell?("r\(index) goes on")
     state.replicas[index].isPaused = false
     for place in state.replicas[index].calls.indices {
-      guard case .held = state.replicas[index].calls[place].stage else { continue }
       let call = state.replicas[index].calls[place]
+      guard case .held = call.stage else { continue }
+      if call.order.notAfter < state.moment {
+        state.replicas[index].calls[place].request.isThroughHole = true
+      }
       tell?("r\(index) sends \(call.order.version), its check being long ago")
       if Self.deadline(of: call) > state.now {
         state.replicas[index].calls[place].stage = .sent
@@ -88,7 +92,7 @@ extension Setting {
         state.replicas[index].calls[place].stage = .lost
         state.strayFetches.append(
           StrayFetch(
-            replica: index, version: call.order.version,
+            request: state.replicas[index].calls[place].request,
             until: state.now + Self.reach.wholeNanoseconds, openAt: state.now))
       }
     }
@@ -150,7 +154,13 @@ extension Setting {
     case .fetch(let order):
       tell?("r\(index) -> fetch \(order.version) for \(order.trigger)")
       mayBeSent(order, index, &state)
-      state.replicas[index].calls.append(Call(order: order, sentAt: state.now, openAt: state.now))
+      state.replicas[index].calls.append(
+        Call(
+          order: order,
+          request: Request(
+            version: order.version, replica: index, life: state.replicas[index].life,
+            decidedAt: state.now),
+          sentAt: state.now, openAt: state.now))
     case .giveBack: state.requests += 1
     case .note(let note): tell?("r\(index) notes \(note)")
     // What is sent is written at once, but for what is held back past the check.
@@ -199,11 +209,11 @@ extension Setting {
   }
 
   private func process(
-    _ version: Version, of index: Int, _ state: inout State, _ tell: Teller
+    _ request: Request, _ state: inout State, _ tell: Teller
   ) -> Int {
     state.hasJustMinted = true
-    let token = state.weChat.mint(at: state.now, keepsOneOld: keepsOneOld)
-    tell?("wechat: \(version) of r\(index) -> \(Mint.name(token))")
+    let token = state.weChat.mint(request, at: state.now, keepsOneOld: keepsOneOld)
+    tell?("wechat: \(request.version) of r\(request.replica) -> \(Mint.name(token))")
     return token
   }
 
@@ -275,6 +285,7 @@ extension Setting {
     case .flush:
       state.redis.wipe()
       state.lockDisturbedAt = state.now
+      state.wipedAt = state.now
     default: break
     }
     if state.faults == faults { state.history = [] }
@@ -283,7 +294,7 @@ extension Setting {
   private func stray(_ call: Call, _ index: Int, _ state: inout State) {
     state.strayFetches.append(
       StrayFetch(
-        replica: index, version: call.order.version,
+        request: call.request,
         until: Self.deadline(of: call) + Self.reach.wholeNanoseconds))
   }
 
@@ -332,6 +343,7 @@ extension Setting {
     } else {
       state.redis.wipe()
     }
+    if state.redis.data.accounts[0].state.committed == nil { state.wipedAt = state.now }
     state.servers += 1
     state.redis.runID = "run-\(state.servers)"
     state.redis.expire(at: state.redisTime)

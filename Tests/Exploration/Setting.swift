@@ -15,6 +15,8 @@ package struct Setting: Sendable {
   package var overtakes = false
   /// A follower's look at the account takes its time, too, and may be lost.
   package var splitsLooks = false
+  /// Whether everything only takes its course.
+  var isCalm = false
   /// Nothing happens later than this.
   var horizon: Instant = .max
 

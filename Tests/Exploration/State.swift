@@ -25,6 +25,8 @@ struct State: Sendable {
   var faults = 0
   /// How many servers there have been.
   var servers = 1
+  /// When Redis lost every record last.
+  var wipedAt: Instant = -1
   /// When a fault took the lock away last.
   var lockDisturbedAt: Instant = -1
   var highestEpoch: Epoch = .none
@@ -137,6 +139,7 @@ struct Call: Sendable {
   }
 
   let order: FetchOrder
+  var request: Request
   let sentAt: Instant
   /// When it was written.
   var openAt: Instant
@@ -150,9 +153,19 @@ struct StrayCommand: Sendable {
   let until: Instant
 }
 
-struct StrayFetch: Sendable {
-  let replica: Int
+/// Who asked WeChat, and when.
+struct Request: Sendable {
   let version: Version
+  let replica: Int
+  let life: Int
+  /// When it was decided to send it; its BEGIN was confirmed before.
+  let decidedAt: Instant
+  /// Whether it was written after the lease, its process having stood still past the check.
+  var isThroughHole = false
+}
+
+struct StrayFetch: Sendable {
+  let request: Request
   /// Later than this it is not processed.
   let until: Instant
   /// When it was written, if its process wrote it late.
@@ -165,6 +178,7 @@ struct Mint: Sendable {
   struct Issue: Sendable {
     let token: Int
     var diesAt: Instant
+    let request: Request
   }
 
   static let lifetime: Duration = .seconds(7200)
@@ -175,7 +189,7 @@ struct Mint: Sendable {
   private var count = 0
 
   /// Processes a request at an instant; returns the number of the token.
-  mutating func mint(at now: Instant, keepsOneOld: Bool) -> Int {
+  mutating func mint(_ request: Request, at now: Instant, keepsOneOld: Bool) -> Int {
     count += 1
     issues.removeAll { $0.diesAt <= now }
     let last = issues.count - 1
@@ -183,7 +197,8 @@ struct Mint: Sendable {
       let end = keepsOneOld && index < last ? now : now + Self.grace.wholeNanoseconds
       issues[index].diesAt = min(issues[index].diesAt, end)
     }
-    issues.append(Issue(token: count, diesAt: now + Self.lifetime.wholeNanoseconds))
+    issues.append(
+      Issue(token: count, diesAt: now + Self.lifetime.wholeNanoseconds, request: request))
     return count
   }
 
@@ -191,6 +206,14 @@ struct Mint: Sendable {
   func death(of token: String) -> Instant? {
     for issue in issues.reversed() where Self.name(issue.token) == token { return issue.diesAt }
     return nil
+  }
+
+  /// The request that ended a token's life; nil while none has.
+  func killer(of token: String) -> Request? {
+    guard let place = issues.firstIndex(where: { Self.name($0.token) == token }),
+      place + 1 < issues.endIndex
+    else { return nil }
+    return issues[place + 1].request
   }
 
   static func name(_ token: Int) -> String { "T\(token)" }

@@ -36,10 +36,14 @@ struct Explore: ParsableCommand {
   @Flag(help: "Let a follower's look at the account take its time, too.")
   var splitLooks = false
 
+  @Flag(help: "Take away each part that fits the bounds, and fail unless every one is missed.")
+  var planted = false
+
   @Flag(help: "Tell of each layer.")
   var progress = false
 
   func run() throws {
+    if planted { return try findPlanted() }
     var isBroken = false
     for scenario in scenario.map({ [$0] }) ?? Scenario.allCases {
       if explore(scenario, Parts.all.subtracting(Parts(without))).counterexample != nil {
@@ -47,6 +51,23 @@ struct Explore: ParsableCommand {
       }
     }
     if isBroken { throw ExitCode.failure }
+  }
+
+  private func findPlanted() throws {
+    var isMissing = false
+    for planted in Planted.all {
+      let found = planted.explore()
+      let length = found.counterexample.map { "after \($0.length) moves: \($0.violation)" }
+      print(
+        "without \(planted.part.rawValue): \(length ?? "NOT FOUND"), \(found.states) states")
+      if length == nil { isMissing = true }
+      guard let whole = planted.exploreWhole().counterexample else { continue }
+      isMissing = true
+      print("THE WHOLE PROTOCOL BREAKS WITHIN THE SAME BOUNDS")
+      for line in whole.transcript { print("  \(line)") }
+    }
+    fflush(nil)
+    if isMissing { throw ExitCode.failure }
   }
 
   private func explore(_ scenario: Scenario, _ parts: Parts) -> Exploration {
@@ -69,7 +90,7 @@ struct Explore: ParsableCommand {
     print(
       "\(scenario.rawValue), \(faults) faults: \(found.states) states, \(found.transitions) "
         + "transitions, depth \(found.depth)\(found.isComplete ? " (all there are)" : ""), "
-        + "\(found.widest) at a time, \(found.overstated) overstated for a moment, \(found.collisions) with one epoch twice, \(seconds) s, "
+        + "\(found.widest) at a time, \(found.overstated) overstated for a moment, \(found.holes) in a hole, \(found.collisions) with one epoch twice, \(seconds) s, "
         + "\(Self.peakMemory) MB")
     if let counterexample = found.counterexample {
       print("BROKEN after \(counterexample.length) moves")
