@@ -25,14 +25,14 @@ import Testing
 
   @Test(arguments: [Part.intent, .bound, .straggling, .epochFloor])
   func `a part that is missing is missed, in the shortest way`(part: Part) throws {
-    let planted = try #require(Planted.all.first { $0.part == part })
-    #expect(planted.explore().counterexample?.length == planted.length)
-    #expect(planted.exploreWhole().counterexample == nil)
+    let omission = try #require(Omission.all.first { $0.part == part })
+    #expect(omission.explore().counterexample?.length == omission.length)
+    #expect(omission.exploreWhole().counterexample == nil)
   }
 
   @Test func `a counterexample reads like what happened`() throws {
-    let planted = try #require(Planted.all.first { $0.part == .bound })
-    let transcript = try #require(planted.explore().counterexample?.transcript)
+    let omission = try #require(Omission.all.first { $0.part == .bound })
+    let transcript = try #require(omission.explore().counterexample?.transcript)
     #expect(transcript.first?.hasPrefix("at first: T1 for 6500") == true)
     #expect(transcript.contains { $0.contains("wechat: e1.2 of r0 -> T2") })
     #expect(transcript.last?.hasPrefix("broken: A") == true)

@@ -55,13 +55,13 @@ struct Explore: ParsableCommand {
 
   private func findPlanted() throws {
     var isMissing = false
-    for planted in Planted.all {
-      let found = planted.explore()
+    for omission in Omission.all {
+      let found = omission.explore()
       let length = found.counterexample.map { "after \($0.length) moves: \($0.violation)" }
       print(
-        "without \(planted.part.rawValue): \(length ?? "NOT FOUND"), \(found.states) states")
+        "without \(omission.part.rawValue): \(length ?? "NOT FOUND"), \(found.states) states")
       if length == nil { isMissing = true }
-      guard let whole = planted.exploreWhole().counterexample else { continue }
+      guard let whole = omission.exploreWhole().counterexample else { continue }
       isMissing = true
       print("THE WHOLE PROTOCOL BREAKS WITHIN THE SAME BOUNDS")
       for line in whole.transcript { print("  \(line)") }

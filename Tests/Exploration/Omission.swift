@@ -1,7 +1,7 @@
 package import Simulation
 
 /// A part of the protocol that fits the bounds, and where its absence shows.
-package struct Planted: Sendable {
+package struct Omission: Sendable {
   package let part: Part
   package let scenario: Scenario
   package let faults: Int
@@ -18,17 +18,17 @@ package struct Planted: Sendable {
   /// Those whose absence breaks what is judged in a state: others cost time, or a token that is
   /// missing, or two epochs that chance keeps apart.
   package static let all = [
-    Planted(.fence, .report, faults: 1, length: 14),
-    Planted(.leaseCheck, .report, faults: 1, length: 22),
-    Planted(.intent, .report, faults: 1, length: 4),
-    Planted(.fold, .report, faults: 1, length: 11),
-    Planted(.doubt, .report, faults: 1, length: 11),
-    Planted(.bound, .report, faults: 1, length: 4),
-    Planted(.straggling, .report, faults: 1, length: 16),
-    Planted(.mark, .report, faults: 1, length: 103),
-    Planted(.epochFloor, .report, faults: 1, length: 6),
-    Planted(.runID, .report, faults: 2, length: 5),
-    Planted(.commitAge, .report, faults: 1, length: 12),
+    Omission(.fence, .report, faults: 1, length: 14),
+    Omission(.leaseCheck, .report, faults: 1, length: 22),
+    Omission(.intent, .report, faults: 1, length: 4),
+    Omission(.fold, .report, faults: 1, length: 11),
+    Omission(.doubt, .report, faults: 1, length: 11),
+    Omission(.bound, .report, faults: 1, length: 4),
+    Omission(.straggling, .report, faults: 1, length: 16),
+    Omission(.mark, .report, faults: 1, length: 103),
+    Omission(.epochFloor, .report, faults: 1, length: 6),
+    Omission(.runID, .report, faults: 2, length: 5),
+    Omission(.commitAge, .report, faults: 1, length: 12),
   ]
 
   /// Explores without the part, up to the number of moves that is enough.
