@@ -58,17 +58,7 @@ extension Setting {
   ) {
     let (old, new) = (before.accounts[0], state.redis.data.accounts[0])
     if case .acquire(let term, _, _) = command, case .acquired(let epoch) = reply {
-      let isRepeated = before.lock?.holder == term.description && before.epoch?.epoch == epoch
-      if !isRepeated {
-        // Redis's clock cannot tell two grants in one millisecond apart when the first one is lost.
-        let isAtOnce = epoch.rawValue == state.redisTime.milliseconds
-        if epoch == state.highestEpoch, isAtOnce {
-          state.isOver = true
-        } else if epoch <= state.highestEpoch {
-          state.violate(.epochsGrow, "\(epoch) after \(state.highestEpoch)")
-        }
-        state.highestEpoch = max(state.highestEpoch, epoch)
-      }
+      granted(epoch, to: term, &state)
     }
     if let committed = old.state.committed, new.state.committed.map({ $0 < committed }) ?? true {
       state.violate(.commitsGrow, "the record goes back from \(committed)")
@@ -91,6 +81,20 @@ extension Setting {
     if fence != new.state.fence {
       state.violate(.fenceHolderWrites, "\(brief(command)), fence \(new.state.fence)")
     }
+  }
+
+  /// When Redis has given the lock to a term.
+  private func granted(_ epoch: Epoch, to term: Term, _ state: inout State) {
+    // A term keeps its epoch, and has it again when Redis lost it.
+    guard epoch != state.highestEpoch || term != state.highestTerm else { return }
+    if epoch == state.highestEpoch, epoch.rawValue == state.redisTime.milliseconds {
+      // Redis's clock cannot tell two grants in one millisecond apart when the first one is lost.
+      state.isOver = true
+    } else if epoch <= state.highestEpoch {
+      state.violate(.epochsGrow, "\(epoch) after \(state.highestEpoch)")
+    }
+    state.highestEpoch = max(state.highestEpoch, epoch)
+    state.highestTerm = term
   }
 
   /// When a replica sends what it writes under a fence.

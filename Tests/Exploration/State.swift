@@ -30,6 +30,8 @@ struct State: Sendable {
   /// When a fault took the lock away last.
   var lockDisturbedAt: Instant = -1
   var highestEpoch: Epoch = .none
+  /// Whose that is.
+  var highestTerm: Term?
   /// Whether two terms have one epoch, so that nothing that follows can be judged.
   var isOver = false
   /// What broke, if anything did.
