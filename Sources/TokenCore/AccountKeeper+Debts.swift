@@ -30,6 +30,8 @@ extension AccountKeeper {
 
   /// More debts than these are paid as one.
   static let debtLimit = 3
+  /// What was killed so long ago has ended by itself: no token lives longer.
+  static let debtMemory: Duration = .seconds(7200)
 
   mutating func owe(
     _ version: Version, beganAt: Moment, begunAt: RedisTime?, knownAt: Moment?, at now: Moment
@@ -61,6 +63,15 @@ extension AccountKeeper {
     guard let own = lastCommit, now < own.endsAt else { return lastCommit = nil }
     owe(
       own.version, beganAt: own.beganAt, begunAt: own.begunAt, knownAt: own.committedAt, at: now)
+  }
+
+  /// What it fetched and did not publish, to a server that may not know of it.
+  mutating func oweAcknowledged(at now: Moment) {
+    acknowledged.removeAll { now - $0.beganAt >= Self.debtMemory }
+    for debt in acknowledged where debt.version != lastCommit?.version {
+      owe(
+        debt.version, beganAt: debt.beganAt, begunAt: debt.begunAt, knownAt: debt.knownAt, at: now)
+    }
   }
 
   /// The first mark that is due, as it is to be sent; one at a time.
@@ -95,10 +106,20 @@ extension AccountKeeper {
     }
     let isPaid = { (debt: Debt) in debt.version == mark.version && debt.step == .sent(sentAt) }
     guard debts.contains(where: isPaid) else { return [] }
+    for debt in debts.filter(isPaid) where debt.version != lastCommit?.version {
+      remember(acknowledged: debt)
+    }
     debts.removeAll(where: isPaid)
     guard case .marked = reply else { return [] }
     hinted(at: now)
     return [.note(.marked(name, mark.version))]
+  }
+
+  /// A server knows of it; another one may not.
+  mutating func remember(acknowledged debt: Debt) {
+    acknowledged.removeAll { $0.version == debt.version }
+    acknowledged.append(debt)
+    if acknowledged.count >= Self.debtLimit { acknowledged.removeFirst() }
   }
 
   /// A mark brought no answer, or none in time: it is sent again.

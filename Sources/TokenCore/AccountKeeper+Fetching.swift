@@ -61,6 +61,8 @@ extension AccountKeeper {
   ) -> [Outcome] {
     guard !isShuttingDown, isFresh(attempt, at: now) else {
       phase = .resolving(attempt, .due(now))
+      // What it was for still is; whoever says so at once again and again gets a pause.
+      wanted = Wanted(trigger: attempt.trigger, notBefore: now + Timing.fetchSpacing)
       return []
     }
     guard now + timing.apiTimeout <= lead.validUntil else {
@@ -118,7 +120,10 @@ extension AccountKeeper {
     let known = abandoned.first { $0.version == version }
     abandoned.removeAll { $0.version == version }
     if case .token(let fetched) = outcome { handedOut.add(fetched.token) }
-    if case .knownFailure = outcome { return [] }
+    if case .knownFailure = outcome {
+      acknowledged.removeAll { $0.version == version }
+      return []
+    }
     guard let known, bringsAnother(known.trigger) else { return [] }
     owe(known, knownAt: now, at: now)
     return []
@@ -187,6 +192,25 @@ extension AccountKeeper {
     return [.send(.commit(command))]
   }
 
+  /// Redis knows of nothing that may have killed the new token: what this replica knows of is over,
+  /// or Redis has lost it.
+  private mutating func settleUnresolved(by attempt: Attempt, at now: Moment) {
+    guard let unresolved else { return }
+    self.unresolved = nil
+    guard attempt.firstBeganAt <= (unresolved.knownAt ?? now) + Timing.straggling else { return }
+    owe(
+      unresolved.version, beganAt: unresolved.beganAt, begunAt: unresolved.begunAt,
+      knownAt: unresolved.knownAt, at: now)
+  }
+
+  /// The token is, or was in its turn, the one that Redis has.
+  private mutating func published(_ attempt: Attempt, _ fetched: FetchedToken, at now: Moment) {
+    guard bringsAnother(attempt.trigger) else { return }
+    lastCommit = LastCommit(
+      version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
+      committedAt: now, endsAt: fetched.sentAt + fetched.lifetime)
+  }
+
   mutating func committed(
     _ attempt: Attempt, _ fetched: FetchedToken, _ reply: StoreReply, sentAt: Moment,
     at now: Moment
@@ -199,19 +223,17 @@ extension AccountKeeper {
       copy = Copy(
         token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
         expiresAt: end, begunAt: attempt.receipt?.at,
-        certainUntil: attempt.firstBeganAt + Timing.certain, seenAt: sentAt, isOwn: isCertain)
-      if bringsAnother(attempt.trigger) {
-        lastCommit = LastCommit(
-          version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
-          committedAt: now, endsAt: end)
-      }
+        certainUntil: attempt.firstBeganAt + Timing.certain,
+        certainTime: attempt.receipt.map { $0.at + Timing.certain } ?? RedisTime(milliseconds: 0),
+        seenAt: sentAt, isOwn: isCertain)
+      published(attempt, fetched, at: now)
       hasHistory = true
       phase = .holding
       wanted = nil
       stated = nil
       // What stands in the record beside it decides how long the keys state that it lives.
       lookAt = now
-      if isCertain { unresolved = nil }
+      if isCertain { settleUnresolved(by: attempt, at: now) }
       if !isUnchanged {
         reports.settled()
       } else if attempt.trigger.needsAnotherToken {
@@ -227,10 +249,17 @@ extension AccountKeeper {
       ]
     case .superseded(let epoch):
       phase = .holding
+      published(attempt, fetched, at: now)
       return [.saw(epoch), .stepDown(.fenced)]
     case .deposed(let epoch):
-      // The script has told: nothing is owed.
+      // The script has told: nothing is owed here, and it is said to each other server.
       phase = .holding
+      if bringsAnother(attempt.trigger) {
+        remember(
+          acknowledged: Debt(
+            version: attempt.version, beganAt: attempt.firstBeganAt,
+            begunAt: attempt.receipt?.at, knownAt: now, step: .due(now)))
+      }
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
     default:
       phase = .holding

@@ -30,10 +30,13 @@ extension AccountKeeper {
     if let copy, copy.version > version { return }
     // Whatever begins after this look lets it live for the grace.
     let certain = min(stated.end, sentAt + Timing.certain)
+    let certainTime = min(stated.recordedEnd, view.now + Timing.certain)
     if let copy, copy.version == version, copy.token == token {
       self.copy?.seenAt = max(copy.seenAt, sentAt)
       // What a doubt is about may have begun before it was seen to be certain.
       self.copy?.certainUntil = stated.isDoubtful ? certain : max(copy.certainUntil, certain)
+      self.copy?.certainTime =
+        stated.isDoubtful ? certainTime : max(copy.certainTime, certainTime)
       if stated.isDoubtful { self.copy?.isOwn = false }
       return
     }
@@ -41,7 +44,7 @@ extension AccountKeeper {
     copy = Copy(
       token: token, version: version, lifetime: view.lifetime ?? expiresAt - view.now,
       expiresAt: sentAt + (expiresAt - view.now), begunAt: view.fetchedAt, certainUntil: certain,
-      seenAt: sentAt, isOwn: false)
+      certainTime: certainTime, seenAt: sentAt, isOwn: false)
   }
 
   mutating func tookOver(
@@ -55,7 +58,7 @@ extension AccountKeeper {
     observe(view, sentAt: sentAt, at: now)
     let outcomes = [.recordIsOurs] + assess(view, at: now, lead: lead)
     if wanted == nil, let copy, copy.version == view.committed {
-      return outcomes + [.note(.adopted(name, copy.version, remaining: copy.remaining(at: now)))]
+      return outcomes + [.note(.adopted(name, copy.version, remaining: statedRemaining(at: now)))]
     }
     return outcomes
   }
@@ -142,8 +145,8 @@ extension AccountKeeper {
       return []
     }
     // Of a record that knows it, the record says how long; else what is certain here.
-    let isRecorded = stated?.basis.version == copy.version
-    let end = isRecorded ? min(stated?.end ?? copy.expiresAt, copy.expiresAt) : copy.certainEnd
+    let isRecorded = stated?.version == copy.version
+    let end = isRecorded ? statedEnd ?? now : copy.certainEnd
     guard end > now else {
       phase = .holding
       return []
@@ -155,9 +158,10 @@ extension AccountKeeper {
           .init(
             account: name, fence: lead.epoch, version: copy.version,
             outputs: outputs(of: copy.token), lifetime: copy.lifetime, certain: end - now,
+            until: isRecorded ? nil : copy.certainEndTime,
             slack: stated?.slack(lifetime: copy.lifetime)
               ?? RemainingTolerance.ofClock(lifetime: copy.lifetime),
-            begunAt: copy.begunAt, kills: !credential.repeats)))
+            begunAt: copy.begunAt)))
     ]
   }
 
@@ -171,7 +175,7 @@ extension AccountKeeper {
       account: name, fence: lead.epoch, version: copy.version,
       outputs: outputs(of: copy.token), lifetime: copy.lifetime,
       age: copy.lifetime - copy.remaining(at: now), begunAt: copy.begunAt, parent: nil,
-      kills: !credential.repeats, isRecommit: true, runID: runID, instance: instance)
+      kills: true, isRecommit: true, runID: runID, instance: instance)
     return [.send(.commit(command))]
   }
 
@@ -180,7 +184,8 @@ extension AccountKeeper {
   ) -> [Outcome] {
     phase = .holding
     storeFailures = 0
-    lookAt = now
+    // A Redis that loses it every time is not written to without a pause.
+    lookAt = now + timing.retry
     switch reply {
     case .committed:
       copy?.isOwn = false

@@ -114,6 +114,9 @@ package struct AccountKeeper: Sendable {
   package internal(set) var debts: [Debt] = []
   /// What was published last; said again to each other server.
   var lastCommit: LastCommit?
+  /// What a server has acknowledged and nobody published: said again to each other server, as that
+  /// one may be a demoted primary whose writes are lost.
+  var acknowledged: [Debt] = []
   /// Calls that were under way when leadership ended: their outcome is still to come.
   var abandoned: [Attempt] = []
   /// Whether a fetch is due and waits until other accounts' fetches are over.
@@ -170,15 +173,21 @@ package struct AccountKeeper: Sendable {
   package var refreshAt: Moment? {
     guard let copy else { return nil }
     let margin = margins.refresh(lifetime: copy.lifetime)
-    guard let stated, stated.basis.version == copy.version else { return copy.expiresAt - margin }
+    guard let stated, stated.version == copy.version else { return copy.expiresAt - margin }
     return min(stated.refreshAt(margin: margin), copy.expiresAt - margin)
   }
 
-  /// What is left of the life that Redis states, as far as it is known; zero when nothing is.
-  func statedRemaining(at now: Moment) -> Duration {
-    guard let copy else { return .zero }
-    let end = stated.map { min($0.end, copy.expiresAt) } ?? copy.expiresAt
-    return max(end - now, .zero)
+  /// When the life ends that Redis states of the copy, as far as it is known.
+  package var statedEnd: Moment? {
+    copy.map { copy in
+      guard let stated, stated.version == copy.version else { return copy.expiresAt }
+      return min(stated.end, copy.expiresAt)
+    }
+  }
+
+  /// What is left of that life; zero when nothing is.
+  package func statedRemaining(at now: Moment) -> Duration {
+    max((statedEnd ?? now) - now, .zero)
   }
 
   /// The newest token that this replica can vouch for: also one that is not yet published.
@@ -188,11 +197,13 @@ package struct AccountKeeper: Sendable {
     token: AccessToken, expiresAt: Moment, lifetime: Duration
   )? {
     if case .committing(_, let fetched, _) = phase {
-      return (fetched.token, fetched.sentAt + fetched.lifetime, fetched.lifetime)
+      let end = fetched.sentAt + fetched.lifetime
+      return end > now ? (fetched.token, end, fetched.lifetime) : nil
     }
-    guard let copy else { return nil }
-    let end = nobodyFetches ? copy.expiresAt : copy.certainEnd
-    return end > now ? (copy.token, end, copy.lifetime) : nil
+    guard let copy, let statedEnd, statedEnd > now, nobodyFetches || copy.certainEnd > now else {
+      return nil
+    }
+    return (copy.token, statedEnd, copy.lifetime)
   }
 
   /// Whether the token is the account's: the published one, or one about to be.
@@ -275,6 +286,7 @@ package struct AccountKeeper: Sendable {
       if case .due = debts[place].step { debts[place].step = .due(now) }
     }
     if case .following = phase, isAnother { oweLastCommit(at: now) }
+    if isAnother { oweAcknowledged(at: now) }
     switch phase {
     case .following(.due): phase = .following(.due(now))
     case .takingOver(.due): phase = .takingOver(.due(now))
@@ -407,10 +419,7 @@ package struct AccountKeeper: Sendable {
       phase = .takingOver(.sent(now))
       outcomes.append(
         .send(
-          .takeOver(
-            .init(
-              account: name, epoch: lead.epoch, runID: runID, kills: !credential.repeats,
-              outputs: kept))))
+          .takeOver(.init(account: name, epoch: lead.epoch, runID: runID, outputs: kept))))
     case .holding:
       guard let lead else { break }
       let start = fetchStart

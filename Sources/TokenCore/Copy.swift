@@ -10,6 +10,8 @@ package struct Copy: Hashable, Sendable {
   package let begunAt: RedisTime?
   /// Until then nothing that has begun can have killed it, as far as this replica has seen.
   package internal(set) var certainUntil: Moment
+  /// The same by Redis's clock.
+  package internal(set) var certainTime: RedisTime
   /// When this was last seen in Redis, whatever stood beside it.
   package internal(set) var seenAt: Moment
   /// Whether this replica fetched it, has led without a break since, and nothing that it asked
@@ -18,6 +20,9 @@ package struct Copy: Hashable, Sendable {
 
   /// Until when the token certainly lives.
   package var certainEnd: Moment { isOwn ? expiresAt : min(expiresAt, certainUntil) }
+
+  /// The same by Redis's clock; nil when that does not tell.
+  var certainEndTime: RedisTime? { isOwn ? begunAt.map { $0 + lifetime } : certainTime }
 
   /// What is left of its life; negative when it is over.
   package func remaining(at now: Moment) -> Duration { expiresAt - now }
@@ -40,6 +45,9 @@ package struct Stated: Hashable, Sendable {
   /// When everything that the doubt is about is over; nil without a doubt.
   package let doubtOver: Moment?
 
+  /// What was committed.
+  package var version: Version { basis.version }
+
   /// Whether something stands that may have killed the token.
   var isDoubtful: Bool { basis.doubt != nil || basis.intent != nil }
 
@@ -60,7 +68,9 @@ package struct Stated: Hashable, Sendable {
     recordedEnd = end
     self.end = sentAt + (end - view.now)
     if let earlier, earlier.basis == basis { self.end = min(self.end, earlier.end) }
-    doubtOver = view.doubt.map { now + ($0.last + Timing.straggling - view.now) }
+    doubtOver = view.doubt.map {
+      now + ($0.last + Timing.straggling + Timing.afterDoubt - view.now)
+    }
   }
 
   /// When the next token is fetched by schedule.

@@ -460,7 +460,8 @@ package struct Keeper: Sendable {
     guard let shutdownBy, !isStopped else { return }
     let isOwing = table.all.contains { !$0.debts.isEmpty }
     if isReleasing {
-      if (isReleased && !isOwing) || now >= shutdownBy || !storeIsConnected { stop(to: &actions) }
+      let isLost = !storeIsConnected && !isOwing
+      if (isReleased && !isOwing) || now >= shutdownBy || isLost { stop(to: &actions) }
       return
     }
     if isOwing || table.all.contains(where: \.mustFinish), now < shutdownBy {

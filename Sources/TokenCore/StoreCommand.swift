@@ -46,18 +46,13 @@ package enum StoreCommand: Hashable, Sendable {
     package var epoch: Epoch
     /// The server that this replica sees; another one than the record's may have lost writes.
     package var runID: String?
-    /// Whether the account's fetches kill the token before them.
-    package var kills: Bool
     /// The keys whose end follows when the stated life changes.
     package var outputs: [Output]
 
-    package init(
-      account: AccountName, epoch: Epoch, runID: String?, kills: Bool, outputs: [Output]
-    ) {
+    package init(account: AccountName, epoch: Epoch, runID: String?, outputs: [Output]) {
       self.account = account
       self.epoch = epoch
       self.runID = runID
-      self.kills = kills
       self.outputs = outputs
     }
   }
@@ -155,16 +150,17 @@ package enum StoreCommand: Hashable, Sendable {
     package var lifetime: Duration
     /// How long from now the token's life is certain, by the replica's own clock.
     package var certain: Duration
+    /// Until when it is certain by Redis's clock, which goes on while the command is on its way and
+    /// while this replica's machine stands still; nil when it is not known.
+    package var until: RedisTime?
     /// By how much the record may say more, since clocks differ.
     package var slack: Duration
     /// Redis's time of the BEGIN of its fetch; nil when it is not known.
     package var begunAt: RedisTime?
-    /// Whether the account's fetches kill the token before them.
-    package var kills: Bool
 
     package init(
       account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
-      certain: Duration, slack: Duration, begunAt: RedisTime?, kills: Bool
+      certain: Duration, until: RedisTime?, slack: Duration, begunAt: RedisTime?
     ) {
       self.account = account
       self.fence = fence
@@ -172,9 +168,9 @@ package enum StoreCommand: Hashable, Sendable {
       self.outputs = outputs
       self.lifetime = lifetime
       self.certain = certain
+      self.until = until
       self.slack = slack
       self.begunAt = begunAt
-      self.kills = kills
     }
   }
 

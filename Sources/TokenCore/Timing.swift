@@ -26,6 +26,9 @@ package struct Timing: Hashable, Sendable {
   package static let stragglerMargin: Duration = .seconds(4)
   /// A doubt is not fetched over before it is over, unless less than this would be left then.
   package static let leftAfterDoubt: Duration = .seconds(60)
+  /// So long after a doubt is over it is fetched over: at that very moment, or by a clock that is a
+  /// little fast, the fetch would not be later than what it is to settle.
+  package static let afterDoubt: Duration = .seconds(1)
   /// Another server than before may have lost what was written up to so long ago.
   package static let lostWrites: Duration = .seconds(30)
   /// A step or a call that is not answered so long after its deadline is given up.
@@ -122,6 +125,19 @@ package struct Timing: Hashable, Sendable {
           numbers:
             "60s + \(apiTimeout.written) + \(opTimeout.written) + 4s = \(straggling.written)",
           remedy: "shorten them: a late mint at WeChat must be over before a doubt is settled"))
+    }
+
+    let repair = tick + lease + retry * 6 / 5 + apiTimeout + opTimeout * 4
+    if repair >= Self.certain {
+      found.append(
+        Violation(
+          names: ["tick", "lease", "retry", "apiTimeout", "redisCommandTimeout"],
+          relation: "tick + lease + 1.2 × retry + apiTimeout + 4 × redisCommandTimeout < 290s"
+            + " (the life of a token in doubt)",
+          numbers:
+            "\(tick.written) + \(lease.written) + 1.2 × \(retry.written) +"
+            + " \(apiTimeout.written) + 4 × \(opTimeout.written) = \(repair.written)",
+          remedy: "shorten them: a doubt must be noticed and fetched over before the keys end"))
     }
     return found
   }

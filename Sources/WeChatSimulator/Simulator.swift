@@ -136,6 +136,11 @@ public final class Simulator: Sendable {
     state.withLock { $0.model.judge(token, at: $0.clock.time(at: .now)) }
   }
 
+  /// When the token stops working, as things are now; nil for one that was never minted.
+  public func end(of token: String) -> Milliseconds? {
+    state.withLock { $0.model.end(of: token, at: $0.clock.time(at: .now)) }
+  }
+
   /// Whether a page that is signed with the ticket now is taken.
   public func accepts(ticket: String) -> Bool {
     state.withLock { $0.model.accepts(ticket: ticket, at: $0.clock.time(at: .now)) }

@@ -65,26 +65,4 @@ extension Deployment {
     let leader = try await waitForLeader()
     return targets.filter { $0.process === leader } + targets.filter { $0.process !== leader }
   }
-
-  /// The settings of that many accounts, named ones beside the unnamed, and WeChat knows them.
-  func accounts(count: Int, life: Milliseconds) throws -> (
-    settings: [String: String], keys: [String]
-  ) {
-    let names = (1..<count).map { "a\($0)" }
-    for name in names {
-      var app = AppSettings(appID: "wx\(name)", secret: Deployment.secret)
-      app.life = life
-      app.maxOldTokens = 8
-      simulator.register(app)
-    }
-    let members = names.map {
-      "\($0): { appid: \"wx\($0)\", appsecret: \"\(Deployment.secret)\" }"
-    }
-    let file = redis.directory.appendingPathComponent("accounts.json5")
-    try Data("{ accounts: { \(members.joined(separator: ", ")) } }".utf8).write(to: file)
-    return (
-      names.isEmpty ? [:] : ["WCH_CONFIG": file.path],
-      ["WCH_access_token"] + names.map { "WCH_access_token:{\($0)}" }
-    )
-  }
 }

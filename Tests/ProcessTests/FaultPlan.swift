@@ -42,12 +42,20 @@ struct FaultPlan: CustomStringConvertible, Sendable {
   let blows: [Blow]
   let fate: Fate
 
-  /// The life of a token and of a replaced one, in milliseconds.
+  /// The life of a token, in milliseconds: it is refreshed 15 s before its end.
+  static let life: Milliseconds = 40_000
+
+  /// How long a replaced token lives, in milliseconds.
   ///
-  /// The token in Redis dies `grace` after the first mint whose answer is lost. Two lost answers
-  /// and the waits after them take up to 5 s, a leader killed after one about 7 s. Whoever just
-  /// tries again when the token has expired shows readers a dead one for half a minute.
-  static let (life, grace): (Milliseconds, Milliseconds) = (40_000, 9000)
+  /// A leader that goes on tries again within seconds: two lost answers and the waits after them
+  /// take up to 5 s, and who just waited for the next refresh would show readers a dead token.
+  /// Whoever succeeds one that is gone lets a doubt be over first, and counts on WeChat's 300 s.
+  var grace: Milliseconds {
+    switch fate {
+    case .spared, .terminated: 9000
+    case .killed, .paused: 300_000
+    }
+  }
 
   /// An event that some run is certain to have.
   private enum Event {

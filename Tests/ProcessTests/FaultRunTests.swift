@@ -71,7 +71,7 @@ import WeChatSimulator
   /// Carries a plan out; says what went wrong.
   private static func failure(of plan: FaultPlan) async -> String? {
     do {
-      try await Deployment.run(life: FaultPlan.life, grace: FaultPlan.grace) { deployment in
+      try await Deployment.run(life: FaultPlan.life, grace: plan.grace) { deployment in
         // An address of its own, so that nobody takes the port of the host that is down.
         let weChat = try await SimulatorServer.start(
           deployment.simulator, hosts: 2, address: "127.0.1.\(1 + plan.seed % 250)")
@@ -131,6 +131,7 @@ import WeChatSimulator
       }
       // Nothing follows that would kill the token again, nor after a mark of the deposed leader.
       try await waitForNewest(old, reader, simulator)
+      try await deployment.expectHonestKeys()
       let later = try await firstExcept(for: .seconds(1)) { () -> String? in
         reader.deadReadings > 0 ? "a dead token" : nil
       }
@@ -160,7 +161,7 @@ import WeChatSimulator
     _ old: String, _ reader: TokenReader, _ simulator: Simulator
   ) async throws {
     do {
-      try await waitUntil("the newest token is in Redis", within: .seconds(20)) {
+      try await waitUntil("the newest token is in Redis", within: .seconds(45)) {
         guard reader.deadReadings == 0 else {
           throw SidecarProcess.Failure("a dead token in Redis")
         }

@@ -98,6 +98,15 @@ import TokenCore
     }
   }
 
+  @Test("a wake names its account, and what names none wakes all")
+  func wakes() throws {
+    let shop = try #require(AccountName("shop"))
+    for hint in [Hint.wake(shop), .wake(.unnamed), .wake(nil)] {
+      #expect(Hint(report: Array(try #require(hint.item).utf8)) == hint)
+    }
+    #expect(Hint(report: Array(#"{"wake":true,"account":"sh op"}"#.utf8)) == .wake(nil))
+  }
+
   @Test("a limit is known until it is over, the token changed, or another replica leads")
   func hears() throws {
     let shop = try #require(AccountName("shop"))
@@ -107,7 +116,7 @@ import TokenCore
       #expect(limits.wait(shop, at: at) == nil)
       limits.hear(.limited(shop, .seconds(30)), at: at)
       limits.hear(.tokenChanged(.unnamed), at: at)
-      limits.hear(.wake, at: at)
+      limits.hear(.wake(nil), at: at)
       #expect(limits.wait(shop, at: at + .seconds(10)) == .seconds(20))
       #expect(limits.wait(.unnamed, at: at + .seconds(10)) == nil)
       #expect(limits.wait(shop, at: at + .seconds(30)) == nil)

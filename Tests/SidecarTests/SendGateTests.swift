@@ -49,6 +49,21 @@ import Testing
     #expect(!closed.pass())
   }
 
+  @Test("a permit that is withdrawn lets no head pass, and calls back none that has")
+  func withdraws() {
+    let permit = SendPermit()
+    let sent = SendGate(notAfter: .now + .seconds(60), permit: permit, timeout: .seconds(1))
+    let open = SendGate(notAfter: .now + .seconds(60), permit: permit, timeout: .seconds(1))
+    #expect(sent.pass())
+    permit.withdraw()
+    #expect(!open.pass())
+    #expect(open.close() == .tooLate)
+    guard case .sent = sent.close() else {
+      Issue.record("the head had passed")
+      return
+    }
+  }
+
   @Test("calls beyond the limit wait in order, and go without a place when their time is over")
   func limits() async throws {
     let limiter = CallLimiter(limit: 1)

@@ -15,7 +15,7 @@ struct AccountScripts {
     }
     account.state.fence = max(account.state.fence, takeOver.epoch)
     if let runID = takeOver.runID, account.state.committed != nil, account.state.runID != runID {
-      if account.state.runID != nil, takeOver.kills, parts.contains(.runID) {
+      if account.state.runID != nil, parts.contains(.runID) {
         doubt(&account, Doubt(first: now - Timing.lostWrites, last: now))
       }
       account.state.runID = runID
@@ -88,7 +88,7 @@ struct AccountScripts {
       }
       account.state.intent = nil
     }
-    if account.state.committed == nil, begin.kills, begin.hasHistory {
+    if account.state.committed == nil, begin.hasHistory {
       doubt(&account, Doubt(first: now, last: now))
     }
     if !isRepeated {
@@ -134,7 +134,9 @@ struct AccountScripts {
     guard left > .zero else {
       return .stale(committed: committed ?? Version(epoch: .none, sequence: 0))
     }
-    if commit.isRecommit, !parts.contains(.recommit) { return .committed(isCertain: false) }
+    if commit.isRecommit, !parts.contains(.recommit) {
+      return .stale(committed: committed ?? Version(epoch: .none, sequence: 0))
+    }
     account.state.fence = max(account.state.fence, commit.fence)
     if !isAgain {
       account.state.parent = commit.parent
@@ -179,7 +181,7 @@ struct AccountScripts {
     }
     let committed = account.state.committed
     if let committed, committed != republish.version { return .republished(wrote: false) }
-    var left = republish.certain
+    var left = min(republish.certain, republish.until.map { $0 - now } ?? republish.certain)
     if committed != nil, let end = view(of: account).statedEnd {
       left = end - now
       if left > republish.certain + republish.slack {
@@ -198,7 +200,7 @@ struct AccountScripts {
       account.state.digest = token(of: republish.outputs)
       account.state.expiresAt = now + left
       account.state.fetchedAt = republish.begunAt ?? now + left - republish.lifetime
-      if republish.kills { doubt(&account, Doubt(first: now, last: now)) }
+      doubt(&account, Doubt(first: now, last: now))
     }
     write(republish.outputs, to: &account)
     return .republished(wrote: true)

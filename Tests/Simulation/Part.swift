@@ -25,7 +25,7 @@ package enum Part: String, CaseIterable, Sendable {
   /// A lock whose granting was not answered is had, or given back: ACQUIRE repeated by the holder
   /// succeeds again, and a follower that finds its own lock releases it.
   case idempotentAcquire = "idempotent-acquire"
-  /// Only a copy that was seen as current lately is published again.
+  /// A copy is published again for no longer than it is certain to live.
   case freshCopy = "fresh-copy"
   /// The server that a commit saw is recorded and compared.
   case runID = "run-id"

@@ -43,10 +43,24 @@ package struct Plan: Sendable {
   let probe: Int64?
   /// Whether the server tells its run id.
   let tellsRunID: Bool
+  /// For each account, whether a plain fetch returns the token that WeChat has (`stable_token`).
+  let repeats: [Bool]
+  /// Whether WeChat keeps one old token alive beside the newest, and not many.
+  let keepsOneOld: Bool
+  /// Whether the life that WeChat states changes from answer to answer.
+  let livesChange: Bool
+  /// Whether a server that has lost its replicas takes no writes after a while.
+  let needsReplicas: Bool
+  /// How many actions in a million are never answered at all.
+  let unanswered: Int64
+
+  /// The shortest life that WeChat states.
+  var shortestLife: Int64 { livesChange ? 20 * second : lifetime }
 
   /// The kinds that may come once a minute: all but another party's fetches, which are answered
-  /// more slowly than that, so that the two do not fight the quota empty.
-  package static let stormy = Fault.allCases.filter { $0 != .foreignFetch }
+  /// more slowly than that, so that the two do not fight the quota empty; and but machines, of
+  /// which there are not so many.
+  package static let stormy = Fault.allCases.filter { $0 != .foreignFetch && $0 != .hostLoss }
 
   /// The options with which `simulate` runs the same.
   package let arguments: [String]
@@ -58,18 +72,25 @@ package struct Plan: Sendable {
   ) {
     var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
     self.seed = seed
-    self.hours = hours
     self.replicas = replicas
     probe = probeSeconds.map { $0 * second }
     self.parts = parts
     let drawn: Profile = chance.pick([.storm, .single, .single, .chaos, .chaos, .chaos])
     self.profile = profile ?? (onlyFaults == nil ? drawn : .storm)
-    accounts = chance.percent(85) ? 1 : 2
     let isUsual = profile == .usual || profile == .calm
+    accounts =
+      switch isUsual ? chance.below(90) : chance.below(100) {
+      case 0..<78: 1
+      case 78..<95: 2
+      case 95..<98: Int(chance.within(3...12))
+      default: Int(chance.within(40...300))
+      }
+    // Of many accounts an hour is as long as a day of one.
+    self.hours = accounts > 12 ? min(hours, 1) : accounts > 2 ? min(hours, 6) : hours
     lifetime =
       isUsual
       ? 7200 * second : chance.pick([7200, 7200, 7200, 7200, 3600, 1800, 600, 600, 120]) * second
-    var faults = Fault.allCases.filter { _ in chance.percent(60) }
+    var faults = Fault.allCases.filter { $0 != .hostLoss && chance.percent(60) }
     // Nothing but the probe tells of another party's fetch.
     if probeSeconds == nil || isUsual { faults.removeAll { $0 == .foreignFetch } }
     if self.profile == .storm {
@@ -79,9 +100,11 @@ package struct Plan: Sendable {
       faults += [.crash, .pause]
     }
     // What other systems keep a token through has to be comparable.
-    let unusual: Set<Fault> = [.refusal, .damageKeys, .outOfMemory, .request]
+    let unusual: Set<Fault> = [
+      .refusal, .damageKeys, .outOfMemory, .request, .fork, .brownOut, .repeatedAnswer, .slowSend,
+      .unanswered, .frozenClock, .foreignApp, .newerLayout,
+    ]
     if isUsual { faults.removeAll { unusual.contains($0) } }
-    self.faults = onlyFaults ?? faults
     atCriticalEffects =
       profile == .calm ? 0 : isUsual ? 20_000 : chance.pick([0, 10_000, 50_000, 150_000])
     atOrdinaryEffects = isUsual || profile == .calm ? 0 : chance.pick([0, 10, 50])
@@ -95,6 +118,13 @@ package struct Plan: Sendable {
     lostHints = isQuiet ? 0 : chance.pick([0, 200_000, 1_000_000])
     timeoutDisconnects = chance.percent(50)
     tellsRunID = chance.percent(85)
+    repeats = (0..<accounts).map { _ in !isUsual && chance.percent(20) }
+    keepsOneOld = !isUsual && chance.percent(30)
+    livesChange = !isUsual && chance.percent(20)
+    needsReplicas = chance.percent(50)
+    unanswered = isUsual || isQuiet ? 0 : chance.pick([0, 100, 1000])
+    if !isUsual, self.profile != .storm, chance.percent(60) { faults.append(.hostLoss) }
+    self.faults = onlyFaults ?? faults
     var arguments = ["--seed", "\(seed)", "--count", "1"]
     if hours != 12 { arguments += ["--hours", "\(hours)"] }
     if replicas != 3 { arguments += ["--replicas", "\(replicas)"] }
@@ -119,15 +149,32 @@ package enum Fault: String, CaseIterable, Sendable {
   /// An application or a person asks for another token, with reason or without; or the owner
   /// replaces the secret.
   case request
+  /// A demoted primary goes on taking writes: the leader's side of a partition keeps it.
+  case fork
+  /// WeChat processes requests, and its answers are lost for every replica.
+  case brownOut
+  /// Something on the way answers with what WeChat answered before.
+  case repeatedAnswer
+  /// Requests are written seconds after the order to send them.
+  case slowSend
+  /// An action is never answered, by nobody.
+  case unanswered
+  /// A replica is stopped together with its clock, as under a hypervisor.
+  case frozenClock
+  /// The record in Redis is for a while another AppID's, or of a newer layout.
+  case foreignApp, newerLayout
+  /// A replica's machine is gone together with the primary of Redis, which was on it, too.
+  case hostLoss
 
   /// Whether the fault is one of the server, not of one replica.
   var isOfRedis: Bool {
     switch self {
     case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
-      .stall, .damageKeys, .noReplicas, .outOfMemory:
+      .stall, .damageKeys, .noReplicas, .outOfMemory, .fork, .foreignApp, .newerLayout:
       true
     case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
-      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request:
+      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request, .brownOut,
+      .repeatedAnswer, .slowSend, .unanswered, .frozenClock, .hostLoss:
       false
     }
   }

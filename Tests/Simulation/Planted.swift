@@ -21,13 +21,24 @@ package struct Planted: Hashable, Sendable {
   }
 
   /// Every part: oracles are worth what they find.
+  ///
+  /// But for re-commit, which keeps a token in Redis where a fetch would have to bring another: no
+  /// rule is broken without it.
   package static let all = [
     Planted(.fence, seeds: 10, .fenceHolderWrites),
     Planted(.leaseCheck, seeds: 10, .sendWithinLease),
+    Planted(.intent, seeds: 20, .deadToken, faults: [.crash], profile: .single),
+    Planted(.fold, seeds: 40, .deadToken, faults: [.brownOut], profile: .single),
+    Planted(.doubt, seeds: 20, .deadToken, faults: [.brownOut], profile: .single),
+    Planted(.bound, seeds: 10, .deadToken, faults: [.brownOut], profile: .single),
+    Planted(.straggling, seeds: 10, .deadToken, faults: [.straggler], profile: .single),
+    Planted(.mark, seeds: 60, .deadToken, faults: [.fork], profile: .single),
     Planted(.leaseFromSend, seeds: 60, .oneLeader, faults: [.slowNetwork, .cutRedis]),
     Planted(.epochFloor, seeds: 10, .epochsGrow),
     Planted(.idempotentAcquire, seeds: 20, .orphanedLock, faults: [.stall]),
-    Planted(.commitAge, seeds: 40, .deadToken, faults: [.stall], profile: .single),
+    Planted(.freshCopy, seeds: 60, .deadToken, faults: [.flush, .crash]),
+    Planted(.commitAge, seeds: 60, .deadToken, faults: [.stall], profile: .single),
+    Planted(.runID, seeds: 20, .deadToken, faults: [.hostLoss], profile: .single),
   ]
 
   /// The first seed in which its rule misses the part; nil when none of the stated number does.

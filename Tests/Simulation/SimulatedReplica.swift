@@ -7,6 +7,7 @@ struct SimulatedReplica {
     let id: Int
     let command: StoreCommand
     let issuedAt: Moment
+    let sentAt: Instant
   }
 
   /// A call of WeChat that is not over.
@@ -23,16 +24,25 @@ struct SimulatedReplica {
     var isPastCheck: Bool
     /// Whether the pause came between the decision and this.
     var isDelayed = false
+    /// Whether the connection for a request took its time.
+    var isConnected = false
   }
 
   let index: Int
-  let clock: SkewedClock
+  var clock: SkewedClock
   var keeper: Keeper
   var instance: InstanceID
   /// Counts lives; whatever was meant for an earlier one is dropped.
   var life = 0
   var isAlive = false
   var pausedUntil: Instant = 0
+  /// Since when its clock stands, and when it last went on.
+  var frozenAt: Instant?
+  var thawedAt: Instant = 0
+  /// What was not to be written any more.
+  var withdrawn: Set<Version> = []
+  /// Whether the next action is never answered.
+  var leavesUnanswered = false
   var backlog: [World.Happening] = []
   var held: [Held] = []
   var isConnected = false
@@ -51,9 +61,6 @@ struct SimulatedReplica {
 
   /// Since when it has been connected and has not been paused, as far as is known; or will be.
   private(set) var undisturbedSince: Instant = 0
-
-  /// What Redis showed last; only a planted bug shows it again.
-  var lastViews: [AccountName: AccountView] = [:]
 
   // What the oracles remember.
   var term: Term?

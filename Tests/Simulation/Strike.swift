@@ -27,7 +27,7 @@ package struct Strike: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  let fault: Fault
+  package let fault: Fault
   let boundary: World.Boundary
   let effect: Effect
 

@@ -5,12 +5,19 @@ package struct Sweep: Sendable {
   package private(set) var failures: [Verdict] = []
   /// The runs in which applications read a dead token for more than a tick.
   package private(set) var runsWithDeadToken = 0
+  /// The longest time in each of them.
+  package private(set) var deadRuns: [UInt64: Double] = [:]
   package private(set) var worstDeadSeconds: Double = 0
   package private(set) var deadSeconds: Double = 0
   package private(set) var fetches = 0
   package private(set) var faults = 0
-  package private(set) var holes = 0
-  package private(set) var forgotten = 0
+  /// By the hole of PROTOCOL section 7: how often a life was overstated, and how long a token was
+  /// read that was dead.
+  package private(set) var holes: [Hole: Int] = [:]
+  package private(set) var deadByHole: [Hole: Double] = [:]
+  package private(set) var overstated = 0
+  package private(set) var overstatedSeconds: Double = 0
+  package private(set) var tokenlessSeconds: Double = 0
   package private(set) var foreign = 0
   package private(set) var collisions = 0
   package private(set) var replicaHours: Double = 0
@@ -21,19 +28,28 @@ package struct Sweep: Sendable {
   /// A token that was dead for longer than this was not just being replaced.
   package static let notable: Double = 20
 
+  /// How long tokens were read that were dead, apart from what went through a hole.
+  package var unexcusedDeadSeconds: Double { deadSeconds - deadByHole.values.reduce(0, +) }
+
   package init() {}
 
   /// Counts a run.
   package mutating func add(_ verdict: Verdict) {
     runs += 1
     if verdict.violation != nil { failures.append(verdict) }
-    if verdict.worstDeadSeconds > Sweep.notable { runsWithDeadToken += 1 }
+    if verdict.worstDeadSeconds > Sweep.notable {
+      runsWithDeadToken += 1
+      deadRuns[verdict.seed] = verdict.worstDeadSeconds
+    }
     worstDeadSeconds = max(worstDeadSeconds, verdict.worstDeadSeconds)
     deadSeconds += verdict.deadSeconds
     fetches += verdict.fetches
     faults += verdict.faults
-    holes += verdict.holes
-    forgotten += verdict.forgotten
+    holes.merge(verdict.holes, uniquingKeysWith: +)
+    deadByHole.merge(verdict.deadByHole, uniquingKeysWith: +)
+    overstated += verdict.overstated
+    overstatedSeconds += verdict.overstatedSeconds
+    tokenlessSeconds += verdict.tokenlessSeconds
     foreign += verdict.foreign
     collisions += verdict.collisions
     replicaHours += verdict.replicaHours
@@ -46,12 +62,16 @@ package struct Sweep: Sendable {
     runs += other.runs
     failures += other.failures
     runsWithDeadToken += other.runsWithDeadToken
+    deadRuns.merge(other.deadRuns) { max($0, $1) }
     worstDeadSeconds = max(worstDeadSeconds, other.worstDeadSeconds)
     deadSeconds += other.deadSeconds
     fetches += other.fetches
     faults += other.faults
-    holes += other.holes
-    forgotten += other.forgotten
+    holes.merge(other.holes, uniquingKeysWith: +)
+    deadByHole.merge(other.deadByHole, uniquingKeysWith: +)
+    overstated += other.overstated
+    overstatedSeconds += other.overstatedSeconds
+    tokenlessSeconds += other.tokenlessSeconds
     foreign += other.foreign
     collisions += other.collisions
     replicaHours += other.replicaHours

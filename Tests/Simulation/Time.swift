@@ -8,7 +8,8 @@ let hour: Int64 = 60 * minute
 
 /// A clock that runs a little too fast or too slow, from an arbitrary origin.
 struct SkewedClock {
-  let offset: Int64
+  /// Grows less while the clock stands.
+  var offset: Int64
   /// Parts in a million by which the clock is fast.
   let partsPerMillion: Int64
 

@@ -6,8 +6,9 @@ package struct Violation: Hashable, Sendable, CustomStringConvertible {
     case oneLeader = "1: one leader by its own clock"
     case commitsGrow = "2: commits grow, and the token changes only with them"
     case begunBeforeFetch = "3: BEGIN before every request, one request a BEGIN"
-    case convergence = "4: convergence"
-    case deadToken = "5: no dead token for long"
+    case deadToken = "A: the stated life is certain"
+    case traceStands = "J: no trace stands long"
+    case lapse = "J: a key lapses only where no fetch could succeed"
     case tokenless = "5: a token where there is a leader"
     case fetchesAreFew = "6: fetches are few"
     case sendWithinLease = "7: no send later than the lease"
@@ -35,6 +36,26 @@ package struct Violation: Hashable, Sendable, CustomStringConvertible {
   package var description: String { "\(rule.rawValue), at \(seconds)s: \(detail)" }
 }
 
+/// What PROTOCOL section 7 does not guarantee, by its letter there.
+package enum Hole: String, CaseIterable, Sendable {
+  /// A request was sent long after its check, and whoever sent it is gone.
+  case pausedSend = "a"
+  /// Redis lost the trace of a fetch, and whoever knew of it is gone or away.
+  case forgotten = "b"
+  /// Two servers took writes.
+  case fork = "c"
+  /// Another party fetched.
+  case foreign = "d"
+  /// WeChat kept but one old token, and a second request killed it.
+  case oneOld = "e"
+  /// Another hand wrote to the keys.
+  case tampered = "f"
+  /// Redis's clock was set back: a token's own end, by as much as clocks may differ in its life.
+  case steppedClock = "t"
+  /// An old answer was repeated to whoever had never seen it.
+  case repeated = "g"
+}
+
 /// What a run came to.
 package struct Verdict: Sendable {
   package let seed: UInt64
@@ -43,16 +64,21 @@ package struct Verdict: Sendable {
   package internal(set) var deadSeconds: Double = 0
   /// The longest time without a break that they did.
   package internal(set) var worstDeadSeconds: Double = 0
+  /// The same without what went through a hole.
+  package var unexcusedDeadSeconds: Double { deadSeconds - deadByHole.values.reduce(0, +) }
   package internal(set) var tokenlessSeconds: Double = 0
   package internal(set) var fetches = 0
   package internal(set) var commits = 0
   package internal(set) var faults = 0
   package internal(set) var elections = 0
   package internal(set) var steps = 0
-  /// How often the hole of PROTOCOL section 7 was entered.
-  package internal(set) var holes = 0
-  /// How often a token's every trace was lost, and everybody's memory of it.
-  package internal(set) var forgotten = 0
+  /// How often Redis stated too long a life, by the hole of PROTOCOL section 7.
+  package internal(set) var holes: [Hole: Int] = [:]
+  /// How long applications read a token that was dead, by the hole; without one it is a finding.
+  package internal(set) var deadByHole: [Hole: Double] = [:]
+  /// How often, and for how long in all, too long a life was stated that nobody came to read.
+  package internal(set) var overstated = 0
+  package internal(set) var overstatedSeconds: Double = 0
   /// How often another party fetched with our AppSecret.
   package internal(set) var foreign = 0
   /// Whether two terms were given one epoch, the data being lost in between; such a run ends.

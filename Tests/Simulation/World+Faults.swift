@@ -15,10 +15,11 @@ extension World {
   mutating func boundary(_ boundary: Boundary, _ action: Keeper.Action, _ replica: Int) {
     guard !isHealed else { return }
     let effect = Strike.Effect(action)
-    if let fault = armed, effect != nil, armedFor == boundary {
-      armed = nil
+    if let armed, armed.effect == effect, armed.boundary == boundary {
+      self.armed = nil
       struckAt = now
-      strike(fault, boundary, effect, replica)
+      strike(armed.fault, boundary, effect, replica)
+      scheduleFault(at: now + 20 * minute)
       return
     }
     guard plan.profile != .single else { return }
@@ -39,31 +40,17 @@ extension World {
 
   /// The next fault that comes by itself.
   mutating func nextFault() {
-    guard !isHealed else { return }
+    guard !isHealed, now == faultDue else { return }
     switch plan.profile {
     case .calm: break
     case .chaos, .storm, .usual:
       inject(chance.pick(plan.faults), someReplica())
-      queue.push(.fault, at: now + chance.below(2 * plan.betweenFaults))
-    case .single:
-      // Alone also when the one before struck late.
-      let calmFrom = max(disturbedUntil, (struckAt ?? 0) + minute) + 20 * minute
-      if let fault = armed {
-        // No effect came by to strike at.
-        armed = nil
-        inject(fault, someReplica())
-        queue.push(.fault, at: now + 40 * minute)
-      } else if struckAt != nil, calmFrom > now {
-        queue.push(.fault, at: calmFrom)
-      } else {
-        armed = chance.pick(plan.faults)
-        armedFor = chance.pick(Boundary.allCases)
-        queue.push(.fault, at: now + max(20 * minute, disturbedUntil - now + 20 * minute))
-      }
+      scheduleFault(at: now + chance.below(2 * plan.betweenFaults))
+    case .single: nextSingleFault()
     }
   }
 
-  private mutating func someReplica() -> Int {
+  mutating func someReplica() -> Int {
     let leader = replicas.firstIndex { $0.keeper.election.leadership != nil }
     if let leader, chance.percent(60) { return leader }
     return Int(chance.below(Int64(replicas.count)))
@@ -76,6 +63,7 @@ extension World {
 
   mutating func inject(_ fault: Fault, _ replica: Int) {
     verdict.faults += 1
+    accountAll()
     if fault.isOfRedis {
       injectIntoRedis(fault)
     } else {
@@ -117,15 +105,27 @@ extension World {
     case .refusal: beginRefusing()
     case .foreignFetch: fetchElsewhere()
     case .request: ask()
+    case .brownOut: brownOut()
+    case .repeatedAnswer: repeatAnswers()
+    case .slowSend: sendSlowly()
+    case .unanswered: replicas[replica].leavesUnanswered = true
+    case .frozenClock: freeze(replica)
+    case .hostLoss: loseHost(replica)
     case .restartEmpty, .flush, .restart, .failOver, .stepClock, .deleteLock, .evict, .readOnly,
-      .stall, .damageKeys, .noReplicas, .outOfMemory:
+      .stall, .damageKeys, .noReplicas, .outOfMemory, .fork, .foreignApp, .newerLayout:
       break
     }
   }
 
+  /// Somebody wants another token; while Redis is forked, on either side.
+  mutating func ask() {
+    guard fork != nil, chance.percent(50) else { return askHere() }
+    withOldPrimary { $0.askHere() }
+  }
+
   /// An application was refused its token, or an older one; a person wants another one; or an
   /// owner has replaced the secret, which every replica learns of.
-  private mutating func ask() {
+  private mutating func askHere() {
     let account = Int(chance.below(Int64(accounts.count)))
     marks.allowedFetches += 2
     disturb(until: now)
@@ -167,7 +167,8 @@ extension World {
     // What only the probe finds is not to be looked for by the checks after healing.
     guard now < plan.hours * hour - 20 * minute else { return }
     let account = Int(chance.below(Int64(accounts.count)))
-    let token = weChat.mint(account: account, request: nil, lifetime: plan.lifetime, at: now)
+    let token = weChat.mint(
+      account: account, request: nil, lifetime: lifetime(of: account), at: now)
     trace("wechat: another party -> \(token)")
     verdict.foreign += 1
   }
@@ -217,11 +218,13 @@ extension World {
     replicas[replica].pausedUntil = 0
     replicas[replica].backlog = []
     replicas[replica].held = []
+    replicas[replica].frozenAt = nil
+    replicas[replica].leavesUnanswered = false
+    replicas[replica].withdrawn = []
     replicas[replica].isConnected = false
     replicas[replica].pendingSteps = []
     replicas[replica].pendingCalls = []
     replicas[replica].scheduledWake = nil
-    replicas[replica].lastViews = [:]
     replicas[replica].term = nil
     replicas[replica].leaseFrom = nil
     for account in accounts.indices {
@@ -231,7 +234,7 @@ extension World {
     queue.push(.restart(replica: replica, life: replicas[replica].life), at: now + wait)
   }
 
-  private mutating func loseConnection(_ replica: Int) {
+  mutating func loseConnection(_ replica: Int) {
     queue.push(
       .connectionLost(replica: replica, life: replicas[replica].life),
       at: now + chance.below(50 * millisecond))
@@ -260,12 +263,10 @@ extension World {
     marks.allowedFetches += 2 * accounts.count
     switch fault {
     case .restartEmpty:
-      redis.wipe()
-      lostWrites()
+      wipe()
       startAnotherServer(after: chance.within(50...20_000) * millisecond)
     case .flush:
-      redis.wipe()
-      lostWrites()
+      wipe()
       disturb(until: now)
     case .restart:
       startAnotherServer(after: chance.within(50...120_000) * millisecond)
@@ -296,19 +297,45 @@ extension World {
       disturb(until: redisStalledUntil + 3 * second)
     case .damageKeys: damageKeys()
     case .outOfMemory: redisIsFullUntil = now + chance.within(1...120) * second
+    case .fork: beginFork()
+    case .foreignApp, .newerLayout: hideRecord(as: fault)
     case .crash, .pause, .cutRedis, .cutWeChat, .cutBoth, .dropConnection, .slowNetwork,
-      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request:
+      .rollingRestart, .straggler, .lostAnswer, .refusal, .foreignFetch, .request, .brownOut,
+      .repeatedAnswer, .slowSend, .unanswered, .frozenClock, .hostLoss:
       break
     }
   }
 
+  /// Everything is gone.
+  mutating func wipe() {
+    let old = redis.data
+    redis.wipe()
+    lostWrites(since: old)
+  }
+
   /// Writes are gone: what was true of this lineage of the data need not be true of the next.
-  mutating func lostWrites() {
+  ///
+  /// - Parameter isElsewhere: whether another server goes on with what it has of the data.
+  mutating func lostWrites(since old: ModelRedis.Data, isElsewhere: Bool = false) {
     history = []
     lockDisturbedAt = now
     storeDisturbedAt = now
-    marks.losses.append(now)
-    for account in accounts.indices { marks.accounts[account].committed = nil }
+    for account in accounts.indices {
+      lostRecord(account, since: old.accounts[account].state, isElsewhere: isElsewhere)
+    }
+  }
+
+  /// An account's record is gone, or an earlier one.
+  private mutating func lostRecord(
+    _ account: Int, since old: ModelRedis.State, isElsewhere: Bool = false
+  ) {
+    let new = redis.data.accounts[account].state
+    marks.accounts[account].committed = nil
+    storeDisturbedAt = now
+    guard (old.intent, old.committed) != (new.intent, new.committed) || old.doubt != new.doubt
+    else { return }
+    marks.accounts[account].losses.append(
+      Marks.Loss(at: now, isElsewhere: isElsewhere && new.runID != nil))
   }
 
   private mutating func startAnotherServer(after wait: Int64) {
@@ -321,9 +348,20 @@ extension World {
 
   /// A replica of Redis that had not seen the last writes becomes the primary.
   private mutating func failOver(losing span: Int64) {
+    let old = redis.data
     if let kept = history.first(where: { $0.at > now - span }) { redis.data = kept.data }
     clockStep += chance.within(-200...200) * millisecond
-    lostWrites()
+    lostWrites(since: old, isElsewhere: true)
+  }
+
+  /// A replica dies with the primary beside it; another server has all but the last writes.
+  private mutating func loseHost(_ replica: Int) {
+    let wait = chance.within(1000...600_000) * millisecond
+    kill(replica, restartAfter: wait)
+    failOver(losing: chance.within(50...10_000) * millisecond)
+    startAnotherServer(after: chance.within(50...15_000) * millisecond)
+    marks.allowedFetches += 2 * accounts.count
+    disturb(until: now + wait)
   }
 
   private mutating func evict() {
@@ -331,15 +369,15 @@ extension World {
       if chance.percent(40) { redis.data.accounts[account].token = nil }
       if chance.percent(40) { redis.data.accounts[account].expiry = nil }
       if chance.percent(20) {
+        let old = redis.data.accounts[account].state
         redis.data.accounts[account].state = .init()
-        lostWrites()
+        lostRecord(account, since: old)
       }
     }
     if chance.percent(30) { redis.data.lock = nil }
     if chance.percent(20) {
       redis.data.epoch = nil
       storeDisturbedAt = now
-      marks.losses.append(now)
     }
     lockDisturbedAt = now
     disturb(until: now)

@@ -10,6 +10,12 @@ extension World {
     straggleNext = false
     loseNextAnswer = false
     refuseUntil = now
+    refuseNext = nil
+    answersLostUntil = now
+    repeatsUntil = now
+    sendsSlowlyUntil = now
+    hidden = [:]
+    endFork()
     redisDownUntil = min(redisDownUntil, now)
     redisRefusesUntil = now
     redisStalledUntil = min(redisStalledUntil, now)
@@ -78,8 +84,7 @@ extension World {
     case .flushed:
       guard isSettled(.flushed) else { return }
       trace("everything is flushed")
-      redis.wipe()
-      lostWrites()
+      wipe()
       let bound = timing.renew * 51 / 50 + .milliseconds(500)
       queue.push(.check(.restored), at: now + bound.wholeNanoseconds)
     case .restored:
@@ -160,8 +165,7 @@ extension World {
       if let intent = state.intent { return "an intent of \(intent.version)" }
       guard let token = publishedToken(index) else { return "no token" }
       guard let newest = weChat.newest(account: index) else { return "WeChat was never asked" }
-      let request = newest.request ?? -1
-      if token != newest.token, !marks.holes.contains(request), !marks.forgotten.contains(request) {
+      if token != newest.token, overstatement(index)?.hole == nil {
         return "\(token) is not \(newest.token)"
       }
       for (number, replica) in replicas.enumerated() where replica.isAlive {

@@ -10,12 +10,45 @@ extension World {
       /// How long applications have been reading a dead token, without a break.
       var deadFor: Int64 = 0
       var deadSince: Instant?
-      /// Which one that is.
-      var dead: String?
       /// What was published last, and when other tokens ceased to be.
       var published: String?
       var gone: [String: Instant] = [:]
       var hadTokenAt: Instant = 0
+      /// When Redis lost what this account's record had of fetches.
+      var losses: [Loss] = []
+      /// Tokens that an answer on the way repeated.
+      var repeated: Set<String> = []
+      /// The time for which Redis has been stating too long a life.
+      var spell: Spell?
+      /// The last cause of a trace in the record, and for how long it has stood since while a
+      /// leader could do something about it.
+      var cause: Cause?
+      var causeStands: Instant = 0
+      /// When a fetch could not succeed last.
+      var hinderedAt: Instant = 0
+      /// Up to when it was counted how long the token was dead.
+      var countedUntil: Instant = 0
+    }
+
+    /// A time without a break in which too long a life is stated.
+    struct Spell {
+      let since: Instant
+      var hole: Hole?
+      /// Whether the token died before the key did.
+      var wasRead = false
+    }
+
+    /// Redis lost what it knew of an account's fetches.
+    struct Loss {
+      let at: Instant
+      /// Whether another server has an earlier record, which names the one before.
+      let isElsewhere: Bool
+    }
+
+    /// What may have killed a token, as the record has it.
+    struct Cause: Equatable {
+      let intent: Version?
+      let last: RedisTime?
     }
 
     /// What a version was used for: by whom it was begun, and how often it was sent.
@@ -27,6 +60,8 @@ extension World {
       var begunAt: Instant
       var sends = 0
       var isCommitted = false
+      /// Whether the BEGIN was taken by a primary that had been demoted.
+      var isOfOldPrimary = false
     }
 
     var accounts: [Account] = []
@@ -34,15 +69,12 @@ extension World {
     var epochs: [String: Epoch] = [:]
     var grantedAt: Instant = 0
     var owners: [Epoch: (term: String, replica: Int, life: Int)] = [:]
-    var uses: [[Version: Use]] = [[:], [:]]
-    var holes: Set<Int> = []
-    var forgotten: Set<Int> = []
-    /// When Redis lost anything that was written to it.
-    var losses: [Instant] = []
+    var uses: [[Version: Use]] = []
+    var forks: [(since: Instant, end: Instant)] = []
     /// When each account was fetched for while nothing was broken, lately.
-    var calmFetches: [[Instant]] = [[], []]
+    var calmFetches: [[Instant]] = []
     /// When fetches ended lately without anybody knowing how.
-    var unanswered: [[Instant]] = [[], []]
+    var unanswered: [[Instant]] = []
     var orphanSince: Instant?
     var orphan: String?
     var quietBy: Instant?
@@ -51,6 +83,13 @@ extension World {
     var clockSteppedAt: Instant = 0
     /// How many fetches everything that happened so far allows (invariant 6).
     var allowedFetches = 0
+
+    mutating func prepare(for number: Int) {
+      accounts = Array(repeating: Account(), count: number)
+      uses = Array(repeating: [:], count: number)
+      calmFetches = Array(repeating: [], count: number)
+      unanswered = Array(repeating: [], count: number)
+    }
   }
 
   mutating func violate(_ rule: Violation.Rule, _ detail: String) {
@@ -65,31 +104,62 @@ extension World {
 
   // MARK: Time passes
 
+  /// So many accounts are all looked at after every step; of more, some in turn.
+  private static let allLookedAt = 8
+  private static let lookedAtInTurn = 3
+
+  /// The accounts that a happening may change, and of many others a few.
+  mutating func touched(by happening: Happening) -> [Int] {
+    guard accounts.count > World.allLookedAt else { return Array(accounts.indices) }
+    var touched: [Int] = []
+    switch happening {
+    case .arrive(let arrival):
+      if let name = arrival.command.account { touched = [index(of: name)] }
+    case .process(let call): touched = [calls[call].account]
+    case .fault, .goOn, .heal, .check, .endFork, .rollOn: return Array(accounts.indices)
+    case .wake, .event, .answer, .stepTimedOut, .respond, .callTimedOut, .reconnect, .resume,
+      .connectionLost, .restart, .endByForce, .request, .write:
+      break
+    }
+    for _ in 0..<World.lookedAtInTurn {
+      lookedAt = (lookedAt + 1) % accounts.count
+      if !touched.contains(lookedAt) { touched.append(lookedAt) }
+    }
+    return touched
+  }
+
+  /// Before anything changes that may be every account's.
+  mutating func accountAll() { account(Array(accounts.indices), until: now) }
+
   /// Counts how long the tokens in Redis have been dead, up to the next happening.
-  mutating func account(until next: Instant) {
-    guard next > now else { return }
-    for index in accounts.indices {
+  mutating func account(_ touched: [Int], until next: Instant) {
+    for index in touched {
+      let from = marks.accounts[index].countedUntil
+      guard next > from else { continue }
+      marks.accounts[index].countedUntil = next
       guard let token = publishedToken(index) else {
-        verdict.tokenlessSeconds += Double(next - now) / Double(second)
+        verdict.tokenlessSeconds += Double(next - from) / Double(second)
         marks.accounts[index].deadFor = 0
         marks.accounts[index].deadSince = nil
         continue
       }
-      guard let issue = weChat.issues[index].last(where: { $0.token == token }),
-        issue.diesAt < min(next, issue.issuedAt + plan.lifetime)
+      guard let issue = weChat.issue(of: token, account: index),
+        issue.diesAt < min(next, issue.endsAt)
       else {
         marks.accounts[index].deadFor = 0
         marks.accounts[index].deadSince = nil
         continue
       }
       // Nobody reads a server that does not answer.
-      let begin = max(now, issue.diesAt, redisDownUntil, redisStalledUntil)
+      let begin = max(from, issue.diesAt, redisDownUntil, redisStalledUntil)
       guard begin < next else { continue }
       if marks.accounts[index].deadSince == nil {
-        trace("DEAD \(token)")
+        trace("DEAD \(token), hole \(overstatement(index)?.hole?.rawValue ?? "-")")
         marks.accounts[index].deadSince = begin
       }
-      marks.accounts[index].dead = token
+      if let hole = overstatement(index)?.hole {
+        verdict.deadByHole[hole, default: 0] += Double(next - begin) / Double(second)
+      }
       marks.accounts[index].deadFor += next - begin
       verdict.deadSeconds += Double(next - begin) / Double(second)
       verdict.worstDeadSeconds = max(
@@ -106,10 +176,11 @@ extension World {
 
   // MARK: After every step
 
-  mutating func observe() {
-    for index in accounts.indices {
-      isNotDeadForLong(index)
-      hasLivingToken(index)
+  mutating func observe(_ touched: [Int]) {
+    for index in touched {
+      statesNoMore(index)
+      standsBriefly(index)
+      hasToken(index)
       let token = publishedToken(index)
       if token != marks.accounts[index].published {
         if let before = marks.accounts[index].published { marks.accounts[index].gone[before] = now }
@@ -129,129 +200,28 @@ extension World {
   /// Whether the lock is held by a replica that leads.
   private var isLed: Bool {
     guard let holder = redis.data.lock?.holder else { return false }
-    return replicas.contains {
-      $0.isAlive && $0.keeper.election.leadership?.term.description == holder
-    }
-  }
-
-  /// Whether nothing in Redis and nobody alive can know of the token: only the probe finds out.
-  private mutating func isUnseen(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
-    issue.request == nil || isHole(issue) || isForgotten(issue, index)
-  }
-
-  /// Whether its fetcher is gone, nobody is left who has the token or is known to have seen its
-  /// trace, and Redis has lost every trace: a wipe
-  /// met replicas without any memory, or a fail-over lost a whole refresh, its replica died, and
-  /// the server does not tell who it is.
-  private mutating func isForgotten(_ issue: ModelWeChat.Issue, _ index: Int) -> Bool {
-    guard let id = issue.request else { return false }
-    let call = calls[id]
-    // The trace is lost with what Redis had of the BEGIN, also between that and the sending.
-    guard let use = marks.uses[index][call.order.version], use.begunAt <= storeDisturbedAt else {
-      return false
-    }
-    let isGone = replicas[call.replica].life != call.life
-    let version = call.order.version
-    let isRemembered = replicas.contains {
-      $0.isAlive && $0.keeper.accounts[index].copy?.version == version
-    }
-    let isUnseen = !plan.tellsRunID && isGone && !isRemembered
-    // Who fetched first after the loss had never seen this Redis before; who came later found a
-    // history without a flaw.
-    let isFirstStart = marks.uses[index].values.contains { first in
-      first.isCommitted && !first.hasHistory
-        && marks.losses.contains { use.begunAt <= $0 && $0 <= first.begunAt }
-    }
-    guard isUnseen || (isGone && isFirstStart) else { return false }
-    if marks.forgotten.insert(id).inserted { verdict.forgotten += 1 }
-    return true
-  }
-
-  /// Whether the token was minted by a request that left after the lease, the process having been
-  /// paused between check and send, and the process is no more: PROTOCOL section 7.
-  private mutating func isHole(_ issue: ModelWeChat.Issue) -> Bool {
-    guard let id = issue.request, calls[id].isThroughHole else { return false }
-    let call = calls[id]
-    guard replicas[call.replica].life != call.life else { return false }
-    if marks.holes.insert(id).inserted { verdict.holes += 1 }
-    return true
-  }
-
-  /// How long a probe takes at most to be believed: asked twice, with a pause in between.
-  private static let probing: Duration = .seconds(20)
-
-  private mutating func isNotDeadForLong(_ index: Int) {
-    guard let since = marks.accounts[index].deadSince, let token = marks.accounts[index].dead,
-      token == publishedToken(index)
-    else { return }
-    // What killed it may have been unseen: then a probe finds out, when there is one.
-    var unseen: Duration = .zero
-    for issue in weChat.issuesAfter(token, account: index)
-    where isUnseen(issue, index) {
-      guard let probe = plan.probe else { return }
-      unseen = .nanoseconds(probe) + World.probing
-    }
-    // What a server that stands still has in its buffers it carries out once it goes on.
-    let wasReadable = since > max(redisDownUntil, redisStalledUntil)
-    if plan.profile == .single, unseen == .zero, wasReadable {
-      violate(.deadToken, "account \(accounts[index]) has a dead token after a single fault")
-    }
-    let bound = timing.tick + timing.apiTimeout + timing.opTimeout * 4 + unseen
-    let election = timing.lease + timing.retry * 6 / 5
-    let begin = max(since, disturbedUntil, waitsUntil(index))
-    let isLate = now - begin > (bound + election).wholeNanoseconds
-    let isLateThoughLed =
-      marks.ledSince.map { now - max(begin, $0) > bound.wholeNanoseconds } ?? false
-    if isLate || isLateThoughLed {
-      violate(
-        .deadToken,
-        "account \(accounts[index]) has had a dead token for \((now - since) / second)s")
-    }
-  }
-
-  /// A longer time without a token than this, with a leader and nothing broken, is too long.
-  private static let tokenless: Duration = .seconds(60)
-
-  /// Whether applications have a token that WeChat did not end by itself.
-  private mutating func hasLivingToken(_ index: Int) {
-    guard let token = publishedToken(index) else {
-      guard let since = marks.ledSince, !isFailing(index) else { return }
-      let begin = max(since, disturbedUntil, waitsUntil(index), marks.accounts[index].hadTokenAt)
-      if now - begin > World.tokenless.wholeNanoseconds {
-        violate(.tokenless, "account \(accounts[index]), at a leader")
-      }
-      return
-    }
-    marks.accounts[index].hadTokenAt = now
-    // One that a foreign hand took the end from is repaired, but not within the moment.
-    guard plan.parts.contains(.intent), redis.data.accounts[index].token?.expiresAt != nil,
-      let issue = weChat.issues[index].last(where: { $0.token == token })
-    else { return }
-    // A clock that was set back keeps what should have gone; and where Redis has lost the intent,
-    // a COMMIT that was held back says how old the token was when it was sent.
-    let soundSince = issue.issuedAt - 2 * minute
-    guard max(marks.clockSteppedAt, marks.losses.last ?? 0) < soundSince else { return }
-    // Clocks may go wrong by one in a hundred.
-    let late = now - issue.issuedAt - plan.lifetime
-    if late > 2 * second + plan.lifetime / 90 {
-      violate(.deadToken, "account \(accounts[index]) has \(token) \(late / second)s too long")
+    // By index: a replica is large, and this is asked after every step.
+    return replicas.indices.contains {
+      replicas[$0].isAlive
+        && replicas[$0].keeper.election.leadership?.term.description == holder
     }
   }
 
   /// Until when the next fetch may be waited for: 36 s at most after an answer that did not come.
-  private func waitsUntil(_ index: Int) -> Instant {
+  func waitsUntil(_ index: Int) -> Instant {
     marks.unanswered[index].last.map { $0 + 40 * second } ?? 0
   }
 
   /// Whether the leader's last fetch failed, so that it waits for the next one, or just did not.
-  private func isFailing(_ index: Int) -> Bool {
-    replicas.contains {
-      guard $0.isAlive, $0.keeper.election.leadership != nil else { return false }
-      let account = $0.keeper.accounts[index]
-      if case .committing(let attempt, _, _) = account.phase {
-        return $0.local(at: now) - attempt.beganAt < .seconds(10)
+  func isFailing(_ index: Int) -> Bool {
+    replicas.indices.contains {
+      guard replicas[$0].isAlive, replicas[$0].keeper.election.leadership != nil else {
+        return false
       }
-      return account.failures.last != nil
+      if case .committing(let attempt, _, _) = replicas[$0].keeper.accounts[index].phase {
+        return replicas[$0].local(at: now) - attempt.beganAt < .seconds(10)
+      }
+      return replicas[$0].keeper.accounts[index].failures.last != nil
     }
   }
 
@@ -259,8 +229,10 @@ extension World {
     guard let leadership = replicas[index].keeper.election.leadership,
       leadership.validUntil > replicas[index].local(at: now)
     else { return }
-    if redis.data.lock?.holder == leadership.term.description { return }
-    guard lockDisturbedAt < replicas[index].leaseFromInstant else { return }
+    if server(of: index).data.lock?.holder == leadership.term.description { return }
+    guard max(lockDisturbedAt, replicas[index].thawedAt) < replicas[index].leaseFromInstant else {
+      return
+    }
     if !plan.parts.contains(.leaseCheck) { return }
     violate(
       .oneLeader, "r\(index) believes it leads; the lock is \(redis.data.lock?.holder ?? "free")")
@@ -271,10 +243,7 @@ extension World {
       marks.orphan = nil
       return
     }
-    let isLed = replicas.contains {
-      $0.isAlive && $0.keeper.election.leadership?.term.description == lock.holder
-    }
-    if isLed {
+    if marks.ledSince != nil {
       marks.orphan = nil
       return
     }
@@ -326,23 +295,22 @@ extension World {
         + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debts) })")
   }
 
-  /// When a keeper decides to publish its copy again.
-  mutating func decided(_ republish: StoreCommand.Republish, _ replica: Int) {
+  /// When a copy was published again.
+  private mutating func published(_ republish: StoreCommand.Republish, _ replica: Int) {
     let index = index(of: republish.account)
-    for case .token(let secret) in republish.outputs.map(\.format) {
-      let token = secret.revealed
-      guard token != marks.accounts[index].published,
-        let death = weChat.death(of: token, account: index), death <= now,
-        let gone = marks.accounts[index].gone[token], now - gone > plan.grace
-      else { continue }
-      violate(
-        .freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
-    }
+    let token = token(of: republish.outputs)
+    guard token != marks.accounts[index].published,
+      let death = weChat.death(of: token, account: index), death <= now,
+      let gone = marks.accounts[index].gone[token], now - gone > plan.grace,
+      overstatement(index)?.hole == nil
+    else { return }
+    violate(
+      .freshRepublish, "r\(replica): \(token) is dead, and gone for \((now - gone) / second)s")
   }
 
   /// After Redis has executed a command.
-  mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data) {
-    changedWhatItMay(arrival, reply, before: before)
+  mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data?) {
+    if let before { changedWhatItMay(arrival, reply, before: before) }
     switch (arrival.command, reply) {
     case (.acquire(let term, _, _), .acquired(let epoch)):
       let name = term.description
@@ -356,6 +324,8 @@ extension World {
         let isExcused =
           redisTime.milliseconds <= marks.highestEpoch.rawValue
           && storeDisturbedAt >= marks.grantedAt
+          // Two servers that both grant have two clocks.
+          || fork != nil || forkEndedAt >= marks.grantedAt
         if epoch <= marks.highestEpoch, !isExcused {
           violate(.epochsGrow, "\(epoch) after \(marks.highestEpoch)")
         }
@@ -375,7 +345,7 @@ extension World {
       if marks.uses[account][begin.version] == nil {
         marks.uses[account][begin.version] = Marks.Use(
           replica: arrival.replica, life: arrival.life, hasHistory: begin.hasHistory,
-          begunAt: now)
+          begunAt: now, isOfOldPrimary: arrival.connection == World.oldPrimary)
       }
     case (.commit(let commit), .committed):
       verdict.commits += commit.isRecommit ? 0 : 1
@@ -384,6 +354,7 @@ extension World {
       wrote(arrival, commit.account, fence: commit.fence)
     case (.mark, .marked): marks.allowedFetches += 2
     case (.republish(let republish), .republished(wrote: true)):
+      published(republish, arrival.replica)
       wrote(arrival, republish.account, fence: republish.fence)
     default: break
     }
@@ -470,14 +441,13 @@ extension World {
     }
     replicas[replica].term = confirmed
     replicas[replica].leaseFrom = step.issuedAt
-    replicas[replica].leaseFromInstant = replicas[replica].clock.instant(
-      showing: step.issuedAt.nanoseconds)
+    replicas[replica].leaseFromInstant = step.sentAt
   }
 
   mutating func noted(_ note: Note, _ replica: Int) {
     let text = "\(note)"
     trace("r\(replica) notes \(text)")
-    if text.contains("T0-") || text.contains("T1-") {
+    if namesToken(text) {
       violate(.noSecret, "r\(replica) notes a token")
     }
     if case .becameLeader = note { verdict.elections += 1 }
@@ -495,6 +465,19 @@ extension World {
     }
   }
 
+  /// Whether a text has a token in it: `T`, the number of an account, a dash.
+  private func namesToken(_ text: String) -> Bool {
+    var isAfterT = false
+    var hasDigits = false
+    for byte in text.utf8 {
+      if isAfterT, byte == UInt8(ascii: "-"), hasDigits { return true }
+      let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+      hasDigits = isAfterT && isDigit
+      isAfterT = byte == UInt8(ascii: "T") || hasDigits
+    }
+    return false
+  }
+
   /// When WeChat has processed a request: with nothing broken it is not asked again and again.
   mutating func processed(_ index: Int) {
     guard isCalm(for: 5 * minute) else {
@@ -505,7 +488,7 @@ extension World {
     marks.calmFetches[index].append(now)
     // An answer that is lost costs another fetch at once, and one when its sweep is due.
     marks.unanswered[index].removeAll { $0 < now - 12 * minute }
-    let allowed = 12 + 40 * minute / plan.lifetime + 2 * Int64(marks.unanswered[index].count)
+    let allowed = 12 + 40 * minute / plan.shortestLife + 2 * Int64(marks.unanswered[index].count)
     if marks.calmFetches[index].count > Int(allowed) {
       violate(.fetchesAreFew, "account \(accounts[index]): more than \(allowed) in 10 min")
     }

@@ -8,9 +8,13 @@ extension World {
     guard let instance = InstanceID(name) else { preconditionFailure("\(name) is a good name") }
     var timing = timing
     if !plan.parts.contains(.leaseCheck) { timing.lease = .seconds(100_000) }
-    var credential = Credential()
-    credential.probe = plan.probe.map { .nanoseconds($0) }
-    let credentials = Dictionary(uniqueKeysWithValues: accounts.map { ($0, credential) })
+    let credentials = Dictionary(
+      uniqueKeysWithValues: zip(accounts, plan.repeats).map { account, repeats in
+        var credential = Credential()
+        credential.repeats = repeats
+        credential.probe = plan.probe.map { .nanoseconds($0) }
+        return (account, credential)
+      })
     let keeper = Keeper(
       instance: instance, accounts: accounts, timing: timing, margins: Margins(),
       credentials: credentials, generator: SplitMix64(seed: chance.next()))
@@ -33,7 +37,6 @@ extension World {
   // MARK: The keeper
 
   mutating func handle(_ event: Keeper.Event, _ replica: Int) {
-    let event = plan.parts.contains(.freshCopy) ? event : stale(event, replica)
     let moment = replicas[replica].local(at: now)
     if log != nil {
       if case .woke = event {} else { trace("r\(replica) <- \(brief(event))") }
@@ -45,7 +48,6 @@ extension World {
     for action in actions { mix(digest(of: action)) }
     remember(replica)
     isNotBusy(event, actions, replica, at: moment)
-    for case .store(.republish(let republish), _) in actions { decided(republish, replica) }
     perform(
       actions.map { SimulatedReplica.Held(action: $0, isPastCheck: false) }, replica)
     if replicas[replica].isAlive { scheduleWake(replica) }
@@ -81,6 +83,9 @@ extension World {
         replicas[replica].held += rest
         return
       }
+      if chance.chance(perMillion: isHealed ? 0 : plan.unanswered) {
+        replicas[replica].leavesUnanswered = true
+      }
       switch item.action {
       case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
       case .fetch(let order): fetch(order, item, replica)
@@ -101,6 +106,7 @@ extension World {
   mutating func resume(_ replica: Int) {
     guard replicas[replica].isAlive, !replicas[replica].isPaused(at: now) else { return }
     guard replicas[replica].pausedUntil > 0 else { return }
+    thaw(replica)
     replicas[replica].pausedUntil = 0
     replicas[replica].disturb(until: now)
     trace("r\(replica) resumes")
@@ -133,14 +139,20 @@ extension World {
       return
     }
     trace("r\(replica) sends \(brief(command))")
-    replicas[replica].pendingSteps.append(.init(id: step, command: command, issuedAt: issuedAt))
-    let moment = replicas[replica].local(at: now)
-    queue.push(
-      .stepTimedOut(replica: replica, life: life, step: step),
-      at: replicas[replica].clock.instant(showing: (moment + timing.opTimeout).nanoseconds))
+    let isUnanswered = isLeftUnanswered(replica)
+    if !isUnanswered {
+      replicas[replica].pendingSteps.append(
+        .init(id: step, command: command, issuedAt: issuedAt, sentAt: now))
+      let moment = replicas[replica].local(at: now)
+      queue.push(
+        .stepTimedOut(replica: replica, life: life, step: step),
+        at: replicas[replica].clock.instant(showing: (moment + timing.opTimeout).nanoseconds))
+    } else if chance.percent(50) {
+      return
+    }
     let arrival = Arrival(
       replica: replica, life: life, step: step, command: rewritten(command, replica),
-      connection: servers, sentAt: now)
+      connection: isForked(replica) ? World.oldPrimary : servers, sentAt: now)
     if now < replicas[replica].requestsToRedisLostUntil {
       // What waits in a buffer may come through when the way is free again.
       if chance.percent(40) {
@@ -162,22 +174,33 @@ extension World {
 
   mutating func arrive(_ arrival: Arrival) {
     // A server that is gone takes what was on its way with it.
-    guard now >= redisDownUntil, arrival.connection == servers else { return }
+    let isOfOld = arrival.connection == World.oldPrimary
+    guard isOfOld ? fork != nil : now >= redisDownUntil && arrival.connection == servers else {
+      return
+    }
     // What a fault held back for long does not outlast the faults.
     guard !isHealed || arrival.sentAt > healedAt || now < healedAt + 5 * second else { return }
-    guard now >= redisStalledUntil else {
+    guard isOfOld || now >= redisStalledUntil else {
       queue.push(.arrive(arrival), at: redisStalledUntil + chance.below(millisecond))
       return
     }
     let replica = arrival.replica
     let result: Result<StoreReply, StoreFailure>
-    if now < redisRefusesUntil, arrival.command.writes {
+    if isOfOld, let refusal = refusalOfOldPrimary(arrival.command) {
+      result = .failure(StoreFailure(mayHaveRun: false, reason: refusal))
+    } else if isOfOld {
+      result = .success(withOldPrimary { $0.execute(arrival) })
+    } else if now < redisRefusesUntil, arrival.command.writes {
       result = .failure(StoreFailure(mayHaveRun: false, reason: redisRefusal))
     } else {
       result = .success(execute(arrival))
     }
     boundary(.execution, .store(arrival.command, issuedAt: .origin), replica)
-    guard now >= redisDownUntil else { return }
+    guard isOfOld || now >= redisDownUntil else { return }
+    if replicas[replica].life == arrival.life, isLeftUnanswered(replica) {
+      replicas[replica].pendingSteps.removeAll { $0.id == arrival.step }
+      return
+    }
     if now < replicas[replica].repliesOfRedisLostUntil { return }
     if chance.chance(perMillion: isHealed ? 0 : plan.lostPackets) { return }
     queue.push(
@@ -188,23 +211,24 @@ extension World {
   private mutating func execute(_ arrival: Arrival) -> StoreReply {
     let time = redisTime
     redis.expire(at: time)
-    let before = redis.data
-    let reply = redis.execute(arrival.command, at: time)
+    // What reads changes nothing; a copy that is kept would make every look cost one.
+    let before = arrival.command.writes ? redis.data : nil
+    let reply = hiddenReply(arrival.command) ?? redis.execute(arrival.command, at: time)
     if log != nil, arrival.command.writes {
       trace("redis: r\(arrival.replica) \(brief(arrival.command)) -> \(brief(reply))")
     }
-    if arrival.command.writes {
+    if let before, arrival.connection != World.oldPrimary {
       history.append((at: now, data: before))
       if history.count > 400 { history.removeFirst(200) }
     }
     executed(arrival, reply, before: before)
-    hint(after: arrival.command, reply)
+    hint(after: arrival, reply)
     return reply
   }
 
-  private mutating func hint(after command: StoreCommand, _ reply: StoreReply) {
+  private mutating func hint(after arrival: Arrival, _ reply: StoreReply) {
     let event: Keeper.Event
-    switch (command, reply) {
+    switch (arrival.command, reply) {
     case (.commit(let commit), .committed): event = .hinted(commit.account)
     case (.republish(let republish), .republished(wrote: true)):
       event = .hinted(republish.account)
@@ -213,9 +237,10 @@ extension World {
     default: return
     }
     // A mark wakes the leader alone, by a list that a full server does not lengthen.
-    let isForLeader = if case .mark = command { true } else { false }
+    let isForLeader = if case .mark = arrival.command { true } else { false }
     if isForLeader, now < redisIsFullUntil { return }
-    for replica in replicas.indices {
+    for replica in replicas.indices
+    where isForked(replica) == (arrival.connection == World.oldPrimary) {
       if isForLeader,
         replicas[replica].keeper.election.leadership?.term.description != redis.data.lock?.holder
       {
@@ -248,6 +273,7 @@ extension World {
       return
     }
     replicas[replica].pendingSteps.remove(at: index)
+    if isLeftUnanswered(replica) { return }
     var result = result
     if case .success(let reply) = result {
       result = .success(rewritten(reply, of: pending.command))
@@ -298,7 +324,7 @@ extension World {
     guard !replicas[replica].isConnected else { return }
     let life = replicas[replica].life
     let isReachable =
-      now >= redisDownUntil && now >= redisStalledUntil
+      (isForked(replica) || now >= max(redisDownUntil, redisStalledUntil))
       && now >= replicas[replica].requestsToRedisLostUntil
       && now >= replicas[replica].repliesOfRedisLostUntil
     guard isReachable else {
@@ -310,7 +336,7 @@ extension World {
     }
     replicas[replica].isConnected = true
     replicas[replica].disturb(until: now)
-    handle(.storeConnected(runID: plan.tellsRunID ? redis.runID : nil), replica)
+    handle(.storeConnected(runID: plan.tellsRunID ? server(of: replica).runID : nil), replica)
   }
 
   // MARK: WeChat
@@ -318,7 +344,21 @@ extension World {
   private mutating func fetch(
     _ order: FetchOrder, _ held: SimulatedReplica.Held, _ replica: Int
   ) {
+    let life = replicas[replica].life
+    guard now < sendsSlowlyUntil, lifeInHole != life else { return write(order, held, replica) }
+    var later = held
+    later.isPastCheck = false
+    later.isDelayed = true
+    queue.push(.write(replica: replica, life: life, order, later), at: now + connecting())
+  }
+
+  /// The request is written, unless that is too late by now.
+  mutating func write(_ order: FetchOrder, _ held: SimulatedReplica.Held, _ replica: Int) {
     let isPastCheck = held.isPastCheck
+    if !isPastCheck, replicas[replica].withdrawn.contains(order.version) {
+      let refused = FetchFailure(.transient, reason: "not wanted any more")
+      return handle(.fetched(order.account, order.version, .knownFailure(refused)), replica)
+    }
     let moment = replicas[replica].local(at: now)
     let life = replicas[replica].life
     let isLate = moment > order.notAfter
@@ -346,10 +386,12 @@ extension World {
       queue.push(.process(call: id), at: now + chance.within(30...600) * millisecond)
       return kill(replica, restartAfter: 10 * minute)
     }
-    replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))
-    let deadline = replicas[replica].clock.instant(showing: order.deadline.nanoseconds)
-    queue.push(
-      .callTimedOut(replica: replica, life: life, call: id), at: max(deadline, now + millisecond))
+    if !isLeftUnanswered(replica) {
+      replicas[replica].pendingCalls.append(.init(id: id, order: order, sentAt: moment))
+      let deadline = replicas[replica].clock.instant(showing: order.deadline.nanoseconds)
+      queue.push(
+        .callTimedOut(replica: replica, life: life, call: id), at: max(deadline, now + millisecond))
+    }
     if now < replicas[replica].requestsToWeChatLostUntil {
       switch chance.below(3) {
       case 0:
@@ -376,7 +418,7 @@ extension World {
     let death = weChat.death(of: order.token.revealed, account: index(of: order.account))
     let isAnswered =
       now >= replicas[replica].requestsToWeChatLostUntil
-      && now >= replicas[replica].answersOfWeChatLostUntil && now >= refuseUntil
+      && now >= replicas[replica].answersOfWeChatLostUntil && now >= refuseUntil && !isInBrownOut()
     let isDead = isAnswered && (death ?? now) <= now
     queue.push(
       .event(
@@ -385,8 +427,9 @@ extension World {
       at: now + (isAnswered ? chance.within(30...600) * millisecond : 5 * second))
   }
 
-  /// What is not written yet is not written any more; here everything is, as soon as it is sent.
+  /// What is not written yet is not written any more.
   private mutating func withdraw(_ name: AccountName, _ version: Version, _ replica: Int) {
+    replicas[replica].withdrawn.insert(version)
     replicas[replica].held.removeAll { held in
       if case .fetch(let order) = held.action {
         order.account == name && order.version == version && !held.isPastCheck
@@ -398,33 +441,73 @@ extension World {
 
   mutating func process(_ id: Int) {
     let call = calls[id]
-    calls[id].isProcessed = true
-    processed(call.account)
-    let replica = call.replica
-    verdict.fetches += 1
-    var outcome = refused(call, id)
-    if outcome == nil {
-      let lifetime = plan.lifetime
-      let token = weChat.mint(account: call.account, request: id, lifetime: lifetime, at: now)
-      trace("wechat: \(call.order.version) of r\(replica) -> \(token)")
-      outcome = .token(
-        FetchedToken(
-          token: AccessToken(token), lifetime: .nanoseconds(lifetime), sentAt: call.sentLocally))
-      if !isHealed, plan.profile != .calm, chance.chance(perMillion: 5000) {
-        outcome = .unknown(FetchFailure(.transient, reason: "an answer that makes no sense"))
-      }
+    let repeated = repetition(for: call)
+    if repeated == nil || repeatsReach {
+      calls[id].isProcessed = true
+      processed(call.account)
+      verdict.fetches += 1
     }
+    let replica = call.replica
+    var outcome = repeated != nil && !repeatsReach ? nil : refused(call, id) ?? minted(call, id)
     boundary(.execution, .fetch(call.order), replica)
-    let isLost = loseNextAnswer || chance.chance(perMillion: isHealed ? 0 : plan.lostAnswers)
+    if let repeated {
+      trace("the last answer to \(accounts[call.account]) is repeated")
+      if let kept = lastAnswers[call.account] {
+        marks.accounts[call.account].repeated.insert(kept.token)
+      }
+      outcome = repeated
+    }
+    let isLost =
+      loseNextAnswer || isInBrownOut()
+      || chance.chance(perMillion: isHealed ? 0 : plan.lostAnswers)
     loseNextAnswer = false
     guard let outcome, !isLost, now >= replicas[replica].answersOfWeChatLostUntil else { return }
+    if case .token(let fetched) = outcome, repeated == nil {
+      lastAnswers[call.account] = (fetched.token.revealed, fetched.lifetime.wholeNanoseconds)
+    }
+    if replicas[replica].life == call.life, isLeftUnanswered(replica) {
+      replicas[replica].pendingCalls.removeAll { $0.id == id }
+      return
+    }
     queue.push(
       .respond(replica: replica, life: call.life, call: id, outcome),
       at: now + chance.within(10...300) * millisecond)
   }
 
+  /// WeChat's good answer, which may state a life that nobody believes.
+  private mutating func minted(_ call: Call, _ id: Int) -> FetchOutcome {
+    let lifetime = lifetime(of: call.account)
+    var (token, left) = ("", lifetime)
+    if plan.repeats[call.account] {
+      let answer = weChat.answer(
+        account: call.account, request: id, isForced: call.order.isForced, lifetime: lifetime,
+        at: now)
+      guard case .token(let text, let remaining) = answer else {
+        trace("wechat: \(call.order.version) of r\(call.replica) is forced too often")
+        return .knownFailure(FetchFailure(.quota, code: 45009, reason: "the day's quota"))
+      }
+      (token, left) = (text, remaining / second * second)
+    } else {
+      token = weChat.mint(account: call.account, request: id, lifetime: lifetime, at: now)
+    }
+    trace("wechat: \(call.order.version) of r\(call.replica) -> \(token)")
+    // No life, a life of nothing, or no answer that makes sense.
+    let nonsense: Int64 = plan.livesChange ? 30_000 : 5000
+    if left <= 0 || !isHealed && plan.profile != .calm && chance.chance(perMillion: nonsense) {
+      return .unknown(FetchFailure(.transient, reason: "an answer that makes no sense"))
+    }
+    return .token(
+      FetchedToken(
+        token: AccessToken(token), lifetime: .nanoseconds(left), sentAt: call.sentLocally))
+  }
+
   /// WeChat's refusal, if it refuses.
   private mutating func refused(_ call: Call, _ id: Int) -> FetchOutcome? {
+    if let code = refuseNext {
+      refuseNext = nil
+      trace("wechat: refuses \(call.order.version) of r\(call.replica) with \(code)")
+      return .knownFailure(FetchFailure(.rate, code: code, reason: "the minute's"))
+    }
     if now >= refuseUntil {
       guard chance.chance(perMillion: isHealed ? 0 : plan.refusals) else { return nil }
       beginRefusing()
@@ -441,8 +524,7 @@ extension World {
     default:
       // -1 says nothing: WeChat may have minted all the same.
       if chance.percent(50) {
-        _ = weChat.mint(
-          account: call.account, request: id, lifetime: plan.lifetime, at: now)
+        _ = minted(call, id)
       }
       return .unknown(FetchFailure(.transient, code: -1, reason: "system busy"))
     }
@@ -463,8 +545,20 @@ extension World {
       return
     }
     replicas[replica].pendingCalls.remove(at: index)
+    if isLeftUnanswered(replica) { return }
     if case .knownFailure = outcome { calls[id].isProcessed = true }
     handle(.fetched(order.account, order.version, outcome), replica)
+  }
+
+  /// Whether nobody answers this action, ever; an answer that comes is then nobody's.
+  private mutating func isLeftUnanswered(_ replica: Int) -> Bool {
+    guard !isHealed else { return false }
+    if replicas[replica].leavesUnanswered {
+      replicas[replica].leavesUnanswered = false
+      trace("r\(replica) is left without an answer")
+      return true
+    }
+    return false
   }
 
   // MARK: Planted bugs
@@ -480,29 +574,20 @@ extension World {
     {
       return .release(Term(instance: term.instance, nonce: ""))
     }
+    if !plan.parts.contains(.freshCopy), case .republish(var republish) = command,
+      let copy = replicas[replica].keeper.accounts[index(of: republish.account)].copy
+    {
+      // As if nobody could have fetched since it was seen.
+      republish.certain = copy.remaining(at: replicas[replica].local(at: now))
+      republish.until = nil
+      return .republish(republish)
+    }
     guard !plan.parts.contains(.leaseCheck) else { return command }
     return switch command {
     case .acquire(let term, _, let floor):
       .acquire(term, lease: Timing().lease, floor: floor)
     case .renew(let term, _): .renew(term, lease: Timing().lease)
     default: command
-    }
-  }
-
-  /// A look that failed, answered from memory: a copy then seems to be current for ever.
-  private mutating func stale(_ event: Keeper.Event, _ replica: Int) -> Keeper.Event {
-    guard case .stored(.look(let name), let issuedAt, let result) = event else { return event }
-    switch result {
-    case .success(.account(var view)):
-      guard view.tokenMatchesRecord else { return event }
-      view.intent = nil
-      view.doubt = nil
-      replicas[replica].lastViews[name] = view
-      return event
-    case .success: return event
-    case .failure:
-      guard let view = replicas[replica].lastViews[name] else { return event }
-      return .stored(.look(name), issuedAt: issuedAt, .success(.account(view)))
     }
   }
 

@@ -23,6 +23,9 @@ package struct World {
     case rollOn(next: Int)
     case request(Report, until: Instant)
     case fault
+    case goOn
+    case write(replica: Int, life: Int, FetchOrder, SimulatedReplica.Held)
+    case endFork(since: Instant)
     case heal
     case check(Check)
   }
@@ -59,6 +62,7 @@ package struct World {
 
   let plan: Plan
   let accounts: [AccountName]
+  private let byName: [AccountName: Int]
   var now: Instant = 0
   var chance: SplitMix64
   var queue = EventQueue<Happening>()
@@ -80,22 +84,43 @@ package struct World {
   /// Until when Redis has no memory left.
   var redisIsFullUntil: Instant = 0
   var servers = 1
+  /// The old primary, as long as it takes writes beside the new one.
+  var fork: Fork?
+  var forkEndedAt: Instant = 0
+  /// Accounts whose record is not ours.
+  var hidden: [Int: Hidden] = [:]
 
   var weChat: ModelWeChat
   var straggleNext = false
   var loseNextAnswer = false
   var refuseUntil: Instant = 0
   var refusal = 0
+  /// What WeChat refuses the next request with, once.
+  var refuseNext: Int?
+  /// Until when so many answers in a hundred are lost, whoever asked.
+  var answersLostUntil: Instant = 0
+  var answersLost: Int64 = 100
+  /// Until when earlier answers come back, and whether WeChat is asked all the same.
+  var repeatsUntil: Instant = 0
+  var repeatsReach = false
+  /// Each account's last answer that came through.
+  var lastAnswers: [(token: String, lifetime: Int64)?] = []
+  var sendsSlowlyUntil: Instant = 0
 
   var isHealed = false
   /// Whether the next refresh by schedule falls into the hole of PROTOCOL section 7.
   package var opensHole = false
   /// The life of the replica that is in it.
   var lifeInHole: Int?
-  var armed: Fault?
+  var armed: Armed?
+  /// Where faults have not been armed yet.
+  var places: [(Boundary, Strike.Effect)] = []
+  /// Which of many accounts was looked at last.
+  var lookedAt = 0
+  /// When the next fault comes by itself.
+  var faultDue: Instant = 0
   /// When the armed fault struck last.
   var struckAt: Instant?
-  var armedFor: Boundary = .send
   /// Until then something is broken, or its consequences are allowed to last.
   var disturbedUntil: Instant = 0
   /// When the lock was last taken away by a fault.
@@ -116,15 +141,19 @@ package struct World {
     self.plan = plan
     self.judges = judges
     self.log = log
-    accounts = [AccountName.unnamed, AccountName("shop")].compactMap { $0 }.prefix(plan.accounts)
-      .map { $0 }
+    accounts = (0..<plan.accounts).compactMap { index in
+      index == 0 ? .unnamed : AccountName("a\(1000 + index)")
+    }
     chance = SplitMix64(seed: plan.seed)
     verdict = Verdict(seed: plan.seed)
     redis = ModelRedis(accounts: accounts, parts: plan.parts)
-    weChat = ModelWeChat(accounts: plan.accounts, grace: plan.grace)
+    weChat = ModelWeChat(
+      accounts: plan.accounts, grace: plan.grace, keepsOneOld: plan.keepsOneOld)
+    lastAnswers = Array(repeating: nil, count: plan.accounts)
+    byName = Dictionary(uniqueKeysWithValues: zip(accounts, accounts.indices))
     redisClock = SkewedClock(
       offset: 1_780_000_000 * second, partsPerMillion: chance.within(-10_000...10_000))
-    marks.accounts = Array(repeating: Marks.Account(), count: plan.accounts)
+    marks.prepare(for: plan.accounts)
     for index in 0..<plan.replicas {
       let clock = SkewedClock(
         offset: chance.within(0...1000) * second, partsPerMillion: chance.within(-10_000...10_000))
@@ -146,17 +175,20 @@ package struct World {
     for index in replicas.indices {
       queue.push(.restart(replica: index, life: 0), at: chance.below(3 * second))
     }
-    queue.push(.fault, at: plan.betweenFaults / 2 + chance.below(plan.betweenFaults))
+    scheduleFault(at: plan.betweenFaults / 2 + chance.below(plan.betweenFaults))
+    if plan.profile == .single { queue.push(.goOn, at: 5 * minute) }
     if judges { queue.push(.heal, at: chaosEnds) }
     while verdict.violation == nil, let (time, happening) = queue.pop() {
-      account(until: time)
+      if !judges, time > chaosEnds { break }
+      let touched = touched(by: happening)
+      account(touched, until: time)
       now = time
-      if !judges, now > chaosEnds { break }
       steps += 1
       take(happening)
-      observe()
+      observe(touched)
       if isOver { break }
     }
+    accountAll()
     fetchedLittle()
     verdict.steps = steps
     verdict.replicaHours = Double(now) / Double(hour) * Double(plan.replicas)
@@ -220,6 +252,13 @@ package struct World {
     case .rollOn(let next): rollOn(next)
     case .request(let report, let end): request(report, until: end)
     case .fault: nextFault()
+    case .goOn: goOn()
+    case .write(let replica, let life, let order, let held):
+      guard isReady(replica, life, happening) else { return }
+      write(order, held, replica)
+    case .endFork(let since):
+      guard fork?.since == since else { return }
+      endFork()
     case .heal: heal()
     case .check(let check): self.check(check)
     }
@@ -243,7 +282,7 @@ package struct World {
     RedisTime(milliseconds: (redisClock.local(at: now) + clockStep) / millisecond)
   }
 
-  func index(of account: AccountName) -> Int { accounts.firstIndex(of: account) ?? 0 }
+  func index(of account: AccountName) -> Int { byName[account] ?? 0 }
 
   mutating func mix(_ value: UInt64) {
     verdict.fingerprint = (verdict.fingerprint ^ value) &* 0x100_0000_01B3

@@ -113,8 +113,10 @@ package struct HostileAnswer: Sendable {
       default:
         plain(token, using: &random)
         kind = "cut " + kind
-        bytes.removeLast(Int.random(in: 1...bytes.count, using: &random))
-        acceptable = [:]
+        let removed = Int.random(in: 1...bytes.count, using: &random)
+        // Without the white space at its end it is as whole as before.
+        if bytes.suffix(removed).contains(UInt8(ascii: "}")) { acceptable = [:] }
+        bytes.removeLast(removed)
         required = nil
       }
     }

@@ -213,13 +213,40 @@ package final class Deployment: Sendable {
     }
   }
 
+  /// The settings of that many accounts, named ones beside the unnamed, and WeChat knows them.
+  package func accounts(count: Int, life: Milliseconds) throws -> (
+    settings: [String: String], keys: [String]
+  ) {
+    let names = (1..<count).map { "a\($0)" }
+    for name in names {
+      var app = AppSettings(appID: "wx\(name)", secret: Deployment.secret)
+      app.life = life
+      app.maxOldTokens = 8
+      simulator.register(app)
+    }
+    let members = names.map {
+      "\($0): { appid: \"wx\($0)\", appsecret: \"\(Deployment.secret)\" }"
+    }
+    let file = redis.directory.appendingPathComponent("accounts.json5")
+    try Data("{ accounts: { \(members.joined(separator: ", ")) } }".utf8).write(to: file)
+    return (
+      names.isEmpty ? [:] : ["WCH_CONFIG": file.path],
+      ["WCH_access_token"] + names.map { "WCH_access_token:{\($0)}" }
+    )
+  }
+
   // MARK: Redis
 
   /// Asks Redis on the test's own connection.
   @discardableResult
   package func ask(_ name: String, _ arguments: String...) async throws -> RedisReply {
-    try await client.execute(
-      RedisCommand(name, arguments), deadline: .now + patience, waitForConnection: true)
+    try await ask(RedisCommand(name, arguments))
+  }
+
+  /// The same with a command that is already made.
+  @discardableResult
+  package func ask(_ command: RedisCommand) async throws -> RedisReply {
+    try await client.execute(command, deadline: .now + patience, waitForConnection: true)
   }
 
   /// The token that applications see.
@@ -247,6 +274,19 @@ package final class Deployment: Sendable {
       token: values[0].text, tokenTTL: left(values[1].number), expiresIn: values[2].number,
       expiresInTTL: left(values[3].number), redisTime: time[0])
   }
+
+  /// Fails when the keys end later than WeChat ends the token in them, as things are.
+  package func expectHonestKeys() async throws {
+    let keys = try await keys()
+    guard let token = keys.token, let end = simulator.end(of: token) else { return }
+    let left = end - simulator.now
+    guard max(keys.tokenTTL, keys.expiresInTTL) > left + Self.delivery else { return }
+    throw SidecarProcess.Failure(
+      "Redis says that the token lives for \(keys.tokenTTL) ms, WeChat \(left) ms")
+  }
+
+  /// What may pass between a look at Redis and one at WeChat, in milliseconds.
+  private static let delivery: Milliseconds = 200
 
   /// Waits until Redis has a token that WeChat accepts.
   @discardableResult

@@ -16,7 +16,8 @@ enum EventKind: Hashable, Sendable, CustomStringConvertible {
 
   enum AnswerKind: String, CaseIterable, Sendable {
     case lock, acquired, held, renewed, lost, released, account, fenced, foreignApp, newerLayout
-    case began, stale, resolved, committed, superseded, deposed, republished, marked, replicas
+    case began, stale, resolved, committed, superseded, deposed, republished, marked, inOrder
+    case settled, replicas
     case failedPerhaps, failedForCertain
   }
 
@@ -127,6 +128,8 @@ extension EventKind.AnswerKind {
         case .deposed: .deposed
         case .republished: .republished
         case .marked: .marked
+        case .inOrder: .inOrder
+        case .settled: .settled
         case .replicas: .replicas
         }
       }
@@ -219,11 +222,16 @@ extension Transcript {
     let name = Self.account
     let epoch = keeper.election.leadership?.epoch ?? Epoch(10)
     let outputs = [Output(key: .accessToken, format: .token(AccessToken("a new secret")))]
+    let kept = [Output(key: .accessToken, format: .kept)]
     var commands: [StoreCommand] = [
-      .pollLock, .look(name), .look(AccountName("other") ?? name), .takeOver(name, epoch),
-      .takeOver(name, Epoch(3)),
+      .pollLock, .look(name), .look(AccountName("other") ?? name),
       .heartbeat(.init(instance: instance, isLeader: true, abdicates: false)),
     ]
+    for epoch in [epoch, Epoch(3)] {
+      commands.append(
+        .takeOver(
+          .init(account: name, epoch: epoch, runID: "one", outputs: kept)))
+    }
     for term in terms {
       commands += [
         .acquire(term, lease: .seconds(15), floor: .none), .renew(term, lease: .seconds(15)),
@@ -233,25 +241,29 @@ extension Transcript {
     for version in [attempt?.version ?? version(10, 1), version(3, 7)] {
       var commit = StoreCommand.Commit(
         account: name, fence: epoch, version: version, outputs: outputs,
-        lifetime: Self.lifetime, age: .zero, dirty: nil, parent: nil, sweep: nil,
+        lifetime: Self.lifetime, age: .zero, begunAt: redisTime, parent: nil, kills: true,
         isRecommit: false, runID: "one", instance: instance)
       commands.append(.commit(commit))
       commit.isRecommit = true
       commands += [
         .begin(
           .init(
-            account: name, version: version, span: .seconds(6), hasHistory: true,
-            isSuspicious: false)),
-        .resolve(name, version), .commit(commit),
+            account: name, version: version, span: .seconds(6), kills: true, hasHistory: true,
+            outputs: kept)),
+        .resolve(.init(account: name, version: version, outputs: kept)), .commit(commit),
         .republish(
           .init(
             account: name, fence: epoch, version: version, outputs: outputs,
-            lifetime: Self.lifetime, remaining: .seconds(7000))),
+            lifetime: Self.lifetime, certain: .seconds(7000), until: nil, slack: .seconds(2),
+            begunAt: redisTime)),
       ]
     }
-    let debts = [keeper.accounts[0].debt?.id, DebtID(life: 1, number: 1)].compactMap(\.self)
-    commands += debts.map {
-      .mark(.init(account: name, debt: $0, version: version(10, 1), isUnknown: true))
+    let debts = keeper.accounts[0].debts.map(\.version)
+    commands += (debts.isEmpty ? [version(10, 1)] : debts).map {
+      .mark(
+        .init(
+          account: name, version: $0, age: .seconds(1), begunAt: redisTime, knownFor: nil,
+          outputs: kept))
     }
     return commands
   }
@@ -261,30 +273,29 @@ extension Transcript {
     let published = keeper.accounts[0].copy.map {
       view($0.token.revealed, $0.version, left: $0.expiresAt - now)
     }
-    var soiled = view("an older secret", version(11, 1))
-    soiled.dirty = DirtyMark("9.9@0")
-    soiled.sweep = soiled.now
-    var marked = view("a secret", version(10, 1))
-    marked.dirty = DirtyMark(version(10, 1), at: redisTime)
+    let doubted = view("an older secret", version(11, 1), doubtedFor: .seconds(9))
+    let marked = view("a secret", version(10, 1), doubtedFor: .seconds(280), overFor: .zero)
+    let lapsed = view("a secret", version(10, 1), doubtedFor: .seconds(300))
     var waiting = view("a secret", version(10, 1))
-    waiting.intent = Intent(
-      version: version(10, 2), at: redisTime, deadline: redisTime + .milliseconds(6500))
-    waiting.sweep = redisTime + Timing.sweep
+    waiting.intent = Intent(version: version(10, 2), at: redisTime, kills: true)
+    restate(&waiting)
+    let moved = view("a secret", version(10, 1), runID: "another")
     let term = terms.first?.description ?? ""
     var replies: [StoreReply] = [
       .lock(holder: nil, remaining: nil), .lock(holder: "b:1", remaining: .seconds(3)),
       .lock(holder: "b:1", remaining: nil), .lock(holder: term, remaining: .seconds(3)),
       .acquired(Epoch(12)), .acquired(Epoch(2)), .held(holder: "b:1", remaining: .seconds(3)),
       .held(holder: "b:1", remaining: .milliseconds(-1)), .renewed, .lost, .released,
-      .account(view()), .account(soiled), .account(marked), .account(waiting),
+      .account(view()), .account(doubted), .account(marked), .account(waiting),
+      .account(lapsed), .account(moved),
       .account(view("an older secret", version(3, 1))), .fenced(Epoch(99)),
-      .foreignApp(remaining: .seconds(9)), .foreignApp(remaining: nil), .newerLayout(2),
-      .began(receipt(sweep: redisTime)), .began(receipt(committed: version(10, 1))),
-      .stale(committed: version(99, 1)), .stale(committed: version(10, 3)), .resolved, .committed,
-      .superseded(Epoch(99)), .deposed(Epoch(99), nil),
-      .deposed(Epoch(99), DirtyMark(version(10, 1), at: redisTime)), .republished(wrote: true),
-      .republished(wrote: false), .marked(nil), .marked(DirtyMark(version(10, 1), at: redisTime)),
-      .replicas([], now: redisTime),
+      .foreignApp(remaining: .seconds(9)), .foreignApp(remaining: nil), .newerLayout(3),
+      .began(receipt(begunAt: redisTime - .seconds(60))),
+      .began(receipt(committed: version(10, 1))),
+      .stale(committed: version(99, 1)), .stale(committed: version(10, 3)), .resolved,
+      .committed(isCertain: true), .committed(isCertain: false), .superseded(Epoch(99)),
+      .deposed(Epoch(99)), .republished(wrote: true), .republished(wrote: false), .marked,
+      .inOrder, .settled, .replicas([], now: redisTime),
     ]
     if let published { replies.append(.account(published)) }
     if let other = InstanceID("b") {

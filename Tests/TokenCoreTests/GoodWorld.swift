@@ -7,12 +7,12 @@ struct GoodWorld {
   private(set) var probes = 0
   /// How often something was answered or due.
   private(set) var steps = 0
-  /// What is always answered to one kind of step, right or wrong.
-  var insistence: (on: EventKind.CommandKind, answer: Result<StoreReply, StoreFailure>)?
+  /// What is always answered to one kind of step, right or wrong; nothing when it never is.
+  var insistence: (on: EventKind.CommandKind, answer: Result<StoreReply, StoreFailure>?)?
 
   private var epoch: Epoch
   private var committed: (version: Version, token: AccessToken, end: Moment)?
-  private var sweep: RedisTime?
+  private var doubt: Doubt?
 
   /// Its first half is as long as the longest time for which a lock is left to others, and more.
   static let span: Duration = .seconds(50)
@@ -23,7 +23,6 @@ struct GoodWorld {
   init(of it: Transcript) {
     epoch = max(it.keeper.election.floor, it.keeper.election.leadership?.epoch ?? .none)
     committed = it.keeper.accounts[0].copy.map { ($0.version, $0.token, $0.expiresAt) }
-    sweep = it.keeper.accounts[0].sweep?.value
   }
 
   /// Goes on for a while; counts what is done in its second half.
@@ -38,7 +37,7 @@ struct GoodWorld {
       if let action = it.outstanding.first {
         steps += 1
         if it.now >= half { count(action) }
-        if let event = answer(action, in: it) { it.post(event) }
+        if let event = answer(action, in: it) { it.post(event) } else { it.forgetFirst() }
       } else if let wake = it.keeper.nextWake, wake <= end {
         steps += 1
         it.now = max(it.now, wake)
@@ -58,14 +57,14 @@ struct GoodWorld {
     switch action {
     case .store(let command, let issuedAt):
       if let insistence, insistence.on == .init(command) {
-        .stored(command, issuedAt: issuedAt, insistence.answer)
+        insistence.answer.map { .stored(command, issuedAt: issuedAt, $0) }
       } else {
         .stored(command, issuedAt: issuedAt, .success(answer(command, in: it)))
       }
     case .fetch(let order): .fetched(order.account, order.version, it.token("secret of \(steps)"))
     case .probe(let order):
       .probed(order.account, order.version, isDead: false, dailyLimit: nil)
-    case .giveBack, .note, .stop: nil
+    case .cancelFetch, .giveBack, .note, .stop: nil
     }
   }
 
@@ -82,17 +81,21 @@ struct GoodWorld {
       if let committed, committed.version >= begin.version {
         return .stale(committed: committed.version)
       }
-      if begin.isSuspicious { sweep = it.redisTime + Timing.sweep }
-      return .began(it.receipt(committed: committed?.version, sweep: sweep))
+      if begin.hasHistory, committed == nil {
+        doubt = Doubt(first: it.redisTime, last: it.redisTime)
+      }
+      return .began(it.receipt(committed: committed?.version))
     case .resolve: return .resolved
     case .commit(let commit):
       for case .token(let token) in commit.outputs.map(\.format) {
         committed = (commit.version, token, it.now + (commit.lifetime - commit.age))
       }
-      if commit.sweep != nil, commit.sweep == sweep { sweep = nil }
-      return .committed
+      if let begunAt = commit.begunAt, let last = doubt?.last {
+        if begunAt > last + Timing.straggling { doubt = nil } else { doubt?.first = begunAt }
+      }
+      return .committed(isCertain: doubt == nil)
     case .republish: return .republished(wrote: true)
-    case .mark: return .marked(nil)
+    case .mark: return .inOrder
     case .heartbeat: return .replicas([], now: it.redisTime)
     }
   }
@@ -101,7 +104,8 @@ struct GoodWorld {
     guard let committed, committed.end > it.now else { return it.view() }
     var view = it.view(
       committed.token.revealed, committed.version, left: committed.end - it.now)
-    view.sweep = sweep
+    view.doubt = doubt
+    it.restate(&view)
     return view
   }
 }

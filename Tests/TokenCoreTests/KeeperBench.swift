@@ -13,12 +13,12 @@ struct KeeperBench {
   private(set) var leastRemaining: Duration = .seconds(7200)
   /// Whether WeChat answers a forced fetch with the token that it has.
   var ignoresForce = false
+  /// Whether no answer of WeChat comes back.
+  var isSilent = false
   /// Fetches that WeChat has not answered, when it holds them.
   var heldFetches: [FetchOrder]?
-  /// Whether Redis shows a mark.
-  var isDirty = false
-  /// The sweep that Redis shows.
-  var sweep: RedisTime?
+  /// The doubt that Redis shows.
+  var doubt: Doubt?
   /// How far somebody has set Redis's clock forward.
   var clockStep: Duration = .zero
   /// So many probes are answered that the token is dead.
@@ -42,11 +42,11 @@ struct KeeperBench {
   /// WeChat makes a new stable token in the last five minutes of the old one.
   private static let stableRenewal: Duration = .seconds(300)
 
-  init(_ credential: Credential = Credential()) {
+  init(_ credential: Credential = Credential(), margins: Margins = Margins()) {
     guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
     repeats = credential.repeats
     keeper = Keeper(
-      instance: instance, accounts: [.unnamed], timing: Timing(), margins: Margins(),
+      instance: instance, accounts: [.unnamed], timing: Timing(), margins: margins,
       credentials: [.unnamed: credential], generator: CountingGenerator())
     post(.started)
     post(.storeConnected(runID: "r"))
@@ -106,13 +106,17 @@ struct KeeperBench {
           events.append(
             .probed(order.account, order.version, isDead: isDead, dailyLimit: dailyLimit))
         case .note(.diedEarly): earlyDeaths += 1
-        case .note, .giveBack, .stop: break
+        case .cancelFetch, .note, .giveBack, .stop: break
         }
       }
     }
   }
 
   private mutating func answer(_ order: FetchOrder) -> Keeper.Event {
+    guard !isSilent else {
+      let failure = FetchFailure(.transient, reason: "nothing came")
+      return .fetched(order.account, order.version, .unknown(failure))
+    }
     let left = (minted?.end ?? now) - now
     let mayRepeat = repeats && left > Self.stableRenewal && !(order.isForced && !ignoresForce)
     if !mayRepeat {
@@ -138,22 +142,23 @@ struct KeeperBench {
     case .renew: return .renewed
     case .release: return .released
     case .look, .takeOver: return .account(view)
-    case .begin(let begin):
-      if begin.isSuspicious { sweep = max(sweep ?? redisTime, redisTime + Timing.sweep) }
+    case .begin:
       let day = redisTime.milliseconds / 86_400_000
       beginsToday = (day, day == beginsToday.day ? beginsToday.count + 1 : 1)
       return .began(
         BeginReceipt(
-          dirty: isDirty ? DirtyMark("1") : nil, committed: committed?.version, sweep: sweep,
-          fetchesToday: beginsToday.count, now: redisTime))
+          committed: committed?.version, fetchesToday: beginsToday.count, at: redisTime,
+          now: redisTime))
     case .resolve: return .resolved
     case .commit(let commit):
       committed = commit
-      if commit.sweep != nil, commit.sweep == sweep { sweep = nil }
+      if let begunAt = commit.begunAt, let last = doubt?.last {
+        if begunAt > last + Timing.straggling { doubt = nil } else { doubt?.first = begunAt }
+      }
       expiresAt = redisTime + (commit.lifetime - commit.age)
-      return .committed
+      return .committed(isCertain: doubt == nil)
     case .republish: return .republished(wrote: false)
-    case .mark: return .marked(nil)
+    case .mark: return .inOrder
     case .heartbeat: return .replicas([], now: redisTime)
     }
   }
@@ -161,21 +166,22 @@ struct KeeperBench {
   private var view: AccountView {
     var view = AccountView(now: redisTime)
     view.fence = epoch
-    view.dirty = isDirty ? DirtyMark("1") : nil
-    view.sweep = sweep
-    guard let committed, expiresAt > redisTime else { return view }
+    view.doubt = doubt
+    guard let committed else { return view }
     view.committed = committed.version
     view.expiresAt = expiresAt
     view.lifetime = committed.lifetime
     view.tokenMatchesRecord = true
+    guard let end = view.statedEnd, end > redisTime else { return view }
     for output in committed.outputs {
       switch output.format {
       case .token(let token):
         view.token = token
-        view.tokenRemaining = expiresAt - redisTime
+        view.tokenRemaining = end - redisTime
+      case .kept: break
       case .clientExpiry(let margin):
-        view.clientExpiry = (expiresAt.milliseconds - margin.wholeMilliseconds) / 1000
-        view.clientExpiryRemaining = expiresAt - redisTime
+        view.clientExpiry = (end.milliseconds - margin.wholeMilliseconds) / 1000
+        view.clientExpiryRemaining = end - redisTime
       }
     }
     return view

@@ -165,11 +165,10 @@ extension Trigger {
     bench.run(for: .seconds(100), reportingEvery: nil)
     // WeChat is slow, and repeats the token that is said to be dead.
     bench.heldFetches = []
-    bench.isDirty = true
-    bench.run(for: .seconds(21), reportingEvery: nil)
-    #expect(bench.heldFetches?.map(\.trigger) == [.dirty])
+    bench.doubt = Doubt(first: bench.redisTime, last: bench.redisTime)
+    bench.run(for: .seconds(111), reportingEvery: nil)
+    #expect(bench.heldFetches?.map(\.trigger) == [.doubt])
     bench.report()
-    bench.isDirty = false
     bench.releaseFetches()
     bench.run(for: .seconds(2), reportingEvery: nil)
     #expect(bench.forced == 1)
@@ -202,13 +201,13 @@ extension Trigger {
         switch action {
         case .store(.renew, _): it.answer(action, .renewed)
         case .store(.heartbeat, _): it.answer(action, .replicas([], now: it.redisTime))
-        case .store(.look, _): it.answer(action, .account(it.view("T", version(10, 1))))
+        case .store(.look, _): it.answer(action, .account(it.published("T")))
         case .probe(let order):
           orders.append(order)
           if orders.count == 1 {
             it.post(.probed(order.account, order.version, isDead: true, dailyLimit: nil))
           }
-        case .store, .fetch, .giveBack, .note, .stop: break
+        case .store, .fetch, .cancelFetch, .giveBack, .note, .stop: break
         }
       }
     }

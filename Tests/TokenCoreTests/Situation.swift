@@ -1,4 +1,4 @@
-import TokenCore
+@testable import TokenCore
 
 /// A state of a keeper, and the way into it.
 enum Situation: String, CaseIterable, Sendable {
@@ -11,8 +11,10 @@ enum Situation: String, CaseIterable, Sendable {
   case committingDue, cutOff, resolving, resolvingDue, backingOff
   // The token is in doubt.
   case asking, doubted, askingAgain, overtaken, heldUp
-  // Something is remembered, or owed.
-  case watching, remembering, missing, suspecting, owing, owingDue
+  // What Redis states is less than what WeChat promised.
+  case seeingDoubt, doubting, unresolved
+  // Something is owed.
+  case owing, owingDue, owingTwice
   // It is over.
   case ending, endingOwing, endingCutOff, releasing, releasingClaim, stopped
 
@@ -20,23 +22,17 @@ enum Situation: String, CaseIterable, Sendable {
     var it = Transcript(probe: Situation.probe)
     switch self {
     case .idle: break
-    case .following, .followingSent, .disconnected, .watching, .remembering, .missing:
+    case .following, .followingSent, .disconnected, .seeingDoubt:
       it.post(.started)
       let looks = it.post(.storeConnected(runID: "one"))
       it.answer(looks.first(where: \.isPoll), .lock(holder: "b:1", remaining: .seconds(9)))
       if self == .followingSent { break }
       var view = it.view(Situation.secret, version(9, 1))
-      if [.watching, .remembering, .missing].contains(self) {
-        view.sweep = it.redisTime + Timing.sweep
+      if self == .seeingDoubt {
+        view = it.view(Situation.secret, version(9, 1), doubtedFor: .seconds(10))
       }
       it.answer(looks.first(where: \.isLook), .account(view))
       if self == .disconnected { it.post(.storeDisconnected) }
-      if self == .following || self == .watching || self == .disconnected { break }
-      view.sweep = nil
-      let marking = it.look(view)
-      if self == .missing { break }
-      it.answer(
-        marking.first(where: \.isMark), .marked(DirtyMark(version(9, 0), at: it.redisTime)))
     case .polling, .acquiring, .uncertain, .refused, .releasingClaim:
       it.post(.started)
       let polling = it.post(.storeConnected(runID: "one")).first(where: \.isPoll)
@@ -69,11 +65,11 @@ enum Situation: String, CaseIterable, Sendable {
       it.publish(token: Situation.secret)
       it.pass(Timing().renew)
       it.post(.woke)
-      it.answer(it.outstanding.first(where: \.isLook), .account(it.published()))
+      it.answer(it.outstanding.first(where: \.isLook), .account(it.published(Situation.secret)))
     case .republishing, .republishingDue:
       it.publish(token: Situation.secret)
       it.pass(.seconds(1))
-      var view = it.published()
+      var view = it.published(Situation.secret)
       view.token = nil
       let publishing = it.look(view).first(where: \.isRepublish)
       if self == .republishingDue { it.fail(publishing) }
@@ -121,7 +117,7 @@ enum Situation: String, CaseIterable, Sendable {
       if self == .doubted { break }
       it.pass(Prober.doubt)
       it.post(.woke)
-      it.answer(it.outstanding.first(where: \.isLook), .account(it.published()))
+      it.answer(it.outstanding.first(where: \.isLook), .account(it.published(Situation.secret)))
     case .heldUp:
       it.publish(token: Situation.secret)
       it.pass(.seconds(1))
@@ -132,16 +128,30 @@ enum Situation: String, CaseIterable, Sendable {
         .fetched(
           Transcript.account, fetching.firstOrder?.version ?? version(0, 0),
           it.token("another secret")))
-      it.answer(committing.first(where: \.isCommit), .committed)
+      it.committed(committing.first(where: \.isCommit), "another secret", version(10, 2))
       it.pass(.seconds(1))
       it.post(.reported(.force(Transcript.account)))
-    case .suspecting:
+    case .doubting:
       it.publish(token: Situation.secret)
       it.pass(.seconds(1))
-      var view = it.published()
-      view.sweep = it.redisTime + Timing.sweep
+      var view = it.published(Situation.secret)
+      view.doubt = Doubt(first: it.redisTime, last: it.redisTime)
+      it.restate(&view)
       it.look(view)
-      it.look(it.published())
+    case .unresolved:
+      let order = it.fetch()
+      let failure = FetchFailure(.transient, reason: "nothing came")
+      it.post(
+        .fetched(Transcript.account, order?.version ?? version(0, 0), .unknown(failure)))
+      it.pass(.seconds(2))
+      it.post(.woke)
+    case .owingTwice:
+      it.publish(token: Situation.secret)
+      it.pass(.seconds(1))
+      let begun = it.post(.reported(.rejected(AccessToken(Situation.secret))))
+      it.answer(begun.first(where: \.isBegin), .began(it.receipt(committed: version(10, 1))))
+      it.pass(.seconds(20))
+      it.post(.woke)
     case .owing, .owingDue, .endingOwing:
       _ = it.fetch()
       it.pass(.seconds(20))
@@ -155,6 +165,7 @@ enum Situation: String, CaseIterable, Sendable {
     case .releasing:
       it.publish(token: Situation.secret)
       it.post(.shutdownRequested)
+      it.answer(it.post(.woke).first(where: \.isMark), .inOrder)
     case .stopped:
       it.post(.started)
       it.post(.shutdownRequested)
@@ -196,12 +207,12 @@ enum Situation: String, CaseIterable, Sendable {
     case .doubted: [.leading, .holding]
     case .askingAgain: [.renewing, .holding, .asking]
     case .heldUp: [.leading, .holding, .heldUp]
-    case .watching: [.waiting, .followingDue, .watching]
-    case .remembering: [.waiting, .remembering]
-    case .missing: [.waiting, .debtSent]
-    case .suspecting: [.leading, .beginningSent, .watching]
-    case .owing: [.waiting, .debtSent]
-    case .owingDue: [.waiting, .debtDue]
+    case .seeingDoubt: [.waiting, .followingDue, .doubtful]
+    case .doubting: [.leading, .holding, .doubtful]
+    case .unresolved: [.leading, .beginningSent, .unresolved]
+    case .owing: [.waiting, .debtSent, .abandoned]
+    case .owingDue: [.waiting, .debtDue, .abandoned]
+    case .owingTwice: [.waiting, .debtDue, .debtSent, .abandoned]
     case .ending: [.leading, .fetching, .ending]
     case .endingOwing: [.waiting, .debtSent, .ending]
     case .endingCutOff: [.leading, .fetching, .ending, .disconnected]
@@ -224,7 +235,7 @@ enum Place: String, CaseIterable, Sendable {
   case republishingDue, republishingSent, recommittingDue, recommittingSent
   case beginningDue, beginningSent, ready, fetching, committingDue, committingSent
   case resolvingDue, resolvingSent
-  case debtDue, debtSent, asking, heldUp, backingOff, watching, remembering
+  case debtDue, debtSent, abandoned, asking, heldUp, backingOff, doubtful, unresolved
   case disconnected, ending, releasing, stopped
 }
 
@@ -233,21 +244,23 @@ extension Transcript {
   var places: Set<Place> {
     let account = keeper.accounts[0]
     var places: Set<Place> = [place(of: keeper.election), Self.place(of: account.phase)]
-    switch account.debt?.step {
-    case .due: places.insert(.debtDue)
-    case .sent: places.insert(.debtSent)
-    case nil: break
+    for debt in account.debts {
+      switch debt.step {
+      case .due: places.insert(.debtDue)
+      case .sent: places.insert(.debtSent)
+      }
     }
+    if !account.abandoned.isEmpty { places.insert(.abandoned) }
     if outstanding.has(\.isProbe) { places.insert(.asking) }
     if let asked = account.reports.asked, asked.notBefore > now { places.insert(.heldUp) }
     if let wanted = account.wanted, wanted.notBefore > now { places.insert(.backingOff) }
-    if account.sweep != nil { places.insert(.watching) }
-    if account.mark != nil { places.insert(.remembering) }
+    if account.stated?.isDoubtful == true { places.insert(.doubtful) }
+    if account.unresolved != nil { places.insert(.unresolved) }
     if !keeper.storeIsConnected { places.insert(.disconnected) }
     if hasStopped {
       places.insert(.stopped)
     } else if wasToldToEnd {
-      let isGivenBack = keeper.election.leadership == nil && account.debt == nil
+      let isGivenBack = keeper.election.leadership == nil && account.debts.isEmpty
       places.insert(isGivenBack ? .releasing : .ending)
     }
     return places
@@ -285,15 +298,5 @@ extension Transcript {
     case .resolving(_, .due): .resolvingDue
     case .resolving(_, .sent): .resolvingSent
     }
-  }
-
-  /// What a leader that was asked to look finds.
-  @discardableResult fileprivate mutating func look(_ view: AccountView) -> [Keeper.Action] {
-    answer(post(.hinted(nil)).first(where: \.isLook), .account(view))
-  }
-
-  /// The first token as it was published at the origin of the clock.
-  fileprivate func published() -> AccountView {
-    view(Situation.secret, version(10, 1), left: Self.lifetime - (now - .origin))
   }
 }

@@ -1,4 +1,4 @@
-import TokenCore
+@testable import TokenCore
 
 /// One keeper whose every answer the test writes, and whose clock the test moves.
 struct Transcript {
@@ -14,13 +14,18 @@ struct Transcript {
   static let lifetime: Duration = .seconds(7200)
   static let term = "a"
 
-  init(probe: Duration? = nil, accounts: [AccountName] = [Self.account]) {
+  init(
+    probe: Duration? = nil, repeats: Bool = false, accounts: [AccountName] = [Self.account],
+    maximumFetches: Int = 32, margins: Margins = Margins()
+  ) {
     guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
     var credential = Credential()
     credential.probe = probe
+    credential.repeats = repeats
     keeper = Keeper(
-      instance: instance, accounts: accounts, timing: Timing(), margins: Margins(),
-      credentials: [Self.account: credential], generator: Counting())
+      instance: instance, accounts: accounts, timing: Timing(), margins: margins,
+      credentials: [Self.account: credential], maximumFetches: maximumFetches,
+      generator: Counting())
   }
 
   // MARK: Steps
@@ -42,6 +47,12 @@ struct Transcript {
   }
 
   mutating func pass(_ span: Duration) { now = now + span }
+
+  /// Nothing that is outstanding will ever be answered.
+  mutating func forget() { outstanding.removeAll() }
+
+  /// The same of the oldest of it.
+  mutating func forgetFirst() { outstanding.removeFirst() }
 
   /// Answers a command of an earlier result.
   @discardableResult mutating func answer(
@@ -92,17 +103,27 @@ struct Transcript {
     return post(.fetched(Self.account, order.version, token(text))).first(where: \.isCommit)
   }
 
-  /// Up to a published token of one's own.
+  /// Up to a published token of one's own, which a look has shown.
   mutating func publish(epoch: Int64 = 10, token text: String = "T") {
     let committing = commit(epoch: epoch, token: text)
-    answer(committing, .committed)
+    committed(committing, text, version(epoch, 1))
+  }
+
+  /// Has a COMMIT carried out, and the look after it answered.
+  @discardableResult
+  mutating func committed(
+    _ committing: Keeper.Action?, _ text: String, _ version: Version
+  ) -> [Keeper.Action] {
+    let looking = answer(committing, .committed(isCertain: true))
+    let published = view(text, version, left: Self.lifetime)
+    return looking + answer(looking.first(where: \.isLook), .account(published))
   }
 
   // MARK: What Redis and WeChat say
 
   /// What BEGIN returns of an account in order.
-  func receipt(committed: Version? = nil, sweep: RedisTime? = nil) -> BeginReceipt {
-    BeginReceipt(dirty: nil, committed: committed, sweep: sweep, now: redisTime)
+  func receipt(committed: Version? = nil, begunAt: RedisTime? = nil) -> BeginReceipt {
+    BeginReceipt(committed: committed, at: begunAt ?? redisTime, now: redisTime)
   }
 
   var redisTime: RedisTime { RedisTime(milliseconds: Self.redisEpoch) + (now - .origin) }
@@ -124,12 +145,60 @@ struct Transcript {
     view.token = AccessToken(token)
     view.tokenRemaining = left
     view.tokenMatchesRecord = true
+    view.fetchedAt = redisTime + left - Self.lifetime
     view.expiresAt = redisTime + left
     view.lifetime = Self.lifetime
     view.clientExpiry = ((redisTime + left).milliseconds - 120_000) / 1000
     view.clientExpiryRemaining = left
     view.runID = runID
     return view
+  }
+
+  /// The same beside a doubt that began and was over so long ago; both keys end as it states.
+  func view(
+    _ token: String, _ version: Version, left: Duration = .seconds(7000),
+    doubtedFor first: Duration, overFor last: Duration? = nil
+  ) -> AccountView {
+    var view = view(token, version, left: left)
+    view.doubt = Doubt(first: redisTime - first, last: redisTime - (last ?? first))
+    restate(&view)
+    return view
+  }
+
+  /// Lets both keys end as the record states.
+  func restate(_ view: inout AccountView) {
+    guard let end = view.statedEnd, end > view.now else {
+      view.token = nil
+      view.tokenRemaining = nil
+      view.clientExpiry = nil
+      view.clientExpiryRemaining = nil
+      return
+    }
+    view.tokenRemaining = end - view.now
+    view.clientExpiryRemaining = end - view.now
+    view.clientExpiry = (end.milliseconds - 120_000) / 1000
+  }
+
+  /// What a replica that is asked to look finds.
+  @discardableResult mutating func look(_ view: AccountView) -> [Keeper.Action] {
+    answer(post(.hinted(nil)).first(where: \.isLook), .account(view))
+  }
+
+  /// The first token as it was published at the origin of the clock.
+  func published(_ token: String) -> AccountView {
+    view(token, version(10, 1), left: Self.lifetime - (now - .origin))
+  }
+
+  /// Lets time pass, a wake at a time, until this is done; nil when it is not in so long.
+  mutating func next(
+    within span: Duration = .seconds(30), _ isIt: (Keeper.Action) -> Bool
+  ) -> Keeper.Action? {
+    let end = now + span
+    while let wake = keeper.nextWake, wake <= end {
+      now = max(now, wake)
+      if let found = post(.woke).first(where: isIt) { return found }
+    }
+    return nil
   }
 
   /// Lets time pass up to a moment, a wake at a time; what was done meanwhile.
@@ -168,6 +237,9 @@ extension Keeper.Action {
   var isMark: Bool { mark != nil }
   var isFetch: Bool { if case .fetch = self { true } else { false } }
   var isProbe: Bool { if case .probe = self { true } else { false } }
+  var isRecommit: Bool {
+    if case .commit(let commit)? = command { commit.isRecommit } else { false }
+  }
   var isRenew: Bool { if case .renew? = command { true } else { false } }
   var isHeartbeat: Bool { if case .heartbeat? = command { true } else { false } }
 
@@ -175,7 +247,7 @@ extension Keeper.Action {
   var wantsAnswer: Bool {
     switch self {
     case .store, .fetch, .probe: true
-    case .giveBack, .note, .stop: false
+    case .cancelFetch, .giveBack, .note, .stop: false
     }
   }
 

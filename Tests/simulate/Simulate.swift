@@ -38,6 +38,9 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Do not judge, only measure: every run goes to its end.")
   var measure = false
 
+  @Flag(help: "Print, of each run with a dead token, its options and how long it was dead.")
+  var list = false
+
   @Flag(help: "Take away each part in turn, and fail unless every one is missed.")
   var planted = false
 
@@ -55,6 +58,9 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Run storms of each kind of fault alone and of each two together, count seeds each.")
   var pairs = false
 
+  @Flag(help: "Run faults of each kind alone, one at a time in a run, count seeds each.")
+  var kinds = false
+
   @Flag(help: "Print everything that happens.")
   var trace = false
 
@@ -62,8 +68,8 @@ struct Simulate: AsyncParsableCommand {
     guard count > 0, hours > 0, replicas > 0, jobs > 0 else {
       throw ValidationError("count, hours, replicas and jobs must be above zero")
     }
-    guard [planted, table, pairs, recorded].count(where: { $0 }) <= 1 else {
-      throw ValidationError("planted, table, pairs and recorded exclude each other")
+    guard [planted, table, pairs, kinds, recorded].count(where: { $0 }) <= 1 else {
+      throw ValidationError("planted, table, pairs, kinds and recorded exclude each other")
     }
   }
 
@@ -117,10 +123,11 @@ struct Simulate: AsyncParsableCommand {
   /// The table of PROTOCOL section 1: the protocol, what others do, and each part taken away.
   private func printTable() async {
     print(Variant.head)
+    let only = only.isEmpty ? nil : only
     for variant in Variant.others + Variant.ablations {
-      let seeds = seed...(seed + count - 1)
-      print(
-        variant.row(await variant.measure(seeds, profile: profile ?? .usual, workers: jobs)))
+      let sweep = await variant.measure(
+        seed...(seed + count - 1), profile: profile ?? .usual, only: only, workers: jobs)
+      print(variant.row(sweep))
     }
   }
 
@@ -129,14 +136,8 @@ struct Simulate: AsyncParsableCommand {
     if table { return await printTable() }
     if pairs { return try await runPairs() }
     if recorded { return try compareWithRecord() }
-    let (hours, replicas, profile, probe) = (hours, replicas, profile, probe)
-    let only = only.isEmpty ? nil : only
-    let parts = Parts.all.subtracting(Parts(without))
-    let plan: @Sendable (UInt64) -> Plan = {
-      Plan(
-        seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
-        probeSeconds: probe, onlyFaults: only)
-    }
+    if kinds { return try await runKinds() }
+    let plan = plan(profile: profile, only: only.isEmpty ? nil : only)
     let seeds = seed...(seed + count - 1)
     let sweep: Sweep
     if trace {
@@ -150,12 +151,55 @@ struct Simulate: AsyncParsableCommand {
       sweep = await Sweep.run(seeds, workers: jobs, judges: !measure, plan: plan)
     }
     for verdict in sweep.failures { explain(verdict, plan: plan) }
+    if list {
+      for (seed, dead) in sweep.deadRuns.sorted(by: { $0.key < $1.key }) {
+        print("dead for \(Int(dead))s: \(plan(seed).arguments.joined(separator: " "))")
+      }
+    }
+    try conclude(sweep)
+  }
+
+  /// How the options say that seeds are to be run.
+  private func plan(
+    profile: Plan.Profile?, only: [Fault]?
+  ) -> @Sendable (UInt64) -> Plan {
+    let (hours, replicas, probe) = (hours, replicas, probe)
+    let parts = Parts.all.subtracting(Parts(without))
+    return {
+      Plan(
+        seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
+        probeSeconds: probe, onlyFaults: only)
+    }
+  }
+
+  /// Says what the runs came to, and fails when they did not come right.
+  private func conclude(_ sweep: Sweep) throws {
     print(summary(of: sweep))
-    let missing = Strike.all.filter { !sweep.strikes.contains($0) }
+    let missing = Strike.all.filter { strike in
+      !sweep.strikes.contains(strike) && (only.isEmpty || only.contains(strike.fault))
+    }
     if everywhere {
       for strike in missing { print("never struck: \(strike)") }
     }
     if !sweep.failures.isEmpty || (everywhere && !missing.isEmpty) { throw ExitCode.failure }
+  }
+
+  /// One fault at a time, all of a run of one kind: what a mixed run has no time for.
+  private func runKinds() async throws {
+    let kinds = Fault.allCases.filter { only.isEmpty || only.contains($0) }
+    var all = Sweep()
+    for kind in kinds {
+      let plan = plan(profile: .single, only: [kind])
+      let sweep = await Sweep.run(
+        seed...(seed + count - 1), workers: jobs, judges: !measure, plan: plan)
+      for verdict in sweep.failures { explain(verdict, plan: plan) }
+      print(
+        "\(kind.rawValue): \(sweep.faults) faults at \(sweep.strikes.count) places, "
+          + "\(sweep.failures.count) of \(sweep.runs) broke a rule; dead for "
+          + "\(Int(sweep.deadSeconds))s, outside of holes \(Int(sweep.unexcusedDeadSeconds))s")
+      all.add(sweep)
+    }
+    try conclude(all)
   }
 
   /// What broke, of which source, how to see it again, and how it came about.
@@ -186,18 +230,19 @@ struct Simulate: AsyncParsableCommand {
     for (seed, value) in differences { print("seed \(seed) is not as recorded: \(value)") }
     guard differences.isEmpty else { throw ExitCode.failure }
     print("\(Recording.fingerprints.count) runs are as recorded")
+    let broken = Recording.brokenAgain()
+    for (regression, verdict) in broken { explain(verdict) { _ in regression.plan } }
+    guard broken.isEmpty else { throw ExitCode.failure }
+    print("\(Recording.regressions.count) runs that broke version 1 break no rule")
   }
 
   /// What comes together once in a thousand mixed runs does in these.
   private func runPairs() async throws {
     let seeds = seed...(seed + count - 1)
-    let (hours, replicas) = (hours, replicas)
     var all = Sweep()
     for (index, first) in Plan.stormy.enumerated() {
       for second in Plan.stormy[index...] {
-        let plan: @Sendable (UInt64) -> Plan = {
-          Plan(seed: $0, hours: hours, replicas: replicas, onlyFaults: [first, second])
-        }
+        let plan = plan(profile: nil, only: [first, second])
         let sweep = await Sweep.run(seeds, workers: jobs, plan: plan)
         for verdict in sweep.failures { explain(verdict, plan: plan) }
         all.add(sweep)
@@ -208,17 +253,25 @@ struct Simulate: AsyncParsableCommand {
   }
 
   private func summary(of sweep: Sweep) -> String {
-    """
-    \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
-    \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
-    \(sweep.holes) holes, \
-    \(sweep.forgotten) forgotten, \(sweep.foreign) by another party, \
-    \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \(Strike.all.count) \
-    faults at boundaries of effects
-    \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
-    than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
-    mean \(Int(sweep.deadSeconds) / sweep.runs)s
-    """
+    let holes = Hole.allCases.compactMap { hole in
+      sweep.holes[hole].map {
+        "\(hole.rawValue) \($0) times, \(Int(sweep.deadByHole[hole] ?? 0))s dead"
+      }
+    }
+    return """
+      \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
+      \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
+      \(sweep.foreign) by another party, \
+      \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \(Strike.all.count) \
+      faults at boundaries of effects
+      holes: \(holes.isEmpty ? "none" : holes.joined(separator: "; ")); overstated and not read \
+      \(sweep.overstated) times, \(Int(sweep.overstatedSeconds))s; without a token \
+      \(Int(sweep.tokenlessSeconds) / sweep.runs)s a run
+      \(sweep.failures.count) broke a rule; \(sweep.runsWithDeadToken) with a dead token for more \
+      than \(Int(Sweep.notable))s, worst \(Int(sweep.worstDeadSeconds))s, \
+      mean \(Int(sweep.deadSeconds) / sweep.runs)s, \(Int(sweep.unexcusedDeadSeconds))s of all \
+      outside of holes
+      """
   }
 }
 
@@ -239,22 +292,25 @@ private struct Variant {
   }
 
   static let head = """
-    | variant | runs with a dead token | worst time dead | dead in a run | fetches a run |
-    |---|---|---|---|---|
+    | variant | runs with a dead token | worst | dead in a run | of it not by a hole \
+    | no token in a run | fetches a run |
+    |---|---|---|---|---|---|---|
     """
 
   func measure(
-    _ seeds: ClosedRange<UInt64>, profile: Plan.Profile, workers: Int
+    _ seeds: ClosedRange<UInt64>, profile: Plan.Profile, only: [Fault]? = nil, workers: Int
   ) async -> Sweep {
     let parts = parts
     return await Sweep.run(seeds, workers: workers, judges: false) {
-      Plan(seed: $0, parts: parts, profile: profile)
+      Plan(seed: $0, parts: parts, profile: profile, onlyFaults: only)
     }
   }
 
   func row(_ sweep: Sweep) -> String {
     "| \(name) | \(sweep.runsWithDeadToken) of \(sweep.runs) | \(Int(sweep.worstDeadSeconds)) s "
-      + "| \(Int(sweep.deadSeconds) / sweep.runs) s | \(sweep.fetches / sweep.runs) |"
+      + "| \(Int(sweep.deadSeconds) / sweep.runs) s "
+      + "| \(Int(sweep.unexcusedDeadSeconds) / sweep.runs) s "
+      + "| \(Int(sweep.tokenlessSeconds) / sweep.runs) s | \(sweep.fetches / sweep.runs) |"
   }
 }
 

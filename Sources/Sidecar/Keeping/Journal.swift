@@ -74,8 +74,8 @@ package final class Journal: Sendable {
       count(account, trigger, "deposed")
       logger.warning(
         """
-        A token was fetched, but another replica leads by now: the account is marked, and the \
-        leader fetches again
+        A token was fetched, but another replica leads by now: the life of the one in Redis is cut \
+        short, and the leader fetches another before it ends
         """,
         metadata: .keyed([.account: "\(account)"]))
     case .repaired(let account):
@@ -88,7 +88,7 @@ package final class Journal: Sendable {
         metadata: .keyed([.account: "\(account)", .tokenVersion: "\(version)"]))
     case .marked(let account, let version):
       logger.warning(
-        "An earlier fetch of this replica may have replaced the token; the leader was told",
+        "An earlier fetch of this replica may have replaced the token; its life was cut short",
         metadata: .keyed([.account: "\(account)", .tokenVersion: "\(version)"]))
     case .reported(let account, let outcome):
       metrics.increment(.refreshRequests, ["outcome": outcome.label])

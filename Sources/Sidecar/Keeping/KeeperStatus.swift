@@ -94,7 +94,7 @@ package struct KeeperStatus: StatusSource {
     default: break
     }
     for account in keeper.accounts {
-      guard let copy = account.copy, copy.remaining(at: now) > .zero else {
+      guard let copy = account.copy, account.statedRemaining(at: now) > .zero else {
         return .bad("account \(account.name): no live token was seen in Redis")
       }
       guard now - copy.seenAt < KeeperStatus.recently else {
@@ -302,9 +302,11 @@ package struct KeeperStatus: StatusSource {
     _ account: AccountKeeper, keeper: KeeperView, isLeader: Bool, at now: Moment
   ) -> StatusSnapshot.Account {
     let tally = journal.tally(account.name)
-    let copy = account.copy.flatMap { $0.remaining(at: now) > .zero ? $0 : nil }
+    let copy = account.statedRemaining(at: now) > .zero ? account.copy : nil
     let expiry = copy.flatMap { _ in clientExpiry(account, keeper: keeper, at: now) }
-    let remaining = copy.map { $0.expiresAt - settings.margins.client(lifetime: $0.lifetime) - now }
+    let remaining = copy.map {
+      account.statedRemaining(at: now) - settings.margins.client(lifetime: $0.lifetime)
+    }
     return .init(
       name: account.name, hasToken: copy != nil, expiresAt: expiry,
       remainingSeconds: remaining.map { Int64($0.inSeconds.rounded(.down)) },
@@ -322,7 +324,9 @@ package struct KeeperStatus: StatusSource {
   ) -> Int64? {
     guard let token = account.freshest(at: now, nobodyFetches: true) else { return nil }
     let margin = settings.margins.client(lifetime: token.lifetime)
-    if let copy = account.copy, copy.token == token.token, let stated = account.stated {
+    if let copy = account.copy, copy.token == token.token, let stated = account.stated,
+      stated.version == copy.version
+    {
       return settings.margins.clientExpiry(end: stated.recordedEnd, lifetime: copy.lifetime)
     }
     guard let clock = keeper.redisClock else {

@@ -80,9 +80,11 @@ package struct Script: Hashable, Sendable {
     end
     -- The keys end when the record says: what holds a token keeps it, what is gone stays so.
     local function restate(now, format)
-      local ending = stated_end()
-      if ending == 0 or redis.call('PTTL', KEYS[2]) == -2 then return end
+      local ending, held = stated_end(), redis.call('PTTL', KEYS[2])
+      if ending == 0 or held == -2 then return end
       local left = ending - now
+      -- What else a newer layout knows may have made it short.
+      if number('v') > \(layout) and held >= 0 and left > held then return end
       for i = 2, #KEYS do
         local kind, value = format(i)
         if left <= 0 then
@@ -105,6 +107,7 @@ package struct Script: Hashable, Sendable {
       local left = redis.call('PTTL', token)
       if left ~= -2 then return {'foreign', int(left)} end
     end
+    local function old_traces() return field('dirty') .. field('sweep') end
     local function adopt(now, app, layout)
       local recorded = field('app')
       if recorded ~= '' and recorded ~= app then
@@ -112,12 +115,14 @@ package struct Script: Hashable, Sendable {
         redis.call('DEL', KEYS[1])
         if epoch ~= '' then redis.call('HSET', KEYS[1], 'epoch', epoch) end
       end
-      -- Version 1 had traces of other kinds; whatever they were, they are a doubt of now.
+      -- Version 1 has traces of other kinds, and leaves them in a record of version 2, too;
+      -- whatever they were, they are a doubt of now.
       if number('v') == 1 then
-        if field('dirty') .. field('sweep') .. field('intent_at') ~= '' then doubt(now, now) end
-        redis.call('HDEL', KEYS[1], 'dirty', 'sweep', 'marked')
+        if field('intent_at') ~= '' then doubt(now, now) end
         drop_intent()
       end
+      if old_traces() ~= '' then doubt(now, now) end
+      redis.call('HDEL', KEYS[1], 'dirty', 'sweep', 'marked')
       redis.call('HSET', KEYS[1], 'v', layout, 'app', app)
     end
     local function read(key)
@@ -130,8 +135,12 @@ package struct Script: Hashable, Sendable {
       local h = redis.call('HMGET', KEYS[1], 'epoch', 'committed_epoch', 'committed_seq',
         'intent_epoch', 'intent_seq', 'intent_at', 'intent_kills', 'doubt_first', 'doubt_last',
         'run_id', 'fetched_at', 'expires_at', 'lifetime', 'fetched_by', 'sha256')
-      if number('v') == 1 and field('dirty') .. field('sweep') ~= '' then
-        h[8], h[9] = int(now), int(now)
+      -- A trace of version 1 is made a doubt by TAKEOVER, which a run id that is not there asks
+      -- for. Until then it is one since it was left, as far as it says when, so that it grows old.
+      if old_traces() ~= '' then
+        local left = tonumber(string.match(field('dirty'), '@(%d+)$') or '') or now
+        h[8] = int(math.min(left, tonumber(h[8] or '') or now))
+        h[9], h[10] = int(now), ''
       end
       local reply = {'account', int(now)}
       for i = 1, 15 do reply[i + 2] = h[i] or '' end
@@ -260,11 +269,10 @@ package struct Script: Hashable, Sendable {
     return newer(ARGV[2]) or view(milliseconds(), KEYS[2], KEYS[3])
     """)
 
-  /// KEYS state, outputs…; ARGV app, layout, epoch, run id, kills?, then format and value of each
-  /// output.
+  /// KEYS state, outputs…; ARGV app, layout, epoch, run id, then format and value of each output.
   ///
-  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server that is
-  /// another than the record's may have lost what was written last: that is a doubt.
+  /// Raises the fence; replies a view, `fenced epoch`, `foreign PTTL` or `newer v`. A server other
+  /// than the record's may have lost what was written last: that is a doubt.
   package static let takeOver = onRecord(
     "takeover",
     """
@@ -278,10 +286,10 @@ package struct Script: Hashable, Sendable {
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
     local seen = field('run_id')
     if ARGV[4] ~= '' and number('committed_epoch') > 0 and seen ~= ARGV[4] then
-      if seen ~= '' and ARGV[5] == '1' then doubt(now - \(lostWrites), now) end
+      if seen ~= '' then doubt(now - \(lostWrites), now) end
       redis.call('HSET', KEYS[1], 'run_id', ARGV[4])
     end
-    restate(now, function(i) return ARGV[2 + 2 * i], ARGV[3 + 2 * i] end)
+    restate(now, function(i) return ARGV[1 + 2 * i], ARGV[2 + 2 * i] end)
     return view(now, KEYS[2], KEYS[3])
     """)
 
@@ -310,7 +318,7 @@ package struct Script: Hashable, Sendable {
       if field('intent_kills') ~= '0' then doubt(number('intent_at'), number('intent_at')) end
       drop_intent()
     end
-    if committed_epoch == 0 and ARGV[6] == '1' and ARGV[7] == '1' then doubt(now, now) end
+    if committed_epoch == 0 and ARGV[7] == '1' then doubt(now, now) end
     -- Days end at midnight in China, where WeChat counts.
     local day = math.floor((now + 28800000) / 86400000)
     if number('day') ~= day then redis.call('HSET', KEYS[1], 'day', int(day), 'fetches', 0) end
@@ -399,7 +407,7 @@ package struct Script: Hashable, Sendable {
     if own then drop_intent() end
     local last = tonumber(field('doubt_last'))
     if ARGV[12] == '1' or (not own and not again) then
-      if kills then doubt(math.min(begun or now - age, now), now) end
+      if kills then doubt(math.min(begun or now - age, now - age), now) end
     elseif last and not again then
       -- What may still be processed cannot have been processed before this token was made.
       if begun > last + \(straggling) then
@@ -415,8 +423,8 @@ package struct Script: Hashable, Sendable {
     """)
 
   /// KEYS state, outputs…; ARGV app, layout, fence, epoch, seq, lifetime, certain, TTL tolerance,
-  /// clock tolerance, sha256, begun at, kills?, channel, account, then format and value of each
-  /// output.
+  /// clock tolerance, sha256, begun at, certain until, channel, account, then format and value of
+  /// each output.
   ///
   /// Replies `republished wrote?`, `fenced epoch`, `foreign PTTL` or `newer v`. Repeating it finds
   /// nothing left to do.
@@ -436,7 +444,8 @@ package struct Script: Hashable, Sendable {
     end
     local now, certain = milliseconds(), tonumber(ARGV[7])
     local function format(i) return ARGV[11 + 2 * i], ARGV[12 + 2 * i] end
-    local left = certain
+    -- Redis's clock goes on while a command waits in a buffer, and while its sender stands still.
+    local left = math.min(certain, (tonumber(ARGV[12]) or now + certain) - now)
     if recorded then
       left = stated_end() - now
       -- The record's moments are of a clock that can be set back.
@@ -462,15 +471,15 @@ package struct Script: Hashable, Sendable {
       redis.call('HSET', KEYS[1], 'committed_epoch', ARGV[4], 'committed_seq', ARGV[5],
         'lifetime', ARGV[6], 'sha256', ARGV[10], 'expires_at', int(now + left),
         'fetched_at', ARGV[11] ~= '' and ARGV[11] or int(now + left - tonumber(ARGV[6])))
-      if ARGV[12] == '1' then doubt(now, now) end
+      doubt(now, now)
     end
     write(now, format)
     announce(ARGV[13], ARGV[14], client_expiry(stated_end(), ARGV[18]))
     return {'republished', 1}
     """)
 
-  /// KEYS state, outputs…; ARGV app, epoch, seq, age, begun at, known for, then format and value of
-  /// each output.
+  /// KEYS state, outputs…; ARGV app, epoch, seq, age, begun at, known for, then format and value
+  /// of each output.
   ///
   /// Replies `marked`; `inorder` when that fetch was committed in its turn; `settled` when what
   /// Redis has was fetched after all of it was over. Repeating it changes nothing but the moment at

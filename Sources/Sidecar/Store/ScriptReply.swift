@@ -62,10 +62,10 @@ struct ScriptReply {
     view.fetchedBy = text(15)
     let token = text(17)
     view.token = token.map { AccessToken($0) }
-    view.tokenRemaining = milliseconds(18)
+    view.tokenRemaining = token == nil ? nil : milliseconds(18)
     view.tokenMatchesRecord = token.map { TokenStore.digest($0) == text(16) } ?? false
     view.clientExpiry = integer(19)
-    view.clientExpiryRemaining = milliseconds(20)
+    view.clientExpiryRemaining = text(19) == nil ? nil : milliseconds(20)
     return view
   }
 

@@ -95,7 +95,7 @@ package struct TokenStore: Sendable {
         .takeOver, keys: written(takeOver.outputs, takeOver.account),
         [
           app(takeOver.account), "\(Script.layout)", takeOver.epoch.description,
-          takeOver.runID ?? "", flag(takeOver.kills),
+          takeOver.runID ?? "",
         ] + formats(takeOver.outputs), by: deadline)
     case .begin(let begin):
       return try await call(
@@ -211,8 +211,8 @@ package struct TokenStore: Sendable {
       republish.version.epoch.description, "\(republish.version.sequence)",
       republish.lifetime.text, republish.certain.text,
       RemainingTolerance.ofTTL(lifetime: republish.lifetime).text, republish.slack.text,
-      digest(republish.outputs), republish.begunAt?.description ?? "", flag(republish.kills),
-      layout.events, republish.account.description,
+      digest(republish.outputs), republish.begunAt?.description ?? "",
+      republish.until?.description ?? "", layout.events, republish.account.description,
     ] + formats(republish.outputs)
   }
 

@@ -180,7 +180,7 @@ struct OutboundCaller: Sendable {
   /// Lets nothing of a call reach WeChat long after the call.
   ///
   /// A closed socket's unacknowledged bytes are sent again by the kernel for up to 100 s, so that a
-  /// request may arrive later than the protocol's sweep, and end a token that looks settled. With
+  /// request may arrive later than a doubt is over, and end a token that looks settled. With
   /// no time to linger, `close` drops them with a reset; the user time-out covers the seconds in
   /// which TLS waits for its farewell. An answer was read whole before the connection is closed: a
   /// reset takes nothing away from it.

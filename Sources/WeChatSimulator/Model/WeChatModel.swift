@@ -134,6 +134,12 @@ public struct WeChatModel: Sendable {
     return tokens[token]?.verdict(at: now) ?? .dead(40001)
   }
 
+  /// When the token stops working, as things are at that time; nil for one that was never minted.
+  public mutating func end(of token: String, at time: Milliseconds) -> Milliseconds? {
+    settle(at: time)
+    return tokens[token].map { min($0.expiresAt, $0.replacedAt ?? $0.expiresAt) }
+  }
+
   /// Whether a page that is signed with the ticket at that time is taken.
   ///
   /// A ticket is for two hours, and for ``AppSettings/ticketOverlap`` longer beside its successor.

@@ -164,11 +164,8 @@ final class SteppedReplica {
     }
   }
 
-  /// Wants another token although the one in Redis is good, as a replica does that marks it.
-  func markDirty() async throws {
-    _ = try await execute("HSET", "WCH_state:{WCH_access_token}", "dirty", "1.1@1")
-    try await handle(.hinted(nil))
-  }
+  /// Wants another token although the one in Redis is good, as a person may.
+  func force() async throws { try await handle(.reported(.force(.unnamed))) }
 
   /// Hands the keeper what happened, and carries out whatever follows from it.
   func handle(_ event: Keeper.Event) async throws {
@@ -231,6 +228,9 @@ final class SteppedReplica {
     let expiresInGone: Int64?
   }
 
+  /// What Redis's clock shows.
+  var redisMilliseconds: Int64 { second * 1000 }
+
   /// The account's failures.
   var failures: AccountKeeper.Failures { keeper.accounts[0].failures }
 
@@ -261,7 +261,7 @@ final class SteppedReplica {
       return nil
     case .probe(let order):
       return .probed(order.account, order.version, isDead: false, dailyLimit: nil)
-    case .giveBack, .stop:
+    case .cancelFetch, .giveBack, .stop:
       return nil
     }
   }
@@ -273,7 +273,7 @@ final class SteppedReplica {
       account: order.account, version: order.version, trigger: order.trigger,
       isForced: order.isForced, deadline: deadline, notAfter: deadline)
     let fetcher = Fetcher(settings: settings, client: client, metrics: metrics)
-    let outcome = await fetcher.fetch(real)
+    let outcome = await fetcher.fetch(real, SendPermit())
     guard case .token(let fetched) = outcome else { return outcome }
     return .token(FetchedToken(token: fetched.token, lifetime: fetched.lifetime, sentAt: now))
   }

@@ -31,19 +31,38 @@ import TokenCore
     #expect(timing.violations.first?.names.first == (fits ? nil : "apiTimeout"))
   }
 
-  @Test(arguments: [(27_999, true), (28_000, false)])
-  func `a straggler at WeChat must be over before the sweep`(milliseconds: Int, fits: Bool) {
+  @Test(arguments: [(23_999, true), (24_000, false)])
+  func `a straggler at WeChat must be over before a doubt is`(milliseconds: Int, fits: Bool) {
     let timing = Timing(
       lease: .seconds(40), renew: .seconds(5), retry: .seconds(2), tick: .seconds(20),
       opTimeout: .seconds(2), apiTimeout: .milliseconds(milliseconds))
     #expect(timing.violations.isEmpty == fits)
   }
 
-  @Test(arguments: [(181_599, true), (181_600, false)])
-  func `a dead token must be replaced within its grace`(tick: Int, fits: Bool) {
+  @Test(arguments: [(261, true), (262, false)])
+  func `a doubt is noticed and settled before the keys end`(tick: Int, fits: Bool) {
     var timing = Timing()
-    timing.tick = .milliseconds(tick)
+    timing.tick = .milliseconds(tick * 1000 + 599)
     #expect(timing.violations.isEmpty == fits)
+    #expect(timing.violations.first?.names.first == (fits ? nil : "tick"))
+  }
+
+  @Test func `a doubt is over before the default margins have a token fetched because of it`() {
+    let margin = Margins().refresh(lifetime: .seconds(7200))
+    #expect(Timing.straggling + margin < Timing.certain)
+    #expect(Timing.certain < Timing.grace)
+  }
+
+  @Test(arguments: [(5000, 5000), (20_999, 5001), (3000, 3000)])
+  func `WeChat is asked only while the request is processed before its BEGIN counts as over`(
+    apiTimeout: Int, freshness: Int
+  ) {
+    var timing = Timing()
+    timing.apiTimeout = .milliseconds(apiTimeout)
+    #expect(timing.freshness == .milliseconds(freshness))
+    #expect(
+      timing.freshness + timing.apiTimeout + Timing.straggler + Timing.stragglerMargin
+        <= Timing.straggling)
   }
 
   @Test(arguments: [

@@ -40,8 +40,9 @@ struct ModelAgreementTests {
       return coverage
     }
     guard Self.runs >= Self.enough else { return }
-    #expect(coverage.answers == Coverage.possible)
-    #expect(coverage.answersWhenFull == Coverage.possible)
+    #expect(Coverage.possible.subtracting(coverage.answers) == [])
+    #expect(Coverage.possible.subtracting(coverage.answersWhenFull) == [])
+    #expect(coverage.answers.subtracting(Coverage.possible) == [])
   }
 
   /// Which answers were met, each as `command: answer`.
@@ -71,7 +72,7 @@ struct ModelAgreementTests {
       "commit: committed", "commit: superseded", "commit: deposed", "commit: stale",
       "recommit: committed", "recommit: superseded", "recommit: deposed", "recommit: stale",
       "republish: written", "republish: unneeded", "republish: fenced", "mark: marked",
-      "mark: committed", "heartbeat: replicas",
+      "mark: inorder", "mark: settled", "heartbeat: replicas",
     ]
 
     private static func word(_ reply: StoreReply) -> String {
@@ -94,6 +95,8 @@ struct ModelAgreementTests {
       case .deposed: "deposed"
       case .republished(let wrote): wrote ? "written" : "unneeded"
       case .marked: "marked"
+      case .inOrder: "inorder"
+      case .settled: "settled"
       case .replicas: "replicas"
       }
     }
@@ -113,8 +116,7 @@ struct ModelAgreementTests {
     private var second: Int64 = 1_800_000_000
     private var terms: [Term] = []
     private var epochs: [Epoch] = [Epoch(1)]
-    private var dirty: DirtyMark?
-    private var sweep: RedisTime?
+    private var begunAt: RedisTime?
     private var history: [String] = []
     private(set) var coverage = Coverage()
 
@@ -143,7 +145,7 @@ struct ModelAgreementTests {
           try await damage()
           disagreement = try await compare()
         } else {
-          disagreement = try await perform(nextCommand(), isFull: chance(0.2))
+          disagreement = try await perform(nextCommand(), isFull: chance(0.3))
         }
         if let disagreement {
           Issue.record(
@@ -229,13 +231,12 @@ struct ModelAgreementTests {
       elements[Int.random(in: 0..<elements.count, using: &random)]
     }
 
-    /// Epochs that were issued, as one learns them, and the mark and the sweep of a BEGIN.
+    /// Epochs that were issued, as one learns them, and when a BEGIN was first carried out.
     private func remember(_ reply: StoreReply) {
       switch reply {
       case .acquired(let epoch): epochs.append(epoch)
       case .began(let receipt):
-        dirty = receipt.dirty
-        sweep = receipt.sweep
+        begunAt = receipt.at
       default: break
       }
     }
@@ -260,46 +261,66 @@ struct ModelAgreementTests {
       ]
     }
 
+    private var kept: [Output] {
+      [
+        Output(key: .accessToken, format: .kept),
+        Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
+      ]
+    }
+
+    private func seconds(_ range: ClosedRange<Int64>) -> Duration {
+      .seconds(Int64.random(in: range, using: &random))
+    }
+
+    /// A moment that a BEGIN answered, or one a while ago, or none.
+    private func begun() -> RedisTime? {
+      chance(0.5) ? begunAt : chance(0.7) ? now - seconds(0...400) : nil
+    }
+
     private func nextCommand() -> StoreCommand {
       let version = version()
-      switch Int.random(in: 0..<14, using: &random) {
+      let kills = chance(0.8)
+      switch Int.random(in: 0..<17, using: &random) {
       case 0: return .pollLock
       case 1, 2: return .acquire(pick(terms), lease: .seconds(pick([10, 15])), floor: pick(epochs))
       case 3: return .renew(pick(terms), lease: .seconds(15))
       case 4: return .release(pick(terms))
       case 5: return .look(account)
-      case 6: return .takeOver(account, pick(epochs.suffix(3)))
+      case 6:
+        return .takeOver(
+          .init(
+            account: account, epoch: pick(epochs.suffix(3)), runID: pick(["r1", "r2", nil]),
+            outputs: kept))
       case 7, 8:
         return .begin(
           .init(
-            account: account, version: version, span: .milliseconds(6500),
-            hasHistory: chance(0.5), isSuspicious: chance(0.1)))
-      case 9: return .resolve(account, version)
-      case 10, 11:
+            account: account, version: version, span: .milliseconds(6500), kills: kills,
+            hasHistory: chance(0.5), outputs: kept))
+      case 9: return .resolve(.init(account: account, version: version, outputs: kept))
+      case 10, 11, 16:
         return .commit(
           .init(
             account: account, fence: pick(epochs.suffix(3)), version: version,
             outputs: outputs(version), lifetime: .seconds(7200),
-            age: .seconds(Int64.random(in: 0...(chance(0.1) ? 8000 : 5), using: &random)),
-            dirty: chance(0.8) ? dirty : nil,
-            parent: chance(0.5)
-              ? Version(epoch: pick(epochs), sequence: 1) : nil,
-            sweep: chance(0.5) ? sweep : nil, isRecommit: chance(0.2), runID: "r1",
+            age: seconds(0...(chance(0.1) ? 8000 : 5)), begunAt: begun(),
+            parent: chance(0.5) ? Version(epoch: pick(epochs), sequence: 1) : nil,
+            kills: kills, isRecommit: chance(0.4), runID: pick(["r1", "r2", nil]),
             instance: pick(instances)))
-      case 12:
+      case 12, 13:
         let committed = model.data.accounts.first?.state.committed
         let version = chance(0.7) ? committed ?? version : version
         return .republish(
           .init(
             account: account, fence: pick(epochs.suffix(3)), version: version,
             outputs: outputs(version), lifetime: .seconds(7200),
-            remaining: .seconds(Int64.random(in: 1...7200, using: &random))))
+            certain: seconds(0...(chance(0.5) ? 290 : 7200)), until: begun(),
+            slack: seconds(0...5), begunAt: begun()))
+      case 14:
+        return .mark(
+          .init(
+            account: account, version: version, age: seconds(0...(chance(0.2) ? 400 : 9)),
+            begunAt: begun(), knownFor: chance(0.7) ? seconds(0...200) : nil, outputs: kept))
       default:
-        if chance(0.5) {
-          let debt = DebtID(life: 1, number: Int64.random(in: 1...12, using: &random))
-          return .mark(
-            .init(account: account, debt: debt, version: version, isUnknown: chance(0.5)))
-        }
         return .heartbeat(
           .init(
             instance: pick(instances), isLeader: chance(0.3), abdicates: chance(0.1),
@@ -317,7 +338,7 @@ struct ModelAgreementTests {
         history.append("\(second): \(words.joined(separator: " "))")
       }
       model.expire(at: now)
-      switch Int.random(in: 0..<9, using: &random) {
+      switch Int.random(in: 0..<11, using: &random) {
       case 0:
         try await run("DEL", token)
         model.data.accounts[index].token = nil
@@ -349,6 +370,14 @@ struct ModelAgreementTests {
       case 6:
         try await run("DEL", layout.state(account))
         model.data.accounts[index].state = .init()
+      case 8:
+        try await run("PEXPIRE", token, "5000")
+        if model.data.accounts[index].token != nil {
+          model.data.accounts[index].token?.expiresAt = now + .seconds(5)
+        }
+      case 9:
+        try await run("HDEL", layout.state(account), "run_id")
+        model.data.accounts[index].state.runID = nil
       default:
         if chance(0.2) {
           try await run("FLUSHALL")

@@ -140,12 +140,12 @@ extension RedisContents {
     setBoth("parent", state.parent)
     setBoth("intent", state.intent?.version)
     set("intent_at", state.intent?.at)
-    set("intent_deadline", state.intent?.deadline)
-    set("dirty", state.dirty)
-    set("marked", state.marked.isEmpty ? nil : state.marked.map { " " + $0 }.joined())
-    set("sweep", state.sweep)
+    set("intent_kills", state.intent.map { $0.kills ? 1 : 0 })
+    set("doubt_first", state.doubt?.first)
+    set("doubt_last", state.doubt?.last)
     set("run_id", state.runID)
     set("fetched_by", state.fetchedBy)
+    set("fetched_at", state.fetchedAt)
     set("expires_at", state.expiresAt)
     set("lifetime", state.lifetime?.wholeMilliseconds)
     set("sha256", state.digest.map { TokenStore.digest($0) })
@@ -159,7 +159,7 @@ extension RedisContents {
     var rest = self
     rest.keys[layout.refreshRequests] = nil
     for case (let name, .hash(var fields)) in keys.map({ ($0, $1.value) }) {
-      for field in ["v", "app", "fetched_at"] { fields[field] = nil }
+      for field in ["v", "app", "intent_deadline"] { fields[field] = nil }
       if fields["parent_epoch"] == "0" {
         fields["parent_epoch"] = nil
         fields["parent_seq"] = nil

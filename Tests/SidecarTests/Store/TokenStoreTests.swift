@@ -26,26 +26,58 @@ struct TokenStoreTests {
     Term(instance: InstanceID(name)!, nonce: String(repeating: name, count: 4))
   }
 
+  func takeOver(_ epoch: Epoch, runID: String? = "r") -> StoreCommand {
+    .takeOver(.init(account: Self.account, epoch: epoch, runID: runID, outputs: kept))
+  }
+
+  func begin(
+    _ epoch: Epoch, _ sequence: Int64, kills: Bool = true, hasHistory: Bool = false
+  ) -> StoreCommand {
+    .begin(
+      .init(
+        account: Self.account, version: Version(epoch: epoch, sequence: sequence),
+        span: .seconds(6), kills: kills, hasHistory: hasHistory, outputs: kept))
+  }
+
+  func resolve(_ version: Version) -> StoreCommand {
+    .resolve(.init(account: Self.account, version: version, outputs: kept))
+  }
+
   func commit(
     fence: Epoch, _ epoch: Epoch, _ sequence: Int64, token: String, parent: Version? = nil,
-    dirty: DirtyMark? = nil, sweep: RedisTime? = nil, isRecommit: Bool = false,
+    begunAt: RedisTime? = nil, kills: Bool = true, isRecommit: Bool = false,
     age: Duration = .milliseconds(100), instance: String = "a"
   ) -> StoreCommand {
     .commit(
       .init(
         account: Self.account, fence: fence, version: Version(epoch: epoch, sequence: sequence),
-        outputs: outputs(token), lifetime: .seconds(7200), age: age, dirty: dirty,
-        parent: parent, sweep: sweep, isRecommit: isRecommit, runID: "r",
+        outputs: outputs(token), lifetime: .seconds(7200), age: age, begunAt: begunAt,
+        parent: parent, kills: kills, isRecommit: isRecommit, runID: "r",
         instance: InstanceID(instance)!))
   }
 
   func republish(
-    fence: Epoch, _ version: Version, token: String, remaining: Duration
+    fence: Epoch, _ version: Version, token: String, certain: Duration,
+    until: RedisTime? = nil, slack: Duration = .seconds(2), begunAt: RedisTime? = nil
   ) -> StoreCommand {
     .republish(
       .init(
         account: Self.account, fence: fence, version: version, outputs: outputs(token),
-        lifetime: .seconds(7200), remaining: remaining))
+        lifetime: .seconds(7200), certain: certain, until: until, slack: slack,
+        begunAt: begunAt))
+  }
+
+  /// - Parameters:
+  ///   - age: how long ago the fetch's BEGIN was sent.
+  ///   - known: how long its outcome has been known; nil while it is not.
+  func mark(
+    _ version: Version, age: Duration = .zero, begunAt: RedisTime? = nil,
+    known: Duration? = .zero
+  ) -> StoreCommand {
+    .mark(
+      .init(
+        account: Self.account, version: version, age: age, begunAt: begunAt, knownFor: known,
+        outputs: kept))
   }
 
   private func outputs(_ token: String) -> [Output] {
@@ -55,19 +87,11 @@ struct TokenStoreTests {
     ]
   }
 
-  func begin(
-    _ epoch: Epoch, _ sequence: Int64, hasHistory: Bool = false, isSuspicious: Bool = false
-  ) -> StoreCommand {
-    .begin(
-      .init(
-        account: Self.account, version: Version(epoch: epoch, sequence: sequence),
-        span: .seconds(6), hasHistory: hasHistory, isSuspicious: isSuspicious))
-  }
-
-  func mark(_ version: Version, debt: Int64 = 1, isUnknown: Bool = true) -> StoreCommand.Mark {
-    .init(
-      account: Self.account, debt: DebtID(life: 7, number: debt), version: version,
-      isUnknown: isUnknown)
+  private var kept: [Output] {
+    [
+      Output(key: .accessToken, format: .kept),
+      Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
+    ]
   }
 
   private func view(_ store: TokenStore) async throws -> AccountView {
@@ -119,19 +143,22 @@ struct TokenStoreTests {
   func committing() async throws {
     try await withStore { store, server in
       let epoch = Epoch(1000)
-      guard case .account = try await store.run(.takeOver(Self.account, epoch)) else {
+      guard case .account = try await store.run(takeOver(epoch)) else {
         return #expect(Bool(false), "a fresh account can be taken over")
       }
       guard case .began(let receipt) = try await store.run(begin(epoch, 1)) else {
         return #expect(Bool(false), "a begin in order is allowed")
       }
-      #expect(receipt.dirty == nil && receipt.committed == nil && receipt.sweep == nil)
-      #expect(receipt.fetchesToday == 1 && receipt.now.milliseconds > 1_700_000_000_000)
+      #expect(receipt.committed == nil && receipt.fetchesToday == 1)
+      #expect(receipt.now.milliseconds > 1_700_000_000_000 && receipt.at == receipt.now)
       #expect(try await view(store).intent?.version == Version(epoch: epoch, sequence: 1))
-      #expect(try await store.run(commit(fence: epoch, epoch, 1, token: "T1")) == .committed)
+      #expect(
+        try await store.run(commit(fence: epoch, epoch, 1, token: "T1"))
+          == .committed(isCertain: true))
       let seen = try await view(store)
       #expect(seen.token == AccessToken("T1") && seen.tokenMatchesRecord)
-      #expect(seen.intent == nil && seen.dirty == nil && seen.sweep == nil)
+      #expect(seen.intent == nil && seen.doubt == nil)
+      #expect(seen.fetchedAt == receipt.at && seen.fetchedBy == "a" && seen.runID == "r")
       let record = try #require(seen.expiresAt)
       #expect(seen.clientExpiry == (record.milliseconds - 120_000) / 1000)
       let left = try #require(seen.tokenRemaining)
@@ -142,89 +169,33 @@ struct TokenStoreTests {
     }
   }
 
-  @Test("a deposed leader cannot write, and its commit leaves the mark")
+  @Test("a deposed leader cannot write, and its commit leaves a doubt")
   func fencing() async throws {
     try await withStore { store, _ in
-      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(takeOver(Epoch(1)))
       _ = try await store.run(begin(Epoch(1), 1))
-      _ = try await store.run(.takeOver(Self.account, Epoch(2)))
+      _ = try await store.run(takeOver(Epoch(2)))
       let reply = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
       let seen = try await view(store)
-      #expect(reply == .deposed(Epoch(2), seen.dirty))
+      #expect(reply == .deposed(Epoch(2)))
       #expect(seen.token == nil)
-      #expect(seen.dirty?.description.hasPrefix("1.1@") == true)
+      let began = try #require(seen.intent?.at)
+      #expect(try #require(seen.doubt?.first) <= began)
       #expect(try await store.run(begin(Epoch(1), 2)) == .fenced(Epoch(2)))
     }
   }
 
-  @Test("a token that was published in its turn is superseded, not marked")
+  @Test("a token that was published in its turn is superseded, not doubted")
   func superseded() async throws {
     try await withStore { store, _ in
-      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(takeOver(Epoch(1)))
       _ = try await store.run(begin(Epoch(1), 1))
       _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
-      _ = try await store.run(.takeOver(Self.account, Epoch(2)))
+      _ = try await store.run(takeOver(Epoch(2)))
       #expect(
         try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
           == .superseded(Epoch(2)))
-      #expect(try await view(store).dirty == nil)
-    }
-  }
-
-  @Test("a begin that finds an older intent sets the sweep, which that fetch does not clear")
-  func sweeping() async throws {
-    try await withStore { store, server in
-      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
-      _ = try await store.run(begin(Epoch(1), 1))
-      _ = try await store.run(begin(Epoch(1), 2))
-      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 2, token: "T2"))
-      let sweep = try #require(try await view(store).sweep)
-      let now = try await view(store).now
-      #expect(sweep > now && sweep - now <= Timing.sweep)
-      // A fetch that knows this sweep to be over settles it, and no other one.
-      guard case .began(let receipt) = try await store.run(begin(Epoch(1), 3)) else {
-        return #expect(Bool(false), "a begin in order is allowed")
-      }
-      #expect(receipt.sweep == sweep)
-      let earlier = RedisTime(milliseconds: sweep.milliseconds - 1)
-      _ = try await store.run(
-        commit(fence: Epoch(1), Epoch(1), 3, token: "T3", sweep: earlier))
-      #expect(try await view(store).sweep == sweep)
-      _ = try await store.run(begin(Epoch(1), 4))
-      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 4, token: "T4", sweep: sweep))
-      #expect(try await view(store).sweep == nil)
-    }
-  }
-
-  @Test("every request for a sweep changes it, also when Redis's clock was set back meanwhile")
-  func sweepsDiffer() async throws {
-    try await withStore { store, server in
-      let mark = mark(Version(epoch: Epoch(4), sequence: 9))
-      let ahead = try await view(store).now + .seconds(3600)
-      _ = try await server.command(
-        "HSET", Self.layout.state(Self.account), "sweep", ahead.description)
-      _ = try await store.run(.mark(mark))
-      let sweep = try #require(try await view(store).sweep)
-      #expect(sweep > ahead)
-    }
-  }
-
-  @Test("a mark between begin and commit outlives that commit")
-  func markingDuringAFetch() async throws {
-    try await withStore { store, server in
-      _ = try await store.run(.takeOver(Self.account, Epoch(5)))
-      _ = try await server.command("HSET", Self.layout.state(Self.account), "sweep", "1000")
-      let old = RedisTime(milliseconds: 1000)
-      _ = try await store.run(begin(Epoch(5), 1))
-      let mark = mark(Version(epoch: Epoch(4), sequence: 9))
-      let reply = try await store.run(.mark(mark))
-      #expect(reply == .marked(try await view(store).dirty))
-      _ = try await store.run(
-        commit(fence: Epoch(5), Epoch(5), 1, token: "T1", sweep: old))
-      let seen = try await view(store)
-      #expect(seen.dirty?.description.hasPrefix("4.9@") == true)
-      #expect(try #require(seen.sweep) > seen.now)
-      #expect(try await server.command("LPOP", "WCH_refresh_requests").text == "{\"wake\":true}")
+      #expect(try await view(store).doubt == nil)
     }
   }
 
@@ -247,62 +218,13 @@ struct TokenStoreTests {
     }
   }
 
-  @Test("a mark that is sent again asks for nothing more, also after the fetch that it asked for")
-  func markingAgain() async throws {
-    try await withStore { store, server in
-      let version = Version(epoch: Epoch(4), sequence: 9)
-      for debt in 1...8 { _ = try await store.run(.mark(mark(version, debt: Int64(debt)))) }
-      let state = Self.layout.state(Self.account)
-      for debt in 1...8 {
-        _ = try await server.command("HDEL", state, "dirty", "sweep")
-        #expect(
-          try await store.run(.mark(mark(version, debt: Int64(debt)))) == .marked(nil))
-        let seen = try await view(store)
-        #expect(seen.dirty == nil && seen.sweep == nil, "debt \(debt) was paid")
-      }
-      // A prefix of another's number is another debt; and the eldest of nine is forgotten.
-      for debt in [10, 1] as [Int64] {
-        _ = try await server.command("HDEL", state, "dirty", "sweep")
-        _ = try await store.run(.mark(mark(version, debt: debt)))
-        let seen = try await view(store)
-        #expect(seen.dirty != nil && seen.sweep != nil, "debt \(debt) is owed")
-      }
-    }
-  }
-
-  @Test("a COMMIT of a deposed leader that is sent again marks once")
-  func deposedAgain() async throws {
-    try await withStore { store, server in
-      _ = try await store.run(.takeOver(Self.account, Epoch(5)))
-      let late = commit(fence: Epoch(4), Epoch(4), 1, token: "T")
-      let reply = try await store.run(late)
-      #expect(reply == .deposed(Epoch(5), try await view(store).dirty))
-      #expect(try await view(store).dirty?.description.hasPrefix("4.1@") == true)
-      _ = try await server.command("HDEL", Self.layout.state(Self.account), "dirty")
-      #expect(try await store.run(late) == .deposed(Epoch(5), nil))
-      #expect(try await view(store).dirty == nil)
-    }
-  }
-
-  @Test("a mark of a fetch that was published in its turn changes nothing")
-  func markingWhatIsSettled() async throws {
-    try await withStore { store, _ in
-      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
-      _ = try await store.run(begin(Epoch(1), 1))
-      _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
-      let mark = mark(Version(epoch: Epoch(1), sequence: 1))
-      #expect(try await store.run(.mark(mark)) == .committed)
-      #expect(try await view(store).dirty == nil)
-    }
-  }
-
   @Test(
     "damaged keys are restored, and sound ones are left alone",
     arguments: ["none", "deleted", "overwritten", "list", "persisted", "longer", "shorter"])
   func republishing(damage: String) async throws {
     try await withStore { store, server in
       let key = Self.layout.accessToken(Self.account)
-      _ = try await store.run(.takeOver(Self.account, Epoch(1)))
+      _ = try await store.run(takeOver(Epoch(1)))
       _ = try await store.run(begin(Epoch(1), 1))
       _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))
       switch damage {
@@ -318,7 +240,7 @@ struct TokenStoreTests {
       }
       let command = republish(
         fence: Epoch(1), Version(epoch: Epoch(1), sequence: 1), token: "T1",
-        remaining: .milliseconds(7_199_800))
+        certain: .milliseconds(7_199_800))
       #expect(try await store.run(command) == .republished(wrote: damage != "none"))
       let seen = try await view(store)
       #expect(seen.token == AccessToken("T1"))
