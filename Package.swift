@@ -91,6 +91,15 @@ let package = Package(
       name: "simulate", dependencies: ["Simulation", arguments], path: "Tests/simulate",
       swiftSettings: strict),
     .target(
+      name: "Exploration", dependencies: ["Simulation", "TokenCore"], path: "Tests/Exploration",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "explore", dependencies: ["Exploration", "Simulation", arguments],
+      path: "Tests/explore", swiftSettings: strict),
+    .testTarget(
+      name: "ExplorationTests", dependencies: ["Exploration", "Simulation"],
+      swiftSettings: strict),
+    .target(
       name: "Sweeps", dependencies: ["Hiredis", "RedisClient", "Sidecar", "TokenCore"],
       path: "Tests/Sweeps", swiftSettings: strict),
     .executableTarget(

@@ -46,14 +46,14 @@ package struct Election: Sendable {
   /// Who held the lock when it was last looked at.
   package private(set) var holder: String?
   /// Whether an earlier try of the term under way may have worked, so that it is not given up.
-  private var mayHold = false
+  private(set) var mayHold = false
   /// The last terms that were asked for without an answer: what was sent may be carried out long
   /// after the term was given up, and nobody would lead with that lock.
-  private var doubtful: [Term] = []
+  private(set) var doubtful: [Term] = []
   /// More terms than this are not remembered: a lock of an older one lapses by itself.
   private static let doubtfulTerms = 8
   /// By how much the term under way asks for more than the floor.
-  private var claim: Int64 = 0
+  private(set) var claim: Int64 = 0
   /// Claims are drawn below this; in milliseconds of the clock that epochs follow, half a minute.
   private static let claims: Int64 = 1 << 15
   /// Until then the lock is left to others.

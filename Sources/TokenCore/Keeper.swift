@@ -19,11 +19,11 @@ package struct Keeper: Sendable {
   /// What Redis's clock showed, and when by ours.
   package private(set) var redisClock: (time: RedisTime, at: Moment)?
 
-  private var runID: String?
+  private(set) var runID: String?
   /// When a step was sent last that this server answered.
-  private var answeredAt: Moment?
+  private(set) var answeredAt: Moment?
   /// When the server before this one was heard last: what it was told since may be lost.
-  private var lostSince: Moment?
+  private(set) var lostSince: Moment?
   /// Who holds a lock that never lapses, as it was told last.
   private var endlessHolder: String?
   private var replicasAsOf: RedisTime?
@@ -32,15 +32,15 @@ package struct Keeper: Sendable {
   private var nameIsToldShared = false
   private var heartbeatAt: Moment = .origin
   private var heartbeatSentAt: Moment?
-  private var tickAt: Moment = .origin
+  private(set) var tickAt: Moment = .origin
   private var wantsAbdication = false
   /// Which account WeChat gave a token to last.
   private var lastSuccess: (account: AccountName, at: Moment)?
-  private var shutdownBy: Moment?
+  private(set) var shutdownBy: Moment?
   /// Whether the lock was given back; the answer, and those to what is owed, end the shutdown.
-  private var isReleasing = false
-  private var isReleased = false
-  private var isStopped = false
+  private(set) var isReleasing = false
+  private(set) var isReleased = false
+  private(set) var isStopped = false
   private var latest: Moment = .origin
   private var generator: any RandomNumberGenerator & Sendable
 

@@ -27,7 +27,7 @@ package struct ReportLedger: Hashable, Sendable {
 
   package private(set) var asked: Asked?
   /// When fetches for reports began, the newest last; as many as a window may hold.
-  private var begun: [Moment] = []
+  private(set) var begun: [Moment] = []
   private let limits: Limits
 
   /// While the day's budget is used up, it is looked at again this often.

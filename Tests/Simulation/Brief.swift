@@ -1,7 +1,7 @@
-import TokenCore
+package import TokenCore
 
 /// One line about an event, for the trace of a run; only the simulation's own tokens are in it.
-func brief(_ event: Keeper.Event) -> String {
+package func brief(_ event: Keeper.Event) -> String {
   switch event {
   case .stored(let command, _, .success(let reply)): "\(brief(command)) -> \(brief(reply))"
   case .stored(let command, _, .failure(let failure)): "\(brief(command)) failed: \(failure)"
@@ -21,7 +21,7 @@ private func brief(_ outcome: FetchOutcome) -> String {
 }
 
 /// One line about a command.
-func brief(_ command: StoreCommand) -> String {
+package func brief(_ command: StoreCommand) -> String {
   switch command {
   case .pollLock: "poll"
   case .acquire(let term, _, let floor):
@@ -45,7 +45,7 @@ func brief(_ command: StoreCommand) -> String {
 }
 
 /// The token that a command writes.
-func token(of outputs: [Output]) -> String {
+package func token(of outputs: [Output]) -> String {
   for output in outputs {
     if case .token(let token) = output.format { return token.revealed }
   }
@@ -53,7 +53,7 @@ func token(of outputs: [Output]) -> String {
 }
 
 /// One line about a reply.
-func brief(_ reply: StoreReply) -> String {
+package func brief(_ reply: StoreReply) -> String {
   if case .replicas(let replicas, _) = reply { return "\(replicas.count) replicas" }
   guard case .account(let view) = reply else { return "\(reply)" }
   let intent = view.intent.map { "\($0.version)" } ?? "-"

@@ -1,4 +1,4 @@
-import TokenCore
+package import TokenCore
 
 /// What the shell does around a keeper: it carries out actions and brings one answer to each.
 extension World {
@@ -606,7 +606,7 @@ extension World {
 
 extension StoreCommand {
   /// Whether the command is one that a read-only server refuses.
-  var writes: Bool {
+  package var writes: Bool {
     switch self {
     case .pollLock, .look: false
     case .acquire, .renew, .release, .takeOver, .begin, .resolve, .commit, .republish, .mark,

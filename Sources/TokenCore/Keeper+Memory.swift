@@ -1,0 +1,255 @@
+/// What a keeper remembers, piece by piece and always in the same order.
+///
+/// What stands for a moment, an epoch, a term or a token is kept apart from mere numbers, so that
+/// keepers can be compared that differ in nothing but names and the time of day.
+package struct Memory: Sendable {
+  package enum Piece: Sendable {
+    case number(Int64)
+    case moment(Moment)
+    case time(RedisTime)
+    case epoch(Epoch)
+    case term(Term)
+    case token(AccessToken)
+    /// A server's run id.
+    case server(String)
+    case nothing
+  }
+
+  package private(set) var pieces: [Piece] = []
+
+  package init() {}
+
+  package mutating func removeAll() { pieces.removeAll(keepingCapacity: true) }
+
+  fileprivate mutating func add(_ number: Int64) { pieces.append(.number(number)) }
+  fileprivate mutating func add(_ flag: Bool) { pieces.append(.number(flag ? 1 : 0)) }
+  fileprivate mutating func add(_ span: Duration) { add(span.wholeNanoseconds) }
+  fileprivate mutating func add(_ epoch: Epoch) { pieces.append(.epoch(epoch)) }
+  fileprivate mutating func add(_ term: Term) { pieces.append(.term(term)) }
+  fileprivate mutating func add(_ token: AccessToken) { pieces.append(.token(token)) }
+  fileprivate mutating func add(server: String?) {
+    pieces.append(server.map { .server($0) } ?? .nothing)
+  }
+  fileprivate mutating func add(_ moment: Moment?) {
+    pieces.append(moment.map { .moment($0) } ?? .nothing)
+  }
+  fileprivate mutating func add(_ time: RedisTime?) {
+    pieces.append(time.map { .time($0) } ?? .nothing)
+  }
+  fileprivate mutating func add(_ version: Version?) {
+    guard let version else { return pieces.append(.nothing) }
+    add(version.epoch)
+    add(version.sequence)
+  }
+}
+
+extension Keeper {
+  /// Tells everything that decides what this keeper does from now on.
+  ///
+  /// Two keepers of the same settings that tell the same do the same, but for what other replicas'
+  /// heartbeats decide (who abdicates, whose name is shared), for what is only shown or counted, and
+  /// for the day's budget of fetches.
+  package func tellMemory(to memory: inout Memory) {
+    memory.add(storeIsConnected)
+    memory.add(server: runID)
+    memory.add(answeredAt)
+    memory.add(lostSince)
+    memory.add(tickAt)
+    memory.add(shutdownBy)
+    memory.add(isReleasing)
+    memory.add(isReleased)
+    memory.add(isStopped)
+    election.tellMemory(to: &memory)
+    for account in accounts { account.tellMemory(to: &memory) }
+  }
+}
+
+extension Election {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    switch state {
+    case .idle: memory.add(0)
+    case .following(let pollAt):
+      memory.add(1)
+      memory.add(pollAt)
+    case .polling(let sentAt):
+      memory.add(2)
+      memory.add(sentAt)
+    case .acquiring(let term, let sentAt):
+      memory.add(3)
+      memory.add(term)
+      memory.add(sentAt)
+    case .uncertain(let term, let retryAt):
+      memory.add(4)
+      memory.add(term)
+      memory.add(retryAt)
+    case .leading(let leadership):
+      memory.add(5)
+      memory.add(leadership.term)
+      memory.add(leadership.epoch)
+      memory.add(leadership.validUntil)
+      memory.add(leadership.renewAt)
+      memory.add(leadership.renewSentAt)
+    }
+    memory.add(floor)
+    memory.add(mayHold)
+    memory.add(claim)
+    for term in doubtful { memory.add(term) }
+    memory.add(heldBackUntil)
+  }
+}
+
+extension AccountKeeper {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    tellPhase(to: &memory)
+    memory.add(copy != nil)
+    if let copy { copy.tellMemory(to: &memory) }
+    memory.add(wanted != nil)
+    if let wanted {
+      memory.add(wanted.trigger.number)
+      memory.add(wanted.notBefore)
+      memory.add(wanted.isBackoff)
+    }
+    memory.add(Int64(debts.count))
+    for debt in debts { debt.tellMemory(to: &memory) }
+    memory.add(unresolved != nil)
+    if let unresolved { unresolved.tellMemory(to: &memory) }
+    memory.add(lastCommit != nil)
+    if let lastCommit {
+      memory.add(lastCommit.version)
+      memory.add(lastCommit.beganAt)
+      memory.add(lastCommit.begunAt)
+      memory.add(lastCommit.committedAt)
+      memory.add(lastCommit.endsAt)
+    }
+    for attempt in abandoned { attempt.tellMemory(to: &memory) }
+    memory.add(stated != nil)
+    if let stated {
+      memory.add(stated.basis.version)
+      memory.add(stated.basis.doubt)
+      memory.add(stated.basis.intent)
+      memory.add(stated.end)
+      memory.add(stated.recordedEnd)
+      memory.add(stated.doubtOver)
+    }
+    memory.add(hasHistory)
+    memory.add(isRefused)
+    memory.add(isQueued)
+    memory.add(isHinted)
+    memory.add(Int64(failures.inARow))
+    memory.add(Int64(failures.transportInARow))
+    memory.add(Int64(storeFailures))
+    memory.add(reports.asked?.trigger.number ?? -1)
+    memory.add(reports.asked?.notBefore)
+    memory.add(reports.begun.last)
+    memory.add(lookAt)
+    memory.add(lastFetchAt)
+    memory.add(sequence)
+  }
+
+  private func tellPhase(to memory: inout Memory) {
+    switch phase {
+    case .following(let step):
+      memory.add(0)
+      step.tellMemory(to: &memory)
+    case .takingOver(let step):
+      memory.add(1)
+      step.tellMemory(to: &memory)
+    case .holding: memory.add(2)
+    case .looking(let sentAt):
+      memory.add(3)
+      memory.add(sentAt)
+    case .republishing(let step):
+      memory.add(4)
+      step.tellMemory(to: &memory)
+    case .recommitting(let step):
+      memory.add(5)
+      step.tellMemory(to: &memory)
+    case .beginning(let attempt, let step):
+      memory.add(6)
+      attempt.tellMemory(to: &memory)
+      step.tellMemory(to: &memory)
+    case .ready(let attempt):
+      memory.add(7)
+      attempt.tellMemory(to: &memory)
+    case .fetching(let attempt):
+      memory.add(8)
+      attempt.tellMemory(to: &memory)
+    case .committing(let attempt, let fetched, let step):
+      memory.add(9)
+      attempt.tellMemory(to: &memory)
+      memory.add(fetched.token)
+      memory.add(fetched.lifetime)
+      memory.add(fetched.sentAt)
+      step.tellMemory(to: &memory)
+    case .resolving(let attempt, let step):
+      memory.add(10)
+      attempt.tellMemory(to: &memory)
+      step.tellMemory(to: &memory)
+    }
+  }
+}
+
+extension AccountKeeper.Step {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    switch self {
+    case .due(let moment):
+      memory.add(0)
+      memory.add(moment)
+    case .sent(let moment):
+      memory.add(1)
+      memory.add(moment)
+    }
+  }
+}
+
+extension AccountKeeper.Attempt {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    memory.add(version)
+    memory.add(trigger.number)
+    memory.add(firstBeganAt)
+    memory.add(beganAt)
+    memory.add(receipt != nil)
+    if let receipt {
+      memory.add(receipt.committed)
+      memory.add(receipt.at)
+      memory.add(receipt.now)
+    }
+    memory.add(askedAt)
+  }
+}
+
+extension AccountKeeper.Debt {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    memory.add(version)
+    memory.add(beganAt)
+    memory.add(begunAt)
+    memory.add(knownAt)
+    step.tellMemory(to: &memory)
+  }
+}
+
+extension Copy {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    memory.add(token)
+    memory.add(version)
+    memory.add(lifetime)
+    memory.add(expiresAt)
+    memory.add(begunAt)
+    memory.add(certainUntil)
+    memory.add(isOwn)
+  }
+}
+
+extension Trigger {
+  fileprivate var number: Int64 {
+    switch self {
+    case .schedule: 0
+    case .start: 1
+    case .takeover: 2
+    case .report: 3
+    case .force: 4
+    case .probe: 5
+    case .doubt: 6
+    }
+  }
+}
