@@ -28,7 +28,8 @@ extension AccountKeeper {
     if let first = view.doubt?.first, let own = lastCommit, own.begunAt == first,
       own.version == stated?.version
     {
-      stated?.end = min(stated?.end ?? now, own.beganAt + Timing.certain)
+      let end = min(stated?.end ?? now, own.beganAt + Timing.certain)
+      stated?.end = end
     }
     guard view.tokenMatchesRecord, let token = view.token, let version = view.committed,
       let expiresAt = view.expiresAt, let stated
