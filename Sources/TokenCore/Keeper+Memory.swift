@@ -119,6 +119,8 @@ extension AccountKeeper {
       memory.add(lastCommit.committedAt)
       memory.add(lastCommit.endsAt)
     }
+    memory.add(Int64(acknowledged.count))
+    for debt in acknowledged { debt.tellMemory(to: &memory) }
     for attempt in abandoned { attempt.tellMemory(to: &memory) }
     memory.add(stated != nil)
     if let stated {
@@ -234,6 +236,7 @@ extension Copy {
     memory.add(expiresAt)
     memory.add(begunAt)
     memory.add(certainUntil)
+    memory.add(certainTime)
     memory.add(isOwn)
   }
 }
