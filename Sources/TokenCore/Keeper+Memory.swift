@@ -121,6 +121,8 @@ extension AccountKeeper {
       memory.add(lastCommit.committedAt)
       memory.add(lastCommit.endsAt)
     }
+    memory.add(Int64(acknowledged.count))
+    for debt in acknowledged { debt.tellMemory(to: &memory) }
     for attempt in abandoned { attempt.tellMemory(to: &memory) }
     memory.add(stated != nil)
     if let stated {
@@ -236,6 +238,7 @@ extension Copy {
     memory.add(expiresAt)
     memory.add(begunAt)
     memory.add(certainUntil)
+    memory.add(certainTime)
     memory.add(isOwn)
   }
 }

@@ -310,6 +310,7 @@ struct Canon {
       read(republish.version)
       read(token: token(of: republish.outputs))
       read(republish.certain)
+      read(republish.until)
       read(republish.slack)
       read(republish.begunAt)
     case .mark(let mark):
