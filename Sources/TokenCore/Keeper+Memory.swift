@@ -47,8 +47,8 @@ extension Keeper {
   /// Tells everything that decides what this keeper does from now on.
   ///
   /// Two keepers of the same settings that tell the same do the same, but for what other replicas'
-  /// heartbeats decide (who abdicates, whose name is shared), for what is only shown or counted, and
-  /// for the day's budget of fetches.
+  /// heartbeats decide (who abdicates, whose name is shared), for what is only shown or counted,
+  /// and for the day's budget of fetches.
   package func tellMemory(to memory: inout Memory) {
     memory.add(storeIsConnected)
     memory.add(server: runID)

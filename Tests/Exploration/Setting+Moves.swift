@@ -7,8 +7,8 @@ extension Setting {
   ///
   /// What only concerns one replica and Redis, WeChat and the others know nothing of may as well
   /// come before what they do: of such orders, which lead to the same, one is gone through. So a
-  /// timer that is due fires at once, and an answer comes as soon as it is given, unless time passes
-  /// or its replica does, or suffers, something else first.
+  /// timer that is due fires at once, and an answer comes as soon as it is given, unless time
+  /// passes or its replica does, or suffers, something else first.
   func moves(in state: State, to moves: inout [Move]) {
     moves.removeAll(keepingCapacity: true)
     let first = state.replicas.indices.first { isDue($0, in: state) }
@@ -147,8 +147,8 @@ extension Setting {
 
   /// The next moment that matters, unless something has to happen before.
   ///
-  /// Timers fire in time, and what is neither lost nor slow is at Redis and back before time passes:
-  /// that it is not is a fault. A call of WeChat may take until its deadline. When keys end and when
+  /// Timers fire in time, and what is neither lost nor slow is at Redis and back before time
+  /// passes: that it is not is a fault. A call of WeChat may take until its deadline. When keys end and when
   /// tokens die are no moments of their own, as nobody acts upon them.
   func nextMoment(in state: State) -> (at: Instant, isTimersOnly: Bool)? {
     var timers: Instant = .max

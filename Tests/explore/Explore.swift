@@ -90,7 +90,8 @@ struct Explore: ParsableCommand {
     print(
       "\(scenario.rawValue), \(faults) faults: \(found.states) states, \(found.transitions) "
         + "transitions, depth \(found.depth)\(found.isComplete ? " (all there are)" : ""), "
-        + "\(found.widest) at a time, \(found.overstated) overstated for a moment, \(found.holes) in a hole, \(found.collisions) with one epoch twice, \(seconds) s, "
+        + "\(found.widest) at a time, \(found.overstated) overstated for a moment, "
+        + "\(found.holes) in a hole, \(found.collisions) with one epoch twice, \(seconds) s, "
         + "\(Self.peakMemory) MB")
     if let counterexample = found.counterexample {
       print("BROKEN after \(counterexample.length) moves")
