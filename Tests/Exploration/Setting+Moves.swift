@@ -148,8 +148,8 @@ extension Setting {
   /// The next moment that matters, unless something has to happen before.
   ///
   /// Timers fire in time, and what is neither lost nor slow is at Redis and back before time
-  /// passes: that it is not is a fault. A call of WeChat may take until its deadline. When keys end and when
-  /// tokens die are no moments of their own, as nobody acts upon them.
+  /// passes: that it is not is a fault. A call of WeChat may take until its deadline. When keys end
+  /// and when tokens die are no moments of their own, as nobody acts upon them.
   func nextMoment(in state: State) -> (at: Instant, isTimersOnly: Bool)? {
     var timers: Instant = .max
     var next: Instant = .max
