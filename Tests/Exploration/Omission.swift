@@ -24,7 +24,7 @@ package struct Omission: Sendable {
     Omission(.fold, .report, faults: 1, length: 11),
     Omission(.doubt, .report, faults: 1, length: 11),
     Omission(.bound, .report, faults: 1, length: 4),
-    Omission(.straggling, .report, faults: 1, length: 16),
+    Omission(.straggling, .report, faults: 2, length: 17),
     Omission(.mark, .report, faults: 1, length: 103),
     Omission(.epochFloor, .report, faults: 1, length: 6),
     Omission(.runID, .report, faults: 2, length: 5),

@@ -23,7 +23,7 @@ import Testing
     #expect(found.states > 300)
   }
 
-  @Test(arguments: [Part.intent, .bound, .straggling, .epochFloor])
+  @Test(arguments: [Part.intent, .bound, .fold, .epochFloor])
   func `a part that is missing is missed, in the shortest way`(part: Part) throws {
     let omission = try #require(Omission.all.first { $0.part == part })
     #expect(omission.explore().counterexample?.length == omission.length)
