@@ -31,7 +31,7 @@ package struct Planted: Hashable, Sendable {
     Planted(.fold, seeds: 40, .deadToken, faults: [.brownOut], profile: .single),
     Planted(.doubt, seeds: 20, .deadToken, faults: [.brownOut], profile: .single),
     Planted(.bound, seeds: 10, .deadToken, faults: [.brownOut], profile: .single),
-    Planted(.straggling, seeds: 10, .deadToken, faults: [.straggler], profile: .single),
+    Planted(.straggling, seeds: 30, .deadToken, faults: [.straggler], profile: .single),
     Planted(.mark, seeds: 60, .deadToken, faults: [.fork], profile: .single),
     Planted(.leaseFromSend, seeds: 60, .oneLeader, faults: [.slowNetwork, .cutRedis]),
     Planted(.epochFloor, seeds: 10, .epochsGrow),
