@@ -35,7 +35,7 @@ final class HeldConnections: Attackers {
   }
 
   /// Between two looks at all of them.
-  private static let interval: UInt32 = 50_000
+  private static let interval: Duration = .milliseconds(50)
   /// Protects the counts: written by the thread, read by the test.
   private let state = Mutex(State())
   private let thread = Mutex<TestThread?>(nil)
@@ -46,10 +46,9 @@ final class HeldConnections: Attackers {
     self.count = count
     let thread = TestThread { [self] goesOn in
       var connections: [Connection] = []
-      while goesOn() {
+      repeat {
         connections = Self.round(connections, count: count, port: port, conduct, state)
-        usleep(Self.interval)
-      }
+      } while goesOn(Self.interval)
       for connection in connections { connection.socket.close() }
     }
     self.thread.withLock { $0 = thread }

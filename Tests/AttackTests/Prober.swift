@@ -27,16 +27,16 @@ final class Prober: Sendable {
 
   init(_ target: Target) {
     let thread = TestThread { [self] goesOn in
-      while goesOn() {
-        let look = Self.look(at: target.port, path: "/livez")
+      var look: Look
+      repeat {
+        look = Self.look(at: target.port, path: "/livez")
         let figures = target.figures
         state.withLock { state in
           state.looks.append(look)
           state.mostResidentKiB = max(state.mostResidentKiB, figures?.residentKiB ?? 0)
           state.mostDescriptors = max(state.mostDescriptors, figures?.descriptors ?? 0)
         }
-        Self.pause(for: Self.interval - (.now - look.at))
-      }
+      } while goesOn(Self.interval - (.now - look.at))
     }
     self.thread.withLock { $0 = thread }
   }
@@ -81,11 +81,5 @@ final class Prober: Sendable {
       }
     }
     return look(false)
-  }
-
-  /// The thread is our own: nobody else waits meanwhile.
-  private static func pause(for span: Duration) {
-    guard span > .zero else { return }
-    usleep(UInt32(span / .microseconds(1)))
   }
 }

@@ -20,28 +20,46 @@ struct DialerTests {
       var answers: [String: Answer] = [:]
       var asked: [String] = []
       var isReleased = false
+      /// Each look-up that hangs waits for one, which is signalled with any change.
+      var waiting: [DispatchSemaphore] = []
+
+      mutating func wakeAll() {
+        for semaphore in waiting { semaphore.signal() }
+        waiting = []
+      }
     }
 
     /// Without an answer for both families, or for one, the look-up hangs until there is one.
     func set(_ name: String, _ family: Dialer.Family, _ answer: Answer?) {
-      state.withLock { $0.answers["\(name) \(family)"] = answer }
+      state.withLock { state in
+        state.answers["\(name) \(family)"] = answer
+        state.wakeAll()
+      }
     }
 
     /// Lets everything go that hangs.
-    func release() { state.withLock { $0.isReleased = true } }
+    func release() {
+      state.withLock { state in
+        state.isReleased = true
+        state.wakeAll()
+      }
+    }
 
     var asked: [String] { state.withLock { $0.asked } }
 
     func resolve(_ name: String, _ family: Dialer.Family) -> Answer {
       state.withLock { $0.asked.append("\(name) \(family)") }
       while true {
-        let (answer, isReleased) = state.withLock { state in
-          (state.answers["\(name) \(family)"], state.isReleased)
+        let change = DispatchSemaphore(value: 0)
+        let answer = state.withLock { state -> Answer? in
+          if let answer = state.answers["\(name) \(family)"] { return answer }
+          if state.isReleased { return .failure(reason: "released") }
+          state.waiting.append(change)
+          return nil
         }
         if let answer { return answer }
-        if isReleased { return .failure(reason: "released") }
         // A thread of the dialer's, which is there to be blocked.
-        usleep(2000)
+        change.wait()
       }
     }
   }

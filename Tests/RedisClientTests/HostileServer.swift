@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import TestSupport
 
 #if canImport(Glibc)
   import Glibc
@@ -45,7 +46,7 @@ final class HostileServer: Sendable {
       }
       .bind(host: "127.0.0.1", port: 0).get()
     guard let port = channel.localAddress?.port else {
-      throw TimedOut()
+      throw TimedOut("a port of the server", within: patience)
     }
     self.port = port
   }

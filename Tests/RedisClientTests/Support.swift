@@ -28,26 +28,8 @@ final class Events<Element: Sendable>: Sendable {
       for await element in stream {
         if let value = transform(element) { return value }
       }
-      throw TimedOut()
+      throw TimedOut("an event", within: patience)
     }
-  }
-}
-
-struct TimedOut: Error {}
-
-/// Runs the body, and fails when it takes longer than the patience of a test.
-func withTimeLimit<Value: Sendable>(
-  _ limit: Duration = patience, _ body: @escaping @Sendable () async throws -> Value
-) async throws -> Value {
-  try await withThrowingTaskGroup(of: Value.self) { group in
-    group.addTask { try await body() }
-    group.addTask {
-      try await Task.sleep(for: limit)
-      throw TimedOut()
-    }
-    defer { group.cancelAll() }
-    guard let value = try await group.next() else { throw TimedOut() }
-    return value
   }
 }
 

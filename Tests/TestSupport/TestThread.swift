@@ -8,11 +8,20 @@ import Synchronization
 package final class TestThread: Sendable {
   private let isEnding = Mutex(false)
   private let hasEnded = DispatchSemaphore(value: 0)
+  /// Signalled when it is to end, so that it does not rest to the end of a pause.
+  private let wake = DispatchSemaphore(value: 0)
 
-  /// Starts at once; `body` looks at its argument for whether it is to end.
-  package init(_ body: @escaping @Sendable (_ goesOn: () -> Bool) -> Void) {
+  /// Starts at once; `body` asks its argument whether it goes on, which is answered after a pause,
+  /// or as soon as it is to end.
+  package init(_ body: @escaping @Sendable (_ goesOn: (_ pause: Duration) -> Bool) -> Void) {
     Thread.detachNewThread { [self] in
-      body { !isEnding.withLock { $0 } }
+      body { pause in
+        if pause > .zero {
+          let nanoseconds = Int(pause / .nanoseconds(1))
+          if wake.wait(timeout: .now() + .nanoseconds(nanoseconds)) == .success { wake.signal() }
+        }
+        return !isEnding.withLock { $0 }
+      }
       hasEnded.signal()
     }
   }
@@ -20,6 +29,7 @@ package final class TestThread: Sendable {
   /// Tells it to end and waits until it has.
   package func end() {
     isEnding.withLock { $0 = true }
+    wake.signal()
     hasEnded.wait()
     hasEnded.signal()
   }

@@ -50,3 +50,19 @@ package func firstExcept<Value: Sendable>(
   } while ContinuousClock.now < end
   return nil
 }
+
+/// Runs the body, and fails when it takes longer than that.
+package func withTimeLimit<Value: Sendable>(
+  _ limit: Duration = patience, _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+  try await withThrowingTaskGroup(of: Value.self) { group in
+    group.addTask { try await body() }
+    group.addTask {
+      try await Task.sleep(for: limit)
+      throw TimedOut("the end", within: limit)
+    }
+    defer { group.cancelAll() }
+    guard let value = try await group.next() else { throw TimedOut("the end", within: limit) }
+    return value
+  }
+}
