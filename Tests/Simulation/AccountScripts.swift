@@ -215,6 +215,7 @@ struct AccountScripts {
     account.state.fence = max(account.state.fence, mark.version.epoch)
     guard account.state.committed != nil else {
       doubt(&account, Doubt(first: now, last: now))
+      restate(mark.outputs, &account)
       return .marked
     }
     let last = now - (mark.knownFor ?? .zero)
@@ -239,9 +240,19 @@ struct AccountScripts {
     parts.contains(.bound) ? view(of: account).statedEnd : account.state.expiresAt
   }
 
+  /// Where the record is gone and the keys are not: what may have killed the token, whosever it is.
+  private func bound(_ account: ModelRedis.Account, below held: ModelRedis.Key) -> RedisTime? {
+    guard parts.contains(.bound), account.state.committed == nil else { return nil }
+    var ends = [account.state.doubt?.first].compactMap { $0 }
+    if let intent = account.state.intent, intent.kills { ends.append(intent.at) }
+    guard let end = ends.min().map({ $0 + Timing.certain }) else { return nil }
+    return held.expiresAt.map { end < $0 } ?? true ? end : nil
+  }
+
   /// The keys end when the record says: what holds a token keeps it, what is gone stays so.
   private func restate(_ outputs: [Output], _ account: inout ModelRedis.Account) {
-    guard let end = statedEnd(account), account.token != nil else { return }
+    guard let held = account.token, let end = statedEnd(account) ?? bound(account, below: held)
+    else { return }
     for output in outputs {
       switch output.key {
       case .accessToken: account.token?.expiresAt = end
@@ -281,7 +292,8 @@ struct AccountScripts {
     case .token(let token): return token.revealed
     case .kept: return nil
     case .clientExpiry(let margin):
-      let margin = min(margin.wholeMilliseconds, lifetime.wholeMilliseconds / 4)
+      let quarter = lifetime > .zero ? lifetime.wholeMilliseconds / 4 : .max
+      let margin = min(margin.wholeMilliseconds, quarter)
       return String((end.milliseconds - margin) / 1000)
     }
   }

@@ -62,10 +62,8 @@ package struct Script: Hashable, Sendable {
       redis.call('HDEL', KEYS[1], 'intent_epoch', 'intent_seq', 'intent_at', 'intent_deadline',
         'intent_kills')
     end
-    -- Until when the committed token certainly lives; 0 when nothing is committed.
-    local function stated_end()
-      if number('committed_epoch') == 0 then return 0 end
-      local ending = number('expires_at')
+    -- No token lives longer than until then that what stands here may have killed.
+    local function bounded(ending)
       local from = tonumber(field('doubt_first'))
       if from then ending = math.min(ending, from + \(certain)) end
       local begun = tonumber(field('intent_at'))
@@ -74,14 +72,27 @@ package struct Script: Hashable, Sendable {
       end
       return ending
     end
+    -- Until when the committed token certainly lives; 0 when nothing is committed.
+    local function stated_end()
+      if number('committed_epoch') == 0 then return 0 end
+      return bounded(number('expires_at'))
+    end
     local function client_expiry(ending, margin)
-      margin = math.min(tonumber(margin), math.floor(number('lifetime') / 4))
+      local lifetime = number('lifetime')
+      margin = tonumber(margin)
+      if lifetime > 0 then margin = math.min(margin, math.floor(lifetime / 4)) end
       return int(math.floor((ending - margin) / 1000))
     end
     -- The keys end when the record says: what holds a token keeps it, what is gone stays so.
     local function restate(now, format)
       local ending, held = stated_end(), redis.call('PTTL', KEYS[2])
-      if ending == 0 or held == -2 then return end
+      if held == -2 then return end
+      if ending == 0 then
+        -- The record is gone and the keys are not: whose token they hold nobody knows, but it is
+        -- none that lives longer.
+        ending = bounded(math.huge)
+        if ending == math.huge or (held >= 0 and ending - now >= held) then return end
+      end
       local left = ending - now
       -- What else a newer layout knows may have made it short.
       if number('v') > \(layout) and held >= 0 and left > held then return end
@@ -502,6 +513,7 @@ package struct Script: Hashable, Sendable {
     local last = now - (tonumber(ARGV[6]) or 0)
     if number('committed_epoch') == 0 then
       doubt(now, now)
+      restate(now, function(i) return ARGV[3 + 2 * i], ARGV[4 + 2 * i] end)
       return {'marked'}
     end
     if number('fetched_at') > last + \(straggling) then return {'settled'} end

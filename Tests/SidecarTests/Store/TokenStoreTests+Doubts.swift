@@ -504,7 +504,7 @@ extension TokenStoreTests {
     }
   }
 
-  @Test("a mark into a record without a commit doubts from now, and ends no key that is there")
+  @Test("where the record is gone and the keys are not, a mark leaves them 290 s from now")
   func markingNothing() async throws {
     try await StoppedRedis.run { redis in
       try await settle(redis)
@@ -512,7 +512,32 @@ extension TokenStoreTests {
       try redis.move(to: 50)
       #expect(
         try await redis.outcome(of: mark(Self.second, age: .seconds(400), known: .seconds(300)))
-          == .init(reply: .marked, changes: all([.record("epoch"): "1"], Self.doubt(50, 50))))
+          == .init(
+            reply: .marked,
+            changes: all(
+              [.record("epoch"): "1"], Self.doubt(50, 50), Self.keys("T1", at: 50, end: 340))))
+      // Again it is no reason to let them live longer.
+      try redis.move(to: 60)
+      _ = try await redis.store.run(mark(Self.second, age: .seconds(410), known: .seconds(310)))
+      #expect(try await redis.server.command("PTTL", Self.token).number == 280_000)
+    }
+  }
+
+  @Test("where the record is gone and the keys are not, a begin leaves them 290 s, and no more")
+  func beginningWithoutARecord() async throws {
+    try await StoppedRedis.run { redis in
+      try await settle(redis)
+      try await redis.server.command("DEL", Self.state)
+      try redis.move(to: 50)
+      _ = try await redis.store.run(begin(Epoch(1), 2))
+      #expect(try await redis.server.command("PTTL", Self.token).number == 290_000)
+      #expect(try await redis.server.command("PTTL", Self.expiry).number == 290_000)
+      try redis.move(to: 60)
+      _ = try await redis.store.run(begin(Epoch(1), 3))
+      #expect(try await redis.server.command("PTTL", Self.token).number == 280_000)
+      // What took nothing gives nothing back: nobody knows how long the token lives.
+      _ = try await redis.store.run(resolve(Version(epoch: Epoch(1), sequence: 3)))
+      #expect(try await redis.server.command("PTTL", Self.token).number == 280_000)
     }
   }
 
