@@ -156,7 +156,9 @@ extension World {
     if plan.profile == .single, over.death < now, wasReadable, isStatedWrongly(index) {
       violate(.deadToken, "account \(name) reads \(token), which is dead, after a single fault")
     }
-    let begin = max(since, redisServesSince, marks.clockSteppedAt)
+    var begin = max(since, redisServesSince, marks.clockSteppedAt)
+    // What a clock that was set back made too long is seen by the next look of a leader.
+    if marks.clockSteppedAt > since - plan.grace { begin = max(begin, marks.ledSince ?? now) }
     if now - begin > World.repair.wholeNanoseconds {
       let way = over.death < now ? "is dead" : "dies \((over.death - now) / second)s from now"
       violate(

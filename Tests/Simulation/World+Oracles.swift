@@ -204,7 +204,8 @@ extension World {
     guard let holder = redis.data.lock?.holder else { return false }
     // By index: a replica is large, and this is asked after every step.
     return replicas.indices.contains {
-      replicas[$0].isAlive
+      // Who stands still leads nobody.
+      replicas[$0].isAlive && !replicas[$0].isPaused(at: now)
         && replicas[$0].keeper.election.leadership?.term.description == holder
     }
   }

@@ -341,6 +341,14 @@ extension World {
 
   // MARK: WeChat
 
+  /// Whether the lease is over though the replica's clock, which stood still since it was given,
+  /// cannot know: wherever it stood, it is as if it had between the check and the send.
+  private func isLateByStoppedClock(_ replica: Int) -> Bool {
+    let lease = timing.lease.wholeNanoseconds * 51 / 50
+    return replicas[replica].thawedAt > replicas[replica].leaseFromInstant
+      && now > replicas[replica].leaseFromInstant + lease
+  }
+
   private mutating func fetch(
     _ order: FetchOrder, _ held: SimulatedReplica.Held, _ replica: Int
   ) {
@@ -378,7 +386,9 @@ extension World {
     calls.append(
       Call(
         replica: replica, life: life, account: account, order: order, sentAt: now,
-        sentLocally: moment, isThroughHole: isLate && isPastCheck, wasHeld: held.isDelayed))
+        sentLocally: moment,
+        isThroughHole: (isLate && isPastCheck) || isLateByStoppedClock(replica),
+        wasHeld: held.isDelayed))
     trace("r\(replica) fetches \(order.version) for \(order.trigger)\(isLate ? ", late" : "")")
     sent(id)
     if lifeInHole == life, isPastCheck {
