@@ -123,6 +123,7 @@ extension AccountKeeper {
     }
     memory.add(Int64(acknowledged.count))
     for debt in acknowledged { debt.tellMemory(to: &memory) }
+    memory.add(Int64(abandoned.count))
     for attempt in abandoned { attempt.tellMemory(to: &memory) }
     memory.add(stated != nil)
     if let stated {

@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import RedisClient
 import Synchronization
 import TestSupport
 import Testing
@@ -229,6 +230,45 @@ struct WeChatPathTests {
         given.terminate()
         #expect(try await given.waitForExit() == .code(0))
       }
+    }
+  }
+
+  @Test("without a CA bundle Redis's ca_file suffices, and its absence is told in words")
+  func noBundleForRedis() async throws {
+    try await Deployment.run { deployment in
+      let directory = deployment.redis.directory
+      func file(_ name: String, _ text: String) throws -> String {
+        let file = directory.appendingPathComponent(name)
+        try Data(text.utf8).write(to: file)
+        return file.path
+      }
+      let server = try await RedisServer.start(tlsArguments: [
+        "--tls-cert-file", try file("server.pem", FixedCertificates.localhost),
+        "--tls-key-file", try file("server.key", FixedCertificates.localhostKey),
+        "--tls-ca-cert-file", try deployment.authorityFile(), "--tls-auth-clients", "no",
+      ])
+      defer { server.stop() }
+      let port = try #require(server.tlsPort)
+      let hidden = namespace("/bin/mount -t tmpfs none /etc/ssl")
+      func start(_ parameters: String) throws -> SidecarProcess {
+        let url = ["WCH_REDIS_URL": "rediss://localhost:\(port)/0\(parameters)"]
+        let environment = deployment.environment(instance: "a").merging(url) { $1 }
+        return try SidecarProcess(environment: environment, launcher: hidden)
+      }
+      let bare = try start("")
+      let line = try await bare.waitForLog("Redis cannot be reached; trying again")
+      for words in ["no CA bundle", "/etc/ssl/certs/ca-certificates.crt", "ca_file"] {
+        #expect(line.text.contains(words), "\(words) is not in \(line.text)")
+      }
+      bare.terminate()
+      #expect(try await bare.waitForExit() == .code(0))
+
+      let given = try start("?ca_file=\(try deployment.authorityFile())")
+      try await waitUntil("a token", within: .seconds(20)) {
+        try await server.command("GET", "WCH_access_token").text != nil
+      }
+      given.terminate()
+      #expect(try await given.waitForExit() == .code(0))
     }
   }
 

@@ -287,9 +287,11 @@ struct Canon {
       read(5)
       read(takeOver.epoch)
       read(server: takeOver.runID)
+      read(takeOver.away)
     case .begin(let begin):
       read(6)
       read(begin.version)
+      read(begin.kills)
       read(begin.hasHistory)
     case .resolve(let resolve):
       read(7)
@@ -302,6 +304,7 @@ struct Canon {
       read(commit.age)
       read(commit.begunAt)
       read(commit.parent)
+      read(commit.kills)
       read(commit.isRecommit)
       read(server: commit.runID)
     case .republish(let republish):
