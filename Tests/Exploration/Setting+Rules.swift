@@ -87,13 +87,14 @@ extension Setting {
   private func granted(_ epoch: Epoch, to term: Term, _ state: inout State) {
     // A term keeps its epoch, and has it again when Redis lost it.
     guard epoch != state.highestEpoch || term != state.highestTerm else { return }
-    if epoch == state.highestEpoch, epoch.rawValue == state.redisTime.milliseconds {
-      // Redis's clock cannot tell two grants in one millisecond apart when the first one is lost.
-      state.isOver = true
-    } else if epoch <= state.highestEpoch {
-      state.violate(.epochsGrow, "\(epoch) after \(state.highestEpoch)")
+    if epoch <= state.highestEpoch {
+      // What is granted beyond Redis's clock, to exceed what was seen, may be lost with the grant.
+      if state.redisTime.milliseconds > state.highestEpoch.rawValue {
+        state.violate(.epochsGrow, "\(epoch) after \(state.highestEpoch)")
+      }
+      state.isOver = epoch == state.highestEpoch
     }
-    state.highestEpoch = max(state.highestEpoch, epoch)
+    state.highestEpoch = epoch
     state.highestTerm = term
   }
 
