@@ -158,7 +158,6 @@ struct Canon {
     read(Int64(state.requests))
     read(state.hasJustMinted)
     read(state.highestEpoch)
-    read(term: state.highestTerm?.description)
   }
 
   private mutating func write(_ replica: Replica, _ state: State) {

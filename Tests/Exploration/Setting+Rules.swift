@@ -85,17 +85,19 @@ extension Setting {
 
   /// When Redis has given the lock to a term.
   private func granted(_ epoch: Epoch, to term: Term, _ state: inout State) {
-    // A term keeps its epoch, and has it again when Redis lost it.
-    guard epoch != state.highestEpoch || term != state.highestTerm else { return }
-    if epoch <= state.highestEpoch {
-      // What is granted beyond Redis's clock, to exceed what was seen, may be lost with the grant.
-      if state.redisTime.milliseconds > state.highestEpoch.rawValue {
-        state.violate(.epochsGrow, "\(epoch) after \(state.highestEpoch)")
-      }
-      state.isOver = epoch == state.highestEpoch
+    if let before = state.grants.last(where: { $0.epoch == epoch }) {
+      // A term keeps its epoch, and has it again when Redis lost it; that two have one, within a
+      // millisecond and a loss, Redis's clock cannot prevent.
+      state.isOver = before.term != term && epoch.rawValue >= state.redisTime.milliseconds
+      if state.isOver || before.term == term { return }
+    }
+    // What is granted beyond the clock, to exceed what was seen, may be lost with the grant.
+    let isAhead = state.highestEpoch.rawValue >= state.redisTime.milliseconds
+    if epoch <= state.highestEpoch, !isAhead {
+      state.violate(.epochsGrow, "\(epoch) after \(state.highestEpoch)")
     }
     state.highestEpoch = epoch
-    state.highestTerm = term
+    state.grants = state.grants.suffix(Grant.remembered - 1) + [Grant(epoch: epoch, term: term)]
   }
 
   /// When a replica sends what it writes under a fence.

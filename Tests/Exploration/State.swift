@@ -30,8 +30,8 @@ struct State: Sendable {
   /// When a fault took the lock away last.
   var lockDisturbedAt: Instant = -1
   var highestEpoch: Epoch = .none
-  /// Whose that is.
-  var highestTerm: Term?
+  /// What was granted lately, and to whom.
+  var grants: [Grant] = []
   /// Whether two terms have one epoch, so that nothing that follows can be judged.
   var isOver = false
   /// What broke, if anything did.
@@ -50,6 +50,15 @@ struct State: Sendable {
   static func instant(of time: RedisTime) -> Instant {
     (time.milliseconds - redisOrigin) * 1_000_000
   }
+}
+
+/// An epoch that Redis gave to a term.
+struct Grant: Sendable {
+  let epoch: Epoch
+  let term: Term
+
+  /// More than these are not looked at: what is older is below Redis's clock.
+  static let remembered = 4
 }
 
 /// One replica: a keeper, and what its shell knows.
