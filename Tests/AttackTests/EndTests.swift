@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 import WeChatSimulator
@@ -18,6 +19,39 @@ struct EndTests {
   @Test("fifty wait for a refresh while WeChat does not answer")
   func waiting() async throws {
     try await end("50 waiting refreshes", count: 50, .forcing)
+  }
+
+  @Test("a client over TLS never says farewell")
+  func withoutFarewell() async throws {
+    try await Deployment.run { deployment in
+      let directory = deployment.redis.directory
+      func file(_ name: String, _ text: String) throws -> String {
+        let file = directory.appendingPathComponent(name)
+        try Data(text.utf8).write(to: file)
+        return file.path
+      }
+      let target = try deployment.startTarget(
+        "a",
+        [
+          "WCH_HTTP_TLS_CERT_FILE": try file("http.pem", FixedCertificates.localhost),
+          "WCH_HTTP_TLS_KEY_FILE": try file("http.key", FixedCertificates.localhostKey),
+        ])
+      try await deployment.waitForLiveToken()
+      try await target.process.waitForLog("HTTP interface listens")
+      // A ticket comes once the handshake is done; then the client stands still, and answers nothing.
+      let ticket = directory.appendingPathComponent("ticket").path
+      let client = try ChildProcess([
+        "openssl", "s_client", "-connect", "localhost:\(target.port)", "-sess_out", ticket,
+        "-ign_eof",
+      ])
+      defer { client.end(SIGKILL) }
+      try await waitUntil("the handshake is over", within: .seconds(10)) {
+        (try? Data(contentsOf: URL(fileURLWithPath: ticket)))?.isEmpty == false
+      }
+      client.signal(SIGSTOP)
+      let took = try await expectOrderlyEnd(of: target, in: deployment)
+      print("figure: SIGTERM, a client without farewell: ended after \(took.wholeMilliseconds) ms")
+    }
   }
 
   private func end(_ name: String, count: Int, _ conduct: HeldConnections.Conduct) async throws {
