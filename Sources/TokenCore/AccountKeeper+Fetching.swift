@@ -145,6 +145,9 @@ extension AccountKeeper {
     failures.inARow += 1
     failures.transportInARow = failure.isTransport ? failures.transportInARow + 1 : 0
     failures.last = failure
+    failures.since = failures.since ?? now
+    failures.lastAt = now
+    failures.published = copy?.version
     let wait = Backoff.wait(
       after: failure, isUnknown: isUnknown, inARow: failures.inARow,
       remaining: copy == nil ? nil : statedRemaining(at: now), hasBudget: hasBudget,

@@ -78,7 +78,7 @@ extension AccountKeeper {
   }
 
   /// Deaths further apart than this have nothing to do with each other.
-  static let deathMemory: Duration = .seconds(6 * 3600)
+  package static let deathMemory: Duration = .seconds(6 * 3600)
   /// More deaths than this say nothing more.
   static let deathsRemembered = 20
 }

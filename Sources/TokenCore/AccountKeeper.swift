@@ -75,6 +75,11 @@ package struct AccountKeeper: Sendable {
     package internal(set) var inARow = 0
     package internal(set) var transportInARow = 0
     package internal(set) var last: FetchFailure?
+    /// When the first and the last of them came, for people.
+    package internal(set) var since: Moment?
+    package internal(set) var lastAt: Moment?
+    /// The token that was published then: another one since means that somebody has succeeded.
+    package internal(set) var published: Version?
   }
 
   /// What the keeper does about a change.
@@ -133,7 +138,7 @@ package struct AccountKeeper: Sendable {
   var dailyLimit: Int?
   var fetchesToday = 0
   /// When tokens of this account were found dead before their time.
-  var earlyDeaths: [Moment] = []
+  package internal(set) var earlyDeaths: [Moment] = []
   /// Who fetched the token that Redis has, as its record says.
   package internal(set) var fetchedBy: String?
   /// When the next look is due while leading.

@@ -106,6 +106,8 @@ package struct Keeper: Sendable {
     view.storeIsConnected = storeIsConnected
     view.replicas = replicas
     view.conflict = conflict
+    view.endlessHolder = endlessHolder
+    view.isNamesake = isNamesake
     view.ticks = ticks
     view.redisClock = redisClock
     return table.takeChanges().map { place in
@@ -118,7 +120,8 @@ package struct Keeper: Sendable {
   package var view: KeeperView {
     KeeperView(
       election: election, storeIsConnected: storeIsConnected, replicas: replicas,
-      conflict: conflict, ticks: ticks, redisClock: redisClock, accounts: accounts)
+      conflict: conflict, endlessHolder: endlessHolder, isNamesake: isNamesake, ticks: ticks,
+      redisClock: redisClock, accounts: accounts)
   }
 
   /// When `woke` is due, unless something happens before; nil when only answers are waited for.
@@ -525,10 +528,14 @@ package struct Keeper: Sendable {
       heard[replica.life] = (replica.seenAt, before.repetitions + (isRepeated ? 1 : 0))
     }
     namesakes = heard
-    guard !nameIsToldShared, replicas.contains(where: { $0.instance == instance && isAnother($0) })
-    else { return }
+    guard !nameIsToldShared, isNamesake else { return }
     nameIsToldShared = true
     actions.append(.note(.nameIsShared))
+  }
+
+  /// Whether another live replica has this one's name.
+  private var isNamesake: Bool {
+    replicas.contains { $0.instance == instance && isAnother($0) }
   }
 
   /// Whether it is a replica beside this one.

@@ -10,6 +10,10 @@ package struct KeeperView: Sendable {
   package internal(set) var replicas: [Replica]
   /// Why this replica may not lead although nobody else does.
   package internal(set) var conflict: Note?
+  /// Who holds a lock that never lapses.
+  package internal(set) var endlessHolder: String?
+  /// Whether another live replica has this one's name.
+  package internal(set) var isNamesake: Bool
   /// How many times the regular look at everything was taken.
   package internal(set) var ticks: Int64
   /// What Redis's clock showed, and when by ours.
@@ -19,12 +23,14 @@ package struct KeeperView: Sendable {
 
   init(
     election: Election, storeIsConnected: Bool, replicas: [Replica], conflict: Note?,
-    ticks: Int64, redisClock: (time: RedisTime, at: Moment)?, accounts: [AccountKeeper]
+    endlessHolder: String?, isNamesake: Bool, ticks: Int64, redisClock: (time: RedisTime, at: Moment)?, accounts: [AccountKeeper]
   ) {
     self.election = election
     self.storeIsConnected = storeIsConnected
     self.replicas = replicas
     self.conflict = conflict
+    self.endlessHolder = endlessHolder
+    self.isNamesake = isNamesake
     self.ticks = ticks
     self.redisClock = redisClock
     self.accounts = accounts

@@ -316,16 +316,19 @@ package struct Replica: Hashable, Sendable {
   package var abdicatedAt: RedisTime?
   /// Tells processes of one name apart; nil of a version that does not say it.
   package var life: UInt64?
+  /// What it tells people about itself; nothing is decided by it.
+  package var said: String?
 
   package init(
     instance: InstanceID, isLeader: Bool, seenAt: RedisTime, abdicatedAt: RedisTime?,
-    life: UInt64? = nil
+    life: UInt64? = nil, said: String? = nil
   ) {
     self.instance = instance
     self.isLeader = isLeader
     self.seenAt = seenAt
     self.abdicatedAt = abdicatedAt
     self.life = life
+    self.said = said
   }
 }
 
@@ -403,17 +406,36 @@ package struct Intent: Hashable, Sendable {
 
 /// Why a step at Redis brought no answer to act on.
 package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What kind of trouble it is, for people.
+  package enum Kind: String, Hashable, Sendable, CaseIterable {
+    /// No answer came: a connection, a deadline.
+    case transport
+    /// The ACL forbids a command or a key, or the login is not accepted any more.
+    case permission
+    /// `maxmemory` is reached.
+    case memory
+    /// Writes are not taken: a replica, too few replicas, a disk that is full.
+    case writes
+    /// A key holds another type.
+    case type
+    case other
+  }
+
   /// Whether the step may have been carried out all the same.
   package var mayHaveRun: Bool
   /// What happened, fit for a log.
   package var reason: String
   /// Whether people must act: a right is missing, a password is wrong, a key has another type.
   package var needsOperator: Bool
+  package var kind: Kind
 
-  package init(mayHaveRun: Bool, reason: String, needsOperator: Bool = false) {
+  package init(
+    mayHaveRun: Bool, reason: String, needsOperator: Bool = false, kind: Kind = .transport
+  ) {
     self.mayHaveRun = mayHaveRun
     self.reason = reason
     self.needsOperator = needsOperator
+    self.kind = kind
   }
 
   /// Nothing answered in time, not even with a failure.
@@ -421,7 +443,7 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
     mayHaveRun: true, reason: "a step at Redis ended without any answer")
   /// Redis answered, and not to this step.
   static let strangeAnswer = StoreFailure(
-    mayHaveRun: true, reason: "Redis gave an answer that this step does not have")
+    mayHaveRun: true, reason: "Redis gave an answer that this step does not have", kind: .other)
 
   package var description: String { reason }
 }

@@ -8,6 +8,7 @@ import TokenCore
 struct Parts {
   let links: RedisLinks
   let journal: Journal
+  let health: HealthCenter
   let service: KeeperService
   let weChat: WeChatClient
   let secrets: SecretWatch
@@ -29,15 +30,22 @@ struct Parts {
       configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
       passwordDoubt: settings.redis.passwordDoubt,
       eventLoopGroup: eventLoopGroup, executor: executor, logger: logger, metrics: metrics)
+    let health = HealthCenter(
+      .init(
+        instance: settings.instance.rawValue, version: version, startedAt: .now,
+        timing: settings.timing, margins: settings.margins,
+        accountsDigest: HealthReport.digest(settings.accounts.map { ($0.name, $0.appID) })))
     let journal = Journal(logger: logger, metrics: metrics)
     let store = TokenStore(
       client: links.commands, layout: layout,
-      appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }))
-    weChat = WeChatClient(
+      appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }),
+      said: { health.report() })
+    let weChat = WeChatClient(
       hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
       extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
       family: settings.apiFamily, logger: logger,
       eventLoopGroup: eventLoopGroup)
+    self.weChat = weChat
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     service = KeeperService(
       keeper: Keeper(
@@ -62,6 +70,7 @@ struct Parts {
       journal: { note, now in
         journal.record(note, at: now)
         switch note {
+        case .storeStepFailed(_, let failure): health.stepFailed(failure, at: now)
         case .becameLeader: links.leadershipChanged(isLeader: true)
         case .steppedDown: links.leadershipChanged(isLeader: false)
         case .reported(let account?, .limited(let wait)): links.announce(.limited(account, wait))
@@ -71,7 +80,11 @@ struct Parts {
     let limits = HeardLimits()
     self.limits = limits
     secrets = SecretWatch(
-      service: service, fetcher: fetcher, settings: settings, logger: logger)
+      service: service, fetcher: fetcher, settings: settings, health: health, logger: logger)
+    health.connect(
+      .init(
+        service: service, links: { links.states }, clockSkew: { weChat.clockSkew }))
+    self.health = health
     links.post(
       events: { [service] event in service.post(event) },
       hints: { [service] hint in

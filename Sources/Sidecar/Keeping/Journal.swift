@@ -37,6 +37,34 @@ package final class Journal: Sendable {
     state.withLock { $0.tallies[account] ?? Tally() }
   }
 
+  /// Tells what is new of what is wrong.
+  package func tell(_ change: HealthBook.Change) {
+    func line(
+      _ condition: Condition, _ event: String, _ level: Logger.Level, lasted: Duration? = nil
+    ) {
+      var metadata = Logger.Metadata.keyed([
+        .condition: "\(condition.kind.rawValue)", .event: "condition.\(event)",
+        .since: "\(condition.since)", .help: "\(condition.remedy(.english))",
+      ])
+      if let account = condition.account { metadata[.account] = "\(account)" }
+      if let reason = condition.facts.reason { metadata[.error] = "\(reason)" }
+      if let code = condition.facts.code { metadata[.wechatCode] = "\(code)" }
+      if let id = condition.facts.requestID { metadata[.wechatRequestID] = "\(id)" }
+      if let address = condition.facts.address { metadata[.wechatEgress] = "\(address)" }
+      if let count = condition.facts.count { metadata[.count] = "\(count)" }
+      if let subject = condition.facts.subject { metadata[.subject] = "\(subject)" }
+      if let observer = condition.observer { metadata[.observer] = "\(observer)" }
+      if let lasted { metadata[.durationSeconds] = "\(Int64(lasted.inSeconds))" }
+      logger.log(level: level, "\(condition.kind.title.english)", metadata: metadata)
+    }
+    switch change {
+    case .began(let condition): line(condition, "began", condition.severity.level)
+    case .worsened(let condition): line(condition, "worsened", condition.severity.level)
+    case .lasts(let condition): line(condition, "lasts", condition.severity.level)
+    case .ended(let condition, let lasted): line(condition, "ended", .notice, lasted: lasted)
+    }
+  }
+
   /// Records a note of the keeper.
   package func record(_ note: Note, at now: Moment) {
     switch note {
@@ -227,6 +255,18 @@ package final class Journal: Sendable {
     metrics.increment(
       .refreshes,
       ["account": account.description, "trigger": trigger.rawValue, "result": result])
+  }
+}
+
+extension Condition.Severity {
+  /// How loud the log is about it.
+  package var level: Logger.Level {
+    switch self {
+    case .notice: .info
+    case .warning: .warning
+    case .error: .error
+    case .critical: .critical
+    }
   }
 }
 

@@ -5,6 +5,7 @@ package import TokenCore
 package struct KeeperStatus: StatusSource {
   private let service: KeeperService
   private let journal: Journal
+  private let center: HealthCenter
   private let links: RedisLinks
   private let limits: HeardLimits
   private let weChat: WeChatClient
@@ -17,8 +18,6 @@ package struct KeeperStatus: StatusSource {
   /// Redis may take its time for each, and takes no more than a thousand commands at once.
   private let passing = Places(KeeperStatus.mostWaiting)
 
-  /// A token that was seen in Redis this recently makes a replica ready.
-  private static let recently: Duration = .seconds(60)
   /// A request for a refresh waits at most this long (DESIGN section 5.3).
   private static let longestWait: Duration = .seconds(10)
   /// How often a waiting request looks though nothing rang: what it waits for may also be that a
@@ -26,8 +25,6 @@ package struct KeeperStatus: StatusSource {
   private static let look: TimeAmount = .seconds(1)
   /// More requests than these do not wait: what they ask for is done all the same.
   private static let mostWaiting = 64
-  /// Without an event for this many ticks the loop does not run.
-  private static let missedTicks = 3
 
   /// - Parameter timers: the event loop of those who ask.
   init(
@@ -37,6 +34,7 @@ package struct KeeperStatus: StatusSource {
     self.timers = timers
     service = parts.service
     journal = parts.journal
+    center = parts.health
     links = parts.links
     limits = parts.limits
     weChat = parts.weChat
@@ -64,11 +62,14 @@ package struct KeeperStatus: StatusSource {
             lastError: state.lastError, reconnects: state.reconnects)
         }),
       weChat: .init(clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) }),
-      accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) })
+      accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) },
+      conditions: center.conditions(), others: center.others())
   }
 
   package func health(_ check: HealthCheck) -> Health {
-    service.look { health(check, $0) }
+    // What is wrong is judged with a look of its own.
+    guard check != .ready else { return readiness }
+    return service.look { health(check, $0) }
   }
 
   private func health(_ check: HealthCheck, _ view: KeeperService.View) -> Health {
@@ -79,31 +80,18 @@ package struct KeeperStatus: StatusSource {
     case .live:
       guard let handledAt = view.handledAt else { return .bad("the loop has not started") }
       let age = now - handledAt
-      return age < settings.timing.tick * KeeperStatus.missedTicks
+      return age < settings.timing.tick * Assessment.missedTicks
         ? .good("the loop runs")
         : .bad("the loop has done nothing for \(Int(age.inSeconds)) seconds")
     case .ready:
-      return readiness(view.keeper, at: now)
+      return readiness
     }
   }
 
-  private func readiness(_ keeper: KeeperView, at now: Moment) -> Health {
-    switch keeper.conflict {
-    case .foreignApp: return .bad("the keys in Redis belong to another AppID")
-    case .newerLayout: return .bad("a newer version of wch-sidecar wrote the records in Redis")
-    default: break
-    }
-    for account in keeper.accounts {
-      guard let copy = account.copy, account.statedRemaining(at: now) > .zero else {
-        return .bad("account \(account.name): no live token was seen in Redis")
-      }
-      guard now - copy.seenAt < KeeperStatus.recently else {
-        return .bad(
-          "account \(account.name): the token was last seen in Redis "
-            + "\(Int((now - copy.seenAt).inSeconds)) seconds ago")
-      }
-    }
-    return .good("a live token was seen in Redis for every account")
+  private var readiness: Health {
+    let missing = center.conditions(withPending: true).first(where: \.preventsReading)
+    return missing.map { .bad($0.sentence(.english)) }
+      ?? .good("a live token was seen in Redis for every account")
   }
 
   package func token(of account: AccountName) -> TokenAnswer {

@@ -40,6 +40,8 @@ package struct LinkState: Hashable, Sendable {
   package private(set) var runID: String?
   /// What went wrong last, without secrets.
   package private(set) var lastError: String?
+  /// The same, as far as it was met while connecting or connected.
+  private(set) var lastFailure: RedisFailure?
   /// How often it was made anew.
   package private(set) var reconnects: Int64 = 0
   /// Whether it was connected since it is wanted.
@@ -80,10 +82,14 @@ package struct LinkState: Hashable, Sendable {
     _ failure: RedisFailure, at now: ContinuousClock.Instant = .now
   ) {
     lastError = "\(failure)"
+    lastFailure = failure
     _ = change(isConnected: false, at: now)
   }
 
-  mutating func connectFailed(_ failure: RedisFailure) { lastError = "\(failure)" }
+  mutating func connectFailed(_ failure: RedisFailure) {
+    lastError = "\(failure)"
+    lastFailure = failure
+  }
 
   /// Remembers why it is of no use, or that it is of use again.
   mutating func refused(_ refusal: RedisServerError?) {
@@ -151,5 +157,22 @@ struct IdleTimeout: Sendable {
   /// Also when it was broken often enough, as one thought: then more often from now on.
   private mutating func shorten(to wanted: Duration) {
     interval = max(Self.shortest, min(wanted, interval.map { $0 / 2 } ?? wanted))
+  }
+}
+
+extension RedisFailure {
+  /// What people are told when Redis is away because of it.
+  var condition: Condition.Kind {
+    switch self {
+    case .notConnected(let failure?): failure.condition
+    case .authenticationFailed: .redisLogin
+    case .readOnly: .redisWrites
+    case .refused(_, let error) where error.kind == .noPermission: .redisPermission
+    case .notConnected(nil), .deadlinePassed, .cancelled, .stopped, .tooManyInFlight,
+      .commandRefused, .notResolved, .lookUpTimedOut, .unreachable, .connectTimedOut, .tls,
+      .handshakeTimedOut, .notReady, .refused, .refusedByServer, .connectionLost,
+      .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive:
+      .redisAway
+    }
   }
 }

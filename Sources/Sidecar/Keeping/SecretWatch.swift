@@ -12,15 +12,19 @@ struct SecretWatch: Service {
   private let service: KeeperService
   private let fetcher: Fetcher
   private let settings: Settings
+  private let health: HealthCenter
   private let logger: Logger
 
   /// Between two looks at the files of accounts that wait.
   private static let interval: Duration = .seconds(1)
 
-  init(service: KeeperService, fetcher: Fetcher, settings: Settings, logger: Logger) {
+  init(
+    service: KeeperService, fetcher: Fetcher, settings: Settings, health: HealthCenter, logger: Logger
+  ) {
     self.service = service
     self.fetcher = fetcher
     self.settings = settings
+    self.health = health
     self.logger = logger
   }
 
@@ -47,21 +51,14 @@ struct SecretWatch: Service {
     }
   }
 
-  /// Tells which files have gone bad since the last look, and which are good again.
+  /// Says which files have gone bad since the last look, and which are good again.
   private func report(known: inout Set<Origin>) {
     var bad: Set<Origin> = []
     for problem in settings.secretProblems() where bad.insert(problem.origin).inserted {
-      guard !known.contains(problem.origin) else { continue }
-      logger.warning(
-        """
-        A secret's file cannot be used; its last good value stays in use, and is lost with the \
-        next start: put the secret back into the file
-        """,
-        metadata: .keyed([.settingOrigin: "\(problem.origin)", .reason: "\(problem.message)"]))
+      health.file(.secretUnusable, "\(problem.origin)", reason: problem.message)
     }
     for origin in known.subtracting(bad) {
-      logger.info(
-        "A secret's file can be used again", metadata: .keyed([.settingOrigin: "\(origin)"]))
+      health.file(.secretUnusable, "\(origin)", reason: nil)
     }
     known = bad
   }

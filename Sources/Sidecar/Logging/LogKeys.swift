@@ -55,6 +55,18 @@ package enum LogKeys: String, Sendable, CaseIterable {
   /// How many of something.
   case count
   case durationSeconds = "duration_seconds"
+  /// The stable name of what happened.
+  case event
+  /// The kind of a condition.
+  case condition
+  /// Since when something is so.
+  case since
+  /// The connection, file or key that something is about.
+  case subject
+  /// The replica that saw it.
+  case observer
+  /// What to do about it.
+  case help
 }
 
 extension Logger.Metadata {

@@ -153,11 +153,16 @@ package struct StatusSnapshot: Hashable, Sendable {
   package var redis: Redis
   package var weChat: WeChat
   package var accounts: [Account]
+  /// Everything that is wrong, worst first.
+  package var conditions: [Condition]
+  /// The other replicas, as they said last.
+  package var others: [Observation.Heard]
 
   package init(
     instance: String, version: String, startedAt: Timestamp, now: Timestamp, role: Role,
     leader: String? = nil, epoch: Int64? = nil, ticks: Int64, redis: Redis,
-    weChat: WeChat = WeChat(), accounts: [Account]
+    weChat: WeChat = WeChat(), accounts: [Account], conditions: [Condition] = [],
+    others: [Observation.Heard] = []
   ) {
     self.instance = instance
     self.version = version
@@ -170,6 +175,8 @@ package struct StatusSnapshot: Hashable, Sendable {
     self.redis = redis
     self.weChat = weChat
     self.accounts = accounts
+    self.conditions = conditions
+    self.others = others
   }
 
   /// Seconds since the start.
@@ -190,7 +197,8 @@ package struct StatusSnapshot: Hashable, Sendable {
 
 extension StatusSnapshot: Encodable {
   private enum CodingKeys: String, CodingKey {
-    case instance, version, role, leader, epoch, ticks, redis, accounts
+    case instance, version, role, leader, epoch, ticks, redis, accounts, conditions
+    case others = "fleet"
     case weChat = "wechat"
     case startedAt = "started_at"
     case now
@@ -215,6 +223,8 @@ extension StatusSnapshot: Encodable {
     try container.encode(redis, forKey: .redis)
     try container.encode(weChat, forKey: .weChat)
     try container.encode(accounts, forKey: .accounts)
+    try container.encode(conditions, forKey: .conditions)
+    try container.encode(others, forKey: .others)
   }
 }
 

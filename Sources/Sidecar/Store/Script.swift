@@ -522,10 +522,11 @@ package struct Script: Hashable, Sendable {
     return {'marked'}
     """)
 
-  /// KEYS replicas; ARGV instance, leader?, abdicates?, memory, life.
+  /// KEYS replicas; ARGV instance, leader?, abdicates?, memory, life, said.
   ///
   /// Replies `replicas now` and, of each other one, its name, when it was seen, whether it leads,
-  /// when it gave that up, and its life. Entries older than the memory are removed.
+  /// when it gave that up, its life, and what it says to people. Entries older than the memory are
+  /// removed. What is longer than 16 KiB is not repeated, whoever wrote it.
   ///
   /// A field is a name; what others of that name said last, at most seven of them, stands in
   /// `others`. A version that knows no lives overwrites these, and they are back with their next
@@ -540,7 +541,9 @@ package struct Script: Hashable, Sendable {
       if type(value) ~= 'table' or type(value.seen) ~= 'number' then return nil end
       local life = value.life
       if type(life) ~= 'string' or #life > 16 or string.find(life, '%X') then life = '' end
-      return {seen = value.seen, leader = value.leader == true, life = life,
+      local said = value.said
+      if type(said) ~= 'string' or #said > 16384 then said = '' end
+      return {seen = value.seen, leader = value.leader == true, life = life, said = said,
         abdicated = type(value.abdicated) == 'number' and value.abdicated or 0}
     end
     local function entries(json)
@@ -555,6 +558,7 @@ package struct Script: Hashable, Sendable {
     local function text(e)
       return '{"seen":' .. int(e.seen) .. ',"leader":' .. (e.leader and 'true' or 'false')
         .. ',"abdicated":' .. int(e.abdicated) .. ',"life":"' .. e.life .. '"'
+        .. (e.said ~= '' and ',"said":' .. cjson.encode(e.said) or '')
     end
     local all = redis.call('HGETALL', KEYS[1])
     local reply = {'replicas', int(now)}
@@ -569,7 +573,7 @@ package struct Script: Hashable, Sendable {
           if is_mine and #others < 7 then others[#others + 1] = text(e) .. '}' end
           if #reply < 1000 then
             for _, v in ipairs({all[i], int(e.seen), e.leader and 1 or 0, int(e.abdicated),
-              e.life}) do
+              e.life, e.said}) do
               reply[#reply + 1] = v
             end
           end
@@ -579,7 +583,7 @@ package struct Script: Hashable, Sendable {
     end
     local abdicated = ARGV[3] == '1' and now or before and before.abdicated or 0
     local written = text({seen = now, leader = ARGV[2] == '1', abdicated = abdicated,
-      life = ARGV[5]})
+      life = ARGV[5], said = ARGV[6]})
     if #others > 0 then written = written .. ',"others":[' .. table.concat(others, ',') .. ']' end
     redis.call('HSET', KEYS[1], ARGV[1], written .. '}')
     return reply

@@ -71,7 +71,7 @@ struct ScriptReply {
 
   private var replicas: StoreReply? {
     guard let now = integer(1) else { return nil }
-    let found = stride(from: 2, to: fields.count - 4, by: 5).compactMap { index -> Replica? in
+    let found = stride(from: 2, to: fields.count - 5, by: 6).compactMap { index -> Replica? in
       guard let name = text(index), let instance = InstanceID(name), let seen = integer(index + 1)
       else { return nil }
       let abdicated = integer(index + 3) ?? 0
@@ -79,7 +79,7 @@ struct ScriptReply {
         instance: instance, isLeader: integer(index + 2) == 1,
         seenAt: RedisTime(milliseconds: seen),
         abdicatedAt: abdicated > 0 ? RedisTime(milliseconds: abdicated) : nil,
-        life: text(index + 4).flatMap { UInt64($0, radix: 16) })
+        life: text(index + 4).flatMap { UInt64($0, radix: 16) }, said: text(index + 5))
     }
     return .replicas(found, now: RedisTime(milliseconds: now))
   }

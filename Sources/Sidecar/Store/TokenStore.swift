@@ -12,12 +12,18 @@ package struct TokenStore: Sendable {
   private let apps: [AccountName: String]
   /// What marks the lock as this deployment's: the first account's AppID.
   private let lockApp: String
+  /// What this replica tells people with each heartbeat.
+  private let said: @Sendable () -> String
 
   /// The keys of replicas that were not seen for this long are removed.
   private static let replicaMemory: Duration = .seconds(60)
 
-  package init(client: RedisClient, layout: KeyLayout, appIDs: [AccountName: String]) {
+  package init(
+    client: RedisClient, layout: KeyLayout, appIDs: [AccountName: String],
+    said: @escaping @Sendable () -> String = { "" }
+  ) {
     self.client = client
+    self.said = said
     self.layout = layout
     apps = appIDs.mapValues(TokenStore.digest)
     lockApp = appIDs.min { $0.key < $1.key }.map { TokenStore.digest($0.value) } ?? ""
@@ -124,7 +130,7 @@ package struct TokenStore: Sendable {
         .heartbeat, keys: [layout.replicas],
         [
           heartbeat.instance.rawValue, flag(heartbeat.isLeader), flag(heartbeat.abdicates),
-          TokenStore.replicaMemory.text, String(heartbeat.life, radix: 16),
+          TokenStore.replicaMemory.text, String(heartbeat.life, radix: 16), said(),
         ], by: deadline)
     }
   }
@@ -236,7 +242,8 @@ package struct TokenStore: Sendable {
     }
     guard let parsed = ScriptReply(reply)?.storeReply else {
       throw StoreFailure(
-        mayHaveRun: true, reason: "the script \(script.name) answered in a form unknown here")
+        mayHaveRun: true, reason: "the script \(script.name) answered in a form unknown here",
+        kind: .other)
     }
     return parsed
   }
@@ -258,9 +265,17 @@ package struct TokenStore: Sendable {
       case .noPermission, .noAuth, .wrongPassword, .wrongType: true
       default: false
       }
+    let kind: StoreFailure.Kind =
+      switch refusal.kind {
+      case .noPermission, .noAuth, .wrongPassword: .permission
+      case .outOfMemory: .memory
+      case .readOnly, .noReplicas, .misconfigured, .masterDown: .writes
+      case .wrongType: .type
+      case .loading, .busy, .noScript, .moved, .ask, .crossSlot, .clusterUnavailable, .other: .other
+      }
     return StoreFailure(
       mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
-      needsOperator: needsOperator)
+      needsOperator: needsOperator, kind: kind)
   }
 }
 

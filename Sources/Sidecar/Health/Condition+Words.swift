@@ -1,0 +1,328 @@
+/// A text in both languages of the product.
+package struct Words: Hashable, Sendable {
+  package let english: String
+  package let chinese: String
+
+  package init(_ english: String, _ chinese: String) {
+    self.english = english
+    self.chinese = chinese
+  }
+
+  /// The text in one language.
+  package func callAsFunction(_ language: Language) -> String {
+    switch language {
+    case .english: english
+    case .chinese: chinese
+    }
+  }
+}
+
+/// A language of pages and the runbook.
+package enum Language: String, Hashable, Sendable, CaseIterable {
+  case english = "en"
+  case chinese = "zh"
+}
+
+extension Condition.Kind {
+  /// What is wrong, as a headline and as the log's message.
+  package var title: Words {
+    switch self {
+    case .noToken: Words("There is no live token", "没有可用的 token")
+    case .tokenLapsing:
+      Words("The token is about to end and no new one is there", "token 即将到期，新的还没有取到")
+    case .tokenUnseen:
+      Words("The token was not seen in Redis lately", "最近没有在 Redis 里看到 token")
+    case .refreshFailing:
+      Words("WeChat gave no token; what Redis has stays", "微信没有给出新 token，Redis 中的保持不变")
+    case .reportHeld:
+      Words("A report that the token is dead waits for a limit", "有应用报告 token 失效，因限频而推迟处理")
+    case .foreignRefresh:
+      Words("Tokens die before their time: somebody else fetches them", "token 提前失效：有别的程序在刷新")
+    case .foreignApp:
+      Words("Keys in this Redis belong to another AppID", "这个 Redis 里的键属于另一个 AppID")
+    case .newerLayout:
+      Words(
+        "A newer version of wch-sidecar wrote the records", "记录由更新版本的 wch-sidecar 写入")
+    case .noLeader: Words("No replica leads", "没有主控副本")
+    case .lockEndless:
+      Words("The lock is held without a time limit, and not by a replica", "锁没有过期时间，且持有者不是副本")
+    case .sharedName:
+      Words("Another live replica has the same name", "另有一个运行中的副本使用同一个名字")
+    case .replicaSilent: Words("A replica is silent", "有一个副本不再报到")
+    case .accountsDiffer:
+      Words("The leader keeps other accounts than this replica", "主控副本的帐号配置与本副本不同")
+    case .redisAway: Words("Redis cannot be reached", "无法连接 Redis")
+    case .redisLogin: Words("Redis refuses the user or the password", "Redis 拒绝用户名或密码")
+    case .redisWrites: Words("Redis takes no writes", "Redis 拒绝写入")
+    case .redisMemory: Words("Redis's memory is used up", "Redis 内存已满")
+    case .redisPermission: Words("Redis forbids what the daemon needs", "Redis 权限不足")
+    case .redisKeyType: Words("A key in Redis holds another type", "Redis 中的键类型不对")
+    case .redisStep: Words("Steps at Redis fail", "Redis 操作失败")
+    case .connectionLame:
+      Words(
+        "A connection to Redis stays away, though Redis answers on another one",
+        "有一条 Redis 连接断开，其他连接正常")
+    case .loopStalled: Words("The keeper's loop does nothing", "主循环停滞")
+    case .clockOff:
+      Words("This machine's clock and WeChat's differ", "本机时钟与微信时钟不一致")
+    case .secretUnusable: Words("A secret's file cannot be used", "密钥文件无法使用")
+    case .certificateUnusable:
+      Words("The certificate's files cannot be used", "证书文件无法使用")
+    case .settingsStale:
+      Words("Changed settings could not be read", "修改后的配置无法读取")
+    }
+  }
+
+  /// What it means for applications.
+  package var meaning: Words {
+    switch self {
+    case .noToken:
+      Words(
+        """
+        Redis has no live token of the account; applications cannot call WeChat until there is \
+        one.
+        """,
+        "Redis 中没有该帐号的有效 token，应用在此期间无法调用微信接口。")
+    case .tokenLapsing:
+      Words(
+        """
+        Clients trust the token no longer; the key ends soon, and applications are without one \
+        then.
+        """,
+        "客户端已不再信任该 token；键很快过期，届时应用将没有 token。")
+    case .tokenUnseen:
+      Words(
+        "This replica cannot tell whether Redis still has the token; /readyz says 503 meanwhile.",
+        "本副本无法确认 Redis 是否仍有该 token；其间 /readyz 返回 503。")
+    case .refreshFailing:
+      Words(
+        "Each attempt to fetch a token fails. The one in Redis serves until it ends.",
+        "每次取 token 都失败。Redis 中的 token 在到期前仍可用。")
+    case .reportHeld:
+      Words(
+        """
+        An application reported a dead token; the fetch waits, since too many were asked for \
+        lately.
+        """,
+        "应用报告 token 已失效；由于近期请求过多，刷新被推迟。")
+    case .foreignRefresh:
+      Words(
+        "Each fetch elsewhere kills the token here within five minutes; it is replaced at once.",
+        "别处每取一次，这里的 token 五分钟内失效；本程序会立即换新。")
+    case .foreignApp:
+      Words(
+        "The keys are left alone: two deployments would overwrite each other's tokens.",
+        "这些键不会被改动：否则两套部署会互相覆盖 token。")
+    case .newerLayout:
+      Words(
+        "This older replica follows and does not lead; tokens are kept by the newer ones.",
+        "本副本版本较旧，只跟随、不当主控；token 由新版本副本维护。")
+    case .noLeader:
+      Words(
+        "Nobody fetches until a replica leads. What Redis has serves until it ends.",
+        "选出主控之前没有副本取 token；Redis 中的 token 在到期前可用。")
+    case .lockEndless:
+      Words(
+        "Nobody can lead, and the token will end.", "没有副本能成为主控，token 终将过期。")
+    case .sharedName:
+      Words(
+        "Log, lock and status do not tell the two apart.", "日志、锁与状态无法区分这两个副本。")
+    case .replicaSilent:
+      Words(
+        "It ended, was paused or cut off. With another replica alive applications notice nothing.",
+        "该副本已退出、暂停或断网。只要还有副本，应用不受影响。")
+    case .accountsDiffer:
+      Words(
+        "An account that only one of them has is kept only while that one leads.",
+        "只有一方配置的帐号，仅在该方任主控时才会被维护。")
+    case .redisAway, .redisLogin:
+      Words(
+        "Nobody fetches meanwhile; applications that reach Redis keep what it has until it ends.",
+        "其间没有副本取 token；能连上 Redis 的应用可用到现有 token 到期。")
+    case .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep:
+      Words(
+        "What cannot be stored is not fetched; the token in Redis serves until it ends.",
+        "写不进去就不会去取；Redis 中的 token 在到期前可用。")
+    case .connectionLame:
+      Words(
+        "What came over it is noticed some seconds later.", "经该连接的通知会晚几秒才被发现。")
+    case .loopStalled:
+      Words(
+        "This replica does nothing; /livez says 503, so that it is started again.",
+        "本副本已停止工作；/livez 返回 503，编排系统会重启它。")
+    case .clockOff:
+      Words(
+        "Tokens live by Redis's clock, so nothing breaks; times in logs and pages are wrong.",
+        "token 寿命以 Redis 时钟为准，不受影响；日志与页面中的时间不准。")
+    case .secretUnusable:
+      Words(
+        "Its last good value stays in use, and is lost with the next start.",
+        "沿用上一次的有效值，但下次启动时会丢失。")
+    case .certificateUnusable:
+      Words(
+        "The last good pair stays in use until it expires.", "沿用上一对有效证书，直到它过期。")
+    case .settingsStale:
+      Words(
+        "The settings of before stay in use.", "继续使用之前的配置。")
+    }
+  }
+
+  /// What to do about it.
+  package var remedy: Words {
+    switch self {
+    case .noToken, .tokenLapsing:
+      Words(
+        "Mend what it comes from, named beside it; a token is fetched within moments then.",
+        "排除旁边列出的原因，随后会立即取到 token。")
+    case .tokenUnseen:
+      Words(
+        "Look why Redis does not answer this replica.", "检查 Redis 为何不响应本副本。")
+    case .refreshFailing:
+      Words(
+        """
+        Look at the code and reason beside it; after mending it outside, `wch-sidecar refresh \
+        --force` asks at once.
+        """,
+        "查看旁边的错误码与原因；在外部修复后，用 `wch-sidecar refresh --force` 立即重试。")
+    case .reportHeld:
+      Words(
+        "Nothing, unless it repeats: find which application reports again and again, and why.",
+        "一般无需处理；若反复出现，查明是哪个应用在不断报告以及原因。")
+    case .foreignRefresh:
+      Words(
+        """
+        Find what else uses this AppID's secret (an SDK's own cache, a test system, the old \
+        controller) and let it read the keys in Redis, or set api to stable_token.
+        """,
+        "找出还有谁在用该 AppSecret（SDK 自带缓存、测试系统、旧的中控），让它改读 Redis 中的键，或把 api 设为 stable_token。")
+    case .foreignApp:
+      Words(
+        """
+        Give each AppID its own keyPrefix or its own Redis, or stop the other deployment and \
+        wait until its token has expired.
+        """,
+        "为每个 AppID 使用单独的 keyPrefix 或单独的 Redis；或停掉另一套部署并等其 token 过期。")
+    case .newerLayout:
+      Words("Finish the upgrade of all replicas.", "把所有副本升级完。")
+    case .noLeader:
+      Words(
+        "Look whether any replica can reach Redis and write; their logs say what keeps them.",
+        "检查是否有副本能连接并写入 Redis；其日志会说明原因。")
+    case .lockEndless:
+      Words(
+        "Find out what writes the key WCH_leader (with your keyPrefix), and delete it.",
+        "查明是谁写入了键 WCH_leader（带你的 keyPrefix），并将其删除。")
+    case .sharedName:
+      Words(
+        "Give each replica its own WCH_INSTANCE, or none.", "为每个副本设置不同的 WCH_INSTANCE，或都不设置。")
+    case .replicaSilent:
+      Words(
+        "Nothing if it was stopped on purpose; otherwise look at its machine and its log.",
+        "若是主动停止则无需处理；否则检查其所在机器与日志。")
+    case .accountsDiffer:
+      Words(
+        "Give all replicas the same settings, and start again those that have old ones.",
+        "让所有副本使用相同配置，并重启仍用旧配置的副本。")
+    case .redisAway:
+      Words(
+        """
+        Look whether Redis runs, whether its name resolves, and whether the network lets this \
+        host through; `wch-sidecar check --connect` tries each step.
+        """,
+        "检查 Redis 是否运行、域名能否解析、网络是否放行；`wch-sidecar check --connect` 会逐步检查。")
+    case .redisLogin:
+      Words(
+        """
+        Correct user and password (redisUrl, redisPasswordFile), or the user at Redis; a \
+        changed file is read again by itself.
+        """,
+        "更正用户名与密码（redisUrl、redisPasswordFile），或 Redis 上的用户；文件修改后会自动重新读取。")
+    case .redisWrites:
+      Words(
+        "Lead the name to the primary; if it is the primary, look at its replicas and its disk.",
+        "让域名指向主节点；若已是主节点，检查其从节点与磁盘。")
+    case .redisMemory:
+      Words(
+        "Free memory or raise maxmemory; use a Redis of its own with noeviction.",
+        "释放内存或调大 maxmemory；建议使用单独的、noeviction 的 Redis。")
+    case .redisPermission:
+      Words(
+        "Grant what is missing: `wch-sidecar acl` prints all that is needed.",
+        "补上缺少的权限：`wch-sidecar acl` 会打印所需的全部规则。")
+    case .redisKeyType:
+      Words(
+        "Find out what writes the key that is named, and delete it or use another keyPrefix.",
+        "查明是谁写入了该键，删除它或换一个 keyPrefix。")
+    case .redisStep:
+      Words(
+        "Look at Redis's log and load.", "查看 Redis 的日志与负载。")
+    case .connectionLame:
+      Words(
+        """
+        Look at what lies between, a proxy's limits above all, and at the rights of the Redis \
+        user.
+        """,
+        "检查中间环节（尤其是代理的限制）以及 Redis 用户的权限。")
+    case .loopStalled:
+      Words(
+        "Start it again if nothing does, and report it with its log.", "若未自动重启请手动重启，并附日志报告。")
+    case .clockOff:
+      Words("Let NTP set this machine's clock.", "为本机启用 NTP 校时。")
+    case .secretUnusable:
+      Words("Put the secret back into the file.", "把密钥放回该文件。")
+    case .certificateUnusable:
+      Words(
+        "Put a PEM certificate chain and its matching key into the files.",
+        "在文件中放入 PEM 证书链及其匹配的私钥。")
+    case .settingsStale:
+      Words(
+        "Mend what is named and send SIGHUP again; until then a restart would fail.",
+        "修正所列问题后重新发送 SIGHUP；在此之前重启会失败。")
+    }
+  }
+}
+
+extension Condition {
+  /// The condition in one line: to what it happened, what, and why.
+  ///
+  /// Times are left to who shows it: pages say them in the reader's zone.
+  package func sentence(_ language: Language) -> String {
+    let title = kind.title(language)
+    let colon = language == .english ? ": " : "："
+    var text =
+      account.map { "\(language == .english ? "account" : "帐号") \($0)\(colon)" }.map {
+        $0 + (language == .english ? title.uncapitalized : title)
+      } ?? title
+    if let subject = facts.subject { text += " (\(subject))" }
+    if let instance = facts.instance { text += " (\(instance))" }
+    if let cause = facts.cause?.title(language), facts.reason == nil {
+      text += colon + (language == .english ? cause.uncapitalized : cause)
+    }
+    if let reason = facts.reason { text += colon + reason }
+    if let address = facts.address, !(facts.reason?.contains(address) ?? false) {
+      text +=
+        language == .english ? " (WeChat sees \(address))" : "（微信看到的出口地址 \(address)）"
+    }
+    if kind == .clockOff, let seconds = facts.count {
+      text +=
+        language == .english
+        ? ": WeChat's is \(seconds.magnitude) s \(seconds > 0 ? "ahead" : "behind")"
+        : "：微信时钟\(seconds > 0 ? "快" : "慢") \(seconds.magnitude) 秒"
+    }
+    return text
+  }
+
+  /// What to do about it; of a missing token, about what it comes from.
+  package func remedy(_ language: Language) -> String { (facts.cause ?? kind).remedy(language) }
+
+  /// Where the runbook tells more: an anchor of its pages.
+  package var anchor: String { (facts.cause ?? kind).rawValue }
+}
+
+extension String {
+  /// The text for the middle of a sentence; names keep their capitals.
+  fileprivate var uncapitalized: String {
+    for name in ["WeChat", "Redis"] where hasPrefix(name) { return self }
+    return prefix(1).lowercased() + dropFirst()
+  }
+}

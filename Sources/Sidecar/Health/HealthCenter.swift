@@ -1,0 +1,198 @@
+import Synchronization
+package import TokenCore
+
+/// The one place that knows what is wrong with this replica, as every surface shows it.
+///
+/// Whoever shows something asks for it at that moment: nothing here can be out of date. The book of
+/// what was told, and since when, is kept once a second (`HealthWatch`).
+package final class HealthCenter: Sendable {
+  /// What the judgement needs of this replica that does not change.
+  package struct Subject: Sendable {
+    package var instance: String
+    package var version: String
+    package var startedAt: Timestamp
+    package var timing: Timing
+    package var margins: Margins
+    package var accountsDigest: String
+
+    package init(
+      instance: String, version: String, startedAt: Timestamp, timing: Timing, margins: Margins,
+      accountsDigest: String
+    ) {
+      self.instance = instance
+      self.version = version
+      self.startedAt = startedAt
+      self.timing = timing
+      self.margins = margins
+      self.accountsDigest = accountsDigest
+    }
+  }
+
+  /// Where the facts come from; set once everything is wired.
+  struct Sources: Sendable {
+    var service: KeeperService
+    var links: @Sendable () -> [(link: RedisLink, state: LinkState)]
+    var clockSkew: @Sendable () -> Duration?
+  }
+
+  private struct State {
+    var sources: Sources?
+    var book = HealthBook()
+    var steps: [StoreFailure.Kind: (trouble: Observation.StepTrouble, at: Moment)] = [:]
+    var files: [String: Observation.FileTrouble] = [:]
+    /// What each replica said last, so that it is read once.
+    var reports: [String: HealthReport?] = [:]
+    /// What was judged last, for all who ask within `freshness`.
+    var judged: (at: Moment, conditions: [Condition])?
+  }
+
+  package let subject: Subject
+  private let startedAt = MonotonicClock.now()
+  /// Protects what was told and what was met; written by the keeper's loop, read by whoever asks.
+  private let state = Mutex(State())
+
+  /// Steps are repeated within seconds: a failure that was not met for so long is over.
+  private static let silence: Duration = .seconds(30)
+  /// Accounts are judged at most this often, however many ask: who asks must not keep the keeper
+  /// from publishing what it did.
+  private static let freshness: Duration = .milliseconds(50)
+  /// More files than these are not told of.
+  private static let mostFiles = 1024
+
+  package init(_ subject: Subject) { self.subject = subject }
+
+  /// Says where the facts come from.
+  func connect(_ sources: Sources) { state.withLock { $0.sources = sources } }
+
+  // MARK: What is met
+
+  /// A step at Redis failed.
+  func stepFailed(_ failure: StoreFailure, at now: Moment) {
+    let wall = Timestamp.now
+    state.withLock { state in
+      var trouble =
+        state.steps[failure.kind].flatMap { now - $0.at <= Self.silence ? $0.trouble : nil }
+        ?? .init(kind: failure.kind, reason: failure.reason, since: wall, count: 0)
+      trouble.reason = failure.reason
+      trouble.count += 1
+      state.steps[failure.kind] = (trouble, now)
+    }
+  }
+
+  /// A file cannot be used, or can be used again.
+  func file(_ kind: Condition.Kind, _ subject: String, reason: String?) {
+    let key = "\(kind.rawValue) \(subject)"
+    state.withLock { state in
+      guard let reason else { return state.files[key] = nil }
+      guard state.files.count < Self.mostFiles || state.files[key] != nil else { return }
+      let since = state.files[key]?.since ?? .now
+      state.files[key] = .init(kind: kind, subject: subject, reason: reason, since: since)
+    }
+  }
+
+  // MARK: What is wrong
+
+  /// Everything that is wrong now, worst first.
+  ///
+  /// - Parameter withPending: also what is so young that it may be over by itself.
+  package func conditions(withPending: Bool = false) -> [Condition] {
+    let all = judge()
+    return withPending ? all : all.filter { !$0.isPending }
+  }
+
+  /// What the other replicas said last, and how long ago.
+  package func others() -> [Observation.Heard] {
+    guard let service = state.withLock({ $0.sources })?.service else { return [] }
+    return service.look { heard($0.keeper, at: MonotonicClock.now()) }
+  }
+
+  /// What is to be told now.
+  package func changes() -> [HealthBook.Change] {
+    let all = judge()
+    let (now, wall) = (MonotonicClock.now(), Timestamp.now)
+    return state.withLock { $0.book.observe(all, at: now, wall: wall) }
+  }
+
+  /// What this replica tells the others.
+  package func report() -> String {
+    let own = conditions().filter { $0.observer == nil && $0.severity > .notice || $0.isOwnToTell }
+    return HealthReport(
+      version: subject.version, startedAt: subject.startedAt, accounts: subject.accountsDigest,
+      conditions: own
+    ).encoded
+  }
+
+  private func judge() -> [Condition] {
+    let now = MonotonicClock.now()
+    let (sources, last) = state.withLock { ($0.sources, $0.judged) }
+    guard let sources else { return [] }
+    if let last, now - last.at < Self.freshness { return last.conditions }
+    let conditions = judge(sources, at: now)
+    state.withLock { $0.judged = (now, conditions) }
+    return conditions
+  }
+
+  private func judge(_ sources: Sources, at now: Moment) -> [Condition] {
+    let (steps, files) = state.withLock { state in
+      state.steps = state.steps.filter { now - $0.value.at <= Self.silence }
+      return (
+        state.steps.values.map(\.trouble).sorted { $0.kind.rawValue < $1.kind.rawValue },
+        state.files.sorted { $0.key < $1.key }.map(\.value)
+      )
+    }
+    let (links, skew) = (sources.links(), sources.clockSkew())
+    return sources.service.look { view in
+      var known = Observation(
+        now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
+        isLeader: view.keeper.isLeader(at: now), timing: subject.timing,
+        margins: subject.margins, accountsDigest: subject.accountsDigest)
+      known.handledAt = view.handledAt
+      known.links = links
+      known.steps = steps
+      known.files = files
+      known.clockSkew = skew
+      known.others = heard(view.keeper, at: now)
+      return Assessment(view.keeper, known) { [self] identity in
+        state.withLock { $0.book.since(identity) }
+      }.conditions
+    }
+  }
+
+  /// What the other replicas said last; each text is read once.
+  private func heard(_ keeper: KeeperView, at now: Moment) -> [Observation.Heard] {
+    guard let clock = keeper.redisClock else { return [] }
+    let redisNow = clock.time + (now - clock.at)
+    // Of one name the one counts that was heard last: its predecessor is gone.
+    var latest: [InstanceID: Replica] = [:]
+    for replica in keeper.replicas where replica.instance.rawValue != subject.instance {
+      if latest[replica.instance].map({ $0.seenAt < replica.seenAt }) ?? true {
+        latest[replica.instance] = replica
+      }
+    }
+    return state.withLock { state in
+      let texts = Set(latest.values.compactMap(\.said))
+      state.reports = state.reports.filter { texts.contains($0.key) }
+      return latest.values.sorted { $0.instance < $1.instance }.map { replica in
+        let report = replica.said.flatMap { text in
+          if let known = state.reports[text] { return known }
+          let report = HealthReport(encoded: text)
+          state.reports[text] = .some(report)
+          return report
+        }
+        return Observation.Heard(
+          instance: replica.instance.rawValue, isLeader: replica.isLeader,
+          age: max(redisNow - replica.seenAt, .zero), report: report)
+      }
+    }
+  }
+}
+
+extension Condition {
+  /// Whether it is known here first-hand, and worth others' knowing though it is mild.
+  fileprivate var isOwnToTell: Bool { observer == nil && kind.isLeadersToTell }
+}
+
+extension LinkState {
+  /// What people are told when it is away.
+  var trouble: Condition.Kind { lastFailure?.condition ?? .redisAway }
+}

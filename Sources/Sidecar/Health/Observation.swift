@@ -1,0 +1,67 @@
+package import TokenCore
+
+/// What is known beside the keeper when its health is judged.
+package struct Observation: Sendable {
+  /// A failure of steps at Redis that was met lately.
+  package struct StepTrouble: Hashable, Sendable {
+    package var kind: StoreFailure.Kind
+    package var reason: String
+    package var since: Timestamp
+    package var count: Int
+  }
+
+  /// A file that cannot be used.
+  package struct FileTrouble: Hashable, Sendable {
+    package var kind: Condition.Kind
+    /// Where it was named.
+    package var subject: String
+    package var reason: String
+    package var since: Timestamp
+  }
+
+  /// What another replica said with its last heartbeat.
+  package struct Heard: Hashable, Sendable {
+    package var instance: String
+    package var isLeader: Bool
+    /// How long ago it said that it lives, by Redis's clock.
+    package var age: Duration
+    package var report: HealthReport?
+  }
+
+  package var now: Moment
+  package var wall: Timestamp
+  package var startedAt: Moment
+  package var instance: String
+  package var isLeader: Bool
+  package var timing: Timing
+  package var margins: Margins
+  /// When the keeper's loop took its last event; nil before the first.
+  package var handledAt: Moment?
+  package var links: [(link: RedisLink, state: LinkState)] = []
+  package var steps: [StepTrouble] = []
+  package var files: [FileTrouble] = []
+  /// How far WeChat's clock is ahead of this machine's.
+  package var clockSkew: Duration?
+  package var others: [Heard] = []
+  /// Which accounts this replica keeps, as `HealthReport` says it.
+  package var accountsDigest: String
+
+  package init(
+    now: Moment, wall: Timestamp, startedAt: Moment, instance: String, isLeader: Bool,
+    timing: Timing, margins: Margins, accountsDigest: String
+  ) {
+    self.now = now
+    self.wall = wall
+    self.startedAt = startedAt
+    self.instance = instance
+    self.isLeader = isLeader
+    self.timing = timing
+    self.margins = margins
+    self.accountsDigest = accountsDigest
+  }
+
+  /// A moment as the wall clock shows it.
+  func wallClock(_ moment: Moment) -> Timestamp {
+    Timestamp(milliseconds: wall.milliseconds + (moment - now).wholeMilliseconds)
+  }
+}
