@@ -41,6 +41,10 @@ package struct Daemon {
     let server = StatusServer(
       settings: settings.http, source: KeeperGauges(status: status, metrics: parts.metrics),
       metrics: parts.metrics, logger: logger, executor: answering,
+      certificateJudged: { [health = parts.health, files = settings.http.tls] problem in
+        guard let files else { return }
+        health.file(.certificateUnusable, files.certificate, reason: problem)
+      },
       whenListening: { _ in listening.open() })
     logger.notice(
       "wch-sidecar starts",

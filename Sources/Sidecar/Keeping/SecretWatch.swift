@@ -19,7 +19,8 @@ struct SecretWatch: Service {
   private static let interval: Duration = .seconds(1)
 
   init(
-    service: KeeperService, fetcher: Fetcher, settings: Settings, health: HealthCenter, logger: Logger
+    service: KeeperService, fetcher: Fetcher, settings: Settings, health: HealthCenter,
+    logger: Logger
   ) {
     self.service = service
     self.fetcher = fetcher

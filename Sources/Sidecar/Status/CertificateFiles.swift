@@ -13,22 +13,27 @@ package final class CertificateFiles: Sendable {
     var key: [UInt8]
     var context: NIOSSLContext
     var checkedAt: ContinuousClock.Instant
-    var lastProblem: String?
   }
 
   private let files: Settings.TLSFiles
   private let readFile: FileReader
   private let interval: Duration
   private let logger: Logger
+  /// Told at every look why the files cannot be used; nil when they can.
+  private let judged: @Sendable (String?) -> Void
   /// Protects the pair in use and when it was last checked; files are read outside of it.
   private let state: Mutex<State>
 
-  /// - Parameter interval: the least time between two looks at the files.
+  /// - Parameters:
+  ///   - interval: the least time between two looks at the files.
+  ///   - judged: told at every look why they cannot be used; nil when they can.
   /// - Throws: `StatusServerError.unusableCertificate`.
   package init(
     _ files: Settings.TLSFiles, logger: Logger, interval: Duration = .seconds(1),
-    readFile: @escaping FileReader = RegularFile.read
+    readFile: @escaping FileReader = RegularFile.read,
+    judged: @escaping @Sendable (String?) -> Void = { _ in }
   ) throws(StatusServerError) {
+    self.judged = judged
     self.files = files
     self.readFile = readFile
     self.interval = interval
@@ -51,7 +56,7 @@ package final class CertificateFiles: Sendable {
     do throws(StatusServerError) {
       let (certificate, key) = try Self.read(files, readFile)
       guard certificate != used.certificate || key != used.key else {
-        state.withLock { $0.lastProblem = nil }
+        judged(nil)
         return used.context
       }
       let context = try Self.context(certificate, key)
@@ -59,21 +64,12 @@ package final class CertificateFiles: Sendable {
         state.certificate = certificate
         state.key = key
         state.context = context
-        state.lastProblem = nil
       }
+      judged(nil)
       logger.notice("HTTPS certificate was read again")
       return context
     } catch {
-      let problem = error.description
-      let isNew = state.withLock { state in
-        defer { state.lastProblem = problem }
-        return state.lastProblem != problem
-      }
-      if isNew {
-        logger.warning(
-          "HTTPS certificate cannot be read again, the last good one stays",
-          metadata: .keyed([.error: "\(problem)"]))
-      }
+      judged(error.description)
       return used.context
     }
   }

@@ -51,6 +51,7 @@ package struct StatusServer: Service {
   private let executor: LoopExecutor
   private let connectionLimit: Int
   private let certificateInterval: Duration
+  private let certificateJudged: @Sendable (_ problem: String?) -> Void
   private let whenListening: @Sendable (_ port: Int?) -> Void
 
   /// The most connections there may be; a descriptor each.
@@ -78,12 +79,14 @@ package struct StatusServer: Service {
   ///   - executor: where everything runs.
   ///   - connectionLimit: how many connections there may be; nil: as many as descriptors allow.
   ///   - certificateInterval: the least time between two looks at the certificate's files.
+  ///   - certificateJudged: told with each look why these cannot be used; nil when they can.
   ///   - whenListening: told the port once requests are taken; nil on a Unix socket, and at once
   ///     when the interface is off.
   init(
     settings: Settings.HTTP, source: any StatusSource, metrics: MetricsRegistry, logger: Logger,
     executor: LoopExecutor, connectionLimit: Int? = nil,
     certificateInterval: Duration = .seconds(1),
+    certificateJudged: @escaping @Sendable (_ problem: String?) -> Void = { _ in },
     whenListening: @escaping @Sendable (_ port: Int?) -> Void = { _ in }
   ) {
     self.settings = settings
@@ -93,6 +96,7 @@ package struct StatusServer: Service {
     self.executor = executor
     self.connectionLimit = connectionLimit ?? Self.connectionLimit(descriptors: Self.descriptors)
     self.certificateInterval = certificateInterval
+    self.certificateJudged = certificateJudged
     self.whenListening = whenListening
   }
 
@@ -123,7 +127,8 @@ package struct StatusServer: Service {
       return
     }
     let certificates = try settings.tls.map {
-      try CertificateFiles($0, logger: logger, interval: certificateInterval)
+      try CertificateFiles(
+        $0, logger: logger, interval: certificateInterval, judged: certificateJudged)
     }
     let table = try await executor.eventLoop.submit { [connectionLimit, executor] in
       NIOLoopBound(
