@@ -163,11 +163,12 @@ extension SidecarProcess {
   fileprivate func encrypted(
     _ path: String, in deployment: Deployment
   ) async throws -> HTTPAnswer {
+    let authority = try deployment.authorityFile()
     let curl = try SidecarProcess(
       [], environment: ["PATH": "/usr/bin:/bin"], instance: "curl",
       launcher: [
         "/bin/sh", "-c",
-        "exec curl -s -i --cacert '\(try deployment.authorityFile())' --unix-socket '\(socket ?? "")'"
+        "exec curl -s -i --cacert '\(authority)' --unix-socket '\(socket ?? "")'"
           + " https://localhost\(path)",
       ])
     _ = try await curl.waitForExit()
