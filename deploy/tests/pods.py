@@ -100,11 +100,17 @@ class Cluster:
         run = lambda *words: subprocess.run(words, check=True, cwd=at, capture_output=True)
         run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
             "/CN=Authority of this test", "-keyout", "ca.key", "-out", "ca.crt")
-        run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=api.weixin.qq.com",
-            "-keyout", "wechat.key", "-out", "wechat.csr")
-        (at / "extension").write_text("subjectAltName=DNS:api.weixin.qq.com")
-        run("openssl", "x509", "-req", "-in", "wechat.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-            "-CAcreateserial", "-days", "2", "-extfile", "extension", "-out", "wechat.crt")
+        self.make_certificate("wechat", "api.weixin.qq.com")
+
+    def make_certificate(self, file, host):
+        """`file`.crt and `file`.key in the cluster's directory, with its authority behind them."""
+        at = self.directory
+        run = lambda *words: subprocess.run(words, check=True, cwd=at, capture_output=True)
+        run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}",
+            "-keyout", f"{file}.key", "-out", f"{file}.csr")
+        (at / "extension").write_text(f"subjectAltName=DNS:{host}")
+        run("openssl", "x509", "-req", "-in", f"{file}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
+            "-CAcreateserial", "-days", "2", "-extfile", "extension", "-out", f"{file}.crt")
 
     def _root(self, name, programs):
         """A root file system with these programs and the libraries that they need."""
@@ -275,7 +281,7 @@ class Pod:
 
     def __init__(self, cluster, manifests, workload, index=0):
         self.cluster, self.manifests = cluster, manifests
-        self.workload, template = workload, workload["spec"]["template"]
+        template = workload if workload["kind"] == "Pod" else workload["spec"]["template"]
         self.spec = template["spec"]
         self.metadata = template.get("metadata") or {}
         self.name = f'{workload["metadata"]["name"]}-{index}'
