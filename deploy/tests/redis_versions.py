@@ -1,0 +1,139 @@
+"""A token, a report, a repair and a hand-over with each of several Redis servers, as users that have
+the rights that `wch-sidecar acl` prints and no others."""
+
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+program, servers = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
+failed = 0
+appid, secret = "wx0123456789abcdef", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+environment = {"PATH": os.environ["PATH"]}
+
+
+def check(holds, sentence, detail=""):
+    global failed
+    failed += not holds
+    print(("ok " if holds else "not ok ") + sentence + (f" ({detail})" if detail else ""), flush=True)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def within(seconds, condition):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if found := condition():
+                return found
+        except OSError:
+            pass
+        time.sleep(0.02)
+    return None
+
+
+def rights(port, user, *flags):
+    """Makes a user with what `acl` prints; the words that the server refused, if any."""
+    text = subprocess.run([program, "acl", *flags], capture_output=True, text=True,
+                          env=environment).stdout
+    line = next(line for line in text.splitlines() if "SETUSER" in line)
+    words = [word.strip("'\"") for word in shlex.split(line[line.index("SETUSER"):])][2:]
+    words = [">pw" if word.startswith(">") else word for word in words if word != "on"]
+    asked = lambda some: subprocess.run(
+        ["redis-cli", "-p", str(port), "ACL", "SETUSER", user, "on", *some],
+        capture_output=True, text=True).stdout.strip()
+    answer = asked(words)
+    if answer == "OK":
+        return None
+    # Before 7.0 a key is readable and writable, or neither.
+    refused = [word for word in words if word.startswith(("%R", "%W"))]
+    older = asked([word[2:] if word in refused else word for word in words])
+    return f"takes {' '.join(word[2:] for word in refused)}" if older == "OK" else older
+
+
+def run(server):
+    place = tempfile.mkdtemp(prefix="redis-versions-")
+    processes = []
+    port, api, control, first, second = (free_port() for _ in range(5))
+
+    def start(*words, **more):
+        processes.append(subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL,
+                                          stderr=subprocess.DEVNULL, env=environment | more))
+        return processes[-1]
+
+    def replica(http):
+        return start(program, "run", WCH_APPID=appid, WCH_APPSECRET=secret,
+                     WCH_API_URL=f"http://127.0.0.1:{api}", WCH_INSTANCE=f"at-{http}",
+                     WCH_REDIS_URL=f"redis://sidecar:pw@127.0.0.1:{port}",
+                     WCH_HTTP_LISTEN=f"127.0.0.1:{http}")
+
+    def ask(*words):
+        return subprocess.run(["redis-cli", "-p", str(port), "--user", "reader", "--pass", "pw",
+                               "--no-auth-warning", *words], capture_output=True,
+                              text=True).stdout.strip()
+
+    def admin(*words):
+        return subprocess.run(["redis-cli", "-p", str(port), *words], capture_output=True,
+                              text=True).stdout.strip()
+
+    def status(http):
+        with urllib.request.urlopen(f"http://127.0.0.1:{http}/v1/status", timeout=5) as answer:
+            return json.loads(answer.read())
+
+    try:
+        start(server, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", place)
+        start(program, "simulate-wechat", "--listen", f"127.0.0.1:{api}", "--control",
+              f"127.0.0.1:{control}", "--appid", appid, "--secret", secret)
+        if not within(10, lambda: admin("PING") == "PONG"):
+            check(False, f"{server} starts")
+            return
+        info = dict(line.partition(":")[::2] for line in admin("INFO", "server").splitlines())
+        name = f'Valkey {info["valkey_version"]}' if "valkey_version" in info \
+            else f'Redis {info["redis_version"]}'
+        name = name.strip()
+        refused = [rights(port, "sidecar"), rights(port, "reader", "--reader")]
+        check(refused[0] is None, f"{name}: takes the rights of `acl`", refused[0] or "")
+        check(refused[1] is None or refused[1].startswith("takes"),
+              f"{name}: takes those of `acl --reader`", refused[1] or "")
+
+        leader = replica(first)
+        token = within(15, lambda: ask("GET", "WCH_access_token"))
+        check(bool(token), f"{name}: a token")
+        replica(second)
+        within(15, lambda: status(second))
+        if token:
+            # Two seconds at least, since a token that is younger is not taken for dead.
+            time.sleep(2)
+            ask("RPUSH", "WCH_refresh_requests", token)
+            began = time.monotonic()
+            following = within(5, lambda: (now := ask("GET", "WCH_access_token")) != token and now)
+            check(bool(following), f"{name}: a report brings the next one",
+                  f"{(time.monotonic() - began) * 1000:.0f} ms")
+            admin("DEL", "WCH_access_token", "WCH_expires_in")
+            check(bool(within(25, lambda: ask("GET", "WCH_access_token") == following)),
+                  f"{name}: what is deleted is restored")
+            leader.terminate()
+            check(leader.wait(10) == 0 and bool(within(5, lambda: admin(
+                "GET", "WCH_leader").startswith(f"at-{second}:"))), f"{name}: a hand-over")
+            check(ask("GET", "WCH_access_token") == following, f"{name}: which keeps the token")
+    finally:
+        for one in reversed(processes):
+            one.kill()
+            one.wait()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+for one in servers:
+    run(one)
+sys.exit(1 if failed else 0)
