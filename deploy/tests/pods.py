@@ -34,6 +34,7 @@ import yaml
 
 NODE = "10.77.0.1"
 ENTRYPOINT = "/usr/bin/wch-sidecar"
+ROOTFS = pathlib.Path(__file__).resolve().parent.parent / "packaging/rootfs"
 # The last number of a pod's address; never used twice, since the kernel lets go of a link late.
 numbers = itertools.count(2)
 
@@ -121,8 +122,10 @@ class Cluster:
             for word in listed.split():
                 if word.startswith("/"):
                     self._copy(word, root / word.lstrip("/"))
-        # Loaded when a thread ends, so no list of libraries has it.
-        self._copy("/lib/x86_64-linux-gnu/libgcc_s.so.1", root / "lib/x86_64-linux-gnu/libgcc_s.so.1")
+        return self._completed(root)
+
+    def _completed(self, root):
+        """With what a runtime adds to each root, and with this cluster's authority."""
         for place in ("proc", "dev", "tmp", "etc/ssl/certs"):
             (root / place).mkdir(parents=True, exist_ok=True)
         for place in ("etc/hosts", "etc/resolv.conf", "dev/null"):
@@ -137,9 +140,13 @@ class Cluster:
             shutil.copy(os.path.realpath(source), target)
 
     def _sidecar_image(self):
-        # As deploy/Dockerfile has it; deploy/image shows that one itself.
-        return {"root": self._root("wch-sidecar", {self.binary: ENTRYPOINT}),
-                "entrypoint": [ENTRYPOINT], "command": [], "user": "65532:65532"}
+        """What deploy/image packs, and how deploy/Dockerfile starts it."""
+        root = self.directory / "images/wch-sidecar"
+        subprocess.run([ROOTFS, root], check=True, stdout=subprocess.DEVNULL,
+                       env=os.environ | {"WCH_SIDECAR_BINARY": self.binary,
+                                         "SOURCE_DATE_EPOCH": "0"})
+        return {"root": self._completed(root), "entrypoint": [ENTRYPOINT], "command": ["run"],
+                "user": "65532:65532"}
 
     def _redis_image(self):
         root = self._root("redis", {"/bin/busybox": "/bin/busybox",
