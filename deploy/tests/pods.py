@@ -13,6 +13,7 @@ A test calls `in_own_network()` first; it needs root, util-linux, iproute2, busy
 redis-server, redis-tools and openssl.
 """
 
+import atexit
 import base64
 import ctypes
 import itertools
@@ -37,6 +38,8 @@ ENTRYPOINT = "/usr/bin/wch-sidecar"
 ROOTFS = pathlib.Path(__file__).resolve().parent.parent / "packaging/rootfs"
 # The last number of a pod's address; never used twice, since the kernel lets go of a link late.
 numbers = itertools.count(2)
+# What clusters have in common; `in_own_network` makes it.
+common = None
 
 
 class PodError(Exception):
@@ -49,7 +52,10 @@ def in_own_network():
     Whatever it starts ends with it, and no address here is reachable from outside.
     """
     if os.environ.get("PODS_INSIDE") == "1":
+        global common
+        common = pathlib.Path(tempfile.mkdtemp(prefix="pods-"))
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        atexit.register(shutil.rmtree, common, ignore_errors=True)
         return
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
                sys.executable, *sys.argv]
@@ -78,6 +84,9 @@ class Check:
 class Cluster:
     """A bridge for pods, with Redis and WeChat on it."""
 
+    # Made once, for all clusters of a test: the images, and the authority that they trust.
+    images = {}
+
     def __init__(self, binary):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="pods-"))
         self.processes = []
@@ -90,18 +99,19 @@ class Cluster:
                         ["ip", "address", "add", f"{NODE}/24", "dev", "pods"],
                         ["ip", "link", "set", "pods", "up"]):
             subprocess.run(command, check=True)
-        self._make_certificates()
-        self.images = {
-            "registry.example/wch-sidecar": self._sidecar_image(),
-            "redis": self._redis_image(),
-        }
-
-    def _make_certificates(self):
-        at = self.directory
-        run = lambda *words: subprocess.run(words, check=True, cwd=at, capture_output=True)
-        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-            "/CN=Authority of this test", "-keyout", "ca.key", "-out", "ca.crt")
+        if not Cluster.images:
+            self._make_authority()
+            Cluster.images = {
+                "registry.example/wch-sidecar": self._sidecar_image(),
+                "redis": self._redis_image(),
+            }
         self.make_certificate("wechat", "api.weixin.qq.com")
+
+    @staticmethod
+    def _make_authority():
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=Authority of this test", "-keyout", common / "ca.key",
+                        "-out", common / "ca.crt"], check=True, capture_output=True)
 
     def make_certificate(self, file, host):
         """`file`.crt and `file`.key in the cluster's directory, with its authority behind them."""
@@ -110,12 +120,12 @@ class Cluster:
         run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}",
             "-keyout", f"{file}.key", "-out", f"{file}.csr")
         (at / "extension").write_text(f"subjectAltName=DNS:{host}")
-        run("openssl", "x509", "-req", "-in", f"{file}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-            "-CAcreateserial", "-days", "2", "-extfile", "extension", "-out", f"{file}.crt")
+        run("openssl", "x509", "-req", "-in", f"{file}.csr", "-CA", str(common / "ca.crt"), "-CAkey",
+            str(common / "ca.key"), "-CAcreateserial", "-days", "2", "-extfile", "extension", "-out", f"{file}.crt")
 
     def _root(self, name, programs):
         """A root file system with these programs and the libraries that they need."""
-        root = self.directory / "images" / name
+        root = common / "images" / name
         for source, target in programs.items():
             self._copy(source, root / target.lstrip("/"))
             listed = subprocess.run(["ldd", source], capture_output=True, text=True).stdout
@@ -130,7 +140,7 @@ class Cluster:
             (root / place).mkdir(parents=True, exist_ok=True)
         for place in ("etc/hosts", "etc/resolv.conf", "dev/null"):
             (root / place).touch()
-        shutil.copy(self.directory / "ca.crt", root / "etc/ssl/certs/ca-certificates.crt")
+        shutil.copy(common / "ca.crt", root / "etc/ssl/certs/ca-certificates.crt")
         return root
 
     @staticmethod
@@ -141,7 +151,7 @@ class Cluster:
 
     def _sidecar_image(self):
         """What deploy/image packs, and how deploy/Dockerfile starts it."""
-        root = self.directory / "images/wch-sidecar"
+        root = common / "images/wch-sidecar"
         subprocess.run([ROOTFS, root], check=True, stdout=subprocess.DEVNULL,
                        env=os.environ | {"WCH_SIDECAR_BINARY": self.binary,
                                          "SOURCE_DATE_EPOCH": "0"})
