@@ -1,9 +1,11 @@
 """Runs what deploy/kubernetes renders, and shows that mistakes in it are found."""
 
 import copy
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 
@@ -130,21 +132,17 @@ def yaml_of(path):
 
 def with_wait():
     """The application of sidecar/, with the component wait/ in place of the sidecar."""
-    place = pathlib.Path(directory / ".wait-test")
-    place.mkdir()
-    try:
+    with tempfile.TemporaryDirectory() as place:
+        place = pathlib.Path(place).resolve()
         text = (directory / "sidecar/application.yaml").read_text()
         (place / "application.yaml").write_text(text.replace('wch-sidecar: "yes"',
                                                              'wch-wait: "yes"'))
         (place / "kustomization.yaml").write_text(
-            "resources: [application.yaml]\ncomponents: [../wait]\n"
+            "resources: [application.yaml]\n"
+            f"components: [{os.path.relpath(directory.resolve() / 'wait', place)}]\n"
             "secretGenerator:\n  - name: wch-sidecar\n"
             "    literals: [redis-password=replace-this-too]\n")
-        return rendered(".wait-test")
-    finally:
-        for file in place.iterdir():
-            file.unlink()
-        place.rmdir()
+        return rendered(place)
 
 
 def ask(url, bearer=None):

@@ -1,8 +1,10 @@
 """Holds rendered manifests against Kubernetes's schemas, and against what those do not know."""
 
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import helm_python
 import kubernetes_validate
@@ -96,7 +98,8 @@ def renders(deploy):
         text = subprocess.run(["kubectl", "kustomize", str(deploy / "kubernetes" / name)],
                               check=True, capture_output=True, text=True).stdout
         yield f"kustomize {name}", text
-    yield "ServiceMonitor", (deploy / "kubernetes/central/monitoring/servicemonitor.yaml").read_text()
+    monitor = deploy / "kubernetes/central/monitoring/servicemonitor.yaml"
+    yield "ServiceMonitor", monitor.read_text()
     with helm_python.Chart.load(str(deploy / "helm/wch-sidecar")) as chart:
         full = yaml.safe_load((deploy / "helm/wch-sidecar/ci/full-values.yaml").read_text())
         for name, values in (("helm, default values", {}), ("helm, full values", full)):
@@ -105,8 +108,33 @@ def renders(deploy):
                                        if path.endswith(".yaml"))
 
 
+def check_component(deploy):
+    """The sidecar comes before a workload's own init containers, and adds to its volumes."""
+    own = {"apiVersion": "apps/v1", "kind": "StatefulSet",
+           "metadata": {"name": "own", "labels": {"wch-sidecar": "yes"}},
+           "spec": {"template": {"spec": {
+               "initContainers": [{"name": "first", "image": "a"}],
+               "containers": [{"name": "application", "image": "b"}],
+               "volumes": [{"name": "data", "emptyDir": {}}]}}}}
+    with tempfile.TemporaryDirectory() as place:
+        place = pathlib.Path(place).resolve()
+        (place / "own.yaml").write_text(yaml.safe_dump(own))
+        component = os.path.relpath(deploy.resolve() / "kubernetes/sidecar/component", place)
+        (place / "kustomization.yaml").write_text(yaml.safe_dump(
+            {"resources": ["own.yaml"], "components": [component]}))
+        text = subprocess.run(["kubectl", "kustomize", place], check=True, capture_output=True,
+                              text=True).stdout
+    spec = yaml.safe_load(text)["spec"]["template"]["spec"]
+    names = [[one["name"] for one in spec[kind]]
+             for kind in ("initContainers", "containers", "volumes")]
+    holds = names[0] == ["wch-sidecar", "wch-wait", "first"] and names[1] == ["application"] \
+        and set(names[2]) == {"wch-sidecar", "data"}
+    print(f"{'ok' if holds else 'not ok'} the component in a StatefulSet with its own: {names}")
+    return holds
+
+
 def main():
-    failed = 0
+    failed = 0 if check_component(pathlib.Path(sys.argv[1])) else 1
     for name, text in renders(pathlib.Path(sys.argv[1])):
         objects = [one for one in yaml.safe_load_all(text) if one]
         for version in VERSIONS:

@@ -1,8 +1,8 @@
-"""Prometheus scrapes three replicas; every expression of the dashboard is evaluated on what it finds,
-and every alert is made to fire by a real trouble and to stop when the trouble is over.
+"""Prometheus scrapes three replicas; every expression of the dashboard is evaluated on what it
+finds, and every alert is made to fire by a real trouble and to stop when the trouble is over.
 
-What the alerts wait for (`for:`) is divided by SPEED, and everything is scraped each second, so that
-minutes are seconds; the expressions are as shipped.
+What the alerts wait for (`for:`) is divided by SPEED, and everything is scraped each second, so
+that minutes are seconds; the expressions are as shipped.
 """
 
 import json
@@ -32,7 +32,8 @@ processes = []
 def check(holds, sentence, detail=""):
     global failed
     failed += not holds
-    print(("ok " if holds else "not ok ") + sentence + (f" ({detail})" if detail else ""), flush=True)
+    told = ("ok " if holds else "not ok ") + sentence
+    print(told + (f" ({detail})" if detail else ""), flush=True)
 
 
 def free_port():
@@ -169,7 +170,7 @@ class Stage:
             WCH_REDIS_URL=f"redis://127.0.0.1:{redis or self.redis_port}",
             WCH_HTTP_LISTEN=f"127.0.0.1:{self.targets[number]}", WCH_INSTANCE=f"replica-{number}",
             WCH_LEASE="3s", WCH_RENEW="500ms", WCH_RETRY="300ms", WCH_REDIS_COMMAND_TIMEOUT="300ms",
-            WCH_API_TIMEOUT="1s", WCH_TICK="2s")
+            WCH_API_TIMEOUT="1s", WCH_TICK="2s", WCH_PROBE="1s")
 
     def wechat(self, path, body=None, method="POST"):
         return request(f"http://127.0.0.1:{self.control}{path}", body or {}, method)
@@ -200,14 +201,17 @@ fired = set()
 
 
 def trouble(stage, name, wanted, begin, end, limit=60):
-    """Makes a trouble, waits for its alerts, ends it, and waits until nothing fires."""
+    """Makes a trouble, waits for its alerts, ends it, and waits until nothing fires.
+
+    `wanted` names alerts, of WeChatTokenCondition also with the condition.
+    """
     began = time.monotonic()
     begin()
     seen = set()
 
     def all_fire():
         seen.update(stage.firing())
-        return all(any(one.split()[0] == want for one in seen) for want in wanted)
+        return all(any(want in (one, one.split()[0]) for one in seen) for want in wanted)
 
     within(limit, all_fire)
     fired.update(one.split()[0] for one in seen)
@@ -271,6 +275,26 @@ def run():
             lambda: stage.wechat(f"/apps/{appid}/events", {
                 "event": "resetSecret", "secret": "f" * 32, "killsTokens": True}),
             renew_secret, 120)
+    def force():
+        request(f"http://127.0.0.1:{stage.targets[0]}/v1/refresh", {"force": True})
+
+    def address(*allowed):
+        stage.wechat(f"/apps/{appid}/events", {
+            "event": "allowAddresses", "addresses": list(allowed) or None})
+
+    trouble(stage, "the address is struck off the IP list", {"WeChatTokenRefreshFailing"},
+            lambda: address("192.0.2.1"), lambda: (address(), force()), 120)
+
+    def somebody_else():
+        for _ in range(2):
+            stage.wechat(f"/apps/{appid}/events", {"event": "killCurrentToken", "kind": "legacy"})
+            time.sleep(6)
+
+    # It is told for six hours, so it ends with the replicas that know of it, in the next trouble.
+    somebody_else()
+    told = within(30, lambda: "WeChatTokenCondition foreign_refresh" in stage.firing())
+    check(bool(told), "somebody else fetches: WeChatTokenCondition foreign_refresh fires")
+
     trouble(stage, "all replicas are gone", {"WeChatTokenDeploymentGone", "WeChatTokenAbsent"},
             lambda: [stop(stage.replicas[number]) for number in range(3)], three)
     rules = {rule["alert"] for group in yaml.safe_load(alerts.read_text())["groups"]

@@ -120,8 +120,9 @@ class Cluster:
         run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}",
             "-keyout", f"{file}.key", "-out", f"{file}.csr")
         (at / "extension").write_text(f"subjectAltName=DNS:{host}")
-        run("openssl", "x509", "-req", "-in", f"{file}.csr", "-CA", str(common / "ca.crt"), "-CAkey",
-            str(common / "ca.key"), "-CAcreateserial", "-days", "2", "-extfile", "extension", "-out", f"{file}.crt")
+        run("openssl", "x509", "-req", "-in", f"{file}.csr", "-CA", str(common / "ca.crt"),
+            "-CAkey", str(common / "ca.key"), "-CAcreateserial", "-days", "2", "-extfile",
+            "extension", "-out", f"{file}.crt")
 
     def _root(self, name, programs):
         """A root file system with these programs and the libraries that they need."""

@@ -22,7 +22,8 @@ appid, secret = "wx0123456789abcdef", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 def check(holds, sentence, detail=""):
     global failed
     failed += not holds
-    print(("ok " if holds else "not ok ") + sentence + (f" ({detail})" if detail else ""), flush=True)
+    told = ("ok " if holds else "not ok ") + sentence
+    print(told + (f" ({detail})" if detail else ""), flush=True)
 
 
 def free_port():
@@ -50,7 +51,7 @@ def within(seconds, condition):
 
 
 def lines(path):
-    """Lines with words of the client: without comments, imports, and closing braces of their own."""
+    """Lines of the client: without comments, imports, and closing braces of their own."""
     text = re.sub(r'^\s*/\*\*.*?\*/|^\s*""".*?"""', "", path.read_text(), flags=re.S | re.M)
     aside = re.compile(r"\s*(//|#(?!\[)|import |from |using |use |package |<\?php|[)}\];]+$|end$|\"[\w./]+\"$|$)")
     return sum(1 for line in text.splitlines() if not aside.match(line))

@@ -22,7 +22,8 @@ environment = {"PATH": os.environ["PATH"]}
 def check(holds, sentence, detail=""):
     global failed
     failed += not holds
-    print(("ok " if holds else "not ok ") + sentence + (f" ({detail})" if detail else ""), flush=True)
+    told = ("ok " if holds else "not ok ") + sentence
+    print(told + (f" ({detail})" if detail else ""), flush=True)
 
 
 def free_port():
