@@ -113,6 +113,24 @@ def install(*packages):
     subprocess.run([PACKAGE / "deploy/install", *packages], check=True)
 
 
+def environment(*packages):
+    """Goes on in an environment of Python's with these packages, which is made when it is missing."""
+    home = PACKAGE / ".build/deploy-tests"
+    python = home / "bin/python"
+    if not python.exists():
+        install("python3-venv")
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    marker = home / "installed"
+    known = set(marker.read_text().split()) if marker.exists() else set()
+    if not known >= set(packages):
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+            check=True)
+        marker.write_text("\n".join(sorted(known | set(packages))))
+    if pathlib.Path(sys.prefix) != home:
+        os.execv(python, [str(python), *sys.argv])
+
+
 def program():
     """The release program: WCH_SIDECAR_BINARY, or what deploy/build left."""
     binary = pathlib.Path(os.environ.get("WCH_SIDECAR_BINARY", PACKAGE / ".build/wch-sidecar"))
