@@ -21,6 +21,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -59,6 +60,8 @@ def in_own_network():
         return
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
                sys.executable, *sys.argv]
+    # So that all of it ends with this one, however that is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(subprocess.run(command, env=os.environ | {"PODS_INSIDE": "1"}).returncode)
 
 

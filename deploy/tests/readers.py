@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -168,4 +169,6 @@ def main():
     sys.exit(1 if failed else 0)
 
 
+# So that what is started ends with this one, however that is ended.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 main()

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -135,6 +136,8 @@ def run(server):
         shutil.rmtree(place, ignore_errors=True)
 
 
+# So that what is started ends with this one, however that is ended.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 for one in servers:
     run(one)
 sys.exit(1 if failed else 0)
