@@ -98,6 +98,8 @@ def renders(deploy):
         text = subprocess.run(["kubectl", "kustomize", str(deploy / "kubernetes" / name)],
                               check=True, capture_output=True, text=True).stdout
         yield f"kustomize {name}", text
+    for name in ("sidecar/component", "wait"):
+        yield f"kustomize {name} in a StatefulSet", with_component(deploy, name)
     monitor = deploy / "kubernetes/central/monitoring/servicemonitor.yaml"
     yield "ServiceMonitor", monitor.read_text()
     with helm_python.Chart.load(str(deploy / "helm/wch-sidecar")) as chart:
@@ -108,22 +110,28 @@ def renders(deploy):
                                        if path.endswith(".yaml"))
 
 
-def check_component(deploy):
-    """The sidecar comes before a workload's own init containers, and adds to its volumes."""
+def with_component(deploy, component):
+    """A StatefulSet with an init container and a volume of its own, and the component's."""
     own = {"apiVersion": "apps/v1", "kind": "StatefulSet",
-           "metadata": {"name": "own", "labels": {"wch-sidecar": "yes"}},
-           "spec": {"template": {"spec": {
-               "initContainers": [{"name": "first", "image": "a"}],
-               "containers": [{"name": "application", "image": "b"}],
-               "volumes": [{"name": "data", "emptyDir": {}}]}}}}
+           "metadata": {"name": "own", "labels": {"wch-sidecar": "yes", "wch-wait": "yes"}},
+           "spec": {"serviceName": "own", "selector": {"matchLabels": {"app": "own"}}, "template": {
+               "metadata": {"labels": {"app": "own"}}, "spec": {
+                   "initContainers": [{"name": "first", "image": "a"}],
+                   "containers": [{"name": "application", "image": "b"}],
+                   "volumes": [{"name": "data", "emptyDir": {}}]}}}}
     with tempfile.TemporaryDirectory() as place:
         place = pathlib.Path(place).resolve()
         (place / "own.yaml").write_text(yaml.safe_dump(own))
-        component = os.path.relpath(deploy.resolve() / "kubernetes/sidecar/component", place)
+        path = os.path.relpath(deploy.resolve() / "kubernetes" / component, place)
         (place / "kustomization.yaml").write_text(yaml.safe_dump(
-            {"resources": ["own.yaml"], "components": [component]}))
-        text = subprocess.run(["kubectl", "kustomize", place], check=True, capture_output=True,
+            {"resources": ["own.yaml"], "components": [path]}))
+        return subprocess.run(["kubectl", "kustomize", place], check=True, capture_output=True,
                               text=True).stdout
+
+
+def check_component(deploy):
+    """The sidecar comes before a workload's own init containers, and adds to its volumes."""
+    text = with_component(deploy, "sidecar/component")
     spec = yaml.safe_load(text)["spec"]["template"]["spec"]
     names = [[one["name"] for one in spec[kind]]
              for kind in ("initContainers", "containers", "volumes")]
