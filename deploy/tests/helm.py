@@ -122,6 +122,8 @@ def run_dependency():
         shutil.copytree(pathlib.Path(__file__).parent / "chart-application", application)
         shutil.copytree(chart_path, application / "charts/wch-sidecar")
         manifests, _ = rendered(application, {}, name="shop")
+        waiting, _ = rendered(application, {"waits": True, "wch-sidecar": {
+            "central": {"enabled": True}, "secret": {"bearer": "b"}}}, name="shop")
     around = Cluster(str(program))
     around.start("replace-this-too", appid, "replace-this")
     try:
@@ -130,6 +132,10 @@ def run_dependency():
         pods.within(10, lambda: "until 1" in running[0].containers["application"].told(),
                     "the application reads the key")
         check(True, "helm: as a dependency it brings its sidecar into the pods of another chart")
+        central = Pod(around, waiting, waiting.find("Deployment", "shop-wch-sidecar")).start()
+        around.hosts["shop-wch-sidecar"] = central.address
+        Pod(around, waiting, waiting.find("Deployment", "shop"), 2).start()
+        check(True, "helm: or lets them wait for replicas of their own")
     finally:
         around.end()
 

@@ -56,6 +56,9 @@ def in_own_network():
         global common
         common = pathlib.Path(tempfile.mkdtemp(prefix="pods-"))
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        # Names of networks are files: of this test alone, too.
+        os.makedirs("/run/netns", exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "netns", "/run/netns"], check=True)
         atexit.register(shutil.rmtree, common, ignore_errors=True)
         return
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",

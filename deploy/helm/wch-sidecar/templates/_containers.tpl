@@ -8,6 +8,9 @@ What containers of wch-sidecar have in common. Charts that have this one as a de
       {{- include "wch-sidecar.sidecar" (index .Subcharts "wch-sidecar") | nindent 6 }}
     volumes:
       {{- include "wch-sidecar.volumes" (index .Subcharts "wch-sidecar") | nindent 6 }}
+
+or, beside replicas of their own, `wch-sidecar.wait` alone as an init container, with the pod's label
+`wch-sidecar-client: "yes"` for the NetworkPolicy.
 */}}
 
 {{- define "wch-sidecar.security" -}}
@@ -96,6 +99,19 @@ env:
   image: {{ include "wch-sidecar.image" . }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   args: [wait, --max, 2m]
+  resources: {{- toYaml .Values.resources | nindent 4 }}
+  {{- include "wch-sidecar.security" . | nindent 2 }}
+{{- end -}}
+
+{{/* An init container that waits until a replica at the Service knows a live token. No secret. */}}
+{{- define "wch-sidecar.wait" -}}
+{{- $service := printf "%s:%v" (include "wch-sidecar.name" .) .Values.central.service.port -}}
+- name: wch-wait
+  image: {{ include "wch-sidecar.image" . }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  args: [wait, --max, 2m]
+  env:
+    - {name: WCH_HTTP_LISTEN, value: {{ .Values.waitFor | default $service | quote }}}
   resources: {{- toYaml .Values.resources | nindent 4 }}
   {{- include "wch-sidecar.security" . | nindent 2 }}
 {{- end -}}
