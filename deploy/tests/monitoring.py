@@ -171,7 +171,7 @@ class Stage:
             WCH_REDIS_URL=f"redis://127.0.0.1:{redis or self.redis_port}",
             WCH_HTTP_LISTEN=f"127.0.0.1:{self.targets[number]}", WCH_INSTANCE=f"replica-{number}",
             WCH_LEASE="3s", WCH_RENEW="500ms", WCH_RETRY="300ms", WCH_REDIS_COMMAND_TIMEOUT="300ms",
-            WCH_API_TIMEOUT="1s", WCH_TICK="2s", WCH_PROBE="1s")
+            WCH_API_TIMEOUT="1s", WCH_TICK="2s")
 
     def wechat(self, path, body=None, method="POST"):
         return request(f"http://127.0.0.1:{self.control}{path}", body or {}, method)
@@ -284,6 +284,26 @@ def run():
         stage.start_replica(3, redis)
         (place / "fourth.json").write_text(json.dumps(
             [{"targets": [f"127.0.0.1:{stage.targets[3]}"]}]))
+        # What it replaces is dead a second later, and applications tell so.
+        stage.wechat(f"/apps/{appid}", {"grace": 1000}, "PUT")
+        for _ in range(2):
+            dead = within(40, dead_token)
+            if dead:
+                tell(dead)
+                within(40, lambda: token() != dead)
+
+    def token():
+        return request(f"http://127.0.0.1:{stage.targets[0]}/v1/token")["access_token"]
+
+    def dead_token():
+        found = token()
+        judged = request(f"http://127.0.0.1:{stage.control}/judge?token={found}")
+        return None if judged["live"] else found
+
+    def tell(dead):
+        with socket.create_connection(("127.0.0.1", stage.redis_port)) as redis:
+            redis.sendall(f"RPUSH WCH_refresh_requests {dead}\r\n".encode())
+            redis.recv(64)
 
     def no_fourth():
         (place / "fourth.json").write_text("[]")
