@@ -316,7 +316,13 @@ extension Condition {
   package func remedy(_ language: Language) -> String { (facts.cause ?? kind).remedy(language) }
 
   /// Where the runbook tells more: an anchor of its pages.
-  package var anchor: String { (facts.cause ?? kind).rawValue }
+  ///
+  /// Of what WeChat refused, the errcode's entry says most.
+  package var anchor: String {
+    let kind = facts.cause ?? kind
+    guard kind == .refreshFailing, let code = facts.code else { return kind.rawValue }
+    return WeChatError.anchor(of: code) ?? kind.rawValue
+  }
 }
 
 extension String {

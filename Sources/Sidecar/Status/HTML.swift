@@ -2,7 +2,8 @@
 struct HTML: Sendable {
   /// The elements that the page is made of.
   enum Tag: String {
-    case html, head, title, meta, style, body, main, header, footer, section, h1, h2, p, div, dl
+    case html, head, title, meta, style, body, main, header, footer, section, h1, h2, h3, nav, ul,
+      li, p, div, dl
     case dt, dd, table, thead, tbody, tr, th, td, span, small, strong, a, code
 
     /// Whether the element has no content and no end.
