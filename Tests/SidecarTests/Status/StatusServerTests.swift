@@ -373,8 +373,8 @@ import TokenCore
   }
 
   @Test(arguments: [
-    ("POST", "/", "GET, HEAD"), ("DELETE", "/v1/token", "GET, HEAD"),
-    ("GET", "/v1/refresh", "POST"), ("PUT", "/metrics", "GET, HEAD"),
+    ("POST", "/", "GET, HEAD, OPTIONS"), ("DELETE", "/v1/token", "GET, HEAD, OPTIONS"),
+    ("GET", "/v1/refresh", "POST, OPTIONS"), ("PUT", "/metrics", "GET, HEAD, OPTIONS"),
   ])
   func `another method is refused with those that are allowed`(
     method: String, path: String, allowed: String
@@ -387,7 +387,7 @@ import TokenCore
     }
   }
 
-  @Test(arguments: [("/livez", "GET, HEAD"), ("/v1/refresh", "POST")])
+  @Test(arguments: [("/livez", "GET, HEAD, OPTIONS"), ("/v1/refresh", "POST, OPTIONS")])
   func `OPTIONS, with which some balancers probe, says what is allowed`(
     path: String, allowed: String
   ) async throws {
