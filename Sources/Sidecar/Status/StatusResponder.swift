@@ -97,7 +97,7 @@ struct StatusResponder: Sendable {
           return .text(metrics.exposition(), contentType: PrometheusText.contentType)
         })
     case .live: return .answer(health(source.health(.live)))
-    case .ready: return .answer(health(source.health(.ready)))
+    case .ready: return .answer(readiness(request))
     case .started: return .answer(health(source.health(.started)))
     case .token: return .answer(token(request))
     case .refresh:
@@ -179,21 +179,31 @@ struct StatusResponder: Sendable {
           expires_in: expiresIn))
     case .none(let reason, let retryAfter):
       return .problem(.serviceUnavailable, reason, retryAfter: retryAfter)
-    case .unknownAccount: return Self.unknownAccount
+    case .unknownAccount: return unknownAccount
     }
   }
 
-  private static func account(_ name: String) -> AccountName? {
+  static func account(_ name: String) -> AccountName? {
     name.isEmpty || name == AccountName.unnamed.description ? .unnamed : AccountName(name)
   }
 
-  private static var malformedAccount: StatusResponse {
+  static var malformedAccount: StatusResponse {
     .problem(.badRequest, "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.")
   }
 
-  private static var unknownAccount: StatusResponse {
-    .problem(.notFound, "No such account is configured; /v1/status lists the accounts.")
+  /// Names the accounts that there are: whoever named none, or another one, needs just that.
+  var unknownAccount: StatusResponse {
+    let names = source.snapshot().accounts.map(\.name.description)
+    let shown = names.prefix(Self.mostNames).joined(separator: ", ")
+    let more = names.count - Self.mostNames
+    return .problem(
+      .notFound,
+      "No such account is configured; the accounts are \(shown)"
+        + (more > 0 ? " and \(more) more, as /v1/status lists." : "."))
   }
+
+  /// More accounts are not named in a sentence.
+  private static let mostNames = 20
 
   // MARK: Refresh
 
@@ -211,7 +221,7 @@ struct StatusResponder: Sendable {
         status: .tooManyRequests)
       response.headers.add(name: "Retry-After", value: "\(retryAfter.headerSeconds)")
       return response
-    case .unknownAccount: return Self.unknownAccount
+    case .unknownAccount: return unknownAccount
     case .unavailable(let reason, let retryAfter, let errorCode):
       return .problem(
         .serviceUnavailable, reason, retryAfter: retryAfter, errorCode: errorCode)
@@ -337,7 +347,7 @@ extension StatusResponse {
     return response
   }
 
-  fileprivate static func json(
+  static func json(
     _ value: some Encodable, status: HTTPResponseStatus = .ok,
     contentType: String = "application/json"
   ) -> StatusResponse {
