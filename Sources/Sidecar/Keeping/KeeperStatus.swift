@@ -89,9 +89,16 @@ package struct KeeperStatus: StatusSource {
   }
 
   private var readiness: Health {
-    let missing = center.conditions(withPending: true).first(where: \.preventsReading)
-    return missing.map { .bad($0.sentence(.english)) }
-      ?? .good("a live token was seen in Redis for every account")
+    guard let readiness = readiness(of: nil) else { return .bad("there is no account") }
+    return readiness.isReady ? .good(readiness.detail) : .bad(readiness.detail)
+  }
+
+  package func readiness(of account: AccountName?) -> Readiness? {
+    let names = settings.accounts.map(\.name)
+    if let account, !names.contains(account) { return nil }
+    return Readiness(
+      of: account.map { .all([$0]) } ?? settings.ready, accounts: names,
+      conditions: center.conditions(withPending: true))
   }
 
   package func token(of account: AccountName) -> TokenAnswer {
@@ -129,7 +136,7 @@ package struct KeeperStatus: StatusSource {
 
   package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     let deadline = ContinuousClock.now + KeeperStatus.longestWait
-    let start = Timestamp.now
+    let start = Start()
     guard let (subject, rejected) = subject(of: request) else {
       // A token that nobody has now was replaced before: its reader should read again.
       let named =
@@ -160,7 +167,7 @@ package struct KeeperStatus: StatusSource {
     // Taken before the first look, so that nothing happens unseen between a look and the wait.
     let bell = service.bell(for: account)
     defer { service.giveBack(bell) }
-    if let answer = outcome(for: subject) { return answer }
+    if let answer = outcome(for: subject, request, since: start) { return answer }
     let end = timers.scheduleTask(in: .init(ContinuousClock.now.duration(to: deadline))) {
       bell.end()
     }
@@ -172,13 +179,21 @@ package struct KeeperStatus: StatusSource {
       looks.cancel()
     }
     for await _ in bell.rings {
-      if let answer = outcome(for: subject) { return answer }
+      if let answer = outcome(for: subject, request, since: start) { return answer }
     }
     return unanswered(account, since: start)
   }
 
+  /// When a request began, by both clocks.
+  private struct Start {
+    let moment = MonotonicClock.now()
+    let wall = Timestamp.now
+  }
+
   /// What became of a request; nil while nothing has.
-  private func outcome(for subject: AccountKeeper) -> RefreshAnswer? {
+  private func outcome(
+    for subject: AccountKeeper, _ request: RefreshRequest, since start: Start
+  ) -> RefreshAnswer? {
     let account = subject.name
     guard let kept = service.account(account) else { return .unknownAccount }
     // WeChat may repeat the token that it was to replace: that is no refresh.
@@ -193,23 +208,41 @@ package struct KeeperStatus: StatusSource {
         reason: "reports of this account are limited; this one is kept and served then")
     }
     if let wanted = kept.wanted, wanted.notBefore > now + KeeperStatus.longestWait {
-      let condition = failing(account)
+      // An old refusal is no answer to who insists: for that WeChat is asked once more.
+      if request.reason == .force, kept.insistence(at: now) != nil,
+        kept.failures.lastAt.map({ $0 < start.moment }) ?? true
+      {
+        return nil
+      }
       return .unavailable(
-        reason: condition?.sentence(.english) ?? kept.failures.last?.told
-          ?? "the refresh is held up",
+        reason: told(kept, at: now) ?? "the refresh is held up",
         retryAfter: wanted.notBefore - now, errorCode: kept.failures.last?.code,
-        condition: condition)
+        condition: failing(account))
     }
     return nil
   }
 
   /// That WeChat gives the account no token, in the words of every other surface.
   private func failing(_ account: AccountName) -> Condition? {
-    center.conditions().first { $0.kind == .refreshFailing && $0.account == account }
+    center.conditions(withPending: true).first {
+      $0.kind == .refreshFailing && $0.account == account
+    }
+  }
+
+  /// The last refusal, when it came, and when WeChat is asked again.
+  private func told(_ kept: AccountKeeper, at now: Moment) -> String? {
+    guard let last = kept.failures.last else { return nil }
+    let said = kept.failures.lastAt.map { Self.ago(now - $0) }
+    let again = kept.wanted.map { "WeChat is asked again in \(($0.notBefore - now).roughly)" }
+    return ([last.told] + [said, again].compactMap(\.self)).joined(separator: "; ")
+  }
+
+  private static func ago(_ age: Duration) -> String {
+    age < .seconds(1) ? "it said so just now" : "it said so \(age.roughly) ago"
   }
 
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
-  private func unanswered(_ account: AccountName, since start: Timestamp) -> RefreshAnswer {
+  private func unanswered(_ account: AccountName, since start: Start) -> RefreshAnswer {
     let waited = "no new token within \(Int(KeeperStatus.longestWait.inSeconds)) seconds: "
     let state = links.state
     guard state.isConnected else {
@@ -222,10 +255,11 @@ package struct KeeperStatus: StatusSource {
     let isLeader = isLeader(at: now)
     let last = journal.tally(account).lastFailure
     let isFailing = isLeader && (kept?.failures.inARow ?? 0) > 0
-    if let last, isFailing || last.at.milliseconds >= start.milliseconds {
+    if let last, isFailing || last.at.milliseconds >= start.wall.milliseconds {
       // Who could not reach WeChat may lead no longer; what it met is known all the same.
+      let age = Duration.milliseconds(Timestamp.now.milliseconds - last.at.milliseconds)
       return .unavailable(
-        reason: "\(waited)\(last.reason); WeChat is asked again",
+        reason: "\(waited)\(last.reason); \(Self.ago(age)), and WeChat is asked again",
         retryAfter: kept?.wanted.map { $0.notBefore - now } ?? settings.timing.retry,
         errorCode: last.code, condition: failing(account))
     }
@@ -237,13 +271,21 @@ package struct KeeperStatus: StatusSource {
       return .unavailable(
         reason: "\(waited)no replica leads", retryAfter: settings.timing.retry)
     }
-    // What only the leader knows comes with its heartbeat.
-    let condition = failing(account)
+    // What the leader met stands in its heartbeat.
+    if let failing = failing(account) {
+      let said = failing.facts.lastAt.map { lastAt in
+        Self.ago(.seconds(max(0, Timestamp.now.second - lastAt.second)))
+      }
+      return .unavailable(
+        reason: "\(waited)the leader \(leader) says: "
+          + ([failing.facts.reason ?? failing.kind.title(.english), said].compactMap(\.self))
+          .joined(separator: "; "),
+        retryAfter: KeeperStatus.longestWait, errorCode: failing.facts.code,
+        condition: failing)
+    }
     return .unavailable(
-      reason: waited
-        + (condition?.sentence(.english)
-          ?? "the leader \(leader) has told of none; its log and status page say why"),
-      retryAfter: KeeperStatus.longestWait, condition: condition)
+      reason: "\(waited)the leader \(leader) has told of none; its log and status page say why",
+      retryAfter: KeeperStatus.longestWait)
   }
 
   /// The account and the token that a request is about; nil when the token is not a current one.
@@ -356,6 +398,14 @@ extension FetchFailure {
   /// The failure with what an operator needs to act on it.
   fileprivate var told: String {
     reason + (egressAddress.map { " (WeChat sees \($0))" } ?? "")
+  }
+}
+
+extension Duration {
+  /// The duration for people: seconds, and minutes once there are some.
+  fileprivate var roughly: String {
+    let seconds = max(1, Int64(inSeconds.rounded()))
+    return seconds < 120 ? "\(seconds) s" : "\(seconds / 60) min"
   }
 }
 

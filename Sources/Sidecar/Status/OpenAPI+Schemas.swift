@@ -3,7 +3,8 @@ extension OpenAPI {
   static let schemas: [String: Schema] = [
     "Status": status, "Redis": redis, "Connection": connection, "WeChat": weChat,
     "Account": account, "Failure": failure, "Condition": condition, "Facts": facts,
-    "Words": words, "Replica": replica, "Health": health, "Token": token,
+    "Words": words, "Replica": replica, "Health": health,
+    "Readiness": readiness, "ReadinessCondition": readinessCondition, "Token": token,
     "RefreshRequest": refreshRequest, "Refresh": refresh, "RefreshLimited": refreshLimited,
     "Problem": problem,
   ]
@@ -111,6 +112,23 @@ extension OpenAPI {
     "status": .oneOf(["ok"]), "detail": .string("In words."),
   ])
 
+  private static let degraded = Schema.list(
+    of: .string(), "The accounts of which nobody should read a token here.")
+  private static let missing = Schema.list(
+    of: .named("ReadinessCondition"), "What is wrong with what was asked about, worst first.")
+
+  private static let readiness = Schema.object([
+    "status": .oneOf(["ok", "degraded"]), "detail": .string("In words."), "degraded": degraded,
+    "conditions": missing,
+  ])
+
+  private static let readinessCondition = Schema.object([
+    "id": .oneOf(Condition.Kind.allCases.map(\.rawValue)),
+    "severity": .oneOf(Condition.Severity.allCases.map(\.rawValue)),
+    "account": .string().orNull, "since": .integer("In Unix seconds."), "sentence": .string(),
+    "remedy": .string(), "help": .string("The anchor in `\(StatusRoute.runbook.path)`."),
+  ])
+
   private static let token = Schema.object([
     "account": .string(accountName), "access_token": .string(),
     "expires_at": .integer("When to stop trusting it, \(second), as `WCH_expires_in`."),
@@ -164,6 +182,8 @@ extension OpenAPI {
         Condition.Kind.allCases.map(\.rawValue), "The condition that it comes from."),
       "help": .string("The entry of the runbook that says most about it."),
       "errcode": .integer("WeChat's code, when it is what is the matter."),
-    ], optional: ["instance", "condition", "help", "errcode"],
+      "degraded": degraded, "conditions": missing,
+    ],
+    optional: ["instance", "condition", "help", "errcode", "degraded", "conditions"],
     "A refusal (RFC 9457).")
 }

@@ -97,7 +97,7 @@ struct StatusResponder: Sendable {
           return .text(metrics.exposition(), contentType: PrometheusText.contentType)
         })
     case .live: return .answer(health(source.health(.live), .notAlive, at: route))
-    case .ready: return .answer(health(source.health(.ready), .notReady, at: route))
+    case .ready: return .answer(readiness(request))
     case .started: return .answer(health(source.health(.started), .notStarted, at: route))
     case .token: return .answer(token(request))
     case .refresh:
@@ -174,7 +174,7 @@ struct StatusResponder: Sendable {
 
   private func token(_ request: StatusRequest) -> StatusResponse {
     guard let account = Self.account(request.parameter("account") ?? "") else {
-      return Self.malformedAccount
+      return Self.malformedAccount(at: .token)
     }
     switch source.token(of: account) {
     case .token(let token, let expiresAt, let expiresIn):
@@ -185,23 +185,32 @@ struct StatusResponder: Sendable {
     case .none(let reason, let retryAfter, let condition):
       return .problem(
         .tokenUnavailable, reason, at: .token, retryAfter: retryAfter, condition: condition)
-    case .unknownAccount: return Self.unknownAccount(at: .token)
+    case .unknownAccount: return unknownAccount(at: .token)
     }
   }
 
-  private static func account(_ name: String) -> AccountName? {
+  static func account(_ name: String) -> AccountName? {
     name.isEmpty || name == AccountName.unnamed.description ? .unnamed : AccountName(name)
   }
 
-  private static var malformedAccount: StatusResponse {
+  static func malformedAccount(at route: StatusRoute) -> StatusResponse {
     .problem(
-      .badAccount, "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.", at: .token)
+      .badAccount, "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.", at: route)
   }
 
-  private static func unknownAccount(at route: StatusRoute) -> StatusResponse {
-    .problem(
-      .noSuchAccount, "No such account is configured; /v1/status lists the accounts.", at: route)
+  /// Names the accounts that there are: whoever named none, or another one, needs just that.
+  func unknownAccount(at route: StatusRoute) -> StatusResponse {
+    let names = source.snapshot().accounts.map(\.name.description)
+    let shown = names.prefix(Self.mostNames).joined(separator: ", ")
+    let more = names.count - Self.mostNames
+    return .problem(
+      .noSuchAccount,
+      "No such account is configured; the accounts are \(shown)"
+        + (more > 0 ? " and \(more) more, as /v1/status lists." : "."), at: route)
   }
+
+  /// More accounts are not named in a sentence.
+  private static let mostNames = 20
 
   // MARK: Refresh
 
@@ -219,7 +228,7 @@ struct StatusResponder: Sendable {
         status: .tooManyRequests)
       response.headers.add(name: "Retry-After", value: "\(retryAfter.headerSeconds)")
       return response
-    case .unknownAccount: return Self.unknownAccount(at: .refresh)
+    case .unknownAccount: return unknownAccount(at: .refresh)
     case .unavailable(let reason, let retryAfter, let errorCode, let condition):
       return .problem(
         .refreshUnavailable, reason, at: .refresh, retryAfter: retryAfter, errorCode: errorCode,
@@ -359,7 +368,7 @@ extension StatusResponse {
     return response
   }
 
-  fileprivate static func json(
+  static func json(
     _ value: some Encodable, status: HTTPResponseStatus = .ok,
     contentType: String = "application/json"
   ) -> StatusResponse {

@@ -33,8 +33,7 @@ extension StatusRoute {
     // An empty name is the unnamed account's, as is `default`.
     schema: .string(pattern: "^[A-Za-z0-9._-]{0,64}$"),
     help: Words(
-      "The account's name; without one, or `default`: the unnamed account.",
-      "帐号名；不给或 `default` 指未命名帐号。"))
+      "The account's name; `default` is the unnamed one.", "帐号名；`default` 指未命名帐号。"))
 
   // MARK: Rows
 
@@ -67,10 +66,21 @@ extension StatusRoute {
       "存活探针：主循环是否在运行，与 Redis、微信无关。"))
 
   private static let readyRow = Row(
-    path: "/readyz", name: "ready", answers: healthAnswers, problems: [.notReady],
+    path: "/readyz", name: "ready", parameters: [account],
+    answers: [
+      Answer(
+        status: 200, content: .json("Readiness"),
+        meaning: Words(
+          "Tokens can be read here; `degraded` names the accounts of which none can.",
+          "可以读取 token；`degraded` 列出不可读的帐号。"))
+    ],
+    problems: [.badAccount, .noSuchAccount, .notReady],
     help: Words(
-      "For readiness probes: whether a live token was seen in Redis within a minute.",
-      "就绪探针：一分钟内是否在 Redis 中看到有效 token。"))
+      """
+      For readiness probes: whether a live token was seen in Redis within a minute, of that \
+      account, or else as `WCH_READY` says.
+      """,
+      "就绪探针：一分钟内是否在 Redis 中看到有效 token；可指定帐号，否则按 `WCH_READY`。"))
 
   private static let startedRow = Row(
     path: "/startupz", name: "started", answers: healthAnswers, problems: [.notStarted],

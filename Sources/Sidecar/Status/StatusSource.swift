@@ -10,6 +10,10 @@ package protocol StatusSource: Sendable {
   /// Whether a check passes, and why (not).
   func health(_ check: HealthCheck) -> Health
 
+  /// Whether applications may be sent here, for one account's token or, with nil, as `WCH_READY`
+  /// says; nil when there is no such account.
+  func readiness(of account: AccountName?) -> Readiness?
+
   /// The account's token from memory.
   func token(of account: AccountName) -> TokenAnswer
 

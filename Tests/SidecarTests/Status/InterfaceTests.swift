@@ -90,7 +90,8 @@ import TokenCore
     let source = FakeSource()
     try await withStatusServer(source: source) { port in
       try Self.judge(try await ask("/v1/token", port: port).json(), as: "Token")
-      for path in ["/livez", "/readyz", "/startupz"] {
+      try Self.judge(try await ask("/readyz", port: port).json(), as: "Readiness")
+      for path in ["/livez", "/startupz"] {
         try Self.judge(try await ask(path, port: port).json(), as: "Health")
       }
       func refresh() async throws -> Reply {
