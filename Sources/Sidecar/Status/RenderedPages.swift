@@ -8,7 +8,10 @@ import Synchronization
 /// to nothing, and the copies share one buffer. Whoever asks now and then gets the state of that
 /// moment; a crowd shares what is written out once in every period.
 final class RenderedPages: Sendable {
-  enum Kind: Hashable { case page, status, metrics }
+  enum Kind: Hashable {
+    case page(Language)
+    case status, metrics
+  }
 
   private struct Entry {
     var response: StatusResponse

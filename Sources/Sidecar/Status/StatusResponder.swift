@@ -86,8 +86,9 @@ struct StatusResponder: Sendable {
     if route.isGuarded, let refusal = refusal(of: request) { return .answer(refusal) }
     switch route {
     case .page:
-      return .page(
-        pages.get(.page) { .page(StatusPage(snapshot: source.snapshot()).document) })
+      let language = Language.chosen(
+        parameter: request.parameter("lang"), accepted: request.headers["accept-language"])
+      return .page(pages.get(.page(language)) { page(language) })
     case .status: return .page(pages.get(.status) { .json(source.snapshot()) })
     case .metrics:
       return .page(
@@ -106,6 +107,18 @@ struct StatusResponder: Sendable {
       }
       return .body
     }
+  }
+
+  private func page(_ language: Language) -> StatusResponse {
+    let isReady = if case .good = source.health(.ready) { true } else { false }
+    let page = StatusPage(snapshot: source.snapshot(), language: language, isReady: isReady)
+    var response = StatusResponse.text(
+      page.document, contentType: "text/html; charset=utf-8")
+    response.headers.add(contentsOf: [
+      ("Content-Language", language.tag), ("Vary", "Accept-Language"),
+      ("Content-Security-Policy", PageAssets.policy), ("Referrer-Policy", "no-referrer"),
+    ])
+    return response
   }
 
   private func health(_ health: Health) -> StatusResponse {
@@ -326,15 +339,6 @@ extension Duration {
 extension StatusResponse {
   fileprivate static func text(_ text: String, contentType: String) -> StatusResponse {
     StatusResponse(.ok, contentType: contentType, ByteBuffer(string: text))
-  }
-
-  fileprivate static func page(_ document: String) -> StatusResponse {
-    var response = text(document, contentType: "text/html; charset=utf-8")
-    response.headers.add(
-      name: "Content-Security-Policy",
-      value: "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
-        + " frame-ancestors 'none'")
-    return response
   }
 
   fileprivate static func json(
