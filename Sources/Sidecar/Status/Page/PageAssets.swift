@@ -102,7 +102,7 @@ enum PageAssets {
     .outlook{margin-top:.9rem}.verdict.good .outlook{margin-top:.5rem}
     #conditions{margin-bottom:2rem}
     .cards{display:grid;gap:.9rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr))}
-    .card,.account,.side section{background:var(--card);border:1px solid var(--line);
+    .card,.account,.side section,#timeline{background:var(--card);border:1px solid var(--line);
     border-radius:.9rem;padding:1rem 1.15rem}
     .card{border-left:.35rem solid var(--line)}
     .card.notice{border-left-color:var(--note)}.card.warning{border-left-color:var(--warn)}
@@ -112,7 +112,7 @@ enum PageAssets {
     .card.error .mark,.card.critical .mark{color:var(--bad)}
     .card .when{font-size:.92rem;color:var(--soft)}
     .columns{display:grid;gap:2rem;align-items:start}
-    .side{display:grid;gap:1.1rem;min-width:0}.columns>section{min-width:0}
+    .side{display:grid;gap:1.1rem;min-width:0}.wide{display:grid;gap:2rem;min-width:0}
     @media(min-width:66rem){.columns{grid-template-columns:minmax(0,1fr) 23rem}}
     .search{margin:0 0 .9rem}.js .search{display:flex;flex-wrap:wrap;align-items:center;gap:.7rem}
     .search label{font-weight:600}
@@ -142,7 +142,7 @@ enum PageAssets {
     details .facts{margin-top:.4rem;font-size:.9rem}
     .facts div{display:grid;grid-template-columns:minmax(7rem,2fr) minmax(0,3fr);gap:.75rem}
     .facts dt{color:var(--soft)}
-    .leads{margin-bottom:.6rem}
+    .leader{margin-bottom:.6rem}
     .replica{padding:.6rem 0;border-top:1px solid var(--line)}
     .replica .top{align-items:baseline}
     .role{font-size:.85rem;color:var(--soft)}.role.leads{color:var(--good);font-weight:650}
@@ -188,9 +188,9 @@ enum PageAssets {
     for(const e of scope.querySelectorAll("#list>li")){all++;
     e.hidden=!e.dataset.name.toLowerCase().includes(wanted);if(!e.hidden)n++}
     const found=scope.querySelector("#found");if(found)put(found,wanted?n+" / "+all:"")};
-    const prepare=scope=>{const today=day.format(new Date(now()));
+    const prepare=scope=>{
     for(const e of scope.querySelectorAll("time")){const at=new Date(e.dateTime);
-    const date=day.format(at);put(e,(date===today?"":date+" ")+clock.format(at));
+    put(e,(Math.abs(at-now())<432e5?"":day.format(at)+" ")+clock.format(at));
     e.title=whole.format(at)}
     for(const e of scope.querySelectorAll("[data-zone]"))put(e,zone);
     count(scope);sift(scope)};

@@ -51,13 +51,16 @@ struct PageText {
 
   // MARK: Times
 
-  /// A time, with its day when that is not today.
+  /// Farther from now than this a time has its day, in milliseconds: half a day.
+  private static let near: Int64 = 43_200_000
+
+  /// A time, with its day when that could be mistaken.
   func time(_ time: Timestamp) -> HTML {
     let text = time.description
     let (day, clock) = (text.prefix(10), text.dropFirst(11).prefix(8))
-    let isToday = day == now.description.prefix(10)
+    let isNear = abs(time.milliseconds - now.milliseconds) < Self.near
     return HTML(.time, ["datetime": "\(day)T\(clock)Z"]) {
-      isToday ? "\(clock) UTC" : "\(day) \(clock) UTC"
+      isNear ? "\(clock) UTC" : "\(day) \(clock) UTC"
     }
   }
 

@@ -19,7 +19,7 @@ extension StatusPage {
             + (failing == 0 ? "" : text(", \(failing) in trouble", "，\(failing) 个有问题"))
         }
       }
-      if sorted.count > Self.many { search }
+      if isLong { search }
       HTML(.ul, ["class": "accounts", "id": "list"]) {
         for account in sorted { row(account, worst[account.name]) }
       }

@@ -10,7 +10,7 @@ extension StatusPage {
         text("Replicas", "副本")
         HTML(.span, ["class": "number"]) { " \(snapshot.others.count + 1)" }
       }
-      HTML(.p, ["class": "leads"]) {
+      HTML(.p, ["class": "leader"]) {
         snapshot.leader.map { text("\($0) leads.", "主控：\($0)") }
           ?? text("Nobody leads.", "目前没有主控。")
       }

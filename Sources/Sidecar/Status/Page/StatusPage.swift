@@ -24,12 +24,15 @@ struct StatusPage {
     verdict = Verdict(snapshot, text)
   }
 
+  /// Whether there are many accounts.
+  var isLong: Bool { snapshot.accounts.count > Self.many }
+
   var document: String {
     HTML(
       .html,
       [
         "lang": text.language.tag, "data-now": "\(snapshot.now.milliseconds)",
-        "data-every": "\(snapshot.accounts.count > Self.many ? Self.longInterval : Self.interval)",
+        "data-every": "\(isLong ? Self.longInterval : Self.interval)",
         "data-units": text.units, "data-form": PageAssets.form,
       ]
     ) {
@@ -47,10 +50,13 @@ struct StatusPage {
           alarm
           conditions
           HTML(.div, ["class": "columns"]) {
-            accounts
+            HTML(.div, ["class": "wide", "id": "wide"]) {
+              accounts
+              if !isLong { timeline }
+            }
             HTML(.div, ["class": "side", "id": "side"]) {
               fleet
-              timeline
+              if isLong { timeline }
               figures
               connections
             }
