@@ -103,7 +103,18 @@ package struct KeeperStatus: StatusSource {
   }
 
   package func token(of account: AccountName) -> TokenAnswer {
-    service.look { token(of: account, $0.keeper) }
+    let answer = service.look { token(of: account, $0.keeper) }
+    guard case .none(let reason, let retryAfter, _) = answer else { return answer }
+    // Every surface says it in the same words.
+    guard
+      let condition = center.conditions(withPending: true).first(where: {
+        $0.account == account && ($0.kind == .noToken || $0.preventsReading)
+      })
+    else { return answer }
+    let words = condition.sentence(.english)
+    return .none(
+      reason: condition.kind == .noToken ? words : "\(words); \(reason)", retryAfter: retryAfter,
+      condition: condition)
   }
 
   private func token(of account: AccountName, _ keeper: KeeperView) -> TokenAnswer {
@@ -190,11 +201,19 @@ package struct KeeperStatus: StatusSource {
         reason: "reports of this account are limited; this one is kept and served then")
     }
     if let wanted = kept.wanted, wanted.notBefore > now + KeeperStatus.longestWait {
+      let condition = failing(account)
       return .unavailable(
-        reason: kept.failures.last?.told ?? "the refresh is held up",
-        retryAfter: wanted.notBefore - now, errorCode: kept.failures.last?.code)
+        reason: condition?.sentence(.english) ?? kept.failures.last?.told
+          ?? "the refresh is held up",
+        retryAfter: wanted.notBefore - now, errorCode: kept.failures.last?.code,
+        condition: condition)
     }
     return nil
+  }
+
+  /// That WeChat gives the account no token, in the words of every other surface.
+  private func failing(_ account: AccountName) -> Condition? {
+    center.conditions().first { $0.kind == .refreshFailing && $0.account == account }
   }
 
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
@@ -216,7 +235,7 @@ package struct KeeperStatus: StatusSource {
       return .unavailable(
         reason: "\(waited)\(last.reason); WeChat is asked again",
         retryAfter: kept?.wanted.map { $0.notBefore - now } ?? settings.timing.retry,
-        errorCode: last.code)
+        errorCode: last.code, condition: failing(account))
     }
     if isLeader {
       return .unavailable(
@@ -226,9 +245,13 @@ package struct KeeperStatus: StatusSource {
       return .unavailable(
         reason: "\(waited)no replica leads", retryAfter: settings.timing.retry)
     }
+    // What only the leader knows comes with its heartbeat.
+    let condition = failing(account)
     return .unavailable(
-      reason: "\(waited)the leader \(leader) has told of none; its log and status page say why",
-      retryAfter: KeeperStatus.longestWait)
+      reason: waited
+        + (condition?.sentence(.english)
+          ?? "the leader \(leader) has told of none; its log and status page say why"),
+      retryAfter: KeeperStatus.longestWait, condition: condition)
   }
 
   /// The account and the token that a request is about; nil when the token is not a current one.

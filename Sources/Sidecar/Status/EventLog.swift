@@ -18,7 +18,7 @@ package final class EventLog: Sendable {
     /// The account that it is about; nil for the whole replica, and when it happened to several.
     package var account: AccountName?
     /// What is known beside it, in the words of who met it.
-    package var detail: String?
+    package var detail: Words?
     package var firstAt: Timestamp
     package var lastAt: Timestamp
     package var count = 1
@@ -26,7 +26,7 @@ package final class EventLog: Sendable {
     package var isOfSeveral = false
 
     package init(
-      _ tone: Tone, _ words: Words, account: AccountName? = nil, detail: String? = nil,
+      _ tone: Tone, _ words: Words, account: AccountName? = nil, detail: Words? = nil,
       at time: Timestamp
     ) {
       self.tone = tone
@@ -97,7 +97,7 @@ extension EventLog.Entry {
     case .steppedDown(let reason):
       self.init(
         reason == .shutdown ? .calm : .warning,
-        Words("This replica no longer leads", "本副本不再是主控"), detail: reason.rawValue, at: time)
+        Words("This replica no longer leads", "本副本不再是主控"), detail: reason.words, at: time)
     case .adopted(let account, _, _):
       self.init(
         .good, Words("The token in Redis is alive and kept", "Redis 中的 token 有效，继续使用"),
@@ -108,12 +108,13 @@ extension EventLog.Entry {
         isUnchanged
           ? Words("WeChat confirmed the token", "微信确认了现有 token")
           : Words("A new token is in Redis", "新 token 已写入 Redis"),
-        account: account, detail: trigger.rawValue, at: time)
+        account: account, detail: trigger.words, at: time)
     case .refreshFailed(let account, _, let failure, _, _, _):
       // The request id differs every time, and would make each failure another event.
       self.init(
         .warning, Words("WeChat gave no token", "微信没有给出 token"), account: account,
-        detail: failure.code.map { "errcode \($0)" } ?? failure.reason, at: time)
+        detail: failure.code.map { Words("errcode \($0)", "errcode \($0)") }
+          ?? Words(failure.reason, failure.reason), at: time)
     case .deposed(let account, _):
       self.init(
         .warning,
@@ -157,7 +158,7 @@ extension EventLog.Entry {
     switch change {
     case .began(let told), .worsened(let told): (condition, tone) = (told, told.severity.tone)
     case .ended(let told, _): (condition, tone) = (told, .good)
-    case .lasts: return nil
+    default: return nil
     }
     var words = condition.kind.title
     if tone == .good {
@@ -165,8 +166,7 @@ extension EventLog.Entry {
     }
     self.init(
       tone, words, account: condition.account,
-      detail: condition.facts.subject ?? condition.facts.instance ?? condition.facts.reason,
-      at: time)
+      detail: condition.told, at: time)
   }
 }
 
@@ -178,6 +178,45 @@ extension Condition.Severity {
     case .warning: .warning
     case .error: .error
     case .critical: .critical
+    }
+  }
+}
+
+extension Condition {
+  /// What tells it from others of its kind, in few words.
+  fileprivate var told: Words? {
+    if let name = facts.subject ?? facts.instance { return Words(name, name) }
+    guard let english = reason(.english), let chinese = reason(.chinese) else { return nil }
+    return Words(english, chinese)
+  }
+}
+
+extension Trigger {
+  /// Why a token was fetched, for people.
+  fileprivate var words: Words {
+    switch self {
+    case .schedule: Words("by schedule", "按计划")
+    case .start: Words("there was none", "原本没有")
+    case .takeover: Words("after a take-over", "接管后")
+    case .report: Words("after a report", "因失效报告")
+    case .force: Words("somebody asked for it", "人工请求")
+    case .probe: Words("the old one was found dead", "探测到旧的已失效")
+    case .doubt: Words("to settle a doubt", "为消除疑问")
+    }
+  }
+}
+
+extension StepDownReason {
+  /// Why a replica stopped leading, for people.
+  fileprivate var words: Words {
+    switch self {
+    case .leaseOver: Words("the lease ran out", "租约到期")
+    case .lockLost: Words("the lock was lost", "锁已丢失")
+    case .fenced: Words("another replica leads", "另一个副本已成为主控")
+    case .foreignApp: Words("the keys are another AppID's", "键属于另一个 AppID")
+    case .newerLayout: Words("a newer version wrote the records", "记录由更新的版本写入")
+    case .abdicated: Words("another one may reach WeChat", "让其他副本尝试连接微信")
+    case .shutdown: Words("the process ends", "进程退出")
     }
   }
 }

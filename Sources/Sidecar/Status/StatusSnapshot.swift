@@ -242,6 +242,7 @@ package struct StatusSnapshot: Hashable, Sendable {
 
 extension StatusSnapshot: Encodable {
   private enum CodingKeys: String, CodingKey {
+    case apiVersion = "api_version"
     case instance, version, role, leader, epoch, ticks, redis, accounts, conditions
     case others = "fleet"
     case weChat = "wechat"
@@ -254,6 +255,7 @@ extension StatusSnapshot: Encodable {
 
   package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(OpenAPI.version, forKey: .apiVersion)
     try container.encode(instance, forKey: .instance)
     try container.encode(version, forKey: .version)
     try container.encode(startedAt.second, forKey: .startedAt)

@@ -3,13 +3,18 @@ import FoundationEssentials
 
 /// What the page has beside its content: style, script, sign, and the policy that allows only these.
 enum PageAssets {
+  /// The status page's policy.
+  static let policy = policy(style: sheet, script: script)
+
   /// Only this style and this script, by their hashes; the script may ask this server alone.
   ///
   /// No text can become markup by the script: it takes documents that the browser parsed.
-  static let policy =
-    "default-src 'none'; style-src '\(hash(sheet))'; script-src '\(hash(script))';"
-    + " connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none';"
-    + " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+  static func policy(style: StaticString, script: StaticString? = nil) -> String {
+    "default-src 'none'; style-src '\(hash(style))';"
+      + (script.map { " script-src '\(hash($0))'; connect-src 'self';" } ?? "")
+      + " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+      + " require-trusted-types-for 'script'; trusted-types 'none'"
+  }
 
   /// Changes with style and script: an open page of another form is loaded anew.
   static let form = String(hash("\(sheet)\(script)").dropFirst(7).prefix(12))
@@ -107,7 +112,7 @@ enum PageAssets {
     .card{border-left:.35rem solid var(--line)}
     .card.notice{border-left-color:var(--note)}.card.warning{border-left-color:var(--warn)}
     .card.error,.card.critical{border-left-color:var(--bad)}
-    .mark{font-size:.85rem;font-weight:650;margin-bottom:.2rem}
+    .mark .sign{margin-right:.4rem}.mark{font-size:.85rem;font-weight:650;margin-bottom:.2rem}
     .card.notice .mark{color:var(--note)}.card.warning .mark{color:var(--warn)}
     .card.error .mark,.card.critical .mark{color:var(--bad)}
     .card .when{font-size:.92rem;color:var(--soft)}
@@ -121,8 +126,8 @@ enum PageAssets {
     #found{color:var(--soft)}
     .accounts{display:grid;gap:.8rem;align-items:start;
     grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr))}
-    .account.error,.account.critical{border-color:var(--bad)}
-    .account.warning{border-color:var(--warn)}
+    .account.error,.account.critical{border-color:var(--bad);grid-column:1/-1}
+    .account.warning{border-color:var(--warn);grid-column:1/-1}
     .top{display:flex;flex-wrap:wrap;justify-content:space-between;gap:.1rem 1rem}
     .state{font-weight:600;font-size:.92rem}
     .account.good .state{color:var(--good)}.account.notice .state{color:var(--note)}
@@ -134,7 +139,7 @@ enum PageAssets {
     .bar svg{display:block;width:100%;height:100%}
     .bar .left{fill:var(--fill)}.bar .margin{fill:var(--margin)}.bar .tick{fill:var(--card)}
     .critical .bar{outline:1px solid var(--bad)}
-    .life{font-size:.9rem;color:var(--soft)}.life strong{color:var(--text);font-weight:650}
+    .life{display:flex;flex-wrap:wrap;gap:0 .9rem;font-size:.9rem;color:var(--soft)}.life strong{color:var(--text);font-weight:650}
     .trouble{font-size:.92rem;margin-top:.35rem}
     details{margin-top:.35rem;font-size:.9rem}
     summary{cursor:pointer;color:var(--link);width:fit-content;padding:.15rem 0}

@@ -139,19 +139,27 @@ extension StatusPage {
   private func life(_ account: StatusSnapshot.Account, _ worst: Condition?) -> HTML {
     guard account.hasToken, let life = account.life else {
       guard let worst else { return .empty }
-      return text.since(worst.since)
+      return HTML(.span) { text.since(worst.since) }
     }
     let next = account.nextRefreshAt ?? life.refreshAt
     return HTML.joined([
-      HTML(.strong) { text.until(life.endsAt) }, HTML(text(" left · ", " 后到期 · ")),
-      HTML(text("refresh ", "刷新 ")), text.time(next),
-      account.fetchedBy.map { HTML(text(" · by \($0)", " · 由 \($0) 获取")) } ?? .empty,
+      HTML(.span) {
+        HTML(.strong) { text.until(life.endsAt) }
+        text(" left", " 后到期")
+      },
+      HTML(.span) {
+        text("refresh ", "刷新 ")
+        text.time(next)
+      },
+      account.fetchedBy.map { name in
+        HTML(.span) { text("by \(name)", "由 \(name) 获取") }
+      } ?? .empty,
     ])
   }
 
   private func trouble(_ worst: Condition) -> HTML {
     let reason =
-      worst.facts.reason ?? worst.facts.cause?.title(text.language)
+      worst.reason(text.language) ?? worst.facts.cause?.title(text.language)
       ?? worst.kind.title(text.language)
     return HTML.joined([
       HTML(reason),

@@ -11,8 +11,11 @@ extension StatusPage {
         HTML(.span, ["class": "number"]) { " \(snapshot.others.count + 1)" }
       }
       HTML(.p, ["class": "leader"]) {
-        snapshot.leader.map { text("\($0) leads.", "主控：\($0)") }
-          ?? text("Nobody leads.", "目前没有主控。")
+        snapshot.leader.map { name in
+          snapshot.role == .isolated
+            ? text("\(name) led when Redis was seen last.", "最后一次连上 Redis 时的主控：\(name)")
+            : text("\(name) leads.", "主控：\(name)")
+        } ?? text("Nobody leads.", "目前没有主控。")
       }
       HTML(.ul, ["class": "replicas"]) {
         replica(
@@ -130,8 +133,8 @@ extension StatusPage {
           if !event.isOfSeveral { text.time(event.firstAt) }
         }
         if let detail = event.detail {
-          " "
-          HTML(.span, ["class": "detail"]) { detail }
+          text.colon
+          HTML(.span, ["class": "detail"]) { detail(text.language) }
         }
       }
     }

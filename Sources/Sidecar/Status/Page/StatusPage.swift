@@ -147,7 +147,7 @@ struct StatusPage {
   /// Why, what it means, and what to do.
   private func answers(_ group: ConditionGroup) -> HTML {
     let condition = group.first
-    let reason = condition.facts.reason
+    let reason = condition.reason(text.language)
     let cause = condition.facts.cause ?? (group.accounts.isEmpty ? nil : condition.kind)
     return HTML.joined([
       reason == nil && condition.facts.cause == nil
@@ -172,7 +172,13 @@ struct StatusPage {
       condition.kind == .noToken && reason != nil
         ? .empty
         : pair(text("It means", "影响")) { condition.kind.meaning(text.language) },
-      pair(text("To do", "处理")) { text.prose(condition.remedy(text.language)) },
+      pair(text("To do", "处理")) {
+        text.prose(condition.advice(text.language))
+        " "
+        HTML(.a, ["href": "/runbook?lang=\(text.language.rawValue)#\(condition.anchor)"]) {
+          text("More in the runbook", "详见处理手册")
+        }
+      },
     ])
   }
 
@@ -197,7 +203,8 @@ struct StatusPage {
     let facts = group.first.facts
     return HTML(.p, ["class": "small"]) {
       if let count = facts.count, group.kinds.contains(where: \.isCounted) {
-        text("\(count) in a row", "连续 \(count) 次")
+        text(
+          count == 1 ? "1 failure" : "\(count) failures in a row", "连续失败 \(count) 次")
         if let next = facts.nextAt {
           text(", next attempt ", "，下次尝试 ")
           text.at(next)
@@ -206,6 +213,11 @@ struct StatusPage {
       } else if let next = facts.nextAt {
         text("Next attempt ", "下次尝试 ")
         text.at(next)
+        " · "
+      }
+      if let end = facts.endsAt, end > text.now {
+        text("the token ends ", "token 到期 ")
+        text.at(end)
         " · "
       }
       if let code = facts.code {
@@ -324,6 +336,8 @@ struct StatusPage {
       }
       HTML(.p) {
         "wch-sidecar \(snapshot.version) · "
+        HTML(.a, ["href": "/runbook?lang=\(text.language.rawValue)"]) { text("runbook", "处理手册") }
+        " · "
         HTML(.a, ["href": "/v1/status"]) { text("status as JSON", "JSON 状态") }
         " · "
         HTML(.a, ["href": "/metrics"]) { text("metrics", "指标") }
