@@ -9,6 +9,9 @@ package struct KeeperStatus: StatusSource {
   private let links: RedisLinks
   private let limits: HeardLimits
   private let weChat: WeChatClient
+  private let events: EventLog
+  private let endpoint: String
+  private let kinds: [AccountName: Settings.Account]
   private let settings: Settings
   private let version: String
   private let startedAt: Timestamp
@@ -38,6 +41,9 @@ package struct KeeperStatus: StatusSource {
     links = parts.links
     limits = parts.limits
     weChat = parts.weChat
+    events = parts.events
+    endpoint = parts.endpoint
+    kinds = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0) })
     self.settings = settings
     self.version = version
     self.startedAt = startedAt
@@ -60,10 +66,12 @@ package struct KeeperStatus: StatusSource {
           .init(
             link: link, isConnected: state.isConnected, since: state.since,
             lastError: state.lastError, reconnects: state.reconnects)
-        }),
-      weChat: .init(clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) }),
+        }, endpoint: endpoint),
+      weChat: .init(
+        clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) },
+        hosts: settings.apiURLs),
       accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) },
-      conditions: center.conditions(), others: center.others())
+      conditions: center.conditions(), others: center.others(), timeline: events.all)
   }
 
   package func health(_ check: HealthCheck) -> Health {
@@ -367,7 +375,29 @@ package struct KeeperStatus: StatusSource {
       lastFailure: tally.lastFailure,
       nextRefreshAt: isLeader
         ? (account.wanted?.notBefore ?? account.refreshAt).map { wallClock($0, from: now) } : nil,
-      phase: account.phase.word, fetchedBy: account.fetchedBy)
+      phase: account.phase.word, fetchedBy: account.fetchedBy,
+      life: copy.flatMap { life(of: account, $0, at: now) },
+      appID: kinds[account.name].map { Self.shortened($0.appID) }, api: kinds[account.name]?.api)
+  }
+
+  private func life(
+    of account: AccountKeeper, _ copy: Copy, at now: Moment
+  ) -> StatusSnapshot.Life? {
+    guard let end = account.statedEnd, let refreshAt = account.refreshAt else { return nil }
+    return .init(
+      bornAt: wallClock(copy.expiresAt - copy.lifetime, from: now),
+      refreshAt: wallClock(refreshAt, from: now),
+      trustedUntil: wallClock(
+        end - settings.margins.client(lifetime: copy.lifetime), from: now),
+      endsAt: wallClock(end, from: now), seenAt: wallClock(copy.seenAt, from: now))
+  }
+
+  /// So many characters at each end tell one AppID from another.
+  private static let shownOfAppID = 6
+
+  private static func shortened(_ appID: String) -> String {
+    guard appID.count > shownOfAppID * 2 else { return appID }
+    return "\(appID.prefix(shownOfAppID))…\(appID.suffix(shownOfAppID))"
   }
 
   /// `WCH_expires_in` of the token in memory: from Redis's own record when it was read, else by

@@ -9,7 +9,8 @@ import Synchronization
 /// moment; a crowd shares what is written out once in every period.
 final class RenderedPages: Sendable {
   enum Kind: Hashable {
-    case page, status, metrics
+    case page(Language)
+    case status, metrics
     /// These are written out once: nothing in them changes.
     case runbook(Language), openAPI
 

@@ -8,7 +8,7 @@ struct RunbookPage {
         HTML(.meta, ["charset": "utf-8"])
         HTML(.meta, ["name": "viewport", "content": "width=device-width, initial-scale=1"])
         HTML(.title) { "\(Runbook.title(language)) · wch-sidecar" }
-        HTML.style(sheet)
+        HTML.style(Self.sheet)
       }
       HTML(.body) {
         HTML(.header) {
@@ -76,8 +76,7 @@ struct RunbookPage {
       })
   }
 
-  private var sheet: StaticString {
-    """
+  static let sheet: StaticString = """
     :root{color-scheme:light dark;--line:#d0d5dd;--soft:#475467;--back:#fff;--text:#1d2939;
     --link:#175cd3;--code:#f2f4f7;--mark:#fef7c3}
     @media(prefers-color-scheme:dark){:root{--line:#344054;--soft:#98a2b3;--back:#12171f;
@@ -96,5 +95,4 @@ struct RunbookPage {
     code{background:var(--code);border-radius:.25rem;padding:.05rem .3rem;font-size:.88em;
     overflow-wrap:anywhere}
     """
-  }
 }

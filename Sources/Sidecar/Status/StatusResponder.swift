@@ -86,8 +86,8 @@ struct StatusResponder: Sendable {
     if route.isGuarded, let refusal = refusal(of: request, at: route) { return .answer(refusal) }
     switch route {
     case .page:
-      return .page(
-        pages.get(.page) { .page(StatusPage(snapshot: source.snapshot()).document) })
+      let language = request.language
+      return .page(pages.get(.page(language)) { page(language) })
     case .status: return .page(pages.get(.status) { .json(source.snapshot()) })
     case .metrics:
       return .page(
@@ -109,6 +109,12 @@ struct StatusResponder: Sendable {
       return .page(pages.get(.runbook(request.language)) { .runbook(request.language) })
     case .openAPI: return .page(pages.get(.openAPI) { .openAPI })
     }
+  }
+
+  private func page(_ language: Language) -> StatusResponse {
+    let isReady = if case .good = source.health(.ready) { true } else { false }
+    let page = StatusPage(snapshot: source.snapshot(), language: language, isReady: isReady)
+    return .page(page.document, language, policy: PageAssets.policy)
   }
 
   private func health(_ health: Health, _ problem: Problem, at route: StatusRoute) -> StatusResponse
@@ -359,15 +365,6 @@ extension StatusResponse {
     StatusResponse(.ok, contentType: contentType, ByteBuffer(string: text))
   }
 
-  fileprivate static func page(_ document: String) -> StatusResponse {
-    var response = text(document, contentType: "text/html; charset=utf-8")
-    response.headers.add(
-      name: "Content-Security-Policy",
-      value: "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
-        + " frame-ancestors 'none'")
-    return response
-  }
-
   static func json(
     _ value: some Encodable, status: HTTPResponseStatus = .ok,
     contentType: String = "application/json"
@@ -387,11 +384,22 @@ extension StatusResponse {
     return response
   }
 
-  fileprivate static func runbook(_ language: Language) -> StatusResponse {
-    var response = page(RunbookPage(language: language).document)
-    response.headers.add(name: "Content-Language", value: language.tag)
-    response.headers.add(name: "Vary", value: "Accept-Language")
+  /// A document for people, which may do what its policy allows.
+  fileprivate static func page(
+    _ document: String, _ language: Language, policy: String
+  ) -> StatusResponse {
+    var response = text(document, contentType: "text/html; charset=utf-8")
+    response.headers.add(contentsOf: [
+      ("Content-Language", language.tag), ("Vary", "Accept-Language"),
+      ("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"),
+    ])
     return response
+  }
+
+  fileprivate static func runbook(_ language: Language) -> StatusResponse {
+    page(
+      RunbookPage(language: language).document, language,
+      policy: PageAssets.policy(style: RunbookPage.sheet))
   }
 
   fileprivate static var openAPI: StatusResponse {
