@@ -10,33 +10,34 @@ import TokenCore
   private static let root = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
-  private static let catalogue = "Sources/Sidecar/Sidecar.docc/"
+  private static let folder = "Sources/Sidecar/Sidecar.docc/"
+  private static let catalogue = root.appending(path: folder)
   private static let isWriting =
     ProcessInfo.processInfo.environment["WCH_WRITE_DOCUMENTATION"] == "1"
 
   @Test func `the page of settings lists exactly the settings that are parsed`() throws {
-    try compare(page: Self.catalogue + "Settings.md", with: Self.settings)
+    try compare(page: Self.folder + "Settings.md", with: Self.settings)
   }
 
   @Test func `the page of metrics lists exactly the metrics that are exported`() throws {
-    try compare(page: Self.catalogue + "Metrics.md", with: Self.metrics)
-    try compare(page: Self.catalogue + "Metrics.md", with: Self.labels)
+    try compare(page: Self.folder + "Metrics.md", with: Self.metrics)
+    try compare(page: Self.folder + "Metrics.md", with: Self.labels)
   }
 
   @Test func `the page of alerts lists exactly the rules that Prometheus is given`() throws {
-    try compare(page: Self.catalogue + "Metrics.md", with: Self.alerts)
+    try compare(page: Self.folder + "Metrics.md", with: Self.alerts)
     try compare(file: "deploy/alerts.yaml", with: AlertRule.file)
   }
 
   @Test func `the page of routes lists exactly the routes that are answered`() throws {
-    try compare(page: Self.catalogue + "HTTP.md", with: Self.routes)
+    try compare(page: Self.folder + "HTTP.md", with: Self.routes)
     try compare(page: "README.md", with: Self.shortRoutes(.english))
     try compare(page: "deploy/README.zh-CN.md", with: Self.shortRoutes(.chinese))
   }
 
   @Test func `the description of the interface for programs is the one that is served`() throws {
     try compare(
-      file: Self.catalogue + "openapi.json", with: OpenAPI.text(isForPeople: true))
+      file: Self.folder + "openapi.json", with: OpenAPI.text(isForPeople: true))
   }
 
   @Test(arguments: Language.allCases)
