@@ -215,10 +215,14 @@ package struct Assessment {
       let age = Duration.milliseconds(known.wall.milliseconds - since.milliseconds)
       let kind = commands.trouble
       let isLasting = age >= Self.failOver || kind != .redisAway
-      found.append(
-        condition(kind, isLasting ? .error : .warning, nil, since: since) {
-          $0.reason = commands.lastError.map(Self.cut)
-        })
+      var away = condition(kind, isLasting ? .error : .warning, nil, since: since) {
+        $0.reason = commands.lastError.map(Self.cut)
+      }
+      // The first connection takes a moment, too.
+      away.isPending =
+        kind == .redisAway && !commands.wasConnected && commands.lastError == nil
+        && known.now - known.startedAt < Self.reconnecting
+      found.append(away)
     }
     for step in known.steps where !found.contains(where: { $0.kind == step.kind.condition }) {
       // Without a connection no step can succeed: that is said already.
