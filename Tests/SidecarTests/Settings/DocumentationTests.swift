@@ -25,6 +25,14 @@ import Testing
     }
   }
 
+  @Test func `the README tells every exit code`() throws {
+    let readme = try String(
+      contentsOf: Self.catalogue.appending(path: "../../../README.md"), encoding: .utf8)
+    for status in ExitStatus.allCases {
+      #expect(readme.contains("| \(status.rawValue) | \(status.meaning) |"), "\(status)")
+    }
+  }
+
   private func compare(page: String, with table: [String]) throws {
     let file = Self.catalogue.appending(path: page)
     var lines = try String(contentsOf: file, encoding: .utf8).components(separatedBy: "\n")

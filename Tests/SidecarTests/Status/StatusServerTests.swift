@@ -78,7 +78,7 @@ import TokenCore
   // MARK: Checks
 
   @Test(arguments: [
-    ("/livez", HealthCheck.live), ("/readyz", .ready), ("/startupz", .started),
+    ("/livez", HealthCheck.live), ("/startupz", .started),
   ])
   func `a check is 200 or 503 with its reason`(path: String, check: HealthCheck) async throws {
     let source = FakeSource()
@@ -91,6 +91,37 @@ import TokenCore
       #expect(bad.status == 503)
       #expect(bad.headers["content-type"] == "application/problem+json")
       #expect(try bad.json()["detail"] as? String == "the loop stands still")
+    }
+  }
+
+  @Test func `readiness tells what is wrong, of one account or of all`() async throws {
+    let shop = try #require(AccountName("shop"))
+    let source = FakeSource()
+    var missing = Condition(
+      .noToken, .critical, account: shop, since: Timestamp(second: 1_700_000_000))
+    missing.facts.reason = "WeChat answered with errcode 40125"
+    let (conditions, accounts) = ([missing], [AccountName.unnamed, shop])
+    try await withStatusServer(source: source) { port in
+      source.answers.withLock {
+        $0.readiness = Readiness(of: .any, accounts: accounts, conditions: conditions)
+      }
+      let degraded = try await ask("/readyz", port: port)
+      #expect(degraded.status == 200)
+      #expect(try degraded.json()["status"] as? String == "degraded")
+      #expect(try degraded.json()["degraded"] as? [String] == ["shop"])
+      let told = try #require(try degraded.json()["conditions"] as? [[String: Any]])
+      #expect((told[0]["sentence"] as? String)?.contains("40125") == true)
+      source.answers.withLock {
+        $0.readiness = Readiness(of: .all([shop]), accounts: accounts, conditions: conditions)
+      }
+      let bad = try await ask("/readyz?account=shop", port: port)
+      #expect(bad.status == 503)
+      #expect(bad.headers["content-type"] == "application/problem+json")
+      #expect((try bad.json()["detail"] as? String)?.contains("40125") == true)
+      #expect(source.answers.withLock { $0.asked } == [shop])
+      source.answers.withLock { $0.readiness = nil }
+      #expect(try await ask("/readyz?account=nobody", port: port).status == 404)
+      #expect(try await ask("/readyz?account=no%20body", port: port).status == 400)
     }
   }
 
