@@ -134,7 +134,7 @@ struct StatusText {
             condition.severity.rawValue, condition.sentence(.english), condition.remedy(.english),
             condition.since.second, condition.observer
           )
-        }, now: now, width: width)
+        }, now: now, width: width, otherwise: "The replicas told of nothing wrong lately.")
     }
     lines.append("")
     let accounts = sight.accounts.sorted { a, b in
@@ -186,9 +186,12 @@ struct StatusText {
     severity: String, sentence: String, remedy: String, since: Int64, observer: String?
   )
 
-  private static func told(_ conditions: [Told], now: Int64, width: Int?) -> [String] {
-    guard !conditions.isEmpty else { return ["Nothing is wrong."] }
+  private static func told(
+    _ conditions: [Told], now: Int64, width: Int?, otherwise: String = "Nothing is wrong."
+  ) -> [String] {
+    guard !conditions.isEmpty else { return [otherwise] }
     var lines: [String] = []
+    var lastRemedy = ""
     for condition in conditions {
       let mark = ["critical", "error"].contains(condition.severity)
         ? condition.severity.uppercased() : condition.severity
@@ -197,7 +200,10 @@ struct StatusText {
       let indent = String(repeating: " ", count: 10)
       lines += wrapped(
         padded(mark, 10) + "\(condition.sentence) (\(since))", width, indent: indent)
-      lines += wrapped(indent + "→ \(condition.remedy)", width, indent: indent + "  ")
+      let remedy = wrapped(indent + "→ \(condition.remedy)", width, indent: indent + "  ")
+      // What comes from the same is mended by the same.
+      if lastRemedy != condition.remedy { lines += remedy }
+      lastRemedy = condition.remedy
     }
     return lines
   }

@@ -90,6 +90,13 @@ import TokenCore
     }
   }
 
+  @Test func `the README tells every exit code`() throws {
+    let readme = try Self.text(of: "README.md")
+    for status in ExitStatus.allCases {
+      #expect(readme.contains("| \(status.rawValue) | \(status.meaning) |"), "\(status)")
+    }
+  }
+
   // MARK: Comparing
 
   private static func text(of page: String) throws -> String {
