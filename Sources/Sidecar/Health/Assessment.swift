@@ -215,10 +215,12 @@ package struct Assessment {
       let age = Duration.milliseconds(known.wall.milliseconds - since.milliseconds)
       let kind = commands.trouble
       let isLasting = age >= Self.failOver || kind != .redisAway
-      found.append(
-        condition(kind, isLasting ? .error : .warning, nil, since: since) {
-          $0.reason = commands.lastError.map(Self.cut)
-        })
+      var away = condition(kind, isLasting ? .error : .warning, nil, since: since) {
+        $0.reason = commands.lastError.map(Self.cut)
+      }
+      // The first attempt is under way.
+      away.isPending = commands.lastError == nil && isYoung(away, Self.startingUp)
+      found.append(away)
     }
     for step in known.steps where !found.contains(where: { $0.kind == step.kind.condition }) {
       // Without a connection no step can succeed: that is said already.

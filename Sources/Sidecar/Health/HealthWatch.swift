@@ -18,7 +18,7 @@ struct HealthWatch: Service {
   func run() async throws {
     await cancelWhenGracefulShutdown {
       while !Task.isCancelled {
-        for change in health.changes() { journal.tell(change) }
+        journal.tell(health.changes())
         // Cancellation ends the wait early, and the loop notices it.
         try? await Task.sleep(for: Self.interval)
       }

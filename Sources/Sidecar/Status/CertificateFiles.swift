@@ -13,26 +13,30 @@ package final class CertificateFiles: Sendable {
     var key: [UInt8]
     var context: NIOSSLContext
     var checkedAt: ContinuousClock.Instant
-    var lastProblem: String?
   }
 
   private let files: Settings.TLSFiles
   private let readFile: FileReader
   private let interval: Duration
   private let logger: Logger
+  private let isBad: @Sendable (_ problem: String?) -> Void
   /// Protects the pair in use and when it was last checked; files are read outside of it.
   private let state: Mutex<State>
 
-  /// - Parameter interval: the least time between two looks at the files.
+  /// - Parameters:
+  ///   - interval: the least time between two looks at the files.
+  ///   - isBad: told with each look why the files cannot be used; nil when they can.
   /// - Throws: `StatusServerError.unusableCertificate`.
   package init(
     _ files: Settings.TLSFiles, logger: Logger, interval: Duration = .seconds(1),
-    readFile: @escaping FileReader = RegularFile.read
+    readFile: @escaping FileReader = RegularFile.read,
+    isBad: @escaping @Sendable (_ problem: String?) -> Void = { _ in }
   ) throws(StatusServerError) {
     self.files = files
     self.readFile = readFile
     self.interval = interval
     self.logger = logger
+    self.isBad = isBad
     let (certificate, key) = try Self.read(files, readFile)
     state = Mutex(
       State(
@@ -48,33 +52,34 @@ package final class CertificateFiles: Sendable {
       return (state, isDue)
     }
     guard isDue else { return used.context }
+    look()
+    return state.withLock { $0.context }
+  }
+
+  /// Reads the files, and uses them from now on when they changed and are good.
+  ///
+  /// - Returns: whether they changed.
+  @discardableResult
+  func look() -> Bool {
     do throws(StatusServerError) {
+      let used = state.withLock { $0 }
       let (certificate, key) = try Self.read(files, readFile)
       guard certificate != used.certificate || key != used.key else {
-        state.withLock { $0.lastProblem = nil }
-        return used.context
+        isBad(nil)
+        return false
       }
       let context = try Self.context(certificate, key)
       state.withLock { state in
         state.certificate = certificate
         state.key = key
         state.context = context
-        state.lastProblem = nil
       }
-      logger.notice("HTTPS certificate was read again")
-      return context
+      isBad(nil)
+      logger.tell(.certificateReplaced, "HTTPS certificate was read again")
+      return true
     } catch {
-      let problem = error.description
-      let isNew = state.withLock { state in
-        defer { state.lastProblem = problem }
-        return state.lastProblem != problem
-      }
-      if isNew {
-        logger.warning(
-          "HTTPS certificate cannot be read again, the last good one stays",
-          metadata: .keyed([.error: "\(problem)"]))
-      }
-      return used.context
+      isBad(error.description)
+      return false
     }
   }
 
