@@ -25,20 +25,25 @@ struct Run: AsyncParsableCommand {
         .usage,
         "wch-sidecar: there is no verb \"\(word)\"; the verbs are \(verbs.joined(separator: ", "))")
     }
-    let (settings, redis) = try Setup.load(VerbFlags("run", flags))
+    let given = VerbFlags("run", flags)
+    let (settings, redis) = try Setup.load(given)
     let output = try Setup.logOutput(settings)
     let logger = Setup.logger(settings, output: output)
     for warning in settings.warnings {
-      logger.warning(
-        "A setting deserves a look",
-        metadata: .keyed([.settingOrigin: "\(warning.origin)", .reason: "\(warning.message)"]))
+      logger.tell(
+        .settingDoubtful, "A setting deserves a look",
+        .keyed([.settingOrigin: "\(warning.origin)", .reason: "\(warning.message)"]))
     }
     do {
       try await Daemon(
-        settings: settings, redis: redis, version: Version.current, output: output, logger: logger
-      ).run()
+        settings: settings, redis: redis, version: Version.current, output: output,
+        environment: ProcessInfo.processInfo.environment, logger: logger
+      ) { () throws(SettingsError) in
+        try Setup.read(given.settings, given.own, instance: settings.instance.rawValue)
+      }.run()
     } catch let error as StatusServerError {
-      logger.critical("The HTTP interface cannot start", metadata: .keyed([.error: "\(error)"]))
+      logger.tell(
+        .httpFailed, "The HTTP interface cannot start", .keyed([.error: "\(error)"]))
       throw Failure(.failed, "wch-sidecar: \(error)")
     }
   }
@@ -51,15 +56,25 @@ enum Setup {
   ) throws -> (Settings, RedisConfiguration) {
     let settings: Settings
     do {
-      settings = try Settings.load(
-        arguments: flags.settings, otherFlags: flags.own,
-        environment: ProcessInfo.processInfo.environment,
-        requiresAccount: requiresAccount,
-        redisURLProblem: urlProblem, logFileProblem: { LogOutput.problem(with: $0) })
+      settings = try read(flags.settings, flags.own, requiresAccount: requiresAccount)
     } catch {
       throw Failure(.misconfigured, "\(error)")
     }
     return (settings, try redis(settings.redis, client: "wch-sidecar:\(settings.instance)"))
+  }
+
+  /// Reads and judges the settings.
+  ///
+  /// - Parameter instance: the replica's name when none is given; nil: a new one.
+  static func read(
+    _ arguments: [String], _ otherFlags: [String], requiresAccount: Bool = true,
+    instance: String? = nil
+  ) throws(SettingsError) -> Settings {
+    try Settings.load(
+      arguments: arguments, otherFlags: otherFlags,
+      environment: ProcessInfo.processInfo.environment, requiresAccount: requiresAccount,
+      redisURLProblem: urlProblem, logFileProblem: { LogOutput.problem(with: $0) },
+      nameInstance: { instance ?? Settings.defaultInstanceName() })
   }
 
   /// Only what it takes to read Redis.
@@ -103,7 +118,10 @@ enum Setup {
   }
 
   static func logOutput(_ settings: Settings) throws -> LogOutput {
-    guard let file = settings.log.file else { return .standardError() }
+    guard let file = settings.log.file else {
+      return .standardError(
+        journalStream: ProcessInfo.processInfo.environment["JOURNAL_STREAM"])
+    }
     do throws(FileProblem) {
       return try LogOutput(file: file)
     } catch {

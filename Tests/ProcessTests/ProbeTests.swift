@@ -4,7 +4,7 @@ import WeChatSimulator
 
 @Suite struct ProbeTests {
   private static let settings = ["WCH_PROBE": "1s"]
-  private static let verdict = "Another party refreshes this account"
+  private static let verdict = "Tokens die before their time: somebody else fetches them"
 
   @Test("a token that another party's fetch killed is replaced, and the second time it is said")
   func foreignFetch() async throws {

@@ -218,10 +218,8 @@ package struct Assessment {
       var away = condition(kind, isLasting ? .error : .warning, nil, since: since) {
         $0.reason = commands.lastError.map(Self.cut)
       }
-      // The first connection takes a moment, too.
-      away.isPending =
-        kind == .redisAway && !commands.wasConnected && commands.lastError == nil
-        && known.now - known.startedAt < Self.reconnecting
+      // The first attempt is under way.
+      away.isPending = commands.lastError == nil && isYoung(away, Self.startingUp)
       found.append(away)
     }
     for step in known.steps where !found.contains(where: { $0.kind == step.kind.condition }) {

@@ -69,7 +69,7 @@ extension Condition.Kind {
     case .certificateUnusable:
       Words("The certificate's files cannot be used", "证书文件无法使用")
     case .settingsStale:
-      Words("Changed settings could not be read", "修改后的配置无法读取")
+      Words("Changed settings are not in effect", "修改后的配置尚未生效")
     }
   }
 
@@ -276,18 +276,32 @@ extension Condition.Kind {
         "在文件中放入 PEM 证书链及其匹配的私钥。")
     case .settingsStale:
       Words(
-        "Mend what is named and send SIGHUP again; until then a restart would fail.",
-        "修正所列问题后重新发送 SIGHUP；在此之前重启会失败。")
+        """
+        Restart where it says so; otherwise mend what is named and send SIGHUP again: until then \
+        a restart would fail.
+        """,
+        "若提示需要重启，请重启；否则修正所列问题后重新发送 SIGHUP，在此之前重启会失败。")
     }
   }
 }
 
 extension Condition {
+  /// What is wrong, as a headline: the kind's, or a better one where it is known how bad it is.
+  package var headline: Words {
+    switch (kind, severity) {
+    case (.foreignRefresh, .notice):
+      Words("A token died before its time", "有一个 token 提前失效")
+    case (.tokenLapsing, .critical):
+      Words("The token ends within moments and no new one is there", "token 马上到期，新的还没有取到")
+    default: kind.title
+    }
+  }
+
   /// The condition in one line: to what it happened, what, and why.
   ///
   /// Times are left to who shows it: pages say them in the reader's zone.
   package func sentence(_ language: Language) -> String {
-    let title = kind.title(language)
+    let title = headline(language)
     let colon = language == .english ? ": " : "："
     var text =
       account.map { "\(language == .english ? "account" : "帐号") \($0)\(colon)" }.map {

@@ -20,10 +20,9 @@ struct HealthWatch: Service {
   func run() async throws {
     await cancelWhenGracefulShutdown {
       while !Task.isCancelled {
-        for change in health.changes() {
-          journal.tell(change)
-          events.add(change)
-        }
+        let changes = health.changes()
+        journal.tell(changes)
+        for change in changes { events.add(change) }
         // Cancellation ends the wait early, and the loop notices it.
         try? await Task.sleep(for: Self.interval)
       }

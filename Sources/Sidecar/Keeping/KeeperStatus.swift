@@ -96,6 +96,18 @@ package struct KeeperStatus: StatusSource {
     }
   }
 
+  /// How all is, in one line for a supervisor.
+  var verdict: String {
+    let found = center.conditions()
+    let more = found.count > 1 ? " (and \(found.count - 1) more)" : ""
+    if let worst = found.first { return worst.sentence(.english) + more }
+    return service.look { view in
+      let count = view.keeper.accounts.count
+      let role = view.keeper.isLeader(at: MonotonicClock.now()) ? "leads" : "follows"
+      return "all is well: \(role), \(count) account\(count == 1 ? "" : "s")"
+    }
+  }
+
   private var readiness: Health {
     guard let readiness = readiness(of: nil) else { return .bad("there is no account") }
     return readiness.isReady ? .good(readiness.detail) : .bad(readiness.detail)

@@ -139,7 +139,7 @@ package struct Settings: Sendable {
   package func secretProblems() -> [SettingsProblem] {
     let sources = accounts.map(\.secret) + [redis.password, http.bearer].compactMap(\.self)
     return sources.compactMap { source in
-      guard case .file(let file) = source else { return nil }
+      guard let file = source.file else { return nil }
       _ = file.current()
       return file.problem().map { SettingsProblem(.wholeFile(file.path), $0.reason) }
     }
