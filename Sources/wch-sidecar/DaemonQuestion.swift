@@ -65,9 +65,11 @@ struct DaemonQuestion {
     let help = answer.status == 404 ? " (name one with --account)" : ""
     var lines = ["wch-sidecar \(verb): \(outcome)\(text)\(wait)\(help)"]
     for condition in refusal.conditions ?? [] {
-      if condition.sentence != text { lines.append("  \(condition.sentence)") }
       let remedy = "  what to do: \(condition.remedy)"
-      if !lines.contains(remedy) { lines.append(remedy) }
+      // A token is missing for a reason that is a condition, too: one of the two tells it.
+      guard !lines.contains(remedy) else { continue }
+      if condition.sentence != text { lines.append("  \(condition.sentence)") }
+      lines.append(remedy)
     }
     let isRefused = refusal.errcode.map { WeChatError.row($0).needsPeople } ?? false
     return Failure(isRefused ? .refused : .failed, lines.joined(separator: "\n"))

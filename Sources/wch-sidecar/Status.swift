@@ -9,8 +9,9 @@ struct Status: AsyncParsableCommand {
     discussion: """
       What is wrong comes first, with what to do about it; then accounts, the failing first; then \
       the replicas and this one's connections to Redis. With -o json it is /v1/status as it came. \
-      When no daemon answers, the text is what Redis alone tells of locks, lives and replicas, and \
-      says so. It ends with 0 whatever is wrong with tokens: `health` is for probes.
+      When no daemon answers, the text is what Redis alone tells of lock, keys and replicas, with \
+      no token, and it ends with 69. It ends with 0 whatever is wrong with tokens: `health` is for \
+      probes.
       """)
 
   @Option(name: [.customShort("o"), .long], help: "text or json.")
@@ -38,14 +39,17 @@ struct Status: AsyncParsableCommand {
     }
     let question = try DaemonQuestion("status", flags)
     guard isWatching else {
-      let shown = try await show(question, output, flags, width: StandardOutput.width)
-      return try StandardOutput.write(shown + "\n")
+      let (text, failure) = try await show(question, output, flags, width: StandardOutput.width)
+      try StandardOutput.write(text + "\n")
+      if let failure { throw failure }
+      return
     }
     let view = WatchView()
     while true {
       let shown: String
       do throws(Failure) {
-        shown = try await show(question, output, flags, width: view?.size.columns)
+        let (text, failure) = try await show(question, output, flags, width: view?.size.columns)
+        shown = (failure.map { $0.message + "\n" } ?? "") + text
       } catch {
         // Who watches wants to see it come back.
         shown = error.message
@@ -59,17 +63,17 @@ struct Status: AsyncParsableCommand {
     }
   }
 
+  /// What the daemon knows, or what Redis tells and why no daemon does.
   private func show(
     _ question: DaemonQuestion, _ output: Output, _ flags: VerbFlags, width: Int?
-  ) async throws(Failure) -> String {
+  ) async throws(Failure) -> (text: String, failure: Failure?) {
     do throws(Failure) {
       let (content, body) = try await question.ask("/v1/status", as: StatusText.Content.self)
-      return output == .json ? body : StatusText(content, width: width).text
+      return (output == .json ? body : StatusText(content, width: width).text, nil)
     } catch {
-      guard output == .text, error.code == .unreachable,
-        let sight = try await Self.redisAlone(flags, unless: error)
-      else { throw error }
-      return error.message + "\n" + StatusText(sight, width: width).text
+      guard output == .text, error.code == .unreachable else { throw error }
+      let sight = try await Self.redisAlone(flags, since: error)
+      return (StatusText(sight, width: width).text, error)
     }
   }
 
@@ -77,17 +81,18 @@ struct Status: AsyncParsableCommand {
   ///
   /// - Throws: `Failure` that says both, when it tells nothing either.
   private static func redisAlone(
-    _ flags: VerbFlags, unless failure: Failure
-  ) async throws(Failure) -> RedisSight? {
+    _ flags: VerbFlags, since failure: Failure
+  ) async throws(Failure) -> RedisSight {
+    let reason: String
     do {
       let (settings, redis) = try Setup.redis(flags)
       return try await RedisSight.look(settings, redis, logger: Setup.silent())
     } catch let error as Failure {
-      throw Failure(.unreachable, "\(failure.message)\nRedis was not asked: \(error.message)")
+      reason = error.message
     } catch {
-      throw Failure(
-        .unreachable,
-        "\(failure.message)\nnor does Redis tell anything: \(error)")
+      reason = "\(error)"
     }
+    throw Failure(
+      .unreachable, "\(failure.message)\nRedis tells nothing instead: \(reason)")
   }
 }

@@ -134,7 +134,7 @@ struct StatusText {
             condition.severity.rawValue, condition.sentence(.english), condition.remedy(.english),
             condition.since.second, condition.observer
           )
-        }, now: now, width: width)
+        }, now: now, width: width, otherwise: "The replicas told of nothing wrong lately.")
     }
     lines.append("")
     let accounts = sight.accounts.sorted { a, b in
@@ -145,7 +145,8 @@ struct StatusText {
       accounts.map { account in
         [
           account.name.description, account.exists ? "there" : "none",
-          account.timeLeft.map { Self.span(Int64($0.inSeconds)) } ?? (account.exists ? "never" : "-"),
+          account.timeLeft.map { Self.span(Int64($0.inSeconds)) }
+            ?? (account.exists ? "never" : "-"),
           account.clientExpiry.map { Self.left($0 - now) } ?? "-", account.fetchedBy ?? "-",
           account.isForeign == true
             ? "another AppID's" : account.layout.map { "layout \($0)" } ?? "none",
@@ -186,18 +187,26 @@ struct StatusText {
     severity: String, sentence: String, remedy: String, since: Int64, observer: String?
   )
 
-  private static func told(_ conditions: [Told], now: Int64, width: Int?) -> [String] {
-    guard !conditions.isEmpty else { return ["Nothing is wrong."] }
+  private static func told(
+    _ conditions: [Told], now: Int64, width: Int?, otherwise: String = "Nothing is wrong."
+  ) -> [String] {
+    guard !conditions.isEmpty else { return [otherwise] }
     var lines: [String] = []
+    var lastRemedy = ""
     for condition in conditions {
-      let mark = ["critical", "error"].contains(condition.severity)
+      let mark =
+        ["critical", "error"].contains(condition.severity)
         ? condition.severity.uppercased() : condition.severity
       let heard = condition.observer.map { "; so says \($0)" } ?? ""
-      let since = "since \(clock(condition.since, now: now)), \(span(now - condition.since))\(heard)"
+      let age = span(now - condition.since)
+      let since = "since \(clock(condition.since, now: now)), \(age)\(heard)"
       let indent = String(repeating: " ", count: 10)
       lines += wrapped(
         padded(mark, 10) + "\(condition.sentence) (\(since))", width, indent: indent)
-      lines += wrapped(indent + "→ \(condition.remedy)", width, indent: indent + "  ")
+      let remedy = wrapped(indent + "→ \(condition.remedy)", width, indent: indent + "  ")
+      // What comes from the same is mended by the same.
+      if lastRemedy != condition.remedy { lines += remedy }
+      lastRemedy = condition.remedy
     }
     return lines
   }

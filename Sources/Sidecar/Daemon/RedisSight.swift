@@ -53,7 +53,7 @@ package struct RedisSight: Sendable {
   }
 
   /// All of it, connection included, within this.
-  private static let limit: Duration = .seconds(4)
+  private static let limit: Duration = .seconds(2)
   /// Accounts that the settings do not name are found by their records; one look sees so many keys.
   private static let scanned = "1000"
   /// … and no more looks than this are taken.

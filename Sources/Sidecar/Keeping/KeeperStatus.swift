@@ -207,7 +207,8 @@ package struct KeeperStatus: StatusSource {
     // WeChat may repeat the token that it was to replace: that is no refresh.
     if let copy = kept.copy, copy.token != subject.copy?.token {
       let token = refreshed(account)
-      return subject.isAnotherTokenDue ? .coalesced(token) : .refreshed(token)
+      let wasAskedFor = request.reason == .force && subject.wanted?.isBackoff ?? false
+      return subject.isAnotherTokenDue && !wasAskedFor ? .coalesced(token) : .refreshed(token)
     }
     let now = MonotonicClock.now()
     if let wait = heldUp(kept, at: now) {

@@ -3,11 +3,13 @@
 /// Nothing else of the settings concerns who asks: it may be broken, unknown or gone.
 package struct DaemonAddress: Sendable {
   package let listen: ListenAddress
-  /// The daemon's certificate; nil when it has none, or an authority's is given.
+  /// The file of the daemon's certificate; nil when it has none, or an authority's is given.
   package let certificate: String?
   /// Who signs it.
   package let authorities: String?
   package let bearer: SecretSource?
+  /// Whether nothing secret is said or heard: on this host the daemon need not be known then.
+  package let isOpen: Bool
   /// What could not be read and may not matter.
   package let warnings: [SettingsProblem]
 
@@ -28,17 +30,24 @@ package struct DaemonAddress: Sendable {
   ) throws(SettingsError) -> DaemonAddress {
     let sources = SettingsSources(
       arguments: arguments, otherFlags: otherFlags, environment: environment, readFile: readFile)
-    let names = settings.filter { needsBearer || !($0 == .httpBearer || $0.name == "httpBearerFile") }
+    let names = settings.filter { needsBearer || !$0.name.hasPrefix(Setting.httpBearer.name) }
     var reader = SettingsReader(sources: sources.concerning(names), readFile: readFile)
     let listen = reader.value(.httpListen) { ListenAddress($0) }
     let authorities = reader.readablePath(.httpCaFile)
-    let certificate = authorities == nil ? reader.readablePath(.httpTlsCertFile) : nil
+    var certificate: String?
+    if authorities == nil {
+      // The daemon goes on with the last good pair while the file is gone.
+      certificate =
+        needsBearer
+        ? reader.readablePath(.httpTlsCertFile) : reader.value(.httpTlsCertFile) { $0 }
+    }
     let bearer = needsBearer ? reader.secret(.httpBearer) : nil
     guard reader.problems.isEmpty, let listen else {
       throw SettingsError(problems: reader.problems)
     }
     return DaemonAddress(
       listen: listen, certificate: certificate, authorities: authorities, bearer: bearer,
+      isOpen: !needsBearer,
       warnings: reader.warnings)
   }
 }

@@ -11,7 +11,6 @@ import TokenCore
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
   private static let folder = "Sources/Sidecar/Sidecar.docc/"
-  private static let catalogue = root.appending(path: folder)
   private static let isWriting =
     ProcessInfo.processInfo.environment["WCH_WRITE_DOCUMENTATION"] == "1"
 
@@ -87,6 +86,13 @@ import TokenCore
     for setting in Setting.table {
       #expect(Setting.help.contains(setting.environmentName))
       #expect(Setting.help.contains("\(setting.flagName),") == !setting.isSecret)
+    }
+  }
+
+  @Test func `the README tells every exit code`() throws {
+    let readme = try Self.text(of: "README.md")
+    for status in ExitStatus.allCases {
+      #expect(readme.contains("| \(status.rawValue) | \(status.meaning) |"), "\(status)")
     }
   }
 
