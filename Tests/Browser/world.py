@@ -20,11 +20,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 # As long as anything may take on a busy machine, in seconds.
 PATIENCE = 60
-# A lease of 4 s in place of 15, valid under the same rules.
-BRISK = {
-    "WCH_LEASE": "4s", "WCH_RENEW": "1s", "WCH_RETRY": "300ms", "WCH_TICK": "2s",
-    "WCH_REDIS_COMMAND_TIMEOUT": "500ms", "WCH_API_TIMEOUT": "1s",
-}
 
 
 def binary():
@@ -131,7 +126,7 @@ class World:
         environment = {
             "PATH": os.environ["PATH"], "WCH_CONFIG": str(self.config), "WCH_INSTANCE": name,
             "WCH_REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0", "WCH_API_URL": self.api,
-            "WCH_HTTP_LISTEN": f"127.0.0.1:{port}", **BRISK, **settings}
+            "WCH_HTTP_LISTEN": f"127.0.0.1:{port}", **settings}
         process = self._spawn(name, [binary(), "run"], environment)
         url = f"http://127.0.0.1:{port}"
         self.replicas[name] = (process, url)
@@ -149,6 +144,11 @@ class World:
     def all_alive(self, name):
         self.until(name, "every account has a token",
                    lambda status: all(a["token_present"] for a in status["accounts"]))
+
+    def all_well(self, name):
+        """Waits until every account has a token and nothing is wrong."""
+        self.all_alive(name)
+        self.until(name, "nothing is wrong", lambda status: not status["conditions"])
 
     def kill(self, name, with_signal=signal.SIGKILL):
         process = self.replicas[name][0]

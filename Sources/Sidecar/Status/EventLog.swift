@@ -166,7 +166,8 @@ extension EventLog.Entry {
     }
     self.init(
       tone, words, account: condition.account,
-      detail: condition.told, at: time)
+      detail: condition.told(withReason: tone != .good),
+      at: time)
   }
 }
 
@@ -184,9 +185,11 @@ extension Condition.Severity {
 
 extension Condition {
   /// What tells it from others of its kind, in few words.
-  fileprivate var told: Words? {
+  fileprivate func told(withReason: Bool) -> Words? {
     if let name = facts.subject ?? facts.instance { return Words(name, name) }
-    guard let english = reason(.english), let chinese = reason(.chinese) else { return nil }
+    guard withReason, let english = reason(.english), let chinese = reason(.chinese) else {
+      return nil
+    }
     return Words(english, chinese)
   }
 }

@@ -8,6 +8,7 @@ struct RunbookPage {
         HTML(.meta, ["charset": "utf-8"])
         HTML(.meta, ["name": "viewport", "content": "width=device-width, initial-scale=1"])
         HTML(.title) { "\(Runbook.title(language)) · wch-sidecar" }
+        HTML(.link, ["rel": "icon", "href": PageAssets.icon(.calm)])
         HTML.style(Self.sheet)
       }
       HTML(.body) {

@@ -1,7 +1,8 @@
 import Crypto
 import FoundationEssentials
 
-/// What the page has beside its content: style, script, sign, and the policy that allows only these.
+/// What the page has beside its content: style, script, sign, and the policy that allows only
+/// these.
 enum PageAssets {
   /// The status page's policy.
   static let policy = policy(style: sheet, script: script)
@@ -87,7 +88,9 @@ enum PageAssets {
     .verdict.notice{background:var(--note-back)}.verdict.notice h1{color:var(--note)}
     .verdict.warning{background:var(--warn-back)}.verdict.warning h1{color:var(--warn)}
     .verdict.calm{background:var(--card);border:1px solid var(--line)}
-    .verdict.error,.verdict.critical{background:var(--alarm);color:#fff}
+    .verdict.critical{background:var(--alarm);color:#fff}
+    .verdict.error{background:var(--bad-back);box-shadow:inset 0 0 0 2px var(--bad)}
+    .verdict.error h1{color:var(--bad)}.verdict a{color:inherit}
     .good>.sign{color:var(--good)}.notice>.sign{color:var(--note)}
     .warning>.sign{color:var(--warn)}.error>.sign,.critical>.sign{color:var(--bad)}
     .calm>.sign{color:var(--soft)}
@@ -95,7 +98,8 @@ enum PageAssets {
     .verdict.notice>.sign{background:var(--note);color:var(--note-back)}
     .verdict.warning>.sign{background:var(--warn);color:var(--warn-back)}
     .verdict.calm>.sign{background:var(--bar);color:var(--text)}
-    .verdict.error>.sign,.verdict.critical>.sign{background:#fff;color:#a81818}
+    .verdict.error>.sign{background:var(--bad);color:var(--bad-back)}
+    .verdict.critical>.sign{background:#fff;color:#a81818}
     .verdict .small{color:inherit}
     .cause{margin-top:.6rem}.cause+.cause{margin-top:1.2rem;padding-top:1.1rem;
     border-top:1px solid currentColor}
@@ -106,7 +110,8 @@ enum PageAssets {
     .verdict .answers{font-size:1.05rem}
     .outlook{margin-top:.9rem}.verdict.good .outlook{margin-top:.5rem}
     #conditions{margin-bottom:2rem}
-    .cards{display:grid;gap:.9rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr))}
+    .cards{display:grid;gap:.9rem;
+    grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr))}
     .card,.account,.side section,#timeline{background:var(--card);border:1px solid var(--line);
     border-radius:.9rem;padding:1rem 1.15rem}
     .card{border-left:.35rem solid var(--line)}
@@ -115,7 +120,7 @@ enum PageAssets {
     .mark .sign{margin-right:.4rem}.mark{font-size:.85rem;font-weight:650;margin-bottom:.2rem}
     .card.notice .mark{color:var(--note)}.card.warning .mark{color:var(--warn)}
     .card.error .mark,.card.critical .mark{color:var(--bad)}
-    .card .when{font-size:.92rem;color:var(--soft)}
+    .card .answers{font-size:.95rem}.card .when{font-size:.92rem;color:var(--soft)}
     .columns{display:grid;gap:2rem;align-items:start}
     .side{display:grid;gap:1.1rem;min-width:0}.wide{display:grid;gap:2rem;min-width:0}
     @media(min-width:66rem){.columns{grid-template-columns:minmax(0,1fr) 23rem}}
@@ -139,7 +144,8 @@ enum PageAssets {
     .bar svg{display:block;width:100%;height:100%}
     .bar .left{fill:var(--fill)}.bar .margin{fill:var(--margin)}.bar .tick{fill:var(--card)}
     .critical .bar{outline:1px solid var(--bad)}
-    .life{display:flex;flex-wrap:wrap;gap:0 .9rem;font-size:.9rem;color:var(--soft)}.life strong{color:var(--text);font-weight:650}
+    .life{display:flex;flex-wrap:wrap;gap:0 .9rem;font-size:.9rem;color:var(--soft)}
+    .life strong{color:var(--text);font-weight:650}
     .trouble{font-size:.92rem;margin-top:.35rem}
     details{margin-top:.35rem;font-size:.9rem}
     summary{cursor:pointer;color:var(--link);width:fit-content;padding:.15rem 0}

@@ -89,8 +89,8 @@ extension StatusPage {
       return HTML(
         .div,
         [
-          "class": "bar", "role": "meter", "aria-valuemin": "0", "aria-valuemax": "1",
-          "aria-valuenow": "0", "aria-label": text("Life left of \(name)", "\(name) 剩余寿命"),
+          "class": "bar", "role": "meter", "aria-valuemax": "1", "aria-valuenow": "0",
+          "aria-label": text("Life left of \(name)", "\(name) 剩余寿命"),
           "aria-valuetext": text("no token", "没有 token"),
         ]
       ) { drawing(left: 0, margin: 0, refresh: 0) }
@@ -100,10 +100,11 @@ extension StatusPage {
     return HTML(
       .div,
       [
-        "class": "bar", "role": "meter", "aria-valuemin": "0", "aria-valuemax": "\(whole)",
+        "class": "bar", "role": "meter", "aria-valuemax": "\(whole)",
         "aria-valuenow": "\(left)", "aria-label": text("Life left of \(name)", "\(name) 剩余寿命"),
         "aria-valuetext": text(
-          "\(text.span(left)) of \(text.span(whole))", "剩 \(text.span(left))，共 \(text.span(whole))"),
+          "\(text.span(left)) of \(text.span(whole))",
+          "剩 \(text.span(left))，共 \(text.span(whole))"),
       ]
     ) {
       drawing(
@@ -123,10 +124,7 @@ extension StatusPage {
   private func drawing(left: Int64, margin: Int64, refresh: Int64) -> HTML {
     HTML(
       .svg,
-      [
-        "viewBox": "0 0 \(Self.length) 8", "preserveAspectRatio": "none", "aria-hidden": "true",
-        "focusable": "false",
-      ]
+      ["viewBox": "0 0 \(Self.length) 8", "preserveAspectRatio": "none", "aria-hidden": "true"]
     ) {
       HTML(.rect, ["class": "left", "width": "\(left)", "height": "8"])
       if margin > 0 { HTML(.rect, ["class": "margin", "width": "\(margin)", "height": "8"]) }
@@ -184,10 +182,17 @@ extension StatusPage {
     if let life = account.life {
       row(text("Fetched", "获取于"), text.time(life.bornAt))
       row(text("Seen in Redis", "最近在 Redis 看到"), text.time(life.seenAt))
-      row(text("Clients trust it until", "客户端信任至"), text.time(life.trustedUntil))
-      row(text("Ends", "到期"), text.time(life.endsAt))
+      row(
+        text("Trusted until, ends", "信任至、到期"),
+        HTML.joined([
+          text.time(life.trustedUntil), HTML(text.comma), text.time(life.endsAt),
+        ]))
     }
-    row(text("Keeper", "程序状态"), HTML(text.phase(account.phase)))
+    // What is so nearly always needs no line in a page of 250 accounts.
+    if !["following", "holding"].contains(account.phase) {
+      row(text("Keeper", "程序状态"), HTML(text.phase(account.phase)))
+    }
+    guard account.refreshesSucceeded + account.refreshesFailed > 0 else { return .joined(rows) }
     row(
       text("Fetches of this replica", "本副本刷新"),
       HTML(

@@ -33,9 +33,11 @@ extension StatusPage {
     let seenAt = Timestamp(
       milliseconds: snapshot.now.milliseconds - other.age.wholeMilliseconds)
     return replica(
-      other.instance, isLeader: other.isLeader && !isSilent,
+      // Who led when it was heard last need not lead any more.
+      other.instance, isLeader: other.instance == snapshot.leader && !isSilent,
       role: isSilent
-        ? text("silent", "无响应") : text.role(other.isLeader ? .leader : .follower),
+        ? text("silent", "无响应")
+        : text.role(other.instance == snapshot.leader ? .leader : .follower),
       version: other.report?.version,
       seen: HTML.joined([
         HTML(text("heard ", "")), text.ago(seenAt), HTML(text(" ago", "前报到")),
@@ -239,7 +241,8 @@ extension StatusPage {
       connection.reconnects > 0
         ? HTML(
           text(
-            ", reconnected \(connection.reconnects) times", "，重连 \(connection.reconnects) 次"))
+            ", made anew \(connection.reconnects == 1 ? "once" : "\(connection.reconnects) times")",
+            "，重连 \(connection.reconnects) 次"))
         : .empty,
       connection.isConnected
         ? .empty
