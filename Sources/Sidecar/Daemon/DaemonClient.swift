@@ -125,7 +125,9 @@ package struct DaemonClient: Sendable {
   }
 
   /// How the daemon is known: by its authorities' signature, or by being the very certificate that
-  /// was given, whoever signed it. Names are compared only with the former, and not on this host,
+  /// was given, whoever signed it.
+  ///
+  /// Names are compared only with the former, and not on this host,
   /// where the daemon is asked by an address that its certificate need not have. A probe on this
   /// host that has only the certificate's file minds nothing but the answer: while the file is gone
   /// or bad the daemon goes on with the last good one.
