@@ -122,7 +122,8 @@ import TokenCore
     ("GARBAGE\r\n\r\n", Problem.badRequest), ("GET /livez HTTP/1.1\r\n\r\n", .badRequest),
     ("GET /livez HTTP/2.0\r\nHost: localhost\r\n\r\n", .unknownVersion),
     (
-      "GET /livez HTTP/1.1\r\nHost: localhost\r\nX: \(String(repeating: "x", count: 20_000))\r\n\r\n",
+      "GET /livez HTTP/1.1\r\nHost: localhost\r\nX: \(String(repeating: "x", count: 20_000))"
+        + "\r\n\r\n",
       .headersTooLong
     ),
     (
