@@ -8,8 +8,8 @@ struct AccessControl: ParsableCommand {
     abstract: "Print the Redis rights of a replica, or of an application that reads (--reader).",
     discussion: """
       One command for a shell, that makes a user whose name and password are yours to set; Redis \
-      7 or later. Put your own password in the place of PASSWORD, and options such as -h and --user \
-      behind redis-cli. It asks nobody: the key prefix of the settings is all that it needs.
+      7 or later. Put your own password in the place of PASSWORD, and options such as -h and \
+      --user behind redis-cli. It asks nobody: the key prefix of the settings is all that it needs.
       """)
 
   @Flag(help: "The rights of an application: read the token, report it, listen.")

@@ -68,6 +68,9 @@ struct CompletionScript {
     return verbs.flatMap(flags).filter { $0.takesValue && seen.insert($0.words).inserted }
   }
 
+  /// The verbs as a pattern of `case`.
+  private var pattern: String { verbs.map(\.commandName).joined(separator: "|") }
+
   private var names: String { verbs.map(\.commandName).joined(separator: " ") }
 
   private static func words(_ flags: [Flag]) -> String {
@@ -86,7 +89,7 @@ struct CompletionScript {
       "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}",
       "  local verb= word words=",
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do",
-      "    case $word in \(verbs.map(\.commandName).joined(separator: "|"))) verb=$word; break;; esac",
+      "    case $word in \(pattern)) verb=$word; break;; esac",
       "  done",
       "  case $previous in",
     ]
@@ -95,8 +98,8 @@ struct CompletionScript {
       if flag.isPath {
         lines.append("    \(pattern)) COMPREPLY=($(compgen -f -- \"$current\")); return;;")
       } else {
-        let choices = flag.choices.joined(separator: " ")
-        lines.append("    \(pattern)) COMPREPLY=($(compgen -W \"\(choices)\" -- \"$current\")); return;;")
+        let words = "compgen -W \"\(flag.choices.joined(separator: " "))\" -- \"$current\""
+        lines.append("    \(pattern)) COMPREPLY=($(\(words))); return;;")
       }
     }
     lines += ["  esac", "  case $verb in"]
@@ -125,14 +128,15 @@ struct CompletionScript {
       "_wch-sidecar() {",
       "  local verb= word previous=$words[CURRENT-1]", "  local -a verbs flags",
       "  for word in ${words[2,CURRENT-1]}; do",
-      "    case $word in (\(verbs.map(\.commandName).joined(separator: "|"))) verb=$word; break;; esac",
+      "    case $word in (\(pattern)) verb=$word; break;; esac",
       "  done", "  case $previous in",
     ]
     for flag in valued {
       let action =
         flag.isPath
         ? "_files"
-        : flag.choices.isEmpty ? "_message value" : "compadd -- \(flag.choices.joined(separator: " "))"
+        : flag.choices.isEmpty
+          ? "_message value" : "compadd -- \(flag.choices.joined(separator: " "))"
       lines.append("    (\(flag.words.joined(separator: "|"))) \(action); return;;")
     }
     lines += ["  esac", "  case $verb in"]

@@ -47,8 +47,9 @@ struct Root: AsyncParsableCommand {
       Replicas elect one leader in Redis; only the leader asks WeChat. Applications read the keys \
       WCH_access_token and WCH_expires_in. Settings come from flags, from WCH_… environment \
       variables and from a JSON5 file (--config), in this order; `wch-sidecar run --help` lists \
-      them. Verbs that ask a running daemon (status, health, wait, token, refresh) need its address \
-      and bearer only. `wch-sidecar manual` prints all of this as a manual page, with the exit codes.
+      them. Verbs that ask a running daemon (status, health, wait, token, refresh) need its \
+      address and bearer only. `wch-sidecar manual` prints all of this as a manual page, with the \
+      exit codes.
       """,
     version: Version.current,
     subcommands: [

@@ -23,7 +23,8 @@ struct ManualPage {
       ".SH DESCRIPTION", Self.escaped(table.discussion),
       ".PP",
       "Without a verb it runs the daemon. Settings follow a verb as flags, \\fB\\-\\-name\\fR"
-        + " \\fIvalue\\fR or \\fB\\-\\-name=\\fIvalue\\fR, before or behind the verb's own options.",
+        + " \\fIvalue\\fR or \\fB\\-\\-name=\\fIvalue\\fR, before or behind the verb's own"
+        + " options.",
       ".SH VERBS",
     ]
     for verb in table.verbs {
@@ -46,7 +47,8 @@ struct ManualPage {
       default:
         let names = verb.settings.map { "\\fB\(Self.escaped($0.flagName))\\fR" }
         lines += [
-          ".PP", "Reads only these settings, and minds no others: \(names.joined(separator: ", "))"
+          ".PP",
+          "Reads only these settings, and minds no others: \(names.joined(separator: ", "))"
             + (verb.commandName == "token" || verb.commandName == "refresh"
               ? ", and the bearer." : "."),
         ]
@@ -54,16 +56,18 @@ struct ManualPage {
     }
     lines += [
       ".SH SETTINGS",
-      "By flag, by environment variable or in the JSON5 file of \\fB\\-\\-config\\fR, in this order."
-        + " No flag carries a secret.",
+      "By flag, by environment variable or in the JSON5 file of \\fB\\-\\-config\\fR, in this"
+        + " order. No flag carries a secret.",
     ]
     for setting in Setting.table {
-      let names = (setting.isSecret ? [] : [setting.flagName]) + [setting.environmentName]
+      let names =
+        (setting.isSecret ? [] : [setting.flagName]) + [setting.environmentName]
         + (setting.isAllowedInFile ? [setting.name] : [])
       lines += [
         ".TP", names.map { "\\fB\(Self.escaped($0))\\fR" }.joined(separator: ", "),
         Self.escaped(setting.meaning),
-        ".br", "Takes " + Self.escaped("\(setting.form)")
+        ".br",
+        "Takes " + Self.escaped("\(setting.form)")
           + (setting.fallback.map { "; the default is \(Self.escaped($0))." } ?? "."),
       ]
     }
@@ -88,7 +92,7 @@ struct ManualPage {
         result += isBold ? "\\fB" : "\\fR"
       case ".", "'":
         result += (atStart ? "\\&" : "") + String(character)
-      case "\n": result += "\n"
+      case "…": result += "..."
       default: result.append(character)
       }
       atStart = character == "\n"

@@ -18,7 +18,7 @@ struct Health: AsyncParsableCommand {
     abstract: "Ask the running daemon whether it is ready (or --live): exit 0 or 1.",
     discussion: """
       Of one account with --account, else as the daemon's WCH_READY says. It needs the daemon's \
-      address, and of its certificate, if it has one, the file or the authority's (WCH_HTTP_CA_FILE).
+      address, and behind HTTPS its certificate's file or the authority's (WCH_HTTP_CA_FILE).
       """)
 
   @Flag(help: "Whether the loop ticks, instead of whether a live token is there.")

@@ -145,7 +145,8 @@ struct StatusText {
       accounts.map { account in
         [
           account.name.description, account.exists ? "there" : "none",
-          account.timeLeft.map { Self.span(Int64($0.inSeconds)) } ?? (account.exists ? "never" : "-"),
+          account.timeLeft.map { Self.span(Int64($0.inSeconds)) }
+            ?? (account.exists ? "never" : "-"),
           account.clientExpiry.map { Self.left($0 - now) } ?? "-", account.fetchedBy ?? "-",
           account.isForeign == true
             ? "another AppID's" : account.layout.map { "layout \($0)" } ?? "none",
@@ -193,10 +194,12 @@ struct StatusText {
     var lines: [String] = []
     var lastRemedy = ""
     for condition in conditions {
-      let mark = ["critical", "error"].contains(condition.severity)
+      let mark =
+        ["critical", "error"].contains(condition.severity)
         ? condition.severity.uppercased() : condition.severity
       let heard = condition.observer.map { "; so says \($0)" } ?? ""
-      let since = "since \(clock(condition.since, now: now)), \(span(now - condition.since))\(heard)"
+      let age = span(now - condition.since)
+      let since = "since \(clock(condition.since, now: now)), \(age)\(heard)"
       let indent = String(repeating: " ", count: 10)
       lines += wrapped(
         padded(mark, 10) + "\(condition.sentence) (\(since))", width, indent: indent)

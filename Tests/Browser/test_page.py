@@ -88,6 +88,8 @@ class PageTests(unittest.TestCase):
         url = world.replica("sidecar-a")
         world.all_well("sidecar-a")
         self.look(url, well=True)
+        # The page of a daemon that is gone would complain.
+        self.browser.open("about:blank")
         # Another daemon with no memory of tokens, as after a night's outage.
         world.kill("sidecar-a")
         world.redis("flushall")

@@ -2,7 +2,7 @@
 """Holds the running daemon to its own /openapi.json, with other people's tools.
 
 Starts redis-server, the simulated WeChat and a daemon with a bearer; validates the document with
-openapi-spec-validator, and lets schemathesis ask for whatever the document allows and forbids, with
+openapi-spec-validator and the metrics with promtool, and lets schemathesis ask for whatever the document allows and forbids, with
 all of its checks, for as long as it is told to. Exits with 0 when nothing was found.
 
 Usage: contract.py --binary wch-sidecar --tools DIRECTORY [--seconds 300]
@@ -116,6 +116,10 @@ def main():
                 document.write_bytes(answer.read())
             subprocess.run(
                 [options.tools / "openapi-spec-validator", "--schema", "3.1", document], check=True)
+            # What Prometheus's linter says of the metrics.
+            with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+                metrics = answer.read()
+            subprocess.run(["promtool", "check", "metrics"], input=metrics, check=True)
             code = subprocess.run(
                 [options.tools / "st", "run", f"{url}/openapi.json", "--checks", "all",
                  "--continue-on-failure", "--max-time", str(options.seconds),

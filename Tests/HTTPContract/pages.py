@@ -47,8 +47,12 @@ Worker::$pidFile = '%(directory)s/workerman.pid';
 Worker::$statusFile = '%(directory)s/workerman.status';
 $worker = new Worker('http://127.0.0.1:%(port)d');
 $worker->count = 1;
-$worker->onWorkerStart = function () use (&$ticks) { Timer::add(20, function () use (&$ticks) { $ticks++; }); };
-$worker->onMessage = function ($connection) use ($page) { $connection->send($page()); };
+// Started by the first request, since 5.x wants another package for onWorkerStart.
+$timer = null;
+$worker->onMessage = function ($connection) use ($page, &$ticks, &$timer) {
+    $timer ??= Timer::add(20, function () use (&$ticks) { $ticks++; });
+    $connection->send($page());
+};
 Worker::runAll();
 """
 

@@ -63,9 +63,11 @@ import Testing
     }
   }
 
-  @Test("a prefix of wildcards and quotes means its own keys, pasted into a shell", arguments: [
-    "*", "a?", "[a]", "q\"'", "b\\", "$x`y`;",
-  ])
+  @Test(
+    "a prefix of wildcards and quotes means its own keys, pasted into a shell",
+    arguments: [
+      "*", "a?", "[a]", "q\"'", "b\\", "$x`y`;",
+    ])
   func oddPrefix(prefix: String) async throws {
     try await Deployment.run { deployment in
       let acl = try SidecarProcess(

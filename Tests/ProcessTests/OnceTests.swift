@@ -109,7 +109,7 @@ import WeChatSimulator
     }
   }
 
-  @Test("a call that is awaited when the time is over is given up, said in Redis, and no lock stays")
+  @Test("a call that is awaited when the time is over is given up, and no lock stays")
   func stalled() async throws {
     try await Deployment.run { deployment in
       deployment.simulator.setFault(.mintThenHold, count: nil)

@@ -532,8 +532,10 @@ import WeChatSimulator
           $0.level == "error" && $0.message.contains("belong to another AppID")
         }
       }
-      let answer = try await stranger.waitForStatus(503, of: "/readyz")
-      #expect(answer.body.contains("AppID"))
+      try await waitUntil("/readyz says so", within: .seconds(10)) {
+        let answer = try await stranger.get("/readyz")
+        return answer.status == 503 && answer.body.contains("AppID")
+      }
       // Also when the lock is free: the token is still the others'.
       deployment.processes[0].kill()
       let wrong = try await firstExcept(for: Deployment.briskLease + .seconds(2)) {
@@ -566,8 +568,11 @@ import WeChatSimulator
           $0.level == "error" && $0.message.contains("belong to another AppID")
         }
       }
-      let answer = try await replica.waitForStatus(503, of: "/readyz")
-      #expect(answer.body.contains("AppID"))
+      try await waitUntil("/readyz says so of it, and not of the other", within: .seconds(10)) {
+        let answer = try await replica.get("/readyz?account=shop")
+        return answer.status == 503 && answer.body.contains("AppID")
+      }
+      try await replica.waitForStatus(200, of: "/readyz")
       // It goes on leading, and renews, for longer than the lease.
       let lost = try await firstExcept(for: Deployment.briskLease + .seconds(1)) { () -> String? in
         try await deployment.leader() === replica ? nil : "nobody leads"

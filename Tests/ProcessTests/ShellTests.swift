@@ -10,7 +10,8 @@ import Testing
   ]
 
   private static func output(_ words: [String], input: String? = nil) async throws -> String {
-    let process = try SidecarProcess(words, environment: [:], instance: words.joined(), input: input)
+    let process = try SidecarProcess(
+      words, environment: [:], instance: words.joined(), input: input)
     #expect(try await process.waitForExit() == .code(0), "\(process.errorText)")
     return process.outputText
   }
@@ -43,7 +44,8 @@ import Testing
     #expect(try await completed("status", "--ou") == ["--output"])
     #expect(try await completed("status", "--output", "") == ["text", "json"])
     #expect(try await completed("check", "--mi") == ["--mint"])
-    #expect(try await completed("run", "--redis-u").sorted() == ["--redis-url", "--redis-username"])
+    #expect(
+      try await completed("run", "--redis-u").sorted() == ["--redis-url", "--redis-username"])
     #expect(try await completed("--api", "").isEmpty == false)
     // Verbs that ask the daemon do not read the others' settings.
     #expect(try await completed("health", "--lease").isEmpty)
@@ -77,7 +79,9 @@ import Testing
     for verb in Self.verbs {
       #expect(page.contains(".SS \(verb.replacing("-", with: "\\-"))\n"), "\(verb)")
     }
-    for words in ["\\fBWCH_HTTP_CA_FILE\\fR", "\\fB\\-\\-mint\\fR", "\\fB77\\fR", ".SH EXIT STATUS"] {
+    for words in [
+      "\\fBWCH_HTTP_CA_FILE\\fR", "\\fB\\-\\-mint\\fR", "\\fB77\\fR", ".SH EXIT STATUS",
+    ] {
       #expect(page.contains(words), "\(words)")
     }
     #expect(!page.contains("`"))

@@ -277,9 +277,7 @@ package struct Inspection {
         report.add(
           isOptional ? .doubtful : .bad, "permission \(rule)",
           "\(refusal)" + (isOptional ? "; the daemon does without" : ""))
-      } else if refusal.message.lowercased().hasPrefix("unknown command")
-        || refusal.message.lowercased().hasPrefix("unknown subcommand")
-      {
+      } else if refusal.message.lowercased().contains("unknown command") {
         let rule = "+\(trial.permission)"
         guard absent.insert(rule).inserted else { return }
         let isOptional = trials.isOptional(rule)
@@ -357,7 +355,8 @@ package struct Inspection {
       switch outcome.lack {
       case nil:
         report.add(
-          .good, subject, "WeChat gave a token, which is in Redis now: AppID, AppSecret and this"
+          .good, subject,
+          "WeChat gave a token, which is in Redis now: AppID, AppSecret and this"
             + " address are accepted")
       case .refused(let reason):
         report.isRefused = true

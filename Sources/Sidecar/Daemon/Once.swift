@@ -161,7 +161,9 @@ package struct Once {
     return .timedOut(reason)
   }
 
-  /// Gives the lock back. A call that is still under way may have minted a token: that it was given
+  /// Gives the lock back.
+  ///
+  /// A call that is still under way may have minted a token: that it was given
   /// up is said in Redis, so that nobody takes the token there for certain.
   private func end(_ parts: Parts, by deadline: ContinuousClock.Instant) async {
     parts.service.post(.shutdownRequested)

@@ -216,9 +216,9 @@ package struct AlertRule: Hashable, Sendable {
   /// The rules as Prometheus reads them.
   package static var file: String {
     var lines = [
-      "# Alerts for wch-sidecar, for Prometheus's rule_files. Written from the code, as the runbook",
-      "# is. runbook_url leads into this repository: put the address where you keep it before it;",
-      "# every replica serves the same at /runbook.",
+      "# Alerts for wch-sidecar, for Prometheus's rule_files. Written from the code, as the",
+      "# runbook is. runbook_url leads into this repository: put the address where you keep it",
+      "# before it; every replica serves the same at /runbook.",
       "groups:", "  - name: wch-sidecar", "    rules:",
     ]
     for rule in table {

@@ -143,8 +143,8 @@ package enum MetricLabels {
   /// What WeChat answers is a code of its own; these two every call can come to.
   package static let errorCodes = ["0", "none"]
   package static let commandResults = ["ok", "error"]
-  /// What can be wrong with a whole replica; what can be wrong with an account has its label, and is
-  /// there once it has happened.
+  /// What can be wrong with a whole replica; what can be wrong with an account has its label, and
+  /// is there once it has happened.
   package static let conditions = Condition.Kind.allCases.filter(\.isOfReplica).map(\.rawValue)
   package static let connections = RedisLink.allCases.map(\.rawValue)
 

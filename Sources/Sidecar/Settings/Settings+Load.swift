@@ -398,7 +398,9 @@ extension SettingsReader {
       default:
         var names: [AccountName] = []
         for word in text.split(separator: ",", omittingEmptySubsequences: false) {
-          let word = word.filter { $0 != " " }
+          let start = word.firstIndex { $0 != " " } ?? word.endIndex
+          let end = word.lastIndex { $0 != " " } ?? start
+          let word = start < word.endIndex ? String(word[start...end]) : ""
           let isUnnamed = word == AccountName.unnamed.description
           guard let name = isUnnamed ? .unnamed : AccountName(word) else { return nil }
           if !names.contains(name) { names.append(name) }

@@ -50,8 +50,9 @@ struct SettingsSources: Sendable {
     layers.lazy.compactMap { $0[setting.name] }.first
   }
 
-  /// Only what concerns these settings: other problems are none here, but for mistyped flags. A file
-  /// that cannot be read is a warning, since the rest may do.
+  /// Only what concerns these settings: other problems are none here, but for mistyped flags.
+  ///
+  /// A file that cannot be read is a warning, since the rest may do.
   func concerning(_ settings: [Setting]) -> SettingsSources {
     var copy = self
     copy.warnings = []

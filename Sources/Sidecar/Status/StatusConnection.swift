@@ -377,7 +377,7 @@ final class StatusConnection: ChannelInboundHandler {
   private func refusal(of error: any Error) -> StatusResponse? {
     switch error {
     case is HeadMeter.TooLong, HTTPParserError.headerOverflow:
-      head.isInLine
+      head.isLineTooLong
         ? .problem(.targetTooLong, "The request's line is longer than is taken.")
         : .problem(
           .headersTooLong, "The request's headers are longer than is taken.")
@@ -404,15 +404,18 @@ final class HeadMeter: ChannelInboundHandler {
   static let limit = 32 * 1024
 
   private var count = 0
+  /// Bytes of the first line, as far as it has come.
+  private var lineLength = 0
   private var hasLine = false
   private var isOver = false
 
-  /// Whether the end of the first line has not come yet.
-  var isInLine: Bool { !hasLine }
+  /// Whether it is the first line that is longer than is taken.
+  var isLineTooLong: Bool { lineLength > StatusRequest.longestTarget }
 
   /// A part was read: what comes next begins anew.
   func reset() {
     count = 0
+    lineLength = 0
     hasLine = false
   }
 
@@ -420,7 +423,11 @@ final class HeadMeter: ChannelInboundHandler {
     guard !isOver else { return }
     let bytes = unwrapInboundIn(data)
     count += bytes.readableBytes
-    hasLine = hasLine || bytes.readableBytesView.contains(UInt8(ascii: "\n"))
+    if !hasLine {
+      let end = bytes.readableBytesView.firstIndex(of: UInt8(ascii: "\n"))
+      lineLength += (end ?? bytes.writerIndex) - bytes.readerIndex
+      hasLine = end != nil
+    }
     guard count <= Self.limit else {
       isOver = true
       context.fireErrorCaught(TooLong())

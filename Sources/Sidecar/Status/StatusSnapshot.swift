@@ -36,9 +36,6 @@ package struct StatusSnapshot: Hashable, Sendable {
       self.lastError = lastError
       self.reconnects = reconnects
     }
-
-    /// Whether it is missed.
-    package var isAway: Bool { !isConnected && since != nil }
   }
 
   /// The connection to Redis.
@@ -63,11 +60,6 @@ package struct StatusSnapshot: Hashable, Sendable {
       self.connections = connections
       self.endpoint = endpoint
     }
-
-    /// The connections that are missed though Redis answers on another one.
-    package var lame: [Connection] {
-      isConnected ? connections.filter { $0.link != .commands && $0.isAway } : []
-    }
   }
 
   /// What the last call told about WeChat.
@@ -77,18 +69,9 @@ package struct StatusSnapshot: Hashable, Sendable {
     /// Where WeChat is asked, in this order; for the page.
     package var hosts: [String] = []
 
-    /// Clocks that differ by more seconds are worth a word on the page: `Date` and the request id
-    /// have whole seconds, and an answer is some on its way.
-    package static let noticeableSkew: Int64 = 5
-
     package init(clockSkewSeconds: Int64? = nil, hosts: [String] = []) {
       self.clockSkewSeconds = clockSkewSeconds
       self.hosts = hosts
-    }
-
-    /// The skew when people should know it.
-    package var noticeableSkew: Int64? {
-      clockSkewSeconds.flatMap { $0.magnitude > Self.noticeableSkew.magnitude ? $0 : nil }
     }
   }
 

@@ -16,7 +16,8 @@ import Testing
   @Test(arguments: [
     ["WCH_APPSECRET_FILE": "/gone"], ["WCH_FOO": "1"], ["WCH_LEASE": "soon"], ["WCH_APPID": ""],
     ["WCH_REDIS_URL": "http://x"], ["WCH_HTTP_BEARER_FILE": "/gone"], ["WCH_READY": "nobody"],
-    ["WCH_HTTP_TLS_KEY_FILE": "/gone"], ["WCH_HTTP_TLS_CERT_FILE": "/gone"], ["WCH_LOG_FILE": "/no/such/place"],
+    ["WCH_HTTP_TLS_KEY_FILE": "/gone"], ["WCH_HTTP_TLS_CERT_FILE": "/gone"],
+    ["WCH_LOG_FILE": "/no/such/place"],
   ])
   func `other settings that are broken do not matter`(environment: [String: String]) throws {
     let address = try Self.load([], environment.merging(["WCH_HTTP_LISTEN": "[::1]:1"]) { $1 })

@@ -6,12 +6,11 @@ import TokenCore
 
 /// The documentation's tables are the code's: with `WCH_WRITE_DOCUMENTATION=1` these tests write
 /// the pages anew instead of comparing them.
-@Suite struct DocumentationTests {
+@Suite(.serialized) struct DocumentationTests {
   private static let root = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
   private static let folder = "Sources/Sidecar/Sidecar.docc/"
-  private static let catalogue = root.appending(path: folder)
   private static let isWriting =
     ProcessInfo.processInfo.environment["WCH_WRITE_DOCUMENTATION"] == "1"
 
@@ -43,7 +42,7 @@ import TokenCore
   @Test(arguments: Language.allCases)
   func `the runbook is the one that is served`(language: Language) throws {
     let name = language == .english ? "Runbook.md" : "Runbook.zh-CN.md"
-    try compare(file: Self.catalogue + name, with: RunbookDocument.text(language))
+    try compare(file: Self.folder + name, with: RunbookDocument.text(language))
   }
 
   @Test(arguments: ["README.md", "deploy/README.zh-CN.md"])

@@ -250,7 +250,8 @@ struct StatusPage {
         ? .empty
         : HTML(
           text(
-            "\(living.count) of \(total) accounts have a live token. ",
+            "\(living.count) of \(total) accounts \(living.count == 1 ? "has" : "have")"
+              + " a live token. ",
             "\(total) 个帐号中 \(living.count) 个有有效 token。")),
       ends.map { end in
         HTML.joined([
