@@ -77,7 +77,9 @@ package struct Condition: Hashable, Sendable {
     private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
   }
 
-  /// What is known of it beside its kind. All text is fit for logs and pages.
+  /// What is known of it beside its kind.
+  ///
+  /// All text is fit for logs and pages.
   package struct Facts: Hashable, Sendable {
     /// WeChat's `errcode`.
     package var code: Int?

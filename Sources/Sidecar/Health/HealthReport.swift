@@ -112,8 +112,9 @@ package struct HealthReport: Hashable, Sendable {
     return String(decoding: data, as: UTF8.self)
   }
 
-  /// Reads what another replica said; nil when it is in no form known here. What is unknown in it
-  /// is left out: a newer version may know more kinds.
+  /// Reads what another replica said; nil when it is in no form known here.
+  ///
+  /// What is unknown in it is left out: a newer version may know more kinds.
   package init?(encoded text: String) {
     guard let body = try? JSONDecoder().decode(Body.self, from: Data(text.utf8)), body.v == 1
     else { return nil }
