@@ -432,7 +432,8 @@ package struct AccountKeeper: Sendable {
           .takeOver(
             .init(
               account: name, epoch: lead.epoch, runID: runID,
-              away: lostSince.map { min(max(now - $0, .zero), Timing.longestAway) } ?? .zero,
+              away: lostSince.map { min(max(now - $0, .zero), Timing.longestAway) }
+                ?? timing.successionSpan,
               outputs: kept))))
     case .holding:
       guard let lead else { break }

@@ -23,7 +23,8 @@ package struct KeeperView: Sendable {
 
   init(
     election: Election, storeIsConnected: Bool, replicas: [Replica], conflict: Note?,
-    endlessHolder: String?, isNamesake: Bool, ticks: Int64, redisClock: (time: RedisTime, at: Moment)?, accounts: [AccountKeeper]
+    endlessHolder: String?, isNamesake: Bool, ticks: Int64,
+    redisClock: (time: RedisTime, at: Moment)?, accounts: [AccountKeeper]
   ) {
     self.election = election
     self.storeIsConnected = storeIsConnected

@@ -76,6 +76,10 @@ package struct Timing: Hashable, Sendable {
   /// How long after BEGIN was sent the HTTP attempt that it allows is over, at the latest.
   package var attemptSpan: Duration { apiTimeout + opTimeout }
 
+  /// How long a server has been another one when a process leads that never met the one before: so
+  /// long its predecessor's lock was waited for.
+  package var successionSpan: Duration { min(lease + renew + retry, Self.longestAway) }
+
   /// A relation that does not hold.
   package struct Violation: Hashable, Sendable, CustomStringConvertible {
     /// The names of the settings that take part, as in the settings table.

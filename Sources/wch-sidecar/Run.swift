@@ -9,8 +9,7 @@ import TokenCore
 struct Run: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run the daemon until SIGTERM (the default).",
-    discussion: "Every setting may be given as a flag, an environment variable or in the file:\n\n"
-      + Settings.help)
+    discussion: "Every setting may be given as a flag, an environment variable or in the file.")
 
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
   var flags: [String] = []
@@ -61,7 +60,7 @@ enum Setup {
     } catch {
       throw Failure(.misconfigured, "\(error)")
     }
-    return (settings, try redis(settings))
+    return (settings, try redis(settings.redis, client: "wch-sidecar:\(settings.instance)"))
   }
 
   /// Reads and judges the settings.
@@ -74,25 +73,42 @@ enum Setup {
     try Settings.load(
       arguments: arguments, otherFlags: otherFlags,
       environment: ProcessInfo.processInfo.environment, requiresAccount: requiresAccount,
-      redisURLProblem: { url in
-        do throws(RedisURLError) {
-          _ = try RedisEndpoint(url: url)
-          return nil
-        } catch {
-          return "\(error)"
-        }
-      }, logFileProblem: { LogOutput.problem(with: $0) },
+      redisURLProblem: urlProblem, logFileProblem: { LogOutput.problem(with: $0) },
       nameInstance: { instance ?? Settings.defaultInstanceName() })
   }
 
-  private static func redis(_ settings: Settings) throws -> RedisConfiguration {
+  /// Only what it takes to read Redis.
+  static func redis(_ flags: VerbFlags) throws -> (RedisSettings, RedisConfiguration) {
+    let settings: RedisSettings
+    do throws(SettingsError) {
+      settings = try RedisSettings.load(
+        arguments: flags.settings, otherFlags: flags.own,
+        environment: ProcessInfo.processInfo.environment, redisURLProblem: urlProblem)
+    } catch {
+      throw Failure(.misconfigured, "\(error)")
+    }
+    return (settings, try redis(settings.redis, client: "wch-sidecar-status"))
+  }
+
+  private static func urlProblem(_ url: String) -> String? {
     do throws(RedisURLError) {
-      var endpoint = try RedisEndpoint(url: settings.redis.url.revealed)
-      if let username = settings.redis.username { endpoint.username = username }
+      _ = try RedisEndpoint(url: url)
+      return nil
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  private static func redis(
+    _ redis: Settings.Redis, client: String
+  ) throws -> RedisConfiguration {
+    do throws(RedisURLError) {
+      var endpoint = try RedisEndpoint(url: redis.url.revealed)
+      if let username = redis.username { endpoint.username = username }
       var configuration = RedisConfiguration(endpoint: endpoint)
-      configuration.clientName = "wch-sidecar:\(settings.instance)"
-      configuration.connectTimeout = settings.redis.connectTimeout
-      if let password = settings.redis.password {
+      configuration.clientName = client
+      configuration.connectTimeout = redis.connectTimeout
+      if let password = redis.password {
         configuration.password = { password.current().revealed }
       }
       return configuration
@@ -137,6 +153,11 @@ enum Setup {
         "wch-sidecar: --account takes 1 to 64 letters, digits, `.`, `_`, `-`, not \"\(name)\"")
     }
     return name
+  }
+
+  /// The same, where naming the unnamed account differs from naming none.
+  static func accountAsGiven(_ name: String?) throws -> String? {
+    name == AccountName.unnamed.description ? name : try account(name)
   }
 
   /// A logger for verbs whose result says it all.

@@ -53,7 +53,11 @@ struct Canon {
     birth = record.fetchedAt.map(State.instant) ?? 0
     write(state)
     if withHistory {
-      for data in state.history { write(data) }
+      let oldest = state.now - Instant(Timing.lostWrites.wholeNanoseconds)
+      for entry in state.history where entry.writtenAt >= oldest {
+        write(entry.data)
+        read(instant: entry.writtenAt)
+      }
     }
     writeTokens(of: state)
     return numbered(at: state.redisTime.milliseconds)

@@ -135,7 +135,12 @@ extension Setting {
   private func addFailOvers(in state: State, to moves: inout [Move]) {
     // Its latest state is what a fail-over without a loss has.
     moves.append(.failOver(0))
-    for count in 0..<state.history.count { moves.append(.failOver(count + 1)) }
+    // Older writes are on every server that may become the primary (PROTOCOL section 4).
+    let oldest = state.now - Instant(Timing.lostWrites.wholeNanoseconds)
+    for count in 0..<state.history.count
+    where state.history[state.history.count - count - 1].writtenAt >= oldest {
+      moves.append(.failOver(count + 1))
+    }
     moves.append(.failOver(nil))
   }
 

@@ -204,7 +204,7 @@ extension Setting {
   }
 
   private func keep(_ data: ModelRedis.Data, _ state: inout State) {
-    state.history.append(data)
+    state.history.append((data, state.now))
     if state.history.count > lostWrites { state.history.removeFirst() }
   }
 
@@ -339,7 +339,7 @@ extension Setting {
 
   private func failOver(losing count: Int?, _ state: inout State, _ tell: Teller) {
     if let count {
-      if count > 0 { state.redis.data = state.history[state.history.count - count] }
+      if count > 0 { state.redis.data = state.history[state.history.count - count].data }
     } else {
       state.redis.wipe()
     }

@@ -12,7 +12,7 @@ struct State: Sendable {
   var replicas: [Replica]
   var redis: ModelRedis
   /// What Redis had before its last writes, the latest last: what a fail-over turns back to.
-  var history: [ModelRedis.Data] = []
+  var history: [(data: ModelRedis.Data, writtenAt: Instant)] = []
   var weChat = Mint()
   /// Commands that nobody waits for any more and that may be carried out yet.
   var strayCommands: [StrayCommand] = []

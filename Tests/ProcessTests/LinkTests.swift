@@ -71,7 +71,10 @@ import WeChatSimulator
           "wechat_token_redis_connection_up", ["connection": link])
         #expect(up == value)
       }
-      #expect(try await leader.get("/").body.contains("connection away: 上报 reports"))
+      try await waitUntil("the page tells the connection", within: .seconds(20)) {
+        let page = try await leader.get("/").body
+        return page.contains("✕ away") && page.contains("<code>connection_lame</code>")
+      }
 
       try await trouble.end(at: deployment)
       for link in ["reports", "events"] {

@@ -50,7 +50,8 @@ package enum PlainHTTP {
     return try parse(try await answered.futureResult.get())
   }
 
-  private static func parse(_ text: String) throws -> HTTPAnswer {
+  /// Reads an answer that came whole.
+  package static func parse(_ text: String) throws -> HTTPAnswer {
     guard let end = text.firstRange(of: "\r\n\r\n") else {
       throw SidecarProcess.Failure("not an HTTP answer: \(text.prefix(200))")
     }

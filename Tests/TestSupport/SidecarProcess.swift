@@ -105,6 +105,9 @@ package final class SidecarProcess: Sendable {
   /// SIGTERM: an orderly end.
   package func terminate() { process.signal(SIGTERM) }
 
+  /// SIGHUP: look at files again.
+  package func hangUp() { process.signal(SIGHUP) }
+
   /// SIGABRT: the end that a failed assertion makes.
   package func abort() { process.signal(SIGABRT) }
 

@@ -70,7 +70,7 @@ package struct Daemon {
           .init(service: Confined(Gated(parts.links, behind: listening), to: keeping)),
           .init(service: Confined(server, to: answering)),
           .init(service: parts.secrets),
-          .init(service: HealthWatch(health: parts.health, journal: parts.journal)),
+          .init(service: HealthWatch(parts)),
           .init(
             service: Confined(Gated(parts.service, behind: listening), to: keeping),
             successTerminationBehavior: .gracefullyShutdownGroup),

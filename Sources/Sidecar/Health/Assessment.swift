@@ -268,6 +268,8 @@ package struct Assessment {
       }
       guard let report = other.report else { continue }
       for var condition in report.conditions where condition.kind.isLeadersToTell {
+        // Who leads knows by itself what WeChat says; what its predecessor met is over.
+        guard !known.isLeader || !condition.kind.isOfLead else { continue }
         guard condition.account.map(names.contains) ?? true else { continue }
         condition.observer = other.instance
         found.append(condition)
@@ -330,6 +332,9 @@ extension Condition.Kind {
       false
     }
   }
+
+  /// Whether it is about what the leader itself does, and is over with its lead.
+  var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
 
   /// Whether only the leader can know it, so that others take its word.
   var isLeadersToTell: Bool {

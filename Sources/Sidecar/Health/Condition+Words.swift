@@ -312,7 +312,7 @@ extension Condition {
     if let cause = facts.cause?.title(language), facts.reason == nil {
       text += colon + (language == .english ? cause.uncapitalized : cause)
     }
-    if let reason = facts.reason { text += colon + reason }
+    if let reason = reason(language) { text += colon + reason }
     if let address = facts.address, !(facts.reason?.contains(address) ?? false) {
       text +=
         language == .english ? " (WeChat sees \(address))" : "（微信看到的出口地址 \(address)）"
@@ -326,11 +326,33 @@ extension Condition {
     return text
   }
 
+  /// What happened, in the words of who met it; of WeChat's codes, in the reader's language.
+  package func reason(_ language: Language) -> String? {
+    guard language == .chinese, let code = facts.code, WeChatError.anchor(of: code) != nil else {
+      return facts.reason
+    }
+    return "微信返回 errcode \(code)：\(WeChatError.row(code).words.chinese)"
+  }
+
+  /// What to do about it in full: of WeChat's codes, what helps with that code.
+  package func advice(_ language: Language) -> String {
+    guard (facts.cause ?? kind) == .refreshFailing, let code = facts.code,
+      let more = WeChatError.row(code).more
+    else { return remedy(language) }
+    return more(language)
+  }
+
   /// What to do about it; of a missing token, about what it comes from.
   package func remedy(_ language: Language) -> String { (facts.cause ?? kind).remedy(language) }
 
   /// Where the runbook tells more: an anchor of its pages.
-  package var anchor: String { (facts.cause ?? kind).rawValue }
+  ///
+  /// Of what WeChat refused, the errcode's entry says most.
+  package var anchor: String {
+    let kind = facts.cause ?? kind
+    guard kind == .refreshFailing, let code = facts.code else { return kind.rawValue }
+    return WeChatError.anchor(of: code) ?? kind.rawValue
+  }
 }
 
 extension String {

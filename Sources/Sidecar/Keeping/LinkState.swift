@@ -11,11 +11,11 @@ package enum RedisLink: String, Hashable, Sendable, CaseIterable {
   case reports
 
   /// What it is called on the status page.
-  var name: String {
+  var name: Words {
     switch self {
-    case .commands: "命令 commands"
-    case .events: "事件 events"
-    case .reports: "上报 reports"
+    case .commands: Words("Commands", "命令连接")
+    case .events: Words("Events", "事件连接")
+    case .reports: Words("Reports", "上报连接")
     }
   }
 }

@@ -279,7 +279,7 @@ final class StatusConnection: ChannelInboundHandler {
     do throws(RequestProblem) {
       request = try StatusRequest(head, isLocal: isLocal, isUnix: isUnix)
     } catch {
-      return answer(.problem(error.status, error.detail), to: nil, closes: true)
+      return answer(.problem(error.problem, error.detail), to: nil, closes: true)
     }
     switch responder.judge(request) {
     case .answer(let response):
@@ -305,7 +305,7 @@ final class StatusConnection: ChannelInboundHandler {
     do throws(RefreshBodyProblem) {
       wanted = try RefreshBody.request(Array(body.readableBytesView))
     } catch {
-      return answer(.problem(.badRequest, error.reason), to: request)
+      return answer(.problem(.badBody, error.reason, at: .refresh), to: request)
     }
     progressedAt = .now()
     let asking = NIOLoopBound(self, eventLoop: executor.eventLoop)
@@ -378,11 +378,11 @@ final class StatusConnection: ChannelInboundHandler {
     switch error {
     case is HeadMeter.TooLong, HTTPParserError.headerOverflow:
       head.isInLine
-        ? .problem(.uriTooLong, "The request's line is longer than is taken.")
+        ? .problem(.targetTooLong, "The request's line is longer than is taken.")
         : .problem(
-          .requestHeaderFieldsTooLarge, "The request's headers are longer than is taken.")
+          .headersTooLong, "The request's headers are longer than is taken.")
     case HTTPParserError.invalidVersion:
-      .problem(.httpVersionNotSupported, "HTTP/1.0 and HTTP/1.1 are spoken here.")
+      .problem(.unknownVersion, "HTTP/1.0 and HTTP/1.1 are spoken here.")
     case is HTTPParserError, is NIOHTTPDecoderError:
       .problem(.badRequest, "The request is not HTTP as RFC 9112 has it.")
     default: nil

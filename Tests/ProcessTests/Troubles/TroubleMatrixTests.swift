@@ -1,0 +1,177 @@
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+import WeChatSimulator
+
+/// What every surface says of every trouble, on the leader and on a follower; recorded in
+/// `Troubles.md`, where people can read it.
+@Suite struct TroubleMatrixTests {
+  private static let recordFile = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().appendingPathComponent("Troubles.md")
+
+  @Test(
+    "every surface says what is wrong, on the leader and on a follower, as it is recorded",
+    arguments: Trouble.allCases)
+  func surfaces(trouble: Trouble) async throws {
+    let section = try await Deployment.run(life: trouble.life, grace: trouble.grace) { deployment in
+      let scene = try await trouble.make(in: deployment)
+      let expected = trouble.expected
+      var section = "## \(trouble.rawValue)\n\n\(trouble.testDescription)\n"
+      for (role, process, own) in [
+        ("leader", Optional(scene.leader), expected.leader),
+        ("follower", scene.follower, expected.follower),
+      ] {
+        guard let process, !(trouble == .frozenLeader && role == "leader") else { continue }
+        let wanted = expected.everywhere.union(own)
+        let surfaces = try await deployment.surfaces(of: process, saying: wanted)
+        section += "\n\(role):\n\n```text\n\(surfaces.joined(separator: "\n"))\n```\n"
+      }
+      return section
+    }
+    try Self.compare(section, trouble)
+  }
+
+  /// Compares with what is recorded, or records it.
+  private static func compare(_ section: String, _ trouble: Trouble) throws {
+    let known = (try? String(contentsOf: recordFile, encoding: .utf8)) ?? ""
+    var sections = Dictionary(
+      known.components(separatedBy: "\n## ").dropFirst().map {
+        (String($0.prefix { $0 != "\n" }), "## " + $0.trimmingCharacters(in: .newlines) + "\n")
+      }, uniquingKeysWith: { first, _ in first })
+    guard ProcessInfo.processInfo.environment["WCH_WRITE_DOCUMENTATION"] != nil else {
+      #expect(sections[trouble.rawValue] == section)
+      return
+    }
+    try writing.withLock { written in
+      written[trouble.rawValue] = section
+      sections.merge(written) { $1 }
+      let all = Trouble.allCases.compactMap { sections[$0.rawValue] }
+      try Data((head + all.joined(separator: "\n")).utf8).write(to: recordFile)
+    }
+  }
+
+  /// What this run has recorded: sections are written side by side.
+  private static let writing = Mutex<[String: String]>([:])
+
+  private static let head = """
+    # What each surface says of each trouble
+
+    Made for real with two replicas, a Redis and a WeChat, and compared by `TroubleMatrixTests`;
+    `WCH_WRITE_DOCUMENTATION=1 swift test --filter TroubleMatrix` writes it anew. Numbers that
+    differ from run to run are shown as `#`.
+
+
+    """
+}
+
+extension Deployment {
+  /// What each surface of a replica says once it tells all of these.
+  fileprivate func surfaces(
+    of process: SidecarProcess, saying wanted: Set<String>
+  ) async throws -> [String] {
+    // A certificate is looked at when somebody connects, so this one is asked over TLS.
+    let isEncrypted = wanted == ["certificate_unusable"]
+    func get(_ path: String) async throws -> HTTPAnswer {
+      isEncrypted ? try await process.encrypted(path, in: self) : try await process.get(path)
+    }
+    let asked = wanted.sorted().joined(separator: ", ")
+    try await waitUntil("\(process.instance) tells \(asked)", within: patience) {
+      guard let told = try? await get("/v1/status").conditions() else { return false }
+      return wanted.isSubset(of: told.map(\.id))
+    }
+    var lines: [String] = []
+    for condition in try await get("/v1/status").conditions() where wanted.contains(condition.id) {
+      lines.append("/v1/status  \(condition.severity) \(condition.id): \(condition.sentence)")
+    }
+    let ready = try await get("/readyz")
+    lines.append("/readyz     \(ready.status) \(ready.body.trimmingCharacters(in: .newlines))")
+    let page = try await get("/?lang=en").body
+    for id in wanted.sorted() {
+      lines.append(
+        "/           \(id): \(page.contains("id=\"condition-\(id)") ? "shown" : "MISSING")")
+    }
+    let metrics = try await get("/metrics").body
+    for id in wanted.sorted() {
+      let isSet = metrics.split(separator: "\n").contains {
+        $0.hasPrefix("wechat_token_condition{") && $0.contains("\"\(id)\"") && $0.hasSuffix(" 1")
+      }
+      lines.append("/metrics    condition \(id): \(isSet ? 1 : 0)")
+    }
+    for words in [["health"], ["wait", "--max", "500ms"], ["status"]] {
+      let settings = isEncrypted ? ["WCH_HTTP_CA_FILE": try authorityFile()] : [:]
+      let verb = try SidecarProcess(
+        words, environment: environment(instance: process.instance).merging(settings) { $1 },
+        instance: words[0])
+      let exit = try await verb.waitForExit()
+      let text = (verb.outputText + verb.errorText).trimmingCharacters(in: .newlines)
+      let name = (words[0] + String(repeating: " ", count: 12)).prefix(12)
+      // The table of `status` has more than what is wrong.
+      let shown =
+        words == ["status"]
+        ? text.split(separator: "\n").filter { line in wanted.contains { line.contains($0) } }
+          .joined(separator: "\n            ")
+        : text
+      lines.append("\(name)\(exit) \(shown)")
+    }
+    // What is logged is logged with the next look, a second later at most; some of it another
+    // replica tells.
+    try? await waitUntil("lines of \(asked)", within: .seconds(3)) {
+      let told = Set(process.log.compactMap { $0.fields["condition"] })
+      return wanted.isSubset(of: told)
+    }
+    for id in wanted.sorted() {
+      let line = process.log.last { $0.fields["condition"] == id }
+      lines.append("log         " + (line.map { "\($0.level) \($0.message)" } ?? "\(id): silent"))
+    }
+    return lines.map { normalized($0) }
+  }
+
+  /// Without what differs from run to run.
+  private func normalized(_ line: String) -> String {
+    var text = line
+    for (port, name) in [(redis.port, "REDIS"), (weChat.ports[0], "WECHAT")] {
+      text = text.replacingOccurrences(of: "\(port)", with: name)
+    }
+    text = text.replacingOccurrences(of: redis.directory.path, with: "DIRECTORY")
+    for pattern in [
+      #"rid:? ?[0-9a-f-]{8,}"#, #"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?"#, #"\d\d:\d\d:\d\d"#,
+      #"\b\d+(\.\d+)? ?(s|ms|seconds|minutes|min|m|h|hours)\b"#, #"\b1[0-9]{9}\b"#,
+    ] {
+      text = text.replacingOccurrences(of: pattern, with: "#", options: .regularExpression)
+    }
+    return text
+  }
+}
+
+extension HTTPAnswer {
+  /// What `/v1/status` says is wrong.
+  fileprivate func conditions() throws -> [(id: String, severity: String, sentence: String)] {
+    let object = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
+    let all = object?["conditions"] as? [[String: Any]] ?? []
+    return all.compactMap { condition in
+      guard let id = condition["id"] as? String, let severity = condition["severity"] as? String,
+        let sentence = (condition["sentence"] as? [String: String])?["en"]
+      else { return nil }
+      return (id, severity, sentence)
+    }
+  }
+}
+
+extension SidecarProcess {
+  /// Asks over TLS with `curl`.
+  fileprivate func encrypted(
+    _ path: String, in deployment: Deployment
+  ) async throws -> HTTPAnswer {
+    let authority = try deployment.authorityFile()
+    let curl = try SidecarProcess(
+      [], environment: ["PATH": "/usr/bin:/bin"], instance: "curl",
+      launcher: [
+        "/bin/sh", "-c",
+        "exec curl -s -i --cacert '\(authority)' --unix-socket '\(socket ?? "")'"
+          + " https://localhost\(path)",
+      ])
+    _ = try await curl.waitForExit()
+    return try PlainHTTP.parse(curl.outputText)
+  }
+}

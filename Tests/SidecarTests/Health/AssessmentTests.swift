@@ -1,0 +1,190 @@
+import RedisClient
+import Testing
+import TokenCore
+
+@testable import Sidecar
+
+/// What is wrong with a replica that has just been made, by what is known beside its keeper.
+@Suite struct AssessmentTests {
+  private static let wall = Timestamp(second: 1_800_000_000)
+  private static let now = Moment.origin + .seconds(1000)
+
+  private static let keeper = Keeper(
+    instance: InstanceID("a")!, accounts: [.unnamed], timing: Timing(), margins: Margins(),
+    generator: SystemRandomNumberGenerator())
+
+  /// Something known, `age` after the start.
+  private static func known(age: Duration = .seconds(1000)) -> Observation {
+    Observation(
+      now: now, wall: wall, startedAt: now - age, instance: "a", isLeader: false,
+      timing: Timing(), margins: Margins(), accountsDigest: "mine")
+  }
+
+  private static func conditions(
+    _ known: Observation, remembered: Timestamp? = nil
+  ) -> [Condition] {
+    Assessment(keeper.view, known) { _ in remembered }.conditions
+  }
+
+  private static func condition(
+    _ kind: Condition.Kind, _ known: Observation, remembered: Timestamp? = nil
+  ) -> Condition? {
+    conditions(known, remembered: remembered).first { $0.kind == kind }
+  }
+
+  @Test("a replica that has just started is not yet without a token, and then it is")
+  func startingUp() {
+    #expect(Self.condition(.noToken, Self.known(age: .seconds(9)))?.isPending == true)
+    #expect(Self.condition(.noToken, Self.known(age: .seconds(10)))?.isPending == false)
+  }
+
+  @Test(
+    "a loop that does nothing for three ticks stands still",
+    arguments: [(59, false), (60, true), (61, true)])
+  func stalled(seconds: Int, isStalled: Bool) {
+    var known = Self.known()
+    known.handledAt = Self.now - .seconds(seconds)
+    let condition = Self.condition(.loopStalled, known)
+    #expect((condition != nil) == isStalled)
+    guard let condition else { return }
+    #expect(condition.severity == .critical)
+    #expect(condition.since == Timestamp(second: Self.wall.second - Int64(seconds)))
+  }
+
+  @Test(
+    "a clock that differs by more than five seconds is told, with how and by how much",
+    arguments: [(5, nil), (-5, nil), (6, "6 s ahead"), (-90, "90 s behind")] as [(Int, String?)])
+  func clock(seconds: Int, told: String?) {
+    var known = Self.known()
+    known.clockSkew = .seconds(seconds)
+    let sentence = Self.condition(.clockOff, known)?.sentence(.english)
+    #expect((sentence != nil) == (told != nil))
+    if let told { #expect(sentence?.contains(told) == true) }
+  }
+
+  private static func away(
+    _ failure: RedisFailure, for seconds: Int64
+  ) -> [(link: RedisLink, state: LinkState)] {
+    var state = LinkState(isWanted: true, since: Timestamp(second: wall.second - seconds))
+    state.connectFailed(failure)
+    return [(.commands, state)]
+  }
+
+  @Test("Redis that is away for as long as a fail-over takes is a warning, and then an error")
+  func failOver() {
+    var known = Self.known()
+    known.links = Self.away(.connectTimedOut("redis:6379"), for: 29)
+    #expect(Self.condition(.redisAway, known)?.severity == .warning)
+    known.links = Self.away(.connectTimedOut("redis:6379"), for: 30)
+    #expect(Self.condition(.redisAway, known)?.severity == .error)
+    #expect(Self.condition(.redisAway, known)?.facts.reason?.contains("redis:6379") == true)
+  }
+
+  @Test("what only a person can mend at Redis is an error at once, by its own name")
+  func refusals() {
+    for (failure, kind) in [
+      (
+        RedisFailure.authenticationFailed(RedisServerError("WRONGPASS no")),
+        Condition.Kind.redisLogin
+      ),
+      (.readOnly(RedisServerError("READONLY no")), .redisWrites),
+      (.refused(command: "SELECT", RedisServerError("NOPERM no")), .redisPermission),
+      (.notConnected(.authenticationFailed(RedisServerError("WRONGPASS no"))), .redisLogin),
+    ] {
+      var known = Self.known()
+      known.links = Self.away(failure, for: 0)
+      #expect(Self.condition(kind, known)?.severity == .error, "\(failure)")
+    }
+  }
+
+  @Test("why there is no token is said with it: what the leader met, or else what is wrong here")
+  func cause() throws {
+    var known = Self.known()
+    known.links = Self.away(.connectTimedOut("redis:6379"), for: 60)
+    #expect(Self.condition(.noToken, known)?.facts.cause == .redisAway)
+
+    var facts = Condition.Facts()
+    facts.code = 40125
+    facts.reason = "the AppSecret is wrong"
+    let failing = Condition(
+      .refreshFailing, .error, account: .unnamed, since: Self.wall, facts: facts)
+    known.others = [
+      .init(
+        instance: "b", isLeader: true, age: .seconds(2),
+        report: HealthReport(
+          version: "1", startedAt: Self.wall, accounts: "mine", conditions: [failing]))
+    ]
+    let missing = try #require(Self.condition(.noToken, known))
+    #expect(missing.facts.cause == .refreshFailing)
+    #expect(missing.facts.code == 40125)
+    #expect(missing.sentence(.english).contains("the AppSecret is wrong"))
+    #expect(Self.condition(.refreshFailing, known)?.observer == "b")
+    #expect(missing.preventsReading)
+  }
+
+  @Test("of accounts that this replica does not have it tells nothing")
+  func strangersAccounts() {
+    var known = Self.known()
+    let failing = Condition(
+      .refreshFailing, .error, account: AccountName("other"), since: Self.wall)
+    known.others = [
+      .init(
+        instance: "b", isLeader: true, age: .zero,
+        report: HealthReport(
+          version: "1", startedAt: Self.wall, accounts: "mine", conditions: [failing]))
+    ]
+    #expect(Self.condition(.refreshFailing, known) == nil)
+  }
+
+  @Test("a leader with other accounts is told once no roll-out explains it")
+  func accountsDiffer() {
+    var known = Self.known()
+    known.others = [
+      .init(
+        instance: "b", isLeader: true, age: .zero,
+        report: HealthReport(
+          version: "1", startedAt: Self.wall, accounts: "theirs", conditions: []))
+    ]
+    let young = Timestamp(second: Self.wall.second - 59)
+    #expect(Self.condition(.accountsDiffer, known, remembered: young)?.isPending == true)
+    let old = Timestamp(second: Self.wall.second - 60)
+    #expect(Self.condition(.accountsDiffer, known, remembered: old)?.isPending == false)
+  }
+
+  @Test(
+    "a replica that was not heard for twenty seconds is silent",
+    arguments: [(19, false), (20, true)])
+  func silent(seconds: Int, isSilent: Bool) {
+    var known = Self.known()
+    known.others = [
+      .init(instance: "b", isLeader: false, age: .seconds(seconds), report: nil)
+    ]
+    let condition = Self.condition(.replicaSilent, known)
+    #expect((condition != nil) == isSilent)
+    #expect(condition.map { $0.facts.instance == "b" } ?? true)
+  }
+
+  @Test("the worst comes first, and what applications miss before what explains it")
+  func order() {
+    var known = Self.known()
+    known.links = Self.away(.connectTimedOut("redis:6379"), for: 60)
+    known.clockSkew = .seconds(60)
+    known.handledAt = Self.now - .seconds(3600)
+    #expect(
+      Self.conditions(known).map(\.kind) == [.noToken, .loopStalled, .redisAway, .clockOff])
+  }
+
+  @Test("every kind has words of its own in both languages")
+  func words() {
+    for texts in [
+      Condition.Kind.allCases.map(\.title), Condition.Kind.allCases.map(\.meaning),
+      Condition.Kind.allCases.map(\.remedy),
+    ] {
+      for words in texts {
+        #expect(!words.english.isEmpty && words.english.utf8.allSatisfy { $0 < 128 })
+        #expect(words.chinese.utf8.contains { $0 >= 128 })
+      }
+    }
+    #expect(Set(Condition.Kind.allCases.map(\.title)).count == Condition.Kind.allCases.count)
+  }
+}
