@@ -113,7 +113,7 @@ import WeChatSimulator
         "a", ["WCH_APPSECRET_FILE": file.path, "WCH_APPSECRET": ""])
       let line = try await replica.waitForLog(Self.told)
       #expect(line.fields["wechat.errcode"] == "40125")
-      #expect(line.fields["refresh.retry_in_seconds"] == "300")
+      #expect(line.fields["refresh.retry_in_seconds"] == "300.0")
       // A file that cannot be used changes nothing.
       try Data().write(to: file, options: .atomic)
       try Data(Deployment.secret.utf8).write(to: file, options: .atomic)

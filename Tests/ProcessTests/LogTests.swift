@@ -65,8 +65,13 @@ import WeChatSimulator
       for process in deployment.processes {
         let gone = try await line(of: process, "no_token", "began", within: patience)
         #expect(gone.level == "critical")
-        #expect(gone.fields["cause"] == "refresh_failing", "\(gone.text)")
-        #expect(gone.fields["help"] == "/runbook#refresh_failing")
+        // A follower may hear of it a few seconds later: then it says so.
+        let why = try await waited(for: "the cause at \(process.instance)", within: patience) {
+          process.log.first {
+            $0.fields["condition"] == "no_token" && $0.fields["cause"] == "refresh_failing"
+          }
+        }
+        #expect(why.level == "critical" && why.fields["help"] == "/runbook#refresh_failing")
         #expect(
           process.log.count { condition("refresh_failing", "began")($0) }
             == (process === leader ? 1 : 0))

@@ -168,15 +168,16 @@ import WeChatSimulator
       for (process, position) in zip(deployment.processes, positions) {
         let tries = try await waited(for: "many tries", within: patience) {
           let tries = process.log.dropFirst(position).filter {
-            $0.fields["event"] == "redis.lost" && $0.text.contains("READONLY")
+            $0.fields["event"] == "redis.lost" && $0.fields["redis.connection"] == "commands"
+              && $0.text.contains("READONLY")
           }
           return tries.count >= 9 ? tries : nil
         }
         #expect(tries.allSatisfy { $0.level == "debug" })
-        let alarms = process.log.dropFirst(position).filter {
-          $0.message == "Redis takes no writes"
-        }
-        #expect(alarms.map(\.level) == ["error"])
+        let alarm = try await process.waitForLog(
+          "Redis takes no writes", after: position, within: patience)
+        #expect(alarm.level == "error" && alarm.fields["event"] == "condition.began")
+        #expect(process.log.count { $0.message == alarm.message } == 1, "it is told once")
         // The waits are at their longest, of which chance takes at most half.
         #expect(tries[8].at - tries[7].at >= .milliseconds(900))
         let loud = process.log.dropFirst(position).filter {

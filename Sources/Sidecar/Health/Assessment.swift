@@ -16,8 +16,9 @@ package struct Assessment {
   /// Clocks that differ by more are worth a word: `Date` has whole seconds, and an answer is some
   /// on its way.
   static let noticeableSkew: Duration = .seconds(5)
-  /// A replica says every five seconds that it lives.
-  static let silence: Duration = .seconds(20)
+  /// A replica says every ten seconds that it lives, and this one looks as often: one that lives
+  /// may have been heard twenty seconds ago.
+  static let silence: Duration = Timing.followerLook * 3
   /// A single early death is no news after so long.
   static let chance: Duration = .seconds(1800)
   /// While Redis is away for less, it may be a restart or a fail-over.
@@ -43,7 +44,8 @@ package struct Assessment {
   /// Everything that is wrong, worst first, pending conditions included.
   package var conditions: [Condition] {
     var found = replica + heard
-    let general = found.filter { $0.account == nil }.max { $0.severity < $1.severity }
+    let general = found.filter { $0.account == nil && $0.kind.stopsFetches && !$0.isPending }
+      .max { $0.severity < $1.severity }
     let failing = Dictionary(
       found.filter { $0.kind == .refreshFailing }.compactMap { condition in
         condition.account.map { ($0, condition) }
@@ -318,6 +320,19 @@ package struct Assessment {
 }
 
 extension Condition.Kind {
+  /// Whether no account gets tokens while it is so: then it may be why one has none.
+  fileprivate var stopsFetches: Bool {
+    switch self {
+    case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .redisLogin, .redisWrites,
+      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .loopStalled:
+      true
+    case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
+      .sharedName, .replicaSilent, .accountsDiffer, .connectionLame, .clockOff, .secretUnusable,
+      .certificateUnusable, .settingsStale:
+      false
+    }
+  }
+
   /// Whether it is about what the leader itself does, and is over with its lead.
   var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
 

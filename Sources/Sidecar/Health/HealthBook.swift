@@ -83,7 +83,9 @@ package struct HealthBook: Sendable {
     for identity in order(conditions) {
       guard var entry = entries[identity] else { continue }
       defer { entries[identity] = entry }
-      let condition = entry.condition
+      // What it has a date of may begin anew with each attempt; it lasts since it was met.
+      var condition = entry.condition
+      condition.since = min(condition.since, entry.seenAt)
       guard let verb = entry.wanted(at: now) else { continue }
       let group = (verb == .ended ? entry.told?.condition ?? condition : condition).group
       if verb == .lasts {
@@ -181,7 +183,9 @@ package struct HealthBook: Sendable {
   private mutating func remind(_ identities: [Condition.Identity], at now: Moment) -> [Change] {
     let candidates = identities.compactMap { identity -> (Condition, Duration)? in
       guard let entry = entries[identity], let told = entry.told else { return nil }
-      return (entry.condition, now - told.at)
+      var condition = entry.condition
+      condition.since = min(condition.since, entry.seenAt)
+      return (condition, now - told.at)
     }
     let due = Set(candidates.filter { $0.1 >= Self.reminder }.map(\.0.group))
     return candidates.filter { due.contains($0.0.group) }.map { condition, _ in
@@ -230,8 +234,10 @@ extension Condition {
       kind: kind, code: facts.code, cause: facts.cause, isHeard: observer != nil)
   }
 
-  /// Whether another answer of WeChat's is why: another code, or other words where there is none.
+  /// Whether another answer of WeChat's is why: another code, or other words where there is none;
+  /// or why the token is missed was not known.
   fileprivate func isForAnotherReason(than other: Condition) -> Bool {
+    if kind == .noToken { return other.facts.cause == nil && facts.cause != nil }
     guard kind == .refreshFailing else { return false }
     return facts.code != other.facts.code
       || facts.code == nil && facts.reason != other.facts.reason

@@ -13,7 +13,9 @@ extension Journal {
       let line = Line(change)
       if line.condition.account != nil, let place = places[line.key] {
         lines[place].members.append(line.condition)
-        lines[place].lasted = max(lines[place].lasted ?? .zero, line.lasted ?? .zero)
+        if let lasted = line.lasted {
+          lines[place].lasted = max(lines[place].lasted ?? .zero, lasted)
+        }
       } else {
         places[line.key] = lines.count
         lines.append(line)

@@ -124,7 +124,9 @@ package final class Journal: Sendable {
   /// What was not met for so long is news when it comes back.
   package static let silence: Duration = .seconds(60)
   /// A line about routine is written this often: of 250 accounts one is refreshed every half a
-  /// minute. A token lives longer, so that of a single account each new one is told.
+  /// minute.
+  ///
+  /// A token lives longer, so that of a single account each new one is told.
   private static let routine = LineBudget.Allowance(lines: 1, in: .seconds(5400))
 
   /// Writes a line, unless enough were written about such events lately: then at `debug`.

@@ -127,7 +127,9 @@ package struct LineLogHandler: LogHandler {
     case .stringConvertible(let other): JSONText.string(cut(other.description))
     case .array(let items):
       depth < Self.deepestNesting
-        ? "[\(items.prefix(Self.longestList).map { json($0, depth: depth + 1) }.joined(separator: ","))]"
+        ? "["
+          + items.prefix(Self.longestList).map { json($0, depth: depth + 1) }
+          .joined(separator: ",") + "]"
         : "[]"
     case .dictionary(let members):
       depth < Self.deepestNesting

@@ -71,8 +71,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
       .redisSilence, .redisEvicts, .httpFewDescriptors:
       [.warning]
     case .tokenRestored, .tokenRewritten, .tokenShortened: [.warning, .debug]
-    case .settingsRead, .secretReplaced: [.info]
-    case .logReopened: [.info, .debug]
+    case .settingsRead, .secretReplaced, .logReopened: [.info]
     case .leadLost: [.warning, .notice]
     case .tokenNew, .tokenConfirmed, .tokenKept, .redisConnected: [.info, .debug]
     case .httpListening: [.info]
@@ -108,7 +107,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .leadTaken: "This replica leads from now on."
     case .leadLost: "It leads no longer, and why."
     case .tokenNew:
-      "A new token is in Redis; of those by the schedule at most one line in 90 min, with `count`."
+      "A new token is in Redis; of those by the schedule there is a line in 90 min at most."
     case .tokenConfirmed: "WeChat gave the same token again (`stable_token`)."
     case .tokenKept: "A new leader found a live token, and keeps it."
     case .tokenRestored: "Somebody else removed or changed the keys; they are back."

@@ -51,8 +51,11 @@ import WeChatSimulator
         try await replica.advance(by: .milliseconds(1))
         #expect(replica.attempts == 2 + failures, "at its time")
       }
-      #expect(replica.log.lines.count { $0.message == Self.told } == attempts)
-      #expect(replica.log.told.count { $0.message == Self.told } == 1, "it begins once")
+      #expect(replica.log.lines.count { $0.fields["event"] == "refresh.failed" } == attempts)
+      let begins = replica.log.told.filter {
+        $0.fields["condition"] == "refresh_failing" && $0.fields["event"] == "condition.began"
+      }
+      #expect(begins.count == 1, "it begins once")
       #expect(replica.metric(Self.failuresMetric) == Double(attempts))
 
       try await replica.mend(row)

@@ -132,6 +132,18 @@ import TokenCore
     #expect(told == ["began no_token", "began refresh_failing, heard"])
   }
 
+  @Test("why a token is missed is told once it is known, and since when as it was met first")
+  func cause() {
+    var stand = Stand()
+    var missing = Self.missing()
+    #expect(stand.look([missing], after: .seconds(10)) == ["began no_token"])
+    missing.facts.cause = .refreshFailing
+    missing.since = Timestamp(second: 15)
+    #expect(stand.look([missing], after: .seconds(10)) == ["changed no_token"])
+    #expect(stand.look([missing], after: .seconds(10)) == [])
+    #expect(stand.look([], after: .seconds(10)) == ["ended no_token 40"])
+  }
+
   @Test("what is remembered is bounded, whatever comes")
   func bounded() {
     var stand = Stand()

@@ -36,8 +36,8 @@ private final class Lines: Sendable {
     #expect(
       lines.last == """
         {"time":"1970-01-01T00:00:00.000Z","level":"notice","logger":"wch",\
-        "message":"Token refreshed","event":"library","instance":"host-1","list":["a",2],"ok":true,"seconds":1.5,\
-        "token.digest":"ab","token.expires_at":1700}\n
+        "message":"Token refreshed","event":"library","instance":"host-1","list":["a",2],\
+        "ok":true,"seconds":1.5,"token.digest":"ab","token.expires_at":1700}\n
         """)
   }
 

@@ -69,7 +69,7 @@ import TokenCore
       .replacing("/s/shop", with: "/s/other")
     let (change, running) = try change(to: other)
     #expect(change.taken.isEmpty)
-    #expect(change.waiting == ["accounts.shop.appid", "accounts.shop.appsecretFile"])
+    #expect(change.waiting.sorted() == ["accounts.shop.appid", "accounts.shop.appsecretFile"])
     #expect(running.accounts[0].secret.current().revealed == "first-secret")
   }
 
