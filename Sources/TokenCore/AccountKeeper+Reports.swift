@@ -20,10 +20,29 @@ extension AccountKeeper {
       }
       guard rejected == copy?.token else { return .notCurrent }
     }
+    if rejected == nil { insist(at: now) }
     guard !isAnotherTokenDue else { return .coalesced }
     let notBefore = reports.ask(
       rejected == nil ? .force : .report, at: now, hasBudget: hasBudget)
     return notBefore > now ? .limited(notBefore - now) : .accepted
+  }
+
+  /// A person may have mended what WeChat refused: what waits because of that need not wait longer.
+  private mutating func insist(at now: Moment) {
+    guard let moment = insistence(at: now) else { return }
+    if let wanted, wanted.isBackoff, wanted.notBefore > moment { self.wanted?.notBefore = moment }
+    reports.insist(notBefore: moment, at: now)
+  }
+
+  /// When WeChat is asked for a person who insists, though it has refused; nil when it is not
+  /// asked any sooner for that.
+  ///
+  /// Only what people can mend is asked about again: their refusals are known ones, which minted
+  /// nothing. Once in `Backoff.insistence`, out of what the day leaves for those who ask.
+  package func insistence(at now: Moment) -> Moment? {
+    guard let last = failures.last, last.isForPeople, let lastAt = failures.lastAt, hasBudget
+    else { return nil }
+    return max(now, lastAt + Backoff.insistence)
   }
 
   /// Takes out what was asked for and not served, for the next leader: it would know nothing of it.

@@ -15,6 +15,9 @@ package enum Backoff {
   /// 45011 counts by the minute.
   package static let rateWait: Duration = .seconds(60)
 
+  /// Between two attempts at these when somebody insists: who mends something tries more than once.
+  package static let insistence: Duration = .seconds(5)
+
   /// Between two attempts without an answer, each of which may cost one of the day's calls, once
   /// those who ask have used theirs up.
   package static let thriftyWait: Duration = .seconds(300)

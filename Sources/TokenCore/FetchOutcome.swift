@@ -82,5 +82,14 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
   static let unanswered = FetchFailure(
     .transient, reason: "the call ended without any answer", isTransport: true)
 
+  /// Whether it lasts until people mend something: what WeChat refuses for another reason than the
+  /// moment's, and without saying when to ask again.
+  package var isForPeople: Bool {
+    switch category {
+    case .operator, .configuration, .quota: !retriesSoon && holdOff == nil
+    case .transient, .rate: false
+    }
+  }
+
   package var description: String { reason }
 }

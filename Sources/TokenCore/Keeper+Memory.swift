@@ -143,6 +143,8 @@ extension AccountKeeper {
     memory.add(Int64(storeFailures))
     memory.add(reports.asked?.trigger.number ?? -1)
     memory.add(reports.asked?.notBefore)
+    memory.add(reports.asked?.isRefused ?? false)
+    memory.add(failures.last?.isForPeople ?? false ? failures.lastAt : nil)
     memory.add(reports.begun.last)
     memory.add(lookAt)
     memory.add(lastFetchAt)

@@ -23,6 +23,8 @@ package struct ReportLedger: Hashable, Sendable {
   package struct Asked: Hashable, Sendable {
     package let trigger: Trigger
     package internal(set) var notBefore: Moment
+    /// Whether it waits because WeChat refused it.
+    var isRefused = false
   }
 
   package private(set) var asked: Asked?
@@ -49,7 +51,14 @@ package struct ReportLedger: Hashable, Sendable {
 
   /// WeChat refused the fetch that was asked for: it is asked for again then.
   package mutating func hold(_ trigger: Trigger, until moment: Moment) {
-    asked = Asked(trigger: trigger, notBefore: moment)
+    asked = Asked(trigger: trigger, notBefore: moment, isRefused: true)
+  }
+
+  /// Somebody insists on what a refusal holds up: the limits of reports hold all the same.
+  package mutating func insist(notBefore moment: Moment, at now: Moment) {
+    guard var asked, asked.isRefused else { return }
+    asked.notBefore = min(asked.notBefore, max(moment, earliest(at: now)))
+    self.asked = asked
   }
 
   /// A fetch begins, and counts when it was begun for what was asked.

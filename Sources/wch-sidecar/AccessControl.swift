@@ -7,8 +7,9 @@ struct AccessControl: ParsableCommand {
     commandName: "acl",
     abstract: "Print the Redis rights of a replica, or of an application that reads (--reader).",
     discussion: """
-      One line for redis-cli, of a user whose name and password are yours to set; Redis 7 or \
-      later. It asks nobody: the key prefix of the settings is all that it needs.
+      One command for a shell, that makes a user whose name and password are yours to set; Redis \
+      7 or later. Put your own password in the place of PASSWORD, and options such as -h and \
+      --user behind redis-cli. It asks nobody: the key prefix of the settings is all that it needs.
       """)
 
   @Flag(help: "The rights of an application: read the token, report it, listen.")
@@ -22,9 +23,22 @@ struct AccessControl: ParsableCommand {
     let isReader = try flags.take("--reader") || reader
     let settings = try Setup.load(flags, requiresAccount: false).0
     let rules = AccessRules(layout: KeyLayout(prefix: settings.redis.keyPrefix))
-    print(
-      isReader
-        ? "ACL SETUSER wch-reader on >PASSWORD \(rules.reader)"
-        : "ACL SETUSER wch-sidecar on >PASSWORD \(rules.replica)")
+    let words =
+      ["redis-cli", "ACL", "SETUSER", isReader ? "wch-reader" : "wch-sidecar", "on", ">PASSWORD"]
+      + (isReader ? rules.reader : rules.replica)
+    print(words.map(Self.quoted).joined(separator: " "))
+  }
+
+  /// A word as every shell of the Bourne family reads it back.
+  private static func quoted(_ word: String) -> String {
+    let isPlain = word.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"):
+        true
+      default: "+-_./:@%".utf8.contains(byte)
+      }
+    }
+    return isPlain ? word : "'" + word.replacing("'", with: "'\\''") + "'"
   }
 }

@@ -11,6 +11,7 @@ struct Main {
     early_signals_end_in_order()
     if let verb = Root.verbAskedForHelp(CommandLine.arguments) {
       print(Root.helpMessage(for: verb))
+      if verb == Run.self { print("\nSETTINGS:\n" + Settings.help(width: StandardOutput.width)) }
       return
     }
     do {
@@ -46,12 +47,15 @@ struct Root: AsyncParsableCommand {
       Replicas elect one leader in Redis; only the leader asks WeChat. Applications read the keys \
       WCH_access_token and WCH_expires_in. Settings come from flags, from WCH_… environment \
       variables and from a JSON5 file (--config), in this order; `wch-sidecar run --help` lists \
-      them.
+      them. Verbs that ask a running daemon (status, health, wait, token, refresh) need its \
+      address and bearer only. `wch-sidecar manual` prints all of this as a manual page, with the \
+      exit codes.
       """,
     version: Version.current,
     subcommands: [
       Run.self, Demo.self, OnceCommand.self, Check.self, Status.self, Health.self, Wait.self,
-      Token.self, Refresh.self, AccessControl.self, SimulateWeChat.self,
+      Token.self, Refresh.self, AccessControl.self, SimulateWeChat.self, Completion.self,
+      Manual.self,
     ],
     defaultSubcommand: Run.self)
 
@@ -63,16 +67,6 @@ struct Root: AsyncParsableCommand {
     guard words.contains("--help") || words.contains("-h") else { return nil }
     return configuration.subcommands.first { $0._commandName == words.first }
   }
-}
-
-/// The exit codes of DESIGN section 5.2.
-enum ExitStatus: Int32 {
-  case failed = 1
-  case usage = 64
-  case unreachable = 69
-  case timedOut = 75
-  case refused = 77
-  case misconfigured = 78
 }
 
 /// An end that is not a success: what to print on stderr, and the exit code.

@@ -9,8 +9,7 @@ import TokenCore
 struct Run: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run the daemon until SIGTERM (the default).",
-    discussion: "Every setting may be given as a flag, an environment variable or in the file:\n\n"
-      + Settings.help)
+    discussion: "Every setting may be given as a flag, an environment variable or in the file.")
 
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
   var flags: [String] = []
@@ -26,20 +25,25 @@ struct Run: AsyncParsableCommand {
         .usage,
         "wch-sidecar: there is no verb \"\(word)\"; the verbs are \(verbs.joined(separator: ", "))")
     }
-    let (settings, redis) = try Setup.load(VerbFlags("run", flags))
+    let given = VerbFlags("run", flags)
+    let (settings, redis) = try Setup.load(given)
     let output = try Setup.logOutput(settings)
     let logger = Setup.logger(settings, output: output)
     for warning in settings.warnings {
-      logger.warning(
-        "A setting deserves a look",
-        metadata: .keyed([.settingOrigin: "\(warning.origin)", .reason: "\(warning.message)"]))
+      logger.tell(
+        .settingDoubtful, "A setting deserves a look",
+        .keyed([.settingOrigin: "\(warning.origin)", .reason: "\(warning.message)"]))
     }
     do {
       try await Daemon(
-        settings: settings, redis: redis, version: Version.current, output: output, logger: logger
-      ).run()
+        settings: settings, redis: redis, version: Version.current, output: output,
+        environment: ProcessInfo.processInfo.environment, logger: logger
+      ) { () throws(SettingsError) in
+        try Setup.read(given.settings, given.own, instance: settings.instance.rawValue)
+      }.run()
     } catch let error as StatusServerError {
-      logger.critical("The HTTP interface cannot start", metadata: .keyed([.error: "\(error)"]))
+      logger.tell(
+        .httpFailed, "The HTTP interface cannot start", .keyed([.error: "\(error)"]))
       throw Failure(.failed, "wch-sidecar: \(error)")
     }
   }
@@ -52,32 +56,59 @@ enum Setup {
   ) throws -> (Settings, RedisConfiguration) {
     let settings: Settings
     do {
-      settings = try Settings.load(
-        arguments: flags.settings, otherFlags: flags.own,
-        environment: ProcessInfo.processInfo.environment,
-        requiresAccount: requiresAccount,
-        redisURLProblem: { url in
-          do throws(RedisURLError) {
-            _ = try RedisEndpoint(url: url)
-            return nil
-          } catch {
-            return "\(error)"
-          }
-        }, logFileProblem: { LogOutput.problem(with: $0) })
+      settings = try read(flags.settings, flags.own, requiresAccount: requiresAccount)
     } catch {
       throw Failure(.misconfigured, "\(error)")
     }
-    return (settings, try redis(settings))
+    return (settings, try redis(settings.redis, client: "wch-sidecar:\(settings.instance)"))
   }
 
-  private static func redis(_ settings: Settings) throws -> RedisConfiguration {
+  /// Reads and judges the settings.
+  ///
+  /// - Parameter instance: the replica's name when none is given; nil: a new one.
+  static func read(
+    _ arguments: [String], _ otherFlags: [String], requiresAccount: Bool = true,
+    instance: String? = nil
+  ) throws(SettingsError) -> Settings {
+    try Settings.load(
+      arguments: arguments, otherFlags: otherFlags,
+      environment: ProcessInfo.processInfo.environment, requiresAccount: requiresAccount,
+      redisURLProblem: urlProblem, logFileProblem: { LogOutput.problem(with: $0) },
+      nameInstance: { instance ?? Settings.defaultInstanceName() })
+  }
+
+  /// Only what it takes to read Redis.
+  static func redis(_ flags: VerbFlags) throws -> (RedisSettings, RedisConfiguration) {
+    let settings: RedisSettings
+    do throws(SettingsError) {
+      settings = try RedisSettings.load(
+        arguments: flags.settings, otherFlags: flags.own,
+        environment: ProcessInfo.processInfo.environment, redisURLProblem: urlProblem)
+    } catch {
+      throw Failure(.misconfigured, "\(error)")
+    }
+    return (settings, try redis(settings.redis, client: "wch-sidecar-status"))
+  }
+
+  private static func urlProblem(_ url: String) -> String? {
     do throws(RedisURLError) {
-      var endpoint = try RedisEndpoint(url: settings.redis.url.revealed)
-      if let username = settings.redis.username { endpoint.username = username }
+      _ = try RedisEndpoint(url: url)
+      return nil
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  private static func redis(
+    _ redis: Settings.Redis, client: String
+  ) throws -> RedisConfiguration {
+    do throws(RedisURLError) {
+      var endpoint = try RedisEndpoint(url: redis.url.revealed)
+      if let username = redis.username { endpoint.username = username }
       var configuration = RedisConfiguration(endpoint: endpoint)
-      configuration.clientName = "wch-sidecar:\(settings.instance)"
-      configuration.connectTimeout = settings.redis.connectTimeout
-      if let password = settings.redis.password {
+      configuration.clientName = client
+      configuration.connectTimeout = redis.connectTimeout
+      if let password = redis.password {
         configuration.password = { password.current().revealed }
       }
       return configuration
@@ -87,7 +118,10 @@ enum Setup {
   }
 
   static func logOutput(_ settings: Settings) throws -> LogOutput {
-    guard let file = settings.log.file else { return .standardError() }
+    guard let file = settings.log.file else {
+      return .standardError(
+        journalStream: ProcessInfo.processInfo.environment["JOURNAL_STREAM"])
+    }
     do throws(FileProblem) {
       return try LogOutput(file: file)
     } catch {
@@ -119,6 +153,11 @@ enum Setup {
         "wch-sidecar: --account takes 1 to 64 letters, digits, `.`, `_`, `-`, not \"\(name)\"")
     }
     return name
+  }
+
+  /// The same, where naming the unnamed account differs from naming none.
+  static func accountAsGiven(_ name: String?) throws -> String? {
+    name == AccountName.unnamed.description ? name : try account(name)
   }
 
   /// A logger for verbs whose result says it all.

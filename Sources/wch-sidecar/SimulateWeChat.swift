@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import NIOCore
+import Sidecar
 import WeChatSimulator
 
 /// `simulate-wechat`: a WeChat to develop against, until SIGTERM.
@@ -16,15 +17,15 @@ struct SimulateWeChat: AsyncParsableCommand {
 
   @Option(help: "Where the API listens: host:port on loopback; port 0 takes a free one.")
   var listen = "127.0.0.1:0"
-  @Option(help: "Where the control API listens: a port of the same host.")
-  var control = "127.0.0.1:0"
+  @Option(help: "Where the control API listens: a port of the same host; else a free one.")
+  var control: String?
   @Option(help: "The same seed draws the same tokens, lives and delays.")
   var seed: UInt64 = 1
   @Option(help: "The AppID of the account that there is from the start.")
   var appid = "wx0123456789abcdef"
   @Option(help: "Its AppSecret.")
   var secret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
-  @Option(help: "The life of a token in seconds.")
+  @Option(help: "The life of a token in seconds, without a unit.")
   var life: Int64 = 7200
   @Option(help: "How long a replaced token goes on working, in seconds.")
   var grace: Int64 = 300
@@ -34,9 +35,11 @@ struct SimulateWeChat: AsyncParsableCommand {
 
   func run() async throws {
     let (host, port) = try address(listen, flag: "--listen")
-    let (controlHost, controlPort) = try address(control, flag: "--control")
+    let (controlHost, controlPort) =
+      try control.map { try address($0, flag: "--control") } ?? (host, 0)
     guard host == controlHost else {
-      throw Failure(.usage, "wch-sidecar: --listen and --control must name the same host")
+      throw Failure(
+        .usage, "wch-sidecar: --control must name the host of --listen, which is \(host)")
     }
     guard (1...Self.longestLife).contains(life), (0...Self.longestLife).contains(grace) else {
       throw Failure(
@@ -52,7 +55,8 @@ struct SimulateWeChat: AsyncParsableCommand {
       server = try await SimulatorServer.start(
         simulator, address: host, port: port, controlPort: controlPort)
     } catch {
-      throw Failure(.failed, "wch-sidecar: cannot listen on \(listen) and \(control): \(error)")
+      let places = [listen, control].compactMap(\.self).joined(separator: " and ")
+      throw Failure(.failed, "wch-sidecar: cannot listen on \(places): \(Self.words(for: error))")
     }
     StandardError.write("The API of the simulated WeChat and its control API:")
     print("\(server.url)\n\(server.controlURL)")
@@ -81,6 +85,15 @@ struct SimulateWeChat: AsyncParsableCommand {
           + "not \"\(text)\": whoever reaches the simulator rules it")
     }
     return (String(host), port)
+  }
+
+  /// What went wrong, without the names of functions.
+  private static func words(for error: any Error) -> String {
+    switch error {
+    case let error as IOError: unsafe String(cString: strerror(error.errnoCode))
+    case let error as SocketAddressError.UnknownHost: "the name \(error.host) is not known"
+    default: "\(error)"
+    }
   }
 
   private func isLoopback(_ host: String) -> Bool {

@@ -1,3 +1,5 @@
+import Sidecar
+
 /// What stands behind a verb: settings, and the verb's own options wherever they stand among them.
 struct VerbFlags {
   /// What is left for the settings.
@@ -29,12 +31,14 @@ struct VerbFlags {
   /// counts.
   ///
   /// - Throws: `Failure` when its value is missing.
-  mutating func takeValue(of option: String) throws -> String? {
+  mutating func takeValue(of option: String, short: String? = nil) throws -> String? {
     own.append(option)
     var value: String?
-    while let index = settings.firstIndex(where: { $0 == option || $0.hasPrefix(option + "=") }) {
+    while let index = settings.firstIndex(where: {
+      $0 == option || $0.hasPrefix(option + "=") || $0 == short
+    }) {
       let word = settings.remove(at: index)
-      if word != option {
+      if word != option, word != short {
         value = String(word.dropFirst(option.count + 1))
       } else if index < settings.count, !settings[index].hasPrefix("--") {
         value = settings.remove(at: index)

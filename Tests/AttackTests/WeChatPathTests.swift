@@ -316,7 +316,6 @@ struct WeChatPathTests {
       #expect(counter.count == 1, "the address of IPv6 was refused once")
       let line = try await replica.waitForLog(Self.failed)
       #expect(line.fields["error"]?.contains("IPv4 is tried next") == true, "\(line.text)")
-      #expect(line.level == "warning")
       let told = try await replica.waitForLog(
         "WeChat refused this machine's address, and takes the one of the other family")
       #expect(told.fields["wechat.egress_address"] == "2001:db8::7", "\(told.text)")

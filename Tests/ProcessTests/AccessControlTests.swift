@@ -13,10 +13,13 @@ import Testing
     let process = try SidecarProcess(
       ["acl"] + flags, environment: deployment.environment(instance: "a"), instance: "acl")
     #expect(try await process.waitForExit() == .code(0), "\(process.errorText)")
-    let words = process.outputText.replacing("PASSWORD", with: "secret")
-      .split(whereSeparator: \.isWhitespace).map(String.init)
-    let reply = try await deployment.redis.withClient { try await $0.ask(words) }
-    #expect(reply.refusal == nil, "\(reply.refusal?.message ?? "")")
+    try shell(process.outputText.replacing("PASSWORD", with: "secret"), deployment)
+  }
+
+  /// Pastes a line into a shell.
+  private static func shell(_ line: String, _ deployment: Deployment) throws {
+    let connected = line.replacing("redis-cli ", with: "redis-cli -p \(deployment.redis.port) -e ")
+    #expect(try ChildProcess(["/bin/sh", "-ec", connected]).succeeds(), "\(line)")
   }
 
   /// The commands, keys and channels that Redis refused to anybody so far.
@@ -57,6 +60,28 @@ import Testing
       // The password of Redis is among its configuration: that stays closed to the daemon.
       #expect(try await Self.refusals(deployment) == ["config|get"])
       #expect(check.outputText.contains("ok: persistence: unknown"), "\(check.outputText)")
+    }
+  }
+
+  @Test(
+    "a prefix of wildcards and quotes means its own keys, pasted into a shell",
+    arguments: [
+      "*", "a?", "[a]", "q\"'", "b\\", "$x`y`;",
+    ])
+  func oddPrefix(prefix: String) async throws {
+    try await Deployment.run { deployment in
+      let acl = try SidecarProcess(
+        ["acl"], environment: ["WCH_KEY_PREFIX": prefix], instance: "acl")
+      #expect(try await acl.waitForExit() == .code(0))
+      try Self.shell(acl.outputText.replacing("PASSWORD", with: "secret"), deployment)
+      try await deployment.redis.withClient(user: "wch-sidecar", password: "secret") { client in
+        let own = try await client.ask(["GET", "\(prefix)leader"])
+        #expect(own.refusal == nil, "\(own.refusal?.message ?? "")")
+        for key in ["leader", "xleader", "ableader", "aleader"] {
+          let other = try await client.ask(["GET", key])
+          #expect(other.refusal?.kind == .noPermission, "\(key) may be read")
+        }
+      }
     }
   }
 

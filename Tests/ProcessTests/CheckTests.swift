@@ -50,7 +50,7 @@ import WeChatSimulator
       #expect(found("maxmemory-policy") == "ok: noeviction")
       #expect(found("persistence")?.hasPrefix("ok: none: ") == true)
       #expect(found("permissions") == "ok: all 27 commands and 7 keys of the daemon")
-      #expect(found("clock")?.hasPrefix("ok: Redis differs from this machine by about ") == true)
+      #expect(found("clock")?.hasPrefix("ok: Redis differs from this machine by about 0 s") == true)
       let latency = found("redis redis://127.0.0.1:\(deployment.redis.port)/0")
       #expect(latency?.contains(#/^ok: answers within [0-9.]+ ms$/#) == true, "\(latency ?? "")")
       #expect(found("WCH_access_token") == "ok: holds a token")
@@ -69,10 +69,107 @@ import WeChatSimulator
       #expect(process.exit == .code(0), "\(process.outputText)")
       #expect(Self.finding("WCH_access_token", in: process) == "warning: holds no token yet")
       #expect(
-        Self.finding("wechat, account default", in: process)
-          == "ok: answers; AppID and AppSecret are not tried, that would mint")
+        Self.finding("wechat, account default", in: process) == "ok: answers")
+      #expect(process.outputText.contains("unknown: wechat, account default: whether it accepts"))
       #expect(try await deployment.ask("DBSIZE").number == 0)
     }
+  }
+
+  @Test("another AppID's living deployment is an error, and one that is over is none")
+  func foreignApp() async throws {
+    try await Deployment.run { deployment in
+      let replica = try await deployment.start(count: 1)
+      let stranger = ["WCH_APPID": "wx000000000000other"]
+      let process = try await Self.check(deployment, stranger)
+      #expect(process.exit == .code(1), "\(process.outputText)")
+      let record = Self.finding("WCH_state:{WCH_access_token}", in: process)
+      #expect(record?.hasPrefix("error: is another AppID's, whose token lives") == true)
+      #expect(Self.finding("WCH_access_token", in: process)?.hasPrefix("error: ") == true)
+      #expect(Self.finding("WCH_leader", in: process)?.hasPrefix("error: ") == true)
+      // Nor is that one's token proved alive for this one.
+      #expect(!process.outputText.contains("the token in Redis is alive"))
+      replica.terminate()
+      _ = try await replica.waitForExit()
+      try await deployment.ask("DEL", "WCH_access_token", "WCH_expires_in")
+      let over = try await Self.check(deployment, stranger)
+      #expect(over.exit == .code(0), "\(over.outputText)")
+    }
+  }
+
+  @Test("records of a newer version, and a lock that nobody's lease is behind, are errors")
+  func unusableKeys() async throws {
+    try await Deployment.run { deployment in
+      try await deployment.ask("HSET", "WCH_state:{WCH_access_token}", "v", "99")
+      try await deployment.ask("SET", "WCH_leader", "someone:1")
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(1), "\(process.outputText)")
+      let record = Self.finding("WCH_state:{WCH_access_token}", in: process)
+      #expect(record?.contains("newer version (layout 99") == true)
+      let lock = Self.finding("WCH_leader", in: process)
+      #expect(lock?.hasPrefix("error: is held by someone without a time limit") == true)
+    }
+  }
+
+  @Test("a command that Redis does not have, or has under another name, is an error")
+  func renamedCommand() async throws {
+    try await Deployment.run(
+      redisArguments: ["--rename-command", "BLPOP", "", "--rename-command", "INFO", "info2"]
+    ) { deployment in
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(1), "\(process.outputText)")
+      #expect(Self.finding("command blpop", in: process)?.hasPrefix("error: ") == true)
+      #expect(Self.finding("command info", in: process)?.hasPrefix("warning: ") == true)
+    }
+  }
+
+  @Test("--mint finds out by one token where nobody leads, and overrules nobody")
+  func mint() async throws {
+    try await Deployment.run { deployment in
+      func mint(_ settings: [String: String] = [:]) async throws -> SidecarProcess {
+        let process = try SidecarProcess(
+          ["check", "--mint"],
+          environment: deployment.environment(instance: "check").merging(settings) { $1 },
+          instance: "check")
+        _ = try await process.waitForExit(within: patience)
+        return process
+      }
+      let wrong = try await mint(["WCH_APPSECRET": String(repeating: "0", count: 32)])
+      #expect(wrong.exit == .code(77), "\(wrong.outputText)")
+      let refusal = Self.finding("mint, account default", in: wrong)
+      #expect(refusal?.contains("40125") == true || refusal?.contains("40001") == true)
+      #expect(deployment.mints == 0)
+
+      let other = try await deployment.ask("SET", "WCH_leader", "other:1", "PX", "60000")
+      #expect(other.refusal == nil)
+      let beside = try await mint()
+      #expect(beside.exit == .code(0), "\(beside.outputText)")
+      #expect(beside.outputText.contains("unknown: mint: nothing was tried: other leads"))
+      #expect(deployment.mints == 0)
+
+      try await deployment.ask("DEL", "WCH_leader")
+      let good = try await mint()
+      #expect(good.exit == .code(0), "\(good.outputText)")
+      let found = Self.finding("mint, account default", in: good)
+      #expect(found?.hasPrefix("ok: WeChat gave a token") == true)
+      #expect(deployment.mints == 1)
+      #expect(try await deployment.ask("EXISTS", "WCH_leader").number == 0)
+      // With a token nothing is left to find out.
+      let again = try await mint()
+      #expect(again.exit == .code(0), "\(again.outputText)")
+      #expect(deployment.mints == 1)
+    }
+  }
+
+  @Test("a file of Redis's TLS that is not there is told without connecting: 78")
+  func missingAuthority() async throws {
+    let process = try SidecarProcess(
+      ["check"],
+      environment: [
+        "WCH_APPID": Deployment.appID, "WCH_APPSECRET": Deployment.secret,
+        "WCH_REDIS_URL": "rediss://localhost?ca_file=/nope",
+      ], instance: "check")
+    #expect(try await process.waitForExit() == .code(78))
+    #expect(process.errorText.contains("ca_file: the file `/nope` does not exist"))
   }
 
   @Test(

@@ -83,7 +83,7 @@ import WeChatSimulator
   }
 
   private static func check(_ line: SidecarProcess.LogLine, _ row: ErrorRow) {
-    #expect(line.level == (row.patience.isAlarm ? "error" : "warning"), "\(row)")
+    #expect(line.fields["event"] == "refresh.failed", "\(row)")
     #expect(line.fields["error"]?.contains(row.says) == true, "\(line.text)")
     #expect(line.fields["wechat.errcode"] == row.code.map(String.init), "\(row)")
     let wait = line.fields["refresh.retry_in_seconds"].flatMap { Double($0) } ?? 0

@@ -115,10 +115,7 @@ import Testing
       let bearer = deployment.redis.directory.appendingPathComponent("bearer")
       try Data(Deployment.secret.utf8).write(to: secret)
       try Data("b3arer".utf8).write(to: bearer)
-      let bad = """
-        A secret's file cannot be used; its last good value stays in use, and is lost with the \
-        next start: put the secret back into the file
-        """
+      let bad = "A secret's file cannot be used"
       let replica = try deployment.start(
         "a",
         Deployment.brisk.merging([
@@ -131,10 +128,10 @@ import Testing
       try FileManager.default.removeItem(at: bearer)
       for (file, reason) in [(secret, "is empty"), (bearer, "does not exist")] {
         let line = try await replica.waitForLog(bad, within: patience) {
-          $0.fields["setting.origin"] == "file \(file.path)"
+          $0.fields["subject"] == "file \(file.path)"
         }
         #expect(line.level == "warning")
-        #expect(line.fields["reason"] == reason)
+        #expect(line.fields["error"] == reason)
       }
       // Some ticks later it is no news, and the last good values stay in use.
       let position = replica.logPosition
@@ -150,9 +147,9 @@ import Testing
       try Data("b3arer".utf8).write(to: bearer)
       for file in [secret, bearer] {
         let line = try await replica.waitForLog(
-          "A secret's file can be used again", within: patience
-        ) { $0.fields["setting.origin"] == "file \(file.path)" }
-        #expect(line.level == "info")
+          "Over: \(bad)", within: patience
+        ) { $0.fields["subject"] == "file \(file.path)" }
+        #expect(line.level == "notice")
       }
       #expect(replica.log.count { $0.message == bad } == 2)
     }

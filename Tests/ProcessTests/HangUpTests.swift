@@ -1,4 +1,5 @@
 import Foundation
+import RedisClient
 import TestSupport
 import Testing
 
@@ -42,7 +43,7 @@ import Testing
     }
   }
 
-  @Test("SIGHUP does nothing without a log file, from the first moment to the last")
+  @Test("SIGHUP ends no daemon, from its first moment to the last")
   func ignored() async throws {
     try await Deployment.run { deployment in
       for _ in 1...5 {
@@ -61,6 +62,116 @@ import Testing
         }
         #expect(try await process.waitForExit() == .code(0))
       }
+    }
+  }
+
+  private static func settings(
+    _ deployment: Deployment, level: String = "debug", more: String = ""
+  ) -> String {
+    let directory = deployment.redis.directory
+    return """
+      { logLevel: "\(level)", httpBearerFile: "\(directory.appendingPathComponent("bearer").path)",
+        accounts: { shop: { appid: "\(Deployment.appID)",
+          appsecretFile: "\(directory.appendingPathComponent("secret").path)" } }, \(more) }
+      """
+  }
+
+  @Test("SIGHUP reads the settings again: what may change does, what may not is named and kept")
+  func reloads() async throws {
+    try await Deployment.run { deployment in
+      let directory = deployment.redis.directory
+      func write(_ text: String, _ name: String) throws {
+        try Data(text.utf8).write(to: directory.appendingPathComponent(name), options: .atomic)
+      }
+      try write("wrong-secret", "secret")
+      try write("first-bearer", "bearer")
+      try write(Self.settings(deployment), "settings.json5")
+      let replica = try deployment.start(
+        "a",
+        Deployment.brisk.merging([
+          "WCH_APPID": "", "WCH_APPSECRET": "", "WCH_LOG_LEVEL": "",
+          "WCH_CONFIG": directory.appendingPathComponent("settings.json5").path,
+        ]) { $1 })
+      try await replica.waitForLog("WeChat gave no token; what Redis has stays")
+      func hangUp() -> Int {
+        let position = replica.logPosition
+        #expect(kill(replica.id, SIGHUP) == 0)
+        return position
+      }
+
+      var position = hangUp()
+      let same = try await replica.waitForLog(
+        "The settings were read again; nothing changed", after: position)
+      #expect(same.level == "info" && same.fields["event"] == "settings.read")
+
+      // A secret is told by its name, and asked with at once.
+      try write(Deployment.secret, "secret")
+      try write("second-bearer", "bearer")
+      try write(
+        Self.settings(deployment, level: "info", more: #"keyPrefix: "X_","#), "settings.json5")
+      position = hangUp()
+      let read = try await replica.waitForLog("The settings were read again", after: position)
+      for name in ["logLevel", "accounts.shop.appsecret", "httpBearer"] {
+        #expect(read.fields["settings.changed"]?.contains(name) == true, "\(read.text)")
+      }
+      #expect(read.fields["settings.restart"]?.contains("keyPrefix") == true, "\(read.text)")
+      let stale = try await replica.waitForLog(
+        "Changed settings are not in effect", after: position, within: patience)
+      #expect(stale.level == "warning")
+      #expect(
+        stale.fields["error"] == "restart to take keyPrefix; the old ones stay in use", "\(stale)")
+      try await waitUntil("the token", within: patience) {
+        try await deployment.ask("EXISTS", "WCH_access_token:{shop}").number == 1
+      }
+      let socket = try #require(replica.socket)
+      for (bearer, status) in [("first-bearer", 401), ("second-bearer", 200)] {
+        let answer = try await PlainHTTP.ask(
+          socket: socket, path: "/v1/token?account=shop",
+          headers: ["Authorization": "Bearer \(bearer)"])
+        #expect(answer.status == status)
+      }
+      #expect(!replica.log.dropFirst(position + 3).contains { $0.level == "debug" })
+
+      // What is wrong changes nothing, and all of it is told.
+      try write("{ logLevel: 'loud', leese: '3s', accounts: 7 }", "settings.json5")
+      position = hangUp()
+      for name in ["logLevel", "leese"] {
+        let line = try await replica.waitForLog(
+          "Changed settings are not in effect", after: position, within: patience
+        ) { $0.fields["subject"]?.contains(name) == true }
+        #expect(line.fields["condition"] == "settings_stale", "\(line.text)")
+      }
+      let status = try await replica.get("/v1/status")
+      #expect(status.body.contains("settings_stale"))
+
+      // Mended, it is over.
+      try write(Self.settings(deployment), "settings.json5")
+      position = hangUp()
+      try await replica.waitForLog("The settings were read again", after: position)
+      try await replica.waitForLog(
+        "Over: Changed settings are not in effect", after: position, within: patience)
+      #expect(!replica.errorText.contains("bearer-"))
+      for secret in ["wrong-secret", "first-bearer", "second-bearer"] {
+        #expect(!replica.errorText.contains(secret))
+      }
+    }
+  }
+
+  @Test("an account that is added waits for a restart, and is said to")
+  func newAccount() async throws {
+    try await Deployment.run { deployment in
+      let file = deployment.redis.directory.appendingPathComponent("settings.json5")
+      try Data("{}".utf8).write(to: file)
+      let replica = try deployment.start(
+        "a", Deployment.brisk.merging(["WCH_CONFIG": file.path]) { $1 })
+      try await deployment.waitForLiveToken()
+      let more = "{ accounts: { new: { appid: 'wxnew', appsecret: '\(Deployment.secret)' } } }"
+      try Data(more.utf8).write(to: file)
+      #expect(kill(replica.id, SIGHUP) == 0)
+      let line = try await replica.waitForLog(
+        "Changed settings are not in effect", within: patience)
+      #expect(line.fields["error"]?.hasPrefix("restart to take accounts.new;") == true)
+      #expect(try await deployment.ask("EXISTS", "WCH_access_token:{new}").number == 0)
     }
   }
 

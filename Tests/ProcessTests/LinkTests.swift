@@ -7,7 +7,7 @@ import WeChatSimulator
 /// One of a replica's connections to Redis is away, or leads elsewhere, while another one works.
 @Suite struct LinkTests {
   private static let away = "A connection to Redis stays away, though Redis answers on another one"
-  private static let back = "A connection to Redis is back"
+  private static let back = "Over: \(away)"
 
   /// Why no new connection can be made, while those that stand go on.
   enum Trouble: String, CaseIterable {
@@ -59,7 +59,7 @@ import WeChatSimulator
       }
       for link in ["reports", "events"] {
         let line = try await leader.waitForLog(Self.away, after: position, within: patience) {
-          $0.fields["redis.connection"] == link
+          $0.fields["subject"] == link
         }
         #expect(line.level == "warning" && line.text.contains(trouble.rawValue), "\(line.text)")
       }
@@ -71,14 +71,17 @@ import WeChatSimulator
           "wechat_token_redis_connection_up", ["connection": link])
         #expect(up == value)
       }
-      #expect(try await leader.get("/").body.contains("connection away: 上报 reports"))
+      try await waitUntil("the page tells the connection", within: .seconds(20)) {
+        let page = try await leader.get("/").body
+        return page.contains("✕ away") && page.contains("<code>connection_lame</code>")
+      }
 
       try await trouble.end(at: deployment)
       for link in ["reports", "events"] {
         let line = try await leader.waitForLog(Self.back, after: position, within: patience) {
-          $0.fields["redis.connection"] == link
+          $0.fields["subject"] == link
         }
-        #expect(Int(line.fields["duration_seconds"] ?? "").map { $0 >= 5 } == true)
+        #expect(Double(line.fields["duration_seconds"] ?? "").map { $0 >= 5 } == true)
       }
       // The status may have been written out a moment before.
       try await waitUntil("the status says so", within: patience) {
@@ -187,6 +190,8 @@ import WeChatSimulator
       try await waitUntil("the report is served", within: .seconds(3)) {
         try await deployment.token() != token
       }
+      let line = try await leader.waitForLog(Self.away, within: patience)
+      #expect(line.level == "warning" && line.fields["error"]?.contains("unknown command") == true)
       #expect(leader.alarms().count == 1)
       #expect(try await deployment.ask("LLEN", "WCH_refresh_requests").number == 0)
     }
@@ -225,6 +230,8 @@ import WeChatSimulator
       let refused = try await replica.waitForLog("Redis cannot be reached; trying again")
       #expect(refused.text.contains("WRONGPASS"))
       #expect(refused.fields["reason"]?.hasPrefix("it stands in quotes") == true)
+      let alarm = try await replica.waitForLog("Redis refuses the user or the password")
+      #expect(alarm.level == "error" && alarm.text.contains("it stands in quotes"))
       #expect(!replica.errorText.contains("pass-word"))
     }
   }

@@ -90,4 +90,57 @@ import WeChatSimulator
       if !isRedis { #expect(try await deployment.ask("EXISTS", "WCH_leader").number == 0) }
     }
   }
+
+  @Test(
+    "it names the cause when the time is over, and ends with 77 when WeChat refuses",
+    arguments: [
+      (Fault.errorCode(45009), 77, "errcode 45009"), (.errorCode(40164), 77, "errcode 40164"),
+      (.errorCode(-1), 75, "errcode -1"), (.status(502, afterMint: false), 75, "502"),
+      (.html, 75, "no JSON"),
+    ])
+  func cause(fault: Fault, code: Int, words: String) async throws {
+    try await Deployment.run { deployment in
+      deployment.simulator.setFault(fault, count: nil)
+      let process = try await Self.once(deployment, "--max", "2s")
+      #expect(process.exit == .code(code), "\(process.errorText)")
+      let last = process.errorText.split(separator: "\n").last ?? ""
+      #expect(last.hasPrefix("wch-sidecar once: ") && last.contains(words), "\(last)")
+      #expect(try await deployment.ask("EXISTS", "WCH_leader").number == 0)
+    }
+  }
+
+  @Test("a call that is awaited when the time is over is given up, and no lock stays")
+  func stalled() async throws {
+    try await Deployment.run { deployment in
+      deployment.simulator.setFault(.mintThenHold, count: nil)
+      // A call may take longer than all of the time.
+      let process = try await Self.once(deployment, "--max", "2s")
+      #expect(process.exit == .code(75), "\(process.errorText)")
+      #expect(process.errorText.contains("WeChat has not answered yet"), "\(process.errorText)")
+      #expect(try await deployment.ask("EXISTS", "WCH_leader").number == 0)
+      let doubt = try await deployment.ask(
+        "HEXISTS", "WCH_state:{WCH_access_token}", "doubt_first")
+      #expect(doubt.number == 1)
+    }
+  }
+
+  @Test("of several accounts it serves those that it can, and asks for one alone")
+  func several() async throws {
+    try await Deployment.run { deployment in
+      let (settings, _) = try deployment.accounts(count: 3, life: 7_200_000)
+      deployment.simulator.setFault(
+        .errorCode(40164), appID: "wxa1", count: nil)
+      let process = try await Self.once(deployment, settings: settings)
+      #expect(process.exit == .code(77), "\(process.errorText)")
+      #expect(process.errorText.contains("account a1: WeChat answered with errcode 40164"))
+      let served = process.outputText.split(separator: "\n").map { $0.prefix { $0 != " " } }
+      #expect(served == ["default", "a2"])
+      let one = try await Self.once(deployment, "--account", "a2", settings: settings)
+      #expect(one.exit == .code(0), "\(one.errorText)")
+      #expect(one.outputText.hasPrefix("a2 "))
+      let nobody = try await Self.once(deployment, "--account", "b", settings: settings)
+      #expect(nobody.exit == .code(64))
+      #expect(nobody.errorText.contains("the accounts are default, a1, a2"))
+    }
+  }
 }

@@ -48,6 +48,26 @@ import Testing
     #expect(process.errorText.contains("\(flag) takes a loopback address"))
   }
 
+  @Test("the control API listens beside the API when nothing is said of it")
+  func besideTheAPI() async throws {
+    let simulator = try SidecarProcess(
+      ["simulate-wechat", "--listen", "localhost:0"], environment: [:],
+      instance: "simulate-wechat")
+    try await waitUntil("both addresses", within: .seconds(10)) {
+      simulator.outputText.components(separatedBy: "http://localhost:").count == 3
+    }
+    let port = try #require(simulator.outputText.firstMatch(of: #/localhost:([0-9]+)/#)?.1)
+    let second = try SidecarProcess(
+      ["simulate-wechat", "--listen", "localhost:\(port)"], environment: [:],
+      instance: "simulate-wechat")
+    #expect(try await second.waitForExit() == .code(1))
+    #expect(
+      second.errorText
+        == "wch-sidecar: cannot listen on localhost:\(port): Address already in use\n")
+    simulator.terminate()
+    #expect(try await simulator.waitForExit() == .code(0))
+  }
+
   /// What a `GET` of the path is answered.
   private func json(_ base: String, _ path: String) async throws -> [String: Any] {
     let url = try #require(URL(string: base))

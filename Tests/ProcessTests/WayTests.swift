@@ -97,7 +97,6 @@ import WeChatSimulator
         ]) { $1 }
         let replica = try deployment.start("a", settings)
         let line = try await replica.waitForLog(Self.told)
-        #expect(line.level == "warning")
         #expect(line.fields["error"]?.contains("was not reached") == true, "\(line.text)")
         #expect(line.fields["error"]?.lowercased().contains("proxy") == true, "\(line.text)")
         await refusing.stop()

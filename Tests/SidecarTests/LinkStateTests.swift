@@ -11,21 +11,22 @@ import Testing
   @Test func `a connection is away from when it was lost or wanted, whatever is tried since`() {
     var state = LinkState(isWanted: true, at: Self.start)
     let later = Self.start + .seconds(5)
-    #expect(!state.isAway(for: .seconds(5), at: Self.start + .seconds(4)))
-    #expect(state.isAway(for: .seconds(5), at: later) && state.isOfNoUse)
+    #expect(!state.isConnected && state.isOfNoUse)
+    state.connectFailed(.deadlinePassed, doubt: "it stands in quotes")
+    #expect(state.lastError?.hasSuffix("; it stands in quotes") == true)
     state.connectFailed(.deadlinePassed)
-    #expect(state.isAway(for: .seconds(5), at: later) && state.lastError != nil)
+    #expect(state.lastError == "\(RedisFailure.deadlinePassed)")
     #expect(state.connected(to: Self.server, at: later) == .seconds(5))
-    #expect(!state.isAway(for: .zero, at: later) && !state.isOfNoUse && state.reconnects == 0)
+    #expect(state.isConnected && !state.isOfNoUse && state.reconnects == 0)
     state.disconnected(.unresponsive, at: later)
-    #expect(!state.isAway(for: .seconds(1), at: later))
+    #expect(!state.isConnected)
     _ = state.connected(to: Self.server, at: later)
     #expect(state.reconnects == 1)
     state.refused(
       RedisServerError("NOPERM this user has no permissions to run the 'blpop' command"))
     #expect(state.isOfNoUse && state.isConnected)
     state.want(false)
-    #expect(!state.isAway(for: .zero) && !state.isOfNoUse && state.since == nil)
+    #expect(!state.isOfNoUse && state.since == nil)
   }
 
   private static let servers: [(String?, String?, Bool)] = [

@@ -299,4 +299,44 @@ import Testing
     it.post(.secretChanged(Transcript.account))
     #expect(it.keeper.accounts[0].wanted?.notBefore == it.now)
   }
+
+  @Test(
+    "who insists has WeChat asked five seconds after a refusal that people mend, and no sooner",
+    arguments: [
+      (FetchFailure.Class.configuration, 40125, true), (.operator, 40164, true),
+      (.quota, 45009, true), (.rate, 45011, false),
+    ])
+  func insists(category: FetchFailure.Class, code: Int, isAsked: Bool) throws {
+    var it = Transcript()
+    let fetch = it.fetch()
+    let order = try #require(fetch)
+    let failure = FetchFailure(category, code: code, reason: "refused")
+    it.post(.fetched(order.account, order.version, .knownFailure(failure)))
+    let refusedAt = it.now
+    let backoff = try #require(it.keeper.accounts[0].wanted?.notBefore)
+    // A report of an application changes nothing: it says nothing of what was mended.
+    it.post(.reported(.rejected(AccessToken("unknown"))))
+    #expect(it.keeper.accounts[0].wanted?.notBefore == backoff)
+    for wait in [Duration.seconds(1), .seconds(3), .seconds(7)] {
+      it.now = refusedAt + wait
+      it.post(.reported(.force(Transcript.account)))
+      let moved = max(it.now, refusedAt + .seconds(5))
+      #expect(
+        it.keeper.accounts[0].wanted?.notBefore
+          == (isAsked ? min(moved, refusedAt + .seconds(5)) : backoff))
+    }
+  }
+
+  @Test func `what WeChat itself says how long to leave alone is left alone`() throws {
+    var it = Transcript()
+    let fetch = it.fetch()
+    let order = try #require(fetch)
+    let failure = FetchFailure(
+      .operator, code: 89507, reason: "the administrator refused", holdOff: .seconds(3600))
+    it.post(.fetched(order.account, order.version, .knownFailure(failure)))
+    it.pass(.seconds(10))
+    it.post(.reported(.force(Transcript.account)))
+    let wanted = try #require(it.keeper.accounts[0].wanted)
+    #expect(wanted.notBefore > it.now + .seconds(3000))
+  }
 }

@@ -33,6 +33,24 @@ import TokenCore
     #expect(ledger.ask(.report, at: Self.at(31), hasBudget: true) == Self.at(60))
   }
 
+  @Test("who insists shortens what a refusal holds up, within the limits of reports")
+  func insists() {
+    var ledger = ReportLedger(limits: .stableToken)
+    #expect(Self.serve(&ledger, at: Self.at(100)))
+    // A limit is not shortened, and nothing is where nothing was asked for.
+    ledger.insist(notBefore: Self.at(101), at: Self.at(101))
+    #expect(ledger.asked == nil)
+    #expect(ledger.ask(.force, at: Self.at(102), hasBudget: true) == Self.at(130))
+    ledger.insist(notBefore: Self.at(103), at: Self.at(103))
+    #expect(ledger.asked?.notBefore == Self.at(130))
+    ledger.hold(.force, until: Self.at(1000))
+    ledger.insist(notBefore: Self.at(105), at: Self.at(104))
+    #expect(ledger.asked?.notBefore == Self.at(130))
+    ledger.hold(.force, until: Self.at(1000))
+    ledger.insist(notBefore: Self.at(205), at: Self.at(200))
+    #expect(ledger.asked?.notBefore == Self.at(205))
+  }
+
   @Test(
     "twenty an hour are served, the next one when the first is an hour old",
     arguments: [(3599.999, false), (3600.0, true), (3600.001, true)])

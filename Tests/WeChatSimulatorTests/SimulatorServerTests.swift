@@ -116,6 +116,28 @@ import WeChatSimulator
     }
   }
 
+  @Test(
+    "a slip in a member's name or value is refused and changes nothing",
+    arguments: [
+      ("/faults", #"{"fault":"html","pth":"/x"}"#, "pth"),
+      ("/faults", #"{"fault":"html","path":"/cgi-bin/token","cnt":1}"#, "cnt"),
+      ("/faults", #"{"fault":"html","count":"1"}"#, "count"),
+      ("/faults", #"{"fault":"html","path":"cgi-bin/token"}"#, "path"),
+      ("/clock", #"{"advanc":1000}"#, "advanc"), ("/held/release", #"{"all":true}"#, "all"),
+      ("/apps/wx1/events", #"{"event":"freezeSecret","afer":1}"#, "afer"),
+    ])
+  func refusesSlips(path: String, body: String, name: String) async throws {
+    try await withServer { simulator, server in
+      let answer = try await exchange(
+        server.controlPort,
+        "POST \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+          + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+      #expect(answer.hasPrefix("HTTP/1.1 400"), "\(answer)")
+      #expect(answer.contains(name), "\(answer)")
+      #expect(try await get(server.ports[0], target).contains("access_token"))
+    }
+  }
+
   @Test("the control API registers apps, moves the clock, lets things happen and switches hosts")
   func controlsAll() async throws {
     try await withServer { simulator, server in

@@ -8,20 +8,28 @@ package struct Daemon {
   private let settings: Settings
   private let redis: RedisConfiguration
   private let output: LogOutput
+  private let supervisor: Supervisor?
+  private let readAgain: @Sendable () throws(SettingsError) -> Settings
   private let logger: Logger
   private let version: String
 
   /// Takes settings that were judged; nothing runs yet.
   ///
-  /// - Parameter output: where the logger writes: opened anew at SIGHUP.
+  /// - Parameters:
+  ///   - output: where the logger writes: opened anew at SIGHUP.
+  ///   - environment: says whether a supervisor listens.
+  ///   - readAgain: reads the settings as at the start, at SIGHUP.
   package init(
     settings: Settings, redis: RedisConfiguration, version: String, output: LogOutput,
-    logger: Logger
+    environment: [String: String], logger: Logger,
+    readAgain: @escaping @Sendable () throws(SettingsError) -> Settings
   ) {
     self.settings = settings
     self.redis = redis
     self.version = version
     self.output = output
+    self.readAgain = readAgain
+    supervisor = Supervisor(environment: environment)
     self.logger = logger
   }
 
@@ -38,34 +46,39 @@ package struct Daemon {
     let status = KeeperStatus(
       parts, settings: settings, version: version, startedAt: .now, timers: answering.eventLoop)
     let listening = Gate()
+    let certificates = try files(parts.health)
     let server = StatusServer(
       settings: settings.http, source: KeeperGauges(status: status, metrics: parts.metrics),
-      metrics: parts.metrics, logger: logger, executor: answering,
-      certificateJudged: { [health = parts.health, files = settings.http.tls] problem in
-        guard let files else { return }
-        health.file(.certificateUnusable, files.certificate, reason: problem)
-      },
+      metrics: parts.metrics, logger: logger, executor: answering, certificates: certificates,
       whenListening: { _ in listening.open() })
-    logger.notice(
-      "wch-sidecar starts",
-      metadata: .keyed([
+    logger.tell(
+      .processStarting, "wch-sidecar starts",
+      .keyed([
         .version: "\(version)", .instance: "\(settings.instance)",
         .redisEndpoint: "\(redis.endpoint)", .httpListen: "\(settings.http.listen)",
-        .count: "\(settings.accounts.count)",
+        .accountCount: .number(settings.accounts.count),
       ]))
     // Shut down in reverse order: the keeper first gives the lock back, then the rest ends. Who
     // cannot listen must not have been a candidate: nothing goes to Redis before.
     let group = ServiceGroup(
       configuration: .init(
         services: [
-          .init(service: LogReopening(output: output, logger: logger)),
+          .init(
+            service: Reloading(
+              output: output, logger: logger, settings: settings, certificates: certificates,
+              health: parts.health, supervisor: supervisor, read: readAgain)),
           .init(service: Confined(Gated(parts.links, behind: listening), to: keeping)),
           .init(service: Confined(server, to: answering)),
           .init(service: parts.secrets),
-          .init(service: HealthWatch(health: parts.health, journal: parts.journal)),
+          .init(service: HealthWatch(parts)),
           .init(
             service: Confined(Gated(parts.service, behind: listening), to: keeping),
             successTerminationBehavior: .gracefullyShutdownGroup),
+          .init(
+            service: SupervisorWatch(
+              supervisor: supervisor, listening: listening, check: { status.health($0) },
+              verdict: { status.verdict }),
+            successTerminationBehavior: .ignore),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
     do {
@@ -77,7 +90,15 @@ package struct Daemon {
     await parts.weChat.shutdown()
     try await answering.shutdown()
     try await keeping.shutdown()
-    logger.notice("wch-sidecar has ended in order")
+    logger.tell(.processEnded, "wch-sidecar has ended in order")
+  }
+
+  /// The certificate of the HTTP interface, if it has one.
+  private func files(_ health: HealthCenter) throws(StatusServerError) -> CertificateFiles? {
+    guard settings.http.listen != .off, let tls = settings.http.tls else { return nil }
+    return try CertificateFiles(
+      tls, logger: logger,
+      isBad: { health.file(.certificateUnusable, tls.certificate, reason: $0) })
   }
 
   /// The group tells every step of its own; what matters we say ourselves.

@@ -10,7 +10,7 @@ import RedisClient
   import Darwin
 #endif
 
-/// Asks the daemon of the same settings over its HTTP interface.
+/// Asks a running daemon over its HTTP interface.
 package struct DaemonClient: Sendable {
   /// An answer, read whole.
   package struct Answer: Hashable, Sendable {
@@ -23,10 +23,10 @@ package struct DaemonClient: Sendable {
     package let description: String
   }
 
-  private let http: Settings.HTTP
+  private let address: DaemonAddress
 
   /// Where the daemon is asked.
-  package var listen: ListenAddress { http.listen }
+  package var listen: ListenAddress { address.listen }
 
   /// A daemon on this machine answers within this, or something is wrong with it.
   private static let timeout: Duration = .seconds(5)
@@ -35,8 +35,7 @@ package struct DaemonClient: Sendable {
   /// Bytes of an answer that are read.
   private static let longestBody = 4 << 20
 
-  /// For the daemon that listens where these settings say.
-  package init(settings: Settings) { http = settings.http }
+  package init(_ address: DaemonAddress) { self.address = address }
 
   /// Makes one request.
   ///
@@ -46,9 +45,11 @@ package struct DaemonClient: Sendable {
     _ path: String, method: String = "GET", body: String? = nil, within limit: Duration? = nil
   ) async throws(Unreachable) -> Answer {
     let (destination, authority) = try place()
+    let (tls, pinned) = try tls()
     var request = OutboundRequest(
-      destination: destination, tls: tls(), method: method, target: path, authority: authority)
-    if let bearer = http.bearer {
+      destination: destination, tls: tls, pinned: pinned, method: method, target: path,
+      authority: authority)
+    if let bearer = address.bearer {
       request.fields.append(("authorization", "Bearer \(bearer.current().revealed)"))
     }
     if let body {
@@ -66,7 +67,7 @@ package struct DaemonClient: Sendable {
       return Answer(status: answer.status, body: String(decoding: answer.body, as: UTF8.self))
     } catch {
       throw Unreachable(
-        description: "no daemon answers at \(http.listen): \(reason(for: error));"
+        description: "no daemon answers at \(address.listen): \(reason(for: error));"
           + " is `wch-sidecar run` up with the same httpListen?")
     }
   }
@@ -80,41 +81,97 @@ package struct DaemonClient: Sendable {
     case .closed, .io:
       if case .io(let error as IOError) = failure, error.errnoCode != ECONNRESET {
         error.reasonWithoutCall
-      } else if http.tls == nil {
+      } else if address.certificate == nil, address.authorities == nil {
         "the connection was closed without an answer, as by a daemon that speaks HTTPS (then give"
-          + " httpTlsCertFile and httpTlsKeyFile, too)"
+          + " its httpTlsCertFile, or httpCaFile)"
       } else {
         "the connection was closed without an answer"
       }
     case .tls(let error):
-      "the HTTPS connection failed; httpTlsCertFile must be that of the daemon, and absent when it"
-        + " has none (\(error))"
+      address.authorities == nil
+        ? "the HTTPS connection failed; httpTlsCertFile must be that of the daemon, and absent when"
+          + " it has none (\(Self.words(for: error)))"
+        : "the HTTPS connection failed; the authorities in httpCaFile must have signed the daemon's"
+          + " certificate, which must be for the name that it is asked by"
+          + " (\(Self.words(for: error)))"
     case .dial, .tunnel, .noAuthorities, .refused, .malformed, .cancelled: "\(failure)"
     }
   }
 
+  /// The reason that the TLS library has, without its own source's places.
+  private static func words(for error: any Error) -> String {
+    let text = "\(error)"
+    for (mark, words) in [
+      ("CERTIFICATE_VERIFY_FAILED", "its certificate is another one, or not trusted"),
+      ("WRONG_VERSION_NUMBER", "what answers speaks no TLS"),
+      ("unableToValidateCertificate", "its certificate is for another name"),
+    ] where text.contains(mark) {
+      return words
+    }
+    return text
+  }
+
   /// Where the daemon is, and what `Host` says of it.
   private func place() throws(Unreachable) -> (OutboundRequest.Destination, String) {
-    switch http.listen {
+    switch address.listen {
     case .off:
       throw Unreachable(description: "httpListen is off: the daemon cannot be asked")
     case .tcp(let host, let port):
-      let named = ["0.0.0.0", "::", "*"].contains(host) ? "127.0.0.1" : host
+      let named = Self.everywhere.contains(host) ? "127.0.0.1" : host
       let shown = named.contains(":") ? "[\(named)]" : named
       return (.host(named, port: port), "\(shown):\(port)")
     case .unix(let path): return (.unix(path), "localhost")
     }
   }
 
-  /// Trusts exactly the certificate that the daemon was given: no name is checked, since the
-  /// daemon is asked by its address.
-  private func tls() -> ClientTLS? {
-    guard let files = http.tls else { return nil }
-    return ClientTLS {
-      var configuration = TLSConfiguration.makeClientConfiguration()
-      configuration.trustRoots = .file(files.certificate)
-      configuration.certificateVerification = .noHostnameVerification
-      return configuration
+  /// How the daemon is known: by its authorities' signature, or by being the very certificate that
+  /// was given, whoever signed it.
+  ///
+  /// Names are compared only with the former, and not on this host,
+  /// where the daemon is asked by an address that its certificate need not have. A probe on this
+  /// host that has only the certificate's file minds nothing but the answer: while the file is gone
+  /// or bad the daemon goes on with the last good one.
+  private func tls() throws(Unreachable) -> (ClientTLS?, NIOSSLCertificate?) {
+    let isHere =
+      switch address.listen {
+      case .tcp(let host, _): URLHost.isLoopback(host) || Self.everywhere.contains(host)
+      case .unix, .off: true
+      }
+    if let authorities = address.authorities {
+      return (
+        ClientTLS {
+          var configuration = TLSConfiguration.makeClientConfiguration()
+          configuration.trustRoots = .file(authorities)
+          configuration.certificateVerification =
+            isHere ? .noHostnameVerification : .fullVerification
+          return configuration
+        }, nil
+      )
     }
+    guard let file = address.certificate else { return (nil, nil) }
+    if isHere, address.isOpen {
+      return (
+        ClientTLS {
+          var configuration = TLSConfiguration.makeClientConfiguration()
+          configuration.trustRoots = .certificates([])
+          configuration.certificateVerification = .none
+          return configuration
+        }, nil
+      )
+    }
+    guard let bytes = try? RegularFile.read(file),
+      let certificate = try? NIOSSLCertificate.fromPEMBytes(bytes).first
+    else { throw Unreachable(description: "httpTlsCertFile has no certificate in PEM: \(file)") }
+    return (
+      ClientTLS {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.trustRoots = .certificates([certificate])
+        configuration.certificateVerification = .noHostnameVerification
+        return configuration
+      }, certificate
+    )
   }
+
+  /// Addresses to listen on that are none to ask at.
+  private static let everywhere = ["0.0.0.0", "::", "*"]
 }

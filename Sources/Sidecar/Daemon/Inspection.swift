@@ -1,7 +1,7 @@
 package import Logging
 import NIOPosix
 package import RedisClient
-import TokenCore
+package import TokenCore
 
 /// `check --connect`: looks at Redis and WeChat as the daemon would meet them, and mints nothing.
 package struct Inspection {
@@ -10,6 +10,8 @@ package struct Inspection {
     /// How bad it is.
     package enum Grade: String, Hashable, Sendable {
       case good = "ok"
+      /// It could not be found out.
+      case open = "unknown"
       case doubtful = "warning"
       case bad = "error"
     }
@@ -26,6 +28,10 @@ package struct Inspection {
     package var isUnreachable = false
     /// WeChat refuses the address, the credentials or the account.
     package var isRefused = false
+    /// Accounts without a token: whether WeChat would give them one was not tried.
+    package var untried: [AccountName] = []
+    /// Who holds the lock, when somebody does.
+    package var leader: String?
 
     package mutating func add(_ grade: Finding.Grade, _ subject: String, _ text: String) {
       findings.append(Finding(grade: grade, subject: subject, text: text))
@@ -39,6 +45,8 @@ package struct Inspection {
   /// Everything at Redis together may take this long, or one attempt to connect and a second more:
   /// such an attempt says best what is wrong.
   private static let redisLimit: Duration = .seconds(5)
+  /// With less of a difference than this there is none to tell, given the time of an answer.
+  private static let unnoticeable: Double = 0.5
   /// Replicas and Redis whose clocks differ by more than this confuse people who read both logs.
   private static let noticeableOffset: Double = 2
   /// A token that no account has: WeChat's refusal of it proves that WeChat answers.
@@ -91,7 +99,7 @@ package struct Inspection {
       let time = try await ask("TIME")
       let latency = start.duration(to: .now)
       report.add(.good, subject, "answers within \(latency.inMilliseconds) ms")
-      inspectClock(time, &report)
+      inspectClock(time, latency, &report)
       let information = try await ask("INFO")
       if let text = information.text {
         let saves = try await ask("CONFIG", "GET", "save")
@@ -102,15 +110,19 @@ package struct Inspection {
       for account in settings.accounts {
         let key = KeyLayout(prefix: settings.redis.keyPrefix).accessToken(account.name)
         let reply = try await ask("GET", key)
+        let isOurs = try await inspectRecord(of: account, client, deadline, &report)
         if let token = reply.text {
-          tokens[account.name] = AccessToken(token)
-          report.add(.good, key, "holds a token")
+          if isOurs { tokens[account.name] = AccessToken(token) }
+          report.add(
+            isOurs ? .good : .bad, key,
+            isOurs ? "holds a token" : "holds a token that is not this AppID's")
         } else if let refusal = reply.refusal {
           report.add(.bad, key, "cannot be read: \(refusal)")
         } else {
           report.add(.doubtful, key, "holds no token yet")
         }
       }
+      try await inspectLock(client, deadline, &report)
       try await inspectPermissions(client, deadline: deadline, &report)
     } catch {
       report.isUnreachable = true
@@ -119,12 +131,88 @@ package struct Inspection {
     return tokens
   }
 
-  private func inspectClock(_ reply: RedisReply, _ report: inout Report) {
-    guard let seconds = reply.elements?.first?.number else { return }
-    let offset = Double(seconds) - Double(Timestamp.now.milliseconds) / 1000
+  /// Whether the account's record is one that the daemon would work with.
+  private func inspectRecord(
+    of account: Settings.Account, _ client: RedisClient, _ deadline: ContinuousClock.Instant,
+    _ report: inout Report
+  ) async throws(RedisError) -> Bool {
+    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
+    let key = layout.state(account.name)
+    let replies = try await client.execute(
+      [
+        RedisCommand("HMGET", key, "app", "v"),
+        RedisCommand("EXISTS", layout.accessToken(account.name)),
+      ], deadline: deadline)
+    // What may not be read is found with the permissions.
+    guard let fields = replies[0].elements?.map(\.text), fields.count == 2 else { return true }
+    if let app = fields[0], app != TokenStore.digest(account.appID) {
+      guard (replies[1].number ?? 0) > 0 else {
+        report.add(.good, key, "is another AppID's, whose token is over: it is taken over")
+        return true
+      }
+      report.add(
+        .bad, key,
+        "is another AppID's, whose token lives: the daemon leaves such keys alone; give each AppID"
+          + " its own keyPrefix, or stop the other deployment and wait until its token is over")
+      return false
+    }
+    if let version = fields[1].flatMap({ Int($0) }), version > Script.layout {
+      report.add(
+        .bad, key,
+        "was written by a newer version (layout \(version), known here is \(Script.layout)): this"
+          + " one only follows")
+    }
+    return true
+  }
+
+  /// Who leads, and whether it is a replica of this deployment.
+  private func inspectLock(
+    _ client: RedisClient, _ deadline: ContinuousClock.Instant, _ report: inout Report
+  ) async throws(RedisError) {
+    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
+    let replies = try await client.execute(
+      [
+        RedisCommand("GET", layout.leader), RedisCommand("PTTL", layout.leader),
+        RedisCommand("HMGET", layout.epoch, "app", "term"),
+      ], deadline: deadline)
+    guard let holder = replies[0].text else { return }
+    let name = String(holder.prefix { $0 != ":" }.prefix(128))
+    report.leader = name
+    let fields = replies[2].elements?.map(\.text) ?? []
+    let first = settings.accounts.min { $0.name < $1.name }
+    let isForeign =
+      fields.count == 2 && fields[1] == holder
+      && fields[0].flatMap { app in first.map { app != TokenStore.digest($0.appID) } } ?? false
+    if isForeign {
+      report.add(
+        .bad, layout.leader,
+        "is held by \(name), which keeps another AppID first: give each deployment its own"
+          + " keyPrefix")
+    } else if replies[1].number == -1, fields.count < 2 || fields[1] != holder {
+      report.add(
+        .bad, layout.leader,
+        "is held by \(name) without a time limit, and not by a replica: find out what writes it,"
+          + " and delete it")
+    } else {
+      report.add(.good, layout.leader, "is held by \(name)")
+    }
+  }
+
+  /// - Parameter latency: of the answer, which was made half of it ago.
+  private func inspectClock(_ reply: RedisReply, _ latency: Duration, _ report: inout Report) {
+    let time = (reply.elements ?? []).compactMap(\.number)
+    guard time.count == 2 else { return }
+    let redis = Double(time[0]) + Double(time[1]) / 1_000_000 + latency.inSeconds / 2
+    tellClock("clock", "Redis", redis - Double(Timestamp.now.milliseconds) / 1000, &report)
+  }
+
+  private func tellClock(
+    _ subject: String, _ whose: String, _ offset: Double, _ report: inout Report
+  ) {
+    let shown = abs(offset) < Inspection.unnoticeable ? 0 : Int(offset.rounded())
     report.add(
-      abs(offset) > Inspection.noticeableOffset ? .doubtful : .good, "clock",
-      "Redis differs from this machine by about \(Int(offset.rounded())) s"
+      abs(offset) > Inspection.noticeableOffset ? .doubtful : .good, subject,
+      "\(whose) differs from this machine by about \(shown) s"
         + " (harmless to the protocol, confusing in logs)")
   }
 
@@ -178,6 +266,7 @@ package struct Inspection {
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
       accounts: settings.accounts.map(\.name), database: redis.endpoint.database)
     var missing: Set<String> = []
+    var absent: Set<String> = []
     func judge(_ trial: PermissionTrials.Trial, _ reply: RedisReply) {
       guard let refusal = reply.refusal else { return }
       if refusal.kind == .noPermission {
@@ -188,6 +277,14 @@ package struct Inspection {
         report.add(
           isOptional ? .doubtful : .bad, "permission \(rule)",
           "\(refusal)" + (isOptional ? "; the daemon does without" : ""))
+      } else if refusal.message.lowercased().contains("unknown command") {
+        let rule = "+\(trial.permission)"
+        guard absent.insert(rule).inserted else { return }
+        let isOptional = trials.isOptional(rule)
+        report.add(
+          isOptional ? .doubtful : .bad, "command \(trial.permission)",
+          "this Redis does not have it, or has it under another name (rename-command)"
+            + (isOptional ? "; the daemon does without" : ""))
       } else if trial.permission == "set" {
         // Any other refusal of a sound write is about Redis itself: memory, replicas, disk, role.
         report.add(.bad, "writes", "\(refusal)")
@@ -203,6 +300,7 @@ package struct Inspection {
         trials.subscription.command, deadline: deadline,
         // A server that takes no writes has just been left.
         waitForConnection: true))
+    if missing.isEmpty, !absent.isEmpty { return }
     if missing.isEmpty {
       report.add(
         .good, "permissions",
@@ -232,8 +330,47 @@ package struct Inspection {
         notAfter: .now + settings.timing.apiTimeout, timeout: settings.timing.apiTimeout)
       add(outcome, hasToken: token != nil, account.name, &report)
     }
+    if let skew = client.clockSkew {
+      // Its `Date` has whole seconds.
+      tellClock("clock of WeChat", "WeChat", skew.inSeconds.rounded(.towardZero), &report)
+    }
     await client.shutdown()
   }
+
+  /// `--mint`: has tokens fetched for the accounts that have none, through the lock as `once` does.
+  ///
+  /// Nobody is overruled: with a live leader, which fetches for itself, nothing is tried.
+  package func mint(_ report: inout Report, version: String) async throws {
+    guard report.leader == nil else {
+      return report.add(
+        .open, "mint",
+        "nothing was tried: \(report.leader ?? "a replica") leads, and fetches by itself; its"
+          + " status tells what WeChat says")
+    }
+    for account in report.untried {
+      let outcome = try await Once(
+        settings: settings, redis: redis, version: version, logger: logger
+      ).run(atMost: Self.mintLimit, only: account)
+      let subject = "mint, account \(account)"
+      switch outcome.lack {
+      case nil:
+        report.add(
+          .good, subject,
+          "WeChat gave a token, which is in Redis now: AppID, AppSecret and this"
+            + " address are accepted")
+      case .refused(let reason):
+        report.isRefused = true
+        report.add(.bad, subject, reason)
+      case .unreachable(let reason):
+        report.isUnreachable = true
+        report.add(.bad, subject, reason)
+      case .timedOut(let reason): report.add(.bad, subject, reason)
+      }
+    }
+  }
+
+  /// For one account's token.
+  private static let mintLimit: Duration = .seconds(15)
 
   private func add(
     _ outcome: ProbeOutcome, hasToken: Bool, _ account: AccountName, _ report: inout Report
@@ -246,7 +383,12 @@ package struct Inspection {
     case .dead(let code, _) where hasToken:
       report.add(.bad, subject, "answers, but refuses the token in Redis with \(code)")
     case .dead:
-      report.add(.good, subject, "answers; AppID and AppSecret are not tried, that would mint")
+      report.add(.good, subject, "answers")
+      report.untried.append(account)
+      report.add(
+        .open, subject,
+        "whether it accepts AppID, AppSecret and this machine's address is not tried: only a fetch"
+          + " would tell, and mint a token; `check --mint` makes one where nobody leads")
     case .unclear(let failure):
       if let address = failure.egressAddress {
         report.isRefused = true

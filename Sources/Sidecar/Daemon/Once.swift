@@ -10,12 +10,18 @@ package import TokenCore
 /// takes the lock, fetches and gives the lock back. It never fetches without the lock.
 package struct Once {
   /// What it came to.
-  package enum Outcome: Hashable, Sendable {
-    /// A live token is in Redis for every account; the Unix second of each `WCH_expires_in`.
-    case live([AccountName: Int64])
+  package struct Outcome: Hashable, Sendable {
+    /// Where a live token is in Redis; the Unix second of each `WCH_expires_in`.
+    package var live: [AccountName: Int64] = [:]
+    /// Why not everywhere; nil when everywhere.
+    package var lack: Lack?
+  }
+
+  /// Why a token is missing.
+  package enum Lack: Hashable, Sendable {
     /// Redis or WeChat could not be reached in the time given.
     case unreachable(String)
-    /// WeChat refuses the credentials or the address.
+    /// WeChat refuses the credentials, the address or more calls today.
     case refused(String)
     /// The time is over for another reason.
     case timedOut(String)
@@ -28,6 +34,9 @@ package struct Once {
 
   /// How often the keeper's state is looked at: it is read from memory.
   private static let look: Duration = .milliseconds(20)
+  /// The end in order takes some steps at Redis; this much of the time is kept for it, and a fifth
+  /// of a shorter time.
+  private static let ending: Duration = .milliseconds(500)
 
   /// Takes settings that were judged; nothing runs yet.
   package init(
@@ -39,8 +48,12 @@ package struct Once {
     self.logger = logger
   }
 
-  /// Waits for a live token of every account for at most so long.
-  package func run(atMost limit: Duration) async throws -> Outcome {
+  /// Waits for a live token of every account, or of one, and has returned within the limit.
+  ///
+  /// An account that WeChat refuses is not waited for; the others are.
+  package func run(atMost limit: Duration, only account: AccountName? = nil) async throws -> Outcome
+  {
+    let deadline = ContinuousClock.now + limit
     var redis = redis
     // An attempt that hangs is to fail, and to say why, before the time is up.
     redis.connectTimeout = min(redis.connectTimeout, limit / 2)
@@ -48,15 +61,16 @@ package struct Once {
     let status = KeeperStatus(
       parts, settings: settings, version: version, startedAt: .now,
       timers: MultiThreadedEventLoopGroup.singleton.next())
-    let outcome = try await withThrowingTaskGroup { group in
+    let names = account.map { [$0] } ?? settings.accounts.map(\.name)
+    let outcome = await withThrowingTaskGroup { group in
       group.addTask { try await parts.links.run() }
       group.addTask { try await parts.service.run() }
-      let outcome = await watch(parts, status: status, until: .now + limit)
-      parts.service.post(.shutdownRequested)
-      // The keeper ends by itself once the lock is given back; then the connections may go.
-      try await parts.service.waitUntilStopped()
+      let outcome = await watch(
+        names, parts, status: status, until: deadline - min(Self.ending, limit / 5))
+      await end(parts, by: deadline)
       group.cancelAll()
-      try await group.waitForAll()
+      // What is cancelled ends by throwing.
+      while let result = await group.nextResult() { _ = result }
       return outcome
     }
     await parts.weChat.shutdown()
@@ -64,33 +78,110 @@ package struct Once {
   }
 
   private func watch(
-    _ parts: Parts, status: KeeperStatus, until deadline: ContinuousClock.Instant
+    _ names: [AccountName], _ parts: Parts, status: KeeperStatus,
+    until deadline: ContinuousClock.Instant
   ) async -> Outcome {
-    while ContinuousClock.now < deadline, !Task.isCancelled {
-      let snapshot = status.snapshot()
-      if case .good = status.health(.ready) {
-        return .live(
-          Dictionary(
-            uniqueKeysWithValues: snapshot.accounts.map { ($0.name, $0.expiresAt ?? 0) }))
-      }
-      for account in parts.service.view.keeper.accounts {
-        guard let failure = account.failures.last else { continue }
-        switch failure.category {
-        case .operator, .configuration: return .refused("account \(account.name): \(failure)")
-        case .transient, .rate, .quota: break
+    let start = Timestamp.now
+    while true {
+      let conditions = parts.health.conditions(withPending: true)
+      let preventing = conditions.filter(\.preventsReading)
+      let accounts = status.snapshot().accounts
+      var outcome = Outcome()
+      for account in accounts where names.contains(account.name) && account.hasToken {
+        guard !preventing.contains(where: { $0.account ?? account.name == account.name }) else {
+          continue
         }
+        outcome.live[account.name] = account.expiresAt ?? 0
+      }
+      let missing = names.filter { outcome.live[$0] == nil }
+      if missing.isEmpty { return outcome }
+      // What another replica was told before now may be mended by now.
+      let refused = missing.compactMap { name in
+        conditions.first { condition in
+          isRefusal(condition, of: name)
+            && (condition.observer == nil
+              || condition.facts.lastAt.map { $0.second > start.second } ?? false)
+        }
+      }
+      if refused.count == missing.count, let first = refused.first {
+        outcome.lack = .refused(words(for: first))
+        return outcome
+      }
+      guard ContinuousClock.now < deadline, !Task.isCancelled else {
+        outcome.lack = lack(missing, parts, conditions)
+        return outcome
       }
       // Cancellation ends the wait early, and the loop notices it.
       try? await Task.sleep(for: Once.look)
     }
+  }
+
+  /// Whether WeChat refuses the account until people act.
+  private func isRefusal(_ condition: Condition, of account: AccountName) -> Bool {
+    condition.kind == .refreshFailing && condition.account == account
+      && condition.severity >= .error && condition.facts.code != nil
+  }
+
+  private func words(for condition: Condition) -> String {
+    let account = condition.account.map { "account \($0): " } ?? ""
+    let address =
+      condition.facts.address.flatMap { address in
+        condition.facts.reason?.contains(address) ?? false ? nil : " (WeChat sees \(address))"
+      } ?? ""
+    let observer = condition.observer.map { "; so the leader \($0) was told" } ?? ""
+    return account + (condition.facts.reason ?? condition.kind.title(.english)) + address + observer
+  }
+
+  /// Why these accounts have no token, now that the time is over.
+  private func lack(
+    _ missing: [AccountName], _ parts: Parts, _ conditions: [Condition]
+  ) -> Lack {
     guard parts.links.state.isConnected else {
       return .unreachable("Redis: \(parts.links.state.lastError ?? "no connection")")
     }
-    for account in parts.service.view.keeper.accounts {
-      guard let failure = account.failures.last, failure.isTransport else { continue }
-      return .unreachable("account \(account.name): WeChat: \(failure)")
+    for name in missing {
+      if let refused = conditions.first(where: { isRefusal($0, of: name) }) {
+        return .refused(words(for: refused))
+      }
+      guard let account = parts.service.account(name) else { continue }
+      if let failure = account.failures.last, failure.isTransport {
+        return .unreachable("account \(name): WeChat: \(failure)")
+      }
     }
-    if case .bad(let reason) = status.health(.ready) { return .timedOut(reason) }
-    return .timedOut("no live token was seen in Redis")
+    let cause = conditions.first { condition in
+      condition.preventsReading && (condition.account.map(missing.contains) ?? true)
+    }
+    var reason = cause?.sentence(.english) ?? "no live token was seen in Redis"
+    for name in missing where parts.service.account(name)?.failures.last == nil {
+      if case .fetching = parts.service.account(name)?.phase {
+        reason += "; WeChat has not answered yet"
+        break
+      }
+    }
+    return .timedOut(reason)
+  }
+
+  /// Gives the lock back.
+  ///
+  /// A call that is still under way may have minted a token: that it was given
+  /// up is said in Redis, so that nobody takes the token there for certain.
+  private func end(_ parts: Parts, by deadline: ContinuousClock.Instant) async {
+    parts.service.post(.shutdownRequested)
+    for account in parts.service.look({ $0.keeper.accounts }) {
+      guard case .fetching(let attempt) = account.phase else { continue }
+      parts.service.post(
+        .fetched(
+          account.name, attempt.version,
+          .unknown(
+            FetchFailure(
+              .transient, reason: "given up: the time is over", isTransport: true))))
+    }
+    // The keeper ends by itself once the lock is given back; then the connections may go.
+    await withTaskGroup { group in
+      group.addTask { try? await parts.service.waitUntilStopped() }
+      group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
+      await group.next()
+      group.cancelAll()
+    }
   }
 }

@@ -9,6 +9,9 @@ struct Parts {
   let links: RedisLinks
   let journal: Journal
   let health: HealthCenter
+  let events: EventLog
+  /// Where Redis is, without secrets.
+  let endpoint: String
   let service: KeeperService
   let weChat: WeChatClient
   let secrets: SecretWatch
@@ -36,6 +39,9 @@ struct Parts {
         timing: settings.timing, margins: settings.margins,
         accountsDigest: HealthReport.digest(settings.accounts.map { ($0.name, $0.appID) })))
     let journal = Journal(logger: logger, metrics: metrics)
+    let events = EventLog()
+    self.events = events
+    endpoint = "\(redis.endpoint)"
     let store = TokenStore(
       client: links.commands, layout: layout,
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }),
@@ -69,6 +75,7 @@ struct Parts {
       commandTimeout: settings.timing.opTimeout, eventLoop: eventLoopGroup.next(),
       journal: { note, now in
         journal.record(note, at: now)
+        events.add(note)
         switch note {
         case .storeStepFailed(_, let failure): health.stepFailed(failure, at: now)
         case .becameLeader: links.leadershipChanged(isLeader: true)

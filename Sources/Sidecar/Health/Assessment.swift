@@ -16,8 +16,9 @@ package struct Assessment {
   /// Clocks that differ by more are worth a word: `Date` has whole seconds, and an answer is some
   /// on its way.
   static let noticeableSkew: Duration = .seconds(5)
-  /// A replica says every five seconds that it lives.
-  static let silence: Duration = .seconds(20)
+  /// A replica says every ten seconds that it lives, and this one looks as often: one that lives
+  /// may have been heard twenty seconds ago.
+  static let silence: Duration = Timing.followerLook * 3
   /// A single early death is no news after so long.
   static let chance: Duration = .seconds(1800)
   /// While Redis is away for less, it may be a restart or a fail-over.
@@ -43,7 +44,8 @@ package struct Assessment {
   /// Everything that is wrong, worst first, pending conditions included.
   package var conditions: [Condition] {
     var found = replica + heard
-    let general = found.filter { $0.account == nil }.max { $0.severity < $1.severity }
+    let general = found.filter { $0.account == nil && $0.kind.stopsFetches && !$0.isPending }
+      .max { $0.severity < $1.severity }
     let failing = Dictionary(
       found.filter { $0.kind == .refreshFailing }.compactMap { condition in
         condition.account.map { ($0, condition) }
@@ -215,10 +217,12 @@ package struct Assessment {
       let age = Duration.milliseconds(known.wall.milliseconds - since.milliseconds)
       let kind = commands.trouble
       let isLasting = age >= Self.failOver || kind != .redisAway
-      found.append(
-        condition(kind, isLasting ? .error : .warning, nil, since: since) {
-          $0.reason = commands.lastError.map(Self.cut)
-        })
+      var away = condition(kind, isLasting ? .error : .warning, nil, since: since) {
+        $0.reason = commands.lastError.map(Self.cut)
+      }
+      // The first attempt is under way.
+      away.isPending = commands.lastError == nil && isYoung(away, Self.startingUp)
+      found.append(away)
     }
     for step in known.steps where !found.contains(where: { $0.kind == step.kind.condition }) {
       // Without a connection no step can succeed: that is said already.
@@ -264,6 +268,8 @@ package struct Assessment {
       }
       guard let report = other.report else { continue }
       for var condition in report.conditions where condition.kind.isLeadersToTell {
+        // Who leads knows by itself what WeChat says; what its predecessor met is over.
+        guard !known.isLeader || !condition.kind.isOfLead else { continue }
         guard condition.account.map(names.contains) ?? true else { continue }
         condition.observer = other.instance
         found.append(condition)
@@ -314,6 +320,22 @@ package struct Assessment {
 }
 
 extension Condition.Kind {
+  /// Whether no account gets tokens while it is so: then it may be why one has none.
+  fileprivate var stopsFetches: Bool {
+    switch self {
+    case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .redisLogin, .redisWrites,
+      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .loopStalled:
+      true
+    case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
+      .sharedName, .replicaSilent, .accountsDiffer, .connectionLame, .clockOff, .secretUnusable,
+      .certificateUnusable, .settingsStale:
+      false
+    }
+  }
+
+  /// Whether it is about what the leader itself does, and is over with its lead.
+  var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
+
   /// Whether only the leader can know it, so that others take its word.
   var isLeadersToTell: Bool {
     switch self {

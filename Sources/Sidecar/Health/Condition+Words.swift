@@ -69,7 +69,7 @@ extension Condition.Kind {
     case .certificateUnusable:
       Words("The certificate's files cannot be used", "证书文件无法使用")
     case .settingsStale:
-      Words("Changed settings could not be read", "修改后的配置无法读取")
+      Words("Changed settings are not in effect", "修改后的配置尚未生效")
     }
   }
 
@@ -276,18 +276,32 @@ extension Condition.Kind {
         "在文件中放入 PEM 证书链及其匹配的私钥。")
     case .settingsStale:
       Words(
-        "Mend what is named and send SIGHUP again; until then a restart would fail.",
-        "修正所列问题后重新发送 SIGHUP；在此之前重启会失败。")
+        """
+        Restart where it says so; otherwise mend what is named and send SIGHUP again: until then \
+        a restart would fail.
+        """,
+        "若提示需要重启，请重启；否则修正所列问题后重新发送 SIGHUP，在此之前重启会失败。")
     }
   }
 }
 
 extension Condition {
+  /// What is wrong, as a headline: the kind's, or a better one where it is known how bad it is.
+  package var headline: Words {
+    switch (kind, severity) {
+    case (.foreignRefresh, .notice):
+      Words("A token died before its time", "有一个 token 提前失效")
+    case (.tokenLapsing, .critical):
+      Words("The token ends within moments and no new one is there", "token 马上到期，新的还没有取到")
+    default: kind.title
+    }
+  }
+
   /// The condition in one line: to what it happened, what, and why.
   ///
   /// Times are left to who shows it: pages say them in the reader's zone.
   package func sentence(_ language: Language) -> String {
-    let title = kind.title(language)
+    let title = headline(language)
     let colon = language == .english ? ": " : "："
     var text =
       account.map { "\(language == .english ? "account" : "帐号") \($0)\(colon)" }.map {
@@ -298,7 +312,7 @@ extension Condition {
     if let cause = facts.cause?.title(language), facts.reason == nil {
       text += colon + (language == .english ? cause.uncapitalized : cause)
     }
-    if let reason = facts.reason { text += colon + reason }
+    if let reason = reason(language) { text += colon + reason }
     if let address = facts.address, !(facts.reason?.contains(address) ?? false) {
       text +=
         language == .english ? " (WeChat sees \(address))" : "（微信看到的出口地址 \(address)）"
@@ -312,11 +326,33 @@ extension Condition {
     return text
   }
 
+  /// What happened, in the words of who met it; of WeChat's codes, in the reader's language.
+  package func reason(_ language: Language) -> String? {
+    guard language == .chinese, let code = facts.code, WeChatError.anchor(of: code) != nil else {
+      return facts.reason
+    }
+    return "微信返回 errcode \(code)：\(WeChatError.row(code).words.chinese)"
+  }
+
+  /// What to do about it in full: of WeChat's codes, what helps with that code.
+  package func advice(_ language: Language) -> String {
+    guard (facts.cause ?? kind) == .refreshFailing, let code = facts.code,
+      let more = WeChatError.row(code).more
+    else { return remedy(language) }
+    return more(language)
+  }
+
   /// What to do about it; of a missing token, about what it comes from.
   package func remedy(_ language: Language) -> String { (facts.cause ?? kind).remedy(language) }
 
   /// Where the runbook tells more: an anchor of its pages.
-  package var anchor: String { (facts.cause ?? kind).rawValue }
+  ///
+  /// Of what WeChat refused, the errcode's entry says most.
+  package var anchor: String {
+    let kind = facts.cause ?? kind
+    guard kind == .refreshFailing, let code = facts.code else { return kind.rawValue }
+    return WeChatError.anchor(of: code) ?? kind.rawValue
+  }
 }
 
 extension String {

@@ -74,7 +74,8 @@ package struct Condition: Hashable, Sendable {
 
     package static func < (a: Severity, b: Severity) -> Bool { a.rank < b.rank }
 
-    private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+    /// From 0, for comparisons.
+    package var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
   }
 
   /// What is known of it beside its kind.

@@ -5,20 +5,24 @@ import ServiceLifecycle
 struct HealthWatch: Service {
   private let health: HealthCenter
   private let journal: Journal
+  private let events: EventLog
 
   /// Between two looks: what a second matters to is said by the keys themselves.
   private static let interval: Duration = .seconds(1)
 
-  init(health: HealthCenter, journal: Journal) {
-    self.health = health
-    self.journal = journal
+  init(_ parts: Parts) {
+    health = parts.health
+    journal = parts.journal
+    events = parts.events
   }
 
   /// Watches until the group shuts down.
   func run() async throws {
     await cancelWhenGracefulShutdown {
       while !Task.isCancelled {
-        for change in health.changes() { journal.tell(change) }
+        let changes = health.changes()
+        journal.tell(changes)
+        for change in changes { events.add(change) }
         // Cancellation ends the wait early, and the loop notices it.
         try? await Task.sleep(for: Self.interval)
       }

@@ -14,18 +14,31 @@ package struct KeeperGauges: StatusSource {
 
   package func snapshot() -> StatusSnapshot {
     let snapshot = status.snapshot()
+    let failing = Dictionary(
+      snapshot.conditions.filter { $0.kind == .refreshFailing }.map {
+        ($0.account, $0.facts.count ?? 1)
+      }, uniquingKeysWith: max)
     for account in snapshot.accounts {
       let label = account.name.description
       metrics.set(.valid, ["account": label], to: account.hasToken ? 1 : 0)
       metrics.set(.expiration, ["account": label], to: Double(account.expiresAt ?? 0))
       metrics.set(.nextRefresh, ["account": label], to: Double(account.nextRefreshAt?.second ?? 0))
+      metrics.set(
+        .consecutiveFailures, ["account": label], to: Double(failing[account.name] ?? 0))
     }
+    metrics.set(
+      .condition,
+      to: Dictionary(
+        snapshot.conditions.map {
+          ([$0.kind.rawValue, $0.account?.description ?? ""], Double($0.severity.rank + 1))
+        }, uniquingKeysWith: max))
     metrics.set(.leaderStatus, to: snapshot.role == .leader ? 1 : 0)
     metrics.set(.fencingEpoch, to: Double(snapshot.epoch ?? 0))
     return snapshot
   }
 
   package func health(_ check: HealthCheck) -> Health { status.health(check) }
+  package func readiness(of account: AccountName?) -> Readiness? { status.readiness(of: account) }
   package func token(of account: AccountName) -> TokenAnswer { status.token(of: account) }
   package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     await status.refresh(request)

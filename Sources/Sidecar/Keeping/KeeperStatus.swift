@@ -9,6 +9,9 @@ package struct KeeperStatus: StatusSource {
   private let links: RedisLinks
   private let limits: HeardLimits
   private let weChat: WeChatClient
+  private let events: EventLog
+  private let endpoint: String
+  private let kinds: [AccountName: Settings.Account]
   private let settings: Settings
   private let version: String
   private let startedAt: Timestamp
@@ -38,6 +41,9 @@ package struct KeeperStatus: StatusSource {
     links = parts.links
     limits = parts.limits
     weChat = parts.weChat
+    events = parts.events
+    endpoint = parts.endpoint
+    kinds = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0) })
     self.settings = settings
     self.version = version
     self.startedAt = startedAt
@@ -60,10 +66,12 @@ package struct KeeperStatus: StatusSource {
           .init(
             link: link, isConnected: state.isConnected, since: state.since,
             lastError: state.lastError, reconnects: state.reconnects)
-        }),
-      weChat: .init(clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) }),
+        }, endpoint: endpoint),
+      weChat: .init(
+        clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) },
+        hosts: settings.apiURLs),
       accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) },
-      conditions: center.conditions(), others: center.others())
+      conditions: center.conditions(), others: center.others(), timeline: events.all)
   }
 
   package func health(_ check: HealthCheck) -> Health {
@@ -88,14 +96,44 @@ package struct KeeperStatus: StatusSource {
     }
   }
 
+  /// How all is, in one line for a supervisor.
+  var verdict: String {
+    let found = center.conditions()
+    let more = found.count > 1 ? " (and \(found.count - 1) more)" : ""
+    if let worst = found.first { return worst.sentence(.english) + more }
+    return service.look { view in
+      let count = view.keeper.accounts.count
+      let role = view.keeper.isLeader(at: MonotonicClock.now()) ? "leads" : "follows"
+      return "all is well: \(role), \(count) account\(count == 1 ? "" : "s")"
+    }
+  }
+
   private var readiness: Health {
-    let missing = center.conditions(withPending: true).first(where: \.preventsReading)
-    return missing.map { .bad($0.sentence(.english)) }
-      ?? .good("a live token was seen in Redis for every account")
+    guard let readiness = readiness(of: nil) else { return .bad("there is no account") }
+    return readiness.isReady ? .good(readiness.detail) : .bad(readiness.detail)
+  }
+
+  package func readiness(of account: AccountName?) -> Readiness? {
+    let names = settings.accounts.map(\.name)
+    if let account, !names.contains(account) { return nil }
+    return Readiness(
+      of: account.map { .all([$0]) } ?? settings.ready, accounts: names,
+      conditions: center.conditions(withPending: true))
   }
 
   package func token(of account: AccountName) -> TokenAnswer {
-    service.look { token(of: account, $0.keeper) }
+    let answer = service.look { token(of: account, $0.keeper) }
+    guard case .none(let reason, let retryAfter, _) = answer else { return answer }
+    // Every surface says it in the same words.
+    guard
+      let condition = center.conditions(withPending: true).first(where: {
+        $0.account == account && ($0.kind == .noToken || $0.preventsReading)
+      })
+    else { return answer }
+    let words = condition.sentence(.english)
+    return .none(
+      reason: condition.kind == .noToken ? words : "\(words); \(reason)", retryAfter: retryAfter,
+      condition: condition)
   }
 
   private func token(of account: AccountName, _ keeper: KeeperView) -> TokenAnswer {
@@ -118,7 +156,7 @@ package struct KeeperStatus: StatusSource {
 
   package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     let deadline = ContinuousClock.now + KeeperStatus.longestWait
-    let start = Timestamp.now
+    let start = Start()
     guard let (subject, rejected) = subject(of: request) else {
       // A token that nobody has now was replaced before: its reader should read again.
       let named =
@@ -149,7 +187,7 @@ package struct KeeperStatus: StatusSource {
     // Taken before the first look, so that nothing happens unseen between a look and the wait.
     let bell = service.bell(for: account)
     defer { service.giveBack(bell) }
-    if let answer = outcome(for: subject) { return answer }
+    if let answer = outcome(for: subject, request, since: start) { return answer }
     let end = timers.scheduleTask(in: .init(ContinuousClock.now.duration(to: deadline))) {
       bell.end()
     }
@@ -161,19 +199,28 @@ package struct KeeperStatus: StatusSource {
       looks.cancel()
     }
     for await _ in bell.rings {
-      if let answer = outcome(for: subject) { return answer }
+      if let answer = outcome(for: subject, request, since: start) { return answer }
     }
     return unanswered(account, since: start)
   }
 
+  /// When a request began, by both clocks.
+  private struct Start {
+    let moment = MonotonicClock.now()
+    let wall = Timestamp.now
+  }
+
   /// What became of a request; nil while nothing has.
-  private func outcome(for subject: AccountKeeper) -> RefreshAnswer? {
+  private func outcome(
+    for subject: AccountKeeper, _ request: RefreshRequest, since start: Start
+  ) -> RefreshAnswer? {
     let account = subject.name
     guard let kept = service.account(account) else { return .unknownAccount }
     // WeChat may repeat the token that it was to replace: that is no refresh.
     if let copy = kept.copy, copy.token != subject.copy?.token {
       let token = refreshed(account)
-      return subject.isAnotherTokenDue ? .coalesced(token) : .refreshed(token)
+      let wasAskedFor = request.reason == .force && subject.wanted?.isBackoff ?? false
+      return subject.isAnotherTokenDue && !wasAskedFor ? .coalesced(token) : .refreshed(token)
     }
     let now = MonotonicClock.now()
     if let wait = heldUp(kept, at: now) {
@@ -182,15 +229,41 @@ package struct KeeperStatus: StatusSource {
         reason: "reports of this account are limited; this one is kept and served then")
     }
     if let wanted = kept.wanted, wanted.notBefore > now + KeeperStatus.longestWait {
+      // An old refusal is no answer to who insists: for that WeChat is asked once more.
+      if request.reason == .force, kept.insistence(at: now) != nil,
+        kept.failures.lastAt.map({ $0 < start.moment }) ?? true
+      {
+        return nil
+      }
       return .unavailable(
-        reason: kept.failures.last?.told ?? "the refresh is held up",
-        retryAfter: wanted.notBefore - now, errorCode: kept.failures.last?.code)
+        reason: told(kept, at: now) ?? "the refresh is held up",
+        retryAfter: wanted.notBefore - now, errorCode: kept.failures.last?.code,
+        condition: failing(account))
     }
     return nil
   }
 
+  /// That WeChat gives the account no token, in the words of every other surface.
+  private func failing(_ account: AccountName) -> Condition? {
+    center.conditions(withPending: true).first {
+      $0.kind == .refreshFailing && $0.account == account
+    }
+  }
+
+  /// The last refusal, when it came, and when WeChat is asked again.
+  private func told(_ kept: AccountKeeper, at now: Moment) -> String? {
+    guard let last = kept.failures.last else { return nil }
+    let said = kept.failures.lastAt.map { Self.ago(now - $0) }
+    let again = kept.wanted.map { "WeChat is asked again in \(($0.notBefore - now).roughly)" }
+    return ([last.told] + [said, again].compactMap(\.self)).joined(separator: "; ")
+  }
+
+  private static func ago(_ age: Duration) -> String {
+    age < .seconds(1) ? "it said so just now" : "it said so \(age.roughly) ago"
+  }
+
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
-  private func unanswered(_ account: AccountName, since start: Timestamp) -> RefreshAnswer {
+  private func unanswered(_ account: AccountName, since start: Start) -> RefreshAnswer {
     let waited = "no new token within \(Int(KeeperStatus.longestWait.inSeconds)) seconds: "
     let state = links.state
     guard state.isConnected else {
@@ -203,12 +276,13 @@ package struct KeeperStatus: StatusSource {
     let isLeader = isLeader(at: now)
     let last = journal.tally(account).lastFailure
     let isFailing = isLeader && (kept?.failures.inARow ?? 0) > 0
-    if let last, isFailing || last.at.milliseconds >= start.milliseconds {
+    if let last, isFailing || last.at.milliseconds >= start.wall.milliseconds {
       // Who could not reach WeChat may lead no longer; what it met is known all the same.
+      let age = Duration.milliseconds(Timestamp.now.milliseconds - last.at.milliseconds)
       return .unavailable(
-        reason: "\(waited)\(last.reason); WeChat is asked again",
+        reason: "\(waited)\(last.reason); \(Self.ago(age)), and WeChat is asked again",
         retryAfter: kept?.wanted.map { $0.notBefore - now } ?? settings.timing.retry,
-        errorCode: last.code)
+        errorCode: last.code, condition: failing(account))
     }
     if isLeader {
       return .unavailable(
@@ -217,6 +291,18 @@ package struct KeeperStatus: StatusSource {
     guard let leader = service.look({ leader($0.keeper, isLeader: false) }) else {
       return .unavailable(
         reason: "\(waited)no replica leads", retryAfter: settings.timing.retry)
+    }
+    // What the leader met stands in its heartbeat.
+    if let failing = failing(account) {
+      let said = failing.facts.lastAt.map { lastAt in
+        Self.ago(.seconds(max(0, Timestamp.now.second - lastAt.second)))
+      }
+      return .unavailable(
+        reason: "\(waited)the leader \(leader) says: "
+          + ([failing.facts.reason ?? failing.kind.title(.english), said].compactMap(\.self))
+          .joined(separator: "; "),
+        retryAfter: KeeperStatus.longestWait, errorCode: failing.facts.code,
+        condition: failing)
     }
     return .unavailable(
       reason: "\(waited)the leader \(leader) has told of none; its log and status page say why",
@@ -302,7 +388,29 @@ package struct KeeperStatus: StatusSource {
       lastFailure: tally.lastFailure,
       nextRefreshAt: isLeader
         ? (account.wanted?.notBefore ?? account.refreshAt).map { wallClock($0, from: now) } : nil,
-      phase: account.phase.word, fetchedBy: account.fetchedBy)
+      phase: account.phase.word, fetchedBy: account.fetchedBy,
+      life: copy.flatMap { life(of: account, $0, at: now) },
+      appID: kinds[account.name].map { Self.shortened($0.appID) }, api: kinds[account.name]?.api)
+  }
+
+  private func life(
+    of account: AccountKeeper, _ copy: Copy, at now: Moment
+  ) -> StatusSnapshot.Life? {
+    guard let end = account.statedEnd, let refreshAt = account.refreshAt else { return nil }
+    return .init(
+      bornAt: wallClock(copy.expiresAt - copy.lifetime, from: now),
+      refreshAt: wallClock(refreshAt, from: now),
+      trustedUntil: wallClock(
+        end - settings.margins.client(lifetime: copy.lifetime), from: now),
+      endsAt: wallClock(end, from: now), seenAt: wallClock(copy.seenAt, from: now))
+  }
+
+  /// So many characters at each end tell one AppID from another.
+  private static let shownOfAppID = 6
+
+  private static func shortened(_ appID: String) -> String {
+    guard appID.count > shownOfAppID * 2 else { return appID }
+    return "\(appID.prefix(shownOfAppID))…\(appID.suffix(shownOfAppID))"
   }
 
   /// `WCH_expires_in` of the token in memory: from Redis's own record when it was read, else by
@@ -333,6 +441,14 @@ extension FetchFailure {
   /// The failure with what an operator needs to act on it.
   fileprivate var told: String {
     reason + (egressAddress.map { " (WeChat sees \($0))" } ?? "")
+  }
+}
+
+extension Duration {
+  /// The duration for people: seconds, and minutes once there are some.
+  fileprivate var roughly: String {
+    let seconds = max(1, Int64(inSeconds.rounded()))
+    return seconds < 120 ? "\(seconds) s" : "\(seconds / 60) min"
   }
 }
 

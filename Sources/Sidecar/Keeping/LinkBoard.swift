@@ -1,5 +1,4 @@
 import Logging
-import NIOCore
 import RedisClient
 import Synchronization
 import TokenCore
@@ -23,6 +22,8 @@ final class LinkBoard: Sendable {
     var deafened: (@Sendable () -> Void)?
     var post: (@Sendable (Keeper.Event) -> Void)?
     var take: (@Sendable (Hint) -> Bool)?
+    /// How often it was told that Redis is connected.
+    var budget = LineBudget()
 
     subscript(link: RedisLink) -> LinkState {
       get { links[link] ?? LinkState(isWanted: false) }
@@ -37,7 +38,6 @@ final class LinkBoard: Sendable {
 
   private let logger: Logger
   private let metrics: MetricsRegistry
-  private let eventLoop: any EventLoop
   /// Why the password may be refused, as far as it can be seen on it.
   private let passwordDoubt: String?
   /// Connections that were closed by the server while they were silent, and after how long.
@@ -46,14 +46,9 @@ final class LinkBoard: Sendable {
   /// Protects the states and the listeners.
   private let state = Mutex(State())
 
-  /// A connection that is away for so long is told of: a fail-over or a restart of Redis takes a
-  /// shorter time, and the waits between attempts are at most two seconds.
-  private static let patience: Duration = .seconds(5)
-
   init(
-    eventLoop: any EventLoop, passwordDoubt: String?, logger: Logger, metrics: MetricsRegistry
+    passwordDoubt: String?, logger: Logger, metrics: MetricsRegistry
   ) {
-    self.eventLoop = eventLoop
     self.passwordDoubt = passwordDoubt
     self.logger = logger
     self.metrics = metrics
@@ -117,10 +112,7 @@ final class LinkBoard: Sendable {
       }
     }
     metrics.set(.redisConnectionUp, ["connection": RedisLink.reports.rawValue], to: 0)
-    if isWanted {
-      lookSoon()
-      deafened?()
-    }
+    if isWanted { deafened?() }
   }
 
   /// Whether Redis lets reports be waited for.
@@ -144,12 +136,10 @@ final class LinkBoard: Sendable {
   }
 
   private func connected(_ link: RedisLink, to server: RedisServerInfo) {
-    let (before, away, isNews, strangers) = state.withLock { state in
+    let now = MonotonicClock.now()
+    let (before, away, withheld, strangers) = state.withLock { state in
       let before = state[link]
-      // The server that was left because it takes no writes is tried again and again.
-      let isNews = !state.wasReadOnly || before.runID != server.runID
       let away = state[link].connected(to: server)
-      state[link].isTold = false
       // One that was let pass while the one for commands was away is compared now.
       let isStranger =
         link != .commands && state[.commands].isConnected
@@ -159,76 +149,69 @@ final class LinkBoard: Sendable {
         ? state.links.filter { $0.value.isStranger(to: server.runID) }.keys
           .compactMap { state.ends[$0] }
         : isStranger ? [state.ends[link]].compactMap(\.self) : []
-      return (before, away, isNews, strangers)
+      guard link == .commands, let allowance = LoggedEvent.redisConnected.allowance else {
+        return (before, away, Int?.none, strangers)
+      }
+      // A server that takes no writes is left and tried again and again.
+      let isNews = !state.wasReadOnly || before.runID != server.runID
+      let withheld = isNews ? state.budget.take(link.rawValue, allowance, at: now) : nil
+      return (before, away, withheld, strangers)
     }
     metrics.set(.redisConnectionUp, ["connection": link.rawValue], to: 1)
     for end in strangers { end(.otherServer) }
+    var metadata = Logger.Metadata.keyed([
+      .redisConnection: "\(link.rawValue)", .redisVersion: "\(server.version ?? "unknown")",
+      .redisRunID: "\(server.runID ?? "unknown")",
+    ])
+    if before.wasConnected { metadata[.durationSeconds] = .seconds(away) }
+    if let withheld, withheld > 0 { metadata[.withheld] = .number(withheld) }
     guard link == .commands else {
-      guard before.isTold else { return }
-      return logger.info(
-        "A connection to Redis is back",
-        metadata: .keyed([
-          .redisConnection: "\(link.rawValue)", .durationSeconds: "\(Int64(away.inSeconds))",
-        ]))
+      return logger.tell(
+        .redisConnected, level: .debug, "A connection to Redis is there", metadata)
     }
-    lookSoon()
     metrics.set(.redisUp, to: 1)
     if before.wasConnected { metrics.increment(.redisReconnects) }
-    var metadata = Logger.Metadata.keyed([
-      .redisVersion: "\(server.version ?? "unknown")", .redisRunID: "\(server.runID ?? "unknown")",
-    ])
-    if before.wasConnected { metadata[.durationSeconds] = "\(away.inSeconds)" }
-    logger.log(level: isNews ? .info : .debug, "Redis is connected", metadata: metadata)
+    logger.tell(
+      .redisConnected, level: withheld == nil ? .debug : .info, "Redis is connected", metadata)
     post(.storeConnected(runID: server.runID))
   }
 
   private func disconnected(_ link: RedisLink, _ failure: RedisFailure) {
-    let isReadOnly = if case .readOnly = failure { true } else { false }
-    let (isNews, deafened) = state.withLock { state in
+    let deafened = state.withLock { state in
       if failure != .stopped { state[link].disconnected(failure) }
-      let deafened = link == .reports ? state.deafened : nil
-      guard isReadOnly, link == .commands else { return (true, deafened) }
-      defer { state.readOnlyAt = .now }
-      return (!state.wasReadOnly, deafened)
+      if link == .commands, case .readOnly = failure { state.readOnlyAt = .now }
+      return link == .reports ? state.deafened : nil
     }
     metrics.set(.redisConnectionUp, ["connection": link.rawValue], to: 0)
     if case .closedWhenSilent(let silence) = failure { closedWhenSilent.yield((link, silence)) }
-    guard link == .commands else {
-      deafened?()
-      return lookSoon()
-    }
-    metrics.set(.redisUp, to: 0)
     if failure != .stopped {
-      logger.log(
-        level: isNews ? .warning : .debug,
-        isReadOnly
-          ? """
-          Redis takes no writes, so nobody fetches; connecting again and again, in case its name \
-          leads to another primary by now
-          """ : "Redis is lost; readers keep what they have, and nobody fetches until it is back",
-        metadata: .keyed([.error: "\(failure)"]))
+      logger.tell(
+        .redisLost,
+        link == .commands
+          ? "Redis is lost; readers keep what they have, and nobody fetches until it is back"
+          : "A connection to Redis is lost",
+        .keyed([.redisConnection: "\(link.rawValue)", .error: "\(failure)"]))
     }
+    deafened?()
+    guard link == .commands else { return }
+    metrics.set(.redisUp, to: 0)
     post(.storeDisconnected)
   }
 
   private func connectFailed(_ link: RedisLink, _ failure: RedisFailure) {
-    let (isNews, deafened) = state.withLock { state in
-      let isNews = state[link].lastError != "\(failure)"
-      state[link].connectFailed(failure)
-      return (isNews, link == .reports ? state.deafened : nil)
+    let doubt: String? =
+      if case .authenticationFailed = failure { passwordDoubt } else { nil }
+    let deafened = state.withLock { state in
+      state[link].connectFailed(failure, doubt: doubt)
+      return link == .reports ? state.deafened : nil
     }
-    guard link == .commands else {
-      deafened?()
-      return
-    }
-    metrics.set(.redisUp, to: 0)
-    var metadata = Logger.Metadata.keyed([.error: "\(failure)"])
-    if case .authenticationFailed = failure, let passwordDoubt {
-      metadata[.reason] = "\(passwordDoubt)"
-    }
-    logger.log(
-      level: isNews ? (failure.needsOperator ? .error : .warning) : .debug,
-      "Redis cannot be reached; trying again", metadata: metadata)
+    var metadata = Logger.Metadata.keyed([
+      .redisConnection: "\(link.rawValue)", .error: "\(failure)",
+    ])
+    if let doubt { metadata[.reason] = "\(doubt)" }
+    logger.tell(.redisUnreached, "Redis cannot be reached; trying again", metadata)
+    deafened?()
+    if link == .commands { metrics.set(.redisUp, to: 0) }
   }
 
   // MARK: Silences
@@ -247,48 +230,16 @@ final class LinkBoard: Sendable {
     guard let now, now != known else { return }
     keepAlive?(now)
     guard known == nil else { return }
-    logger.warning(
+    logger.tell(
+      .redisSilence,
       """
       Redis closes connections that are silent for a while (its `timeout`, or a proxy's); this one \
       is kept open with PINGs. Set the timeout to 0, or to more than a minute
       """,
-      metadata: .keyed([
-        .redisConnection: "\(link.rawValue)",
-        .durationSeconds: "\((timeout ?? silence).inSeconds)",
+      .keyed([
+        .redisConnection: "\(link.rawValue)", .durationSeconds: .seconds(timeout ?? silence),
         .reason: "a PING after \(now.inSeconds) s of silence",
       ]))
-  }
-
-  // MARK: Connections that stay away
-
-  /// Looks, once it may be time, which connections have stayed away.
-  private func lookSoon() {
-    // A little later: the timer goes by another clock.
-    let wait = Self.patience + .milliseconds(100)
-    eventLoop.scheduleTask(in: TimeAmount(wait)) { [weak self] in self?.look() }
-  }
-
-  /// While Redis itself is away the connection for commands says so: the others are no news.
-  private func look() {
-    let lame = state.withLock { state in
-      let now = ContinuousClock.now
-      let commands = state[.commands]
-      guard commands.isConnected, commands.changedAt.duration(to: now) >= Self.patience else {
-        return [(RedisLink, LinkState)]()
-      }
-      let lame = state.links.filter { !$0.value.isTold && $0.value.isAway(for: Self.patience) }
-      for link in lame.keys { state[link].isTold = true }
-      return lame.map { ($0.key, $0.value) }
-    }
-    for (link, state) in lame {
-      logger.warning(
-        "A connection to Redis stays away, though Redis answers on another one",
-        metadata: .keyed([
-          .redisConnection: "\(link.rawValue)",
-          .error: "\(state.lastError ?? "it could not be made yet")",
-          .reason: "\(link.substitute)",
-        ]))
-    }
   }
 }
 

@@ -10,21 +10,12 @@ package enum RedisLink: String, Hashable, Sendable, CaseIterable {
   /// Waits for applications' reports; only the leader has it.
   case reports
 
-  /// What is done without the connection, for the log.
-  var substitute: String {
-    switch self {
-    case .commands: "nobody fetches until it is back"
-    case .events: "changes are noticed with the next look, some seconds later"
-    case .reports: "the list of reports is looked at once a second instead"
-    }
-  }
-
   /// What it is called on the status page.
-  var name: String {
+  var name: Words {
     switch self {
-    case .commands: "命令 commands"
-    case .events: "事件 events"
-    case .reports: "上报 reports"
+    case .commands: Words("Commands", "命令连接")
+    case .events: Words("Events", "事件连接")
+    case .reports: Words("Reports", "上报连接")
     }
   }
 }
@@ -48,8 +39,6 @@ package struct LinkState: Hashable, Sendable {
   private(set) var wasConnected = false
   /// Since when it is what it is, by a clock that nobody sets.
   private(set) var changedAt: ContinuousClock.Instant
-  /// Whether it was told to be away; cleared by whoever tells that it is back.
-  var isTold = false
   /// Why Redis does not do there what the connection is for, as of the last try.
   var refusal: RedisServerError?
 
@@ -86,8 +75,9 @@ package struct LinkState: Hashable, Sendable {
     _ = change(isConnected: false, at: now)
   }
 
-  mutating func connectFailed(_ failure: RedisFailure) {
-    lastError = "\(failure)"
+  /// - Parameter doubt: why that may be, as far as it can be seen on the settings.
+  mutating func connectFailed(_ failure: RedisFailure, doubt: String? = nil) {
+    lastError = doubt.map { "\(failure); \($0)" } ?? "\(failure)"
     lastFailure = failure
   }
 
@@ -95,11 +85,6 @@ package struct LinkState: Hashable, Sendable {
   mutating func refused(_ refusal: RedisServerError?) {
     self.refusal = refusal
     if let refusal { lastError = "\(refusal)" }
-  }
-
-  /// Whether it is wanted, and was not there for so long.
-  func isAway(for span: Duration, at now: ContinuousClock.Instant = .now) -> Bool {
-    isWanted && !isConnected && changedAt.duration(to: now) >= span
   }
 
   /// Whether what the connection is for must be done in another way.

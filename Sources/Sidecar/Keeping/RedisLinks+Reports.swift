@@ -49,7 +49,9 @@ extension RedisLinks {
     while !Task.isCancelled {
       switch await popReport(client) {
       case .heard:
-        if refusals >= Self.refusalsTold { logger.info("Applications' reports are heard again") }
+        if refusals >= Self.refusalsTold {
+          logger.tell(.reportsHeard, "Applications' reports are heard again")
+        }
         refusals = 0
         unblocked.reset()
         board.reportsRefused(nil)
@@ -90,18 +92,20 @@ extension RedisLinks {
       }
       return .heard
     } catch {
-      logger.debug("Waiting for reports failed", metadata: .keyed([.error: "\(error)"]))
+      logger.tell(
+        .reportsFailed, "Waiting for reports failed", .keyed([.error: "\(error)"]))
       return .failed
     }
   }
 
   private func warn(_ refusal: RedisServerError) {
-    logger.warning(
+    logger.tell(
+      .reportsRefused,
       """
       Redis refuses BLPOP, so the list of applications' reports is looked at once a second \
       instead. Permit the command and the key to this user (`wch-sidecar acl` prints the rules)
       """,
-      metadata: .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
+      .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
   }
 
   // MARK: Looking
@@ -132,19 +136,21 @@ extension RedisLinks {
         }
       }
     } catch {
-      logger.debug("Looking for reports failed", metadata: .keyed([.error: "\(error)"]))
+      logger.tell(
+        .reportsFailed, "Looking for reports failed", .keyed([.error: "\(error)"]))
       return nil
     }
   }
 
   private func warnAboutLooking(_ refusal: RedisServerError) {
-    logger.warning(
+    logger.tell(
+      .reportsUnheard,
       """
       Applications' reports on the list are not heard: a token that WeChat has ended early stays \
       until the probe finds it. Permit the commands and the key to this user (`wch-sidecar acl` \
       prints the rules), or delete the key if it is not a list
       """,
-      metadata: .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
+      .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
   }
 
   /// What a drain brought.
@@ -197,13 +203,14 @@ extension RedisLinks {
   private func ignore(_ item: [UInt8]) {
     metrics.increment(.refreshRequests, ["outcome": "ignored"])
     guard ignored.isNews() else { return }
-    logger.warning(
+    logger.tell(
+      .reportsIgnored,
       """
       Something on the list of applications' reports was not understood, and is ignored: a report \
       is the token as WeChat gave it, or an object of JSON (README). Of others within the hour \
       only the metric tells
       """,
-      metadata: .keyed([
+      .keyed([
         .redisKey: "\(layout.refreshRequests)", .reason: "\(Hint.form(of: item))",
       ]))
   }

@@ -46,7 +46,7 @@ package final class RedisLinks: Service, Sendable {
     executor: (any TaskExecutor)? = nil, logger: Logger, metrics: MetricsRegistry
   ) {
     let board = LinkBoard(
-      eventLoop: eventLoopGroup.next(), passwordDoubt: passwordDoubt, logger: logger,
+      passwordDoubt: passwordDoubt, logger: logger,
       metrics: metrics)
     self.board = board
     var others = configuration
@@ -145,11 +145,12 @@ package final class RedisLinks: Service, Sendable {
     let name = "maxmemory_policy:"
     let line = reply?.text?.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name) }
     guard let policy = line?.dropFirst(name.count), policy != "noeviction" else { return }
-    logger.warning(
+    logger.tell(
+      .redisEvicts,
       """
       Redis evicts keys when its memory is full; the lock, which has a TTL, goes among the first. \
       Set maxmemory-policy to noeviction on the Redis that the tokens are in
-      """, metadata: .keyed([.reason: "maxmemory-policy is \(policy)"]))
+      """, .keyed([.reason: "maxmemory-policy is \(policy)"]))
   }
 
   /// Hears of changes at once instead of at the next look.

@@ -41,9 +41,9 @@ struct SecretWatch: Service {
           report(known: &known)
         }
         for account in waiting where fetcher.hasNewSecret(account) {
-          logger.info(
-            "The AppSecret was replaced; WeChat is asked at once",
-            metadata: .keyed([.account: "\(account)"]))
+          logger.tell(
+            .secretReplaced, "The AppSecret was replaced; WeChat is asked at once",
+            .keyed([.account: "\(account)"]))
           service.post(.secretChanged(account))
         }
         // Cancellation ends the wait early, and the loop notices it.

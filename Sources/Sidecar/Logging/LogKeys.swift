@@ -1,21 +1,16 @@
 package import Logging
+import TokenCore
 
 /// The dotted keys of everything that is logged beside the message.
 package enum LogKeys: String, Sendable, CaseIterable {
   /// The account's name, `default` for the unnamed one.
   case account
-  /// Hexadecimal digits of the token's digest: says which without saying what.
-  case tokenDigest = "token.digest"
   /// The epoch and number under which the token was fetched.
   case tokenVersion = "token.version"
-  /// Unix second at which clients stop trusting the token.
-  case tokenExpiresAt = "token.expires_at"
   /// Seconds that the token has left.
   case tokenRemaining = "token.remaining_seconds"
   case refreshTrigger = "refresh.trigger"
-  case refreshResult = "refresh.result"
   case refreshDuration = "refresh.duration_seconds"
-  case refreshNextAt = "refresh.next_at"
   case refreshFailures = "refresh.consecutive_failures"
   /// Seconds until the next attempt.
   case refreshRetryIn = "refresh.retry_in_seconds"
@@ -24,36 +19,34 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case wechatCode = "wechat.errcode"
   /// WeChat's request id, to quote to its support.
   case wechatRequestID = "wechat.rid"
-  case wechatEndpoint = "wechat.endpoint"
-  case wechatHost = "wechat.host"
   /// The address that WeChat saw us come from.
   case wechatEgress = "wechat.egress_address"
   case leader = "leader.instance"
   case leaderEpoch = "leader.epoch"
-  case leaderPhase = "leader.phase"
-  case leaseRemaining = "leader.lease_remaining_seconds"
   case redisEndpoint = "redis.endpoint"
-  case redisCommand = "redis.command"
   case redisRunID = "redis.run_id"
   case redisVersion = "redis.version"
   case redisKey = "redis.key"
   /// Which of this replica's connections: `commands`, `events` or `reports`.
   case redisConnection = "redis.connection"
   case httpListen = "http.listen"
-  case httpRoute = "http.route"
-  case httpStatus = "http.status"
   case settingOrigin = "setting.origin"
   /// The path of a file that settings name.
   case file
   case instance
   case version
-  case signal
   /// What went wrong, without secrets.
   case error
   /// Why something was done, in words.
   case reason
-  /// How many of something.
+  /// How many of something: failures in a row, accounts, things of one kind.
   case count
+  /// The accounts that a line is about, at most five of them, when there are several.
+  case accounts
+  /// How many accounts a line is about.
+  case accountCount = "accounts.count"
+  /// How many lines of this event were not written since the last one.
+  case withheld
   case durationSeconds = "duration_seconds"
   /// The stable name of what happened.
   case event
@@ -65,19 +58,92 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case subject
   /// The replica that saw it.
   case observer
+  /// The condition that another one comes from.
+  case cause
+  /// When it is tried again.
+  case nextAttemptAt = "next_attempt_at"
+  /// When the key in Redis ends, or ended.
+  case tokenEndsAt = "token.ends_at"
   /// What to do about it.
+  case remedy
+  /// Where the runbook tells more: a path of the HTTP interface.
   case help
+  /// The settings that changed since they were read last, by name.
+  case settingsChanged = "settings.changed"
+  /// Those of them that wait for a restart.
+  case settingsWaiting = "settings.restart"
+  /// Everything that is wrong with the settings.
+  case settingsProblems = "settings.problems"
+}
+
+extension LogKeys {
+  /// What a value under the key is in JSON.
+  package enum Form: Hashable, Sendable {
+    case text
+    case number
+    case list
+  }
+
+  /// What a value under the key is in JSON, always.
+  package var form: Form {
+    switch self {
+    case .tokenRemaining, .refreshDuration, .refreshFailures, .refreshRetryIn, .wechatCode,
+      .leaderEpoch, .count, .accountCount, .withheld,
+      .durationSeconds:
+      .number
+    case .accounts, .settingsChanged, .settingsWaiting, .settingsProblems: .list
+    case .account, .tokenVersion, .refreshTrigger, .refreshOutcome,
+      .wechatRequestID, .wechatEgress, .leader, .redisEndpoint, .redisRunID, .redisVersion,
+      .redisKey, .redisConnection,
+      .httpListen, .settingOrigin, .file, .instance, .version, .error,
+      .reason, .event, .condition, .since, .subject, .observer, .cause, .nextAttemptAt,
+      .tokenEndsAt, .remedy, .help:
+      .text
+    }
+  }
 }
 
 extension Logger.Metadata {
   /// The value under one of our keys.
   package subscript(key: LogKeys) -> Logger.MetadataValue? {
     get { self[key.rawValue] }
-    set { self[key.rawValue] = newValue }
+    set {
+      assert(newValue.map { $0.form == key.form } ?? true, "\(key) is a \(key.form)")
+      self[key.rawValue] = newValue
+    }
   }
 
   /// Metadata from our keys.
   package static func keyed(_ values: KeyValuePairs<LogKeys, Logger.MetadataValue>) -> Self {
-    Dictionary(values.map { ($0.key.rawValue, $0.value) }) { $1 }
+    var metadata: Self = [:]
+    for (key, value) in values { metadata[key] = value }
+    return metadata
+  }
+}
+
+extension Logger.MetadataValue {
+  /// A number.
+  package static func number(_ number: some BinaryInteger) -> Self {
+    .stringConvertible(Int64(clamping: number))
+  }
+
+  /// Seconds to the millisecond.
+  package static func seconds(_ duration: Duration) -> Self {
+    .stringConvertible((duration.inSeconds * 1000).rounded() / 1000)
+  }
+
+  /// Texts, at most so many as a line has room for.
+  package static func list(_ texts: some Sequence<String>) -> Self {
+    .array(texts.prefix(LineLogHandler.longestList).map { .string($0) })
+  }
+
+  fileprivate var form: LogKeys.Form {
+    switch self {
+    case .string: .text
+    case .stringConvertible(let value):
+      value is any FixedWidthInteger || value is Double ? .number : .text
+    case .array: .list
+    case .dictionary: .text
+    }
   }
 }

@@ -5,6 +5,10 @@ import Synchronization
 package final class LogOutput: Sendable {
   /// The file's path; nil for stderr.
   package let path: String?
+  /// Whether stderr is systemd's journal, which takes a priority before each line.
+  package let isJournal: Bool
+  /// The level of what is written here; it may change while the program runs.
+  package let threshold = LogThreshold()
   private struct State {
     var descriptor: CInt
     /// Whether the last line found no reader: then the next one does not wait for one.
@@ -26,8 +30,28 @@ package final class LogOutput: Sendable {
   private static let chunk = 4096
 
   /// Writes to stderr.
-  package static func standardError() -> LogOutput {
-    LogOutput(path: nil, descriptor: STDERR_FILENO)
+  ///
+  /// - Parameter journalStream: `JOURNAL_STREAM` of the environment.
+  package static func standardError(journalStream: String? = nil) -> LogOutput {
+    LogOutput(
+      path: nil, descriptor: STDERR_FILENO,
+      isJournal: journalStream.map { isJournal($0, STDERR_FILENO) } ?? false)
+  }
+
+  /// Whether a descriptor is the socket that systemd named (systemd.exec(5)), and not what somebody
+  /// has redirected it to since.
+  ///
+  /// The variable holds device and inode. Sockets are all of one device, and `fstat` cannot be
+  /// called here (`RegularFile` says why): the inode stands in `/proc` as well.
+  static func isJournal(_ stream: String, _ descriptor: CInt) -> Bool {
+    let parts = stream.split(separator: ":")
+    guard parts.count == 2, let inode = UInt64(parts[1]) else { return false }
+    let expected = Array("socket:[\(inode)]".utf8)
+    // One more than the longest that is looked for: a longer target does not fit.
+    var target = [CChar](repeating: 0, count: expected.count + 1)
+    let length = unsafe readlink("/proc/self/fd/\(descriptor)", &target, target.count)
+    return length == expected.count
+      && target.prefix(length).map { UInt8(bitPattern: $0) } == expected
   }
 
   /// Appends to a file, which is made when it is missing.
@@ -35,8 +59,9 @@ package final class LogOutput: Sendable {
     self.init(path: path, descriptor: try Self.open(path))
   }
 
-  private init(path: String?, descriptor: CInt) {
+  private init(path: String?, descriptor: CInt, isJournal: Bool = false) {
     self.path = path
+    self.isJournal = isJournal
     state = Mutex(State(descriptor: descriptor))
   }
 

@@ -58,7 +58,7 @@ extension MetricFamily {
       + "`none`: no errcode).")
   package static let consecutiveFailures = MetricFamily(
     "wechat_token_consecutive_failures", .gauge, labels: ["account"],
-    "Fetches that failed since the last one that did not.")
+    "Fetches that failed in a row, as the leader counts them and tells the others; else 0.")
   package static let refreshRequests = MetricFamily(
     "wechat_token_refresh_requests_total", .counter, labels: ["outcome"],
     "Requests of applications to refresh, by what became of them.")
@@ -75,6 +75,9 @@ extension MetricFamily {
     "Tokens reported or proved dead before their time; two in six hours: somebody else fetches.")
   package static let fencingEpoch = MetricFamily(
     "wechat_token_fencing_epoch", .gauge, "The highest epoch that this replica has seen.")
+  package static let condition = MetricFamily(
+    "wechat_token_condition", .gauge, labels: ["condition", "account"],
+    "What is wrong, of `/v1/status`: 0 nothing, 1 notice, 2 warning, 3 error, 4 critical.")
   package static let redisUp = MetricFamily(
     "wechat_token_redis_up", .gauge, "1 while Redis answers, 0 otherwise.")
   package static let redisConnectionUp = MetricFamily(
@@ -113,7 +116,7 @@ extension MetricFamily {
   package static let daemon: [MetricFamily] = [
     valid, expiration, refreshes, refreshDuration, upstreamRequests, consecutiveFailures,
     refreshRequests, leaderStatus, leaderTransitions, nextRefresh, foreignRefreshes, fencingEpoch,
-    redisUp, redisConnectionUp, redisCommands, redisCommandDuration, redisReconnects,
+    condition, redisUp, redisConnectionUp, redisCommands, redisCommandDuration, redisReconnects,
     httpRequests, buildInfo,
   ]
 
@@ -140,6 +143,9 @@ package enum MetricLabels {
   /// What WeChat answers is a code of its own; these two every call can come to.
   package static let errorCodes = ["0", "none"]
   package static let commandResults = ["ok", "error"]
+  /// What can be wrong with a whole replica; what can be wrong with an account has its label, and
+  /// is there once it has happened.
+  package static let conditions = Condition.Kind.allCases.filter(\.isOfReplica).map(\.rawValue)
   package static let connections = RedisLink.allCases.map(\.rawValue)
 
   /// The label `endpoint` of a call to that path of WeChat.

@@ -95,6 +95,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     for command in redisCommands {
       for result in MetricLabels.commandResults { touch(.redisCommands, [command, result]) }
     }
+    for condition in MetricLabels.conditions { touch(.condition, [condition, ""]) }
     for connection in MetricLabels.connections { touch(.redisConnectionUp, [connection]) }
     for route in routes {
       touch(.httpRequests, [route, route == StatusRoute.refresh.path ? "POST" : "GET", "200"])
@@ -118,6 +119,21 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   ) {
     guard case .gauge(let series)? = series(family, Array(labels)) else { return }
     series.set(value)
+  }
+
+  /// Sets those series of a gauge, by their label values in the order of its labels, and all others
+  /// that it has to 0: a series that has been there does not vanish.
+  package func set(_ family: MetricFamily, to values: [[String]: Double]) {
+    let others = families.withLock { families in
+      families[family.name]?.series.filter { values[$0.key] == nil }.map(\.value) ?? []
+    }
+    for case .gauge(let series) in others { series.set(0.0) }
+    for (labels, value) in values {
+      guard case .gauge(let series)? = series(family, Array(zip(family.labels, labels))) else {
+        continue
+      }
+      series.set(value)
+    }
   }
 
   /// Observes a duration in a histogram of seconds.

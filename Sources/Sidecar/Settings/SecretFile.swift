@@ -74,23 +74,60 @@ package final class SecretFile: Sendable {
 }
 
 /// Where a secret comes from: given once, or a file that may change.
-package enum SecretSource: Sendable {
-  case value(Secret)
-  case file(SecretFile)
+///
+/// Whoever uses a secret keeps its source: when the settings are read again it takes what the new
+/// ones name, and is used everywhere from then on.
+package final class SecretSource: Sendable {
+  private enum Kind {
+    case value(Secret)
+    case file(SecretFile)
 
-  /// The secret as of now; a file is read again.
-  package func current() -> Secret {
-    switch self {
-    case .value(let secret): secret
-    case .file(let file): file.current()
+    /// The secret as of now; a file is read again.
+    func current() -> Secret {
+      switch self {
+      case .value(let secret): secret
+      case .file(let file): file.current()
+      }
     }
   }
 
+  private struct State {
+    var kind: Kind
+    /// As it was when the settings were read last.
+    var known: Secret
+  }
+
+  /// Protects where it comes from; no file is read under it.
+  private let state: Mutex<State>
+
+  private init(_ kind: Kind) { state = Mutex(State(kind: kind, known: kind.current())) }
+
+  /// A secret that was given as it is.
+  package static func value(_ secret: Secret) -> SecretSource { SecretSource(.value(secret)) }
+
+  /// A secret in a file.
+  package static func file(_ file: SecretFile) -> SecretSource { SecretSource(.file(file)) }
+
+  /// The file; nil when there is none.
+  package var file: SecretFile? {
+    if case .file(let file) = state.withLock({ $0.kind }) { file } else { nil }
+  }
+
+  /// The secret as of now; a file is read again.
+  package func current() -> Secret { state.withLock { $0.kind }.current() }
+
   /// Why a secret's file could not be used at the last reading.
-  package func problem() -> FileProblem? {
-    switch self {
-    case .value: nil
-    case .file(let file): file.problem()
+  package func problem() -> FileProblem? { file?.problem() }
+
+  /// Comes from where another one does, from now on.
+  ///
+  /// - Returns: whether the secret is another one than when the settings were read last.
+  package func take(_ other: SecretSource) -> Bool {
+    let kind = other.state.withLock { $0.kind }
+    let secret = kind.current()
+    return state.withLock { state in
+      defer { state = State(kind: kind, known: secret) }
+      return state.known != secret
     }
   }
 }

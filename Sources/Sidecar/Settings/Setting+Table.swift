@@ -89,6 +89,13 @@ extension Setting {
   static let httpBearer = Setting(
     "httpBearer", .text("visible ASCII characters"), secret: true,
     "When set, `/v1/token` and `/v1/refresh` always require it.")
+  static let httpCaFile = Setting(
+    "httpCaFile", .path,
+    "For the verbs that ask the daemon: PEM certificates of the authorities that sign the daemon's;"
+      + " without it exactly `httpTlsCertFile` is trusted.")
+  static let ready = Setting(
+    "ready", .text("`any`, `all`, or names of accounts with commas between them"), default: "any",
+    "Whose live tokens `/readyz` without an account asks for; the unnamed account is `default`.")
   static let instance = Setting(
     "instance", .text("1 to 128 letters, digits, `.`, `_`, `-`"),
     "This replica's name, used exactly as given; else the host's name and a random suffix.")
@@ -108,7 +115,7 @@ extension Setting {
     apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,
-    httpBearer, instance, logLevel, logFormat, logFile,
+    httpCaFile, httpBearer, ready, instance, logLevel, logFormat, logFile,
   ].flatMap { [$0] + [$0.fileTwin].compactMap(\.self) }
 
   /// What an entry of `accounts` in the file may hold.

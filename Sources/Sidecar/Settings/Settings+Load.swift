@@ -55,10 +55,15 @@ extension Settings {
     let serverExpiresBefore = reader.requiredDuration(.serverExpiresBefore)
     reader.weigh(timing, client: clientExpiresBefore, server: serverExpiresBefore)
     let http = reader.http(judgesFiles: requiresAccount)
+    let ready = reader.ready(accounts, judgesNames: requiresAccount)
+    reader.weighListening(http)
     let instance = reader.instance(nameInstance)
     let log = Log(
       level: reader.choice(.logLevel) ?? .info, format: reader.choice(.logFormat),
       file: reader.value(.logFile) { $0 })
+    if log.format == nil {
+      reader.show(Setting.logFormat.name, "json, on a terminal text", .fallback)
+    }
     if requiresAccount, let given = reader.sources[.logFile],
       let problem = logFileProblem(given.text)
     {
@@ -73,8 +78,8 @@ extension Settings {
       apiConcurrency: apiConcurrency ?? WeChatClient.usualConcurrency, proxies: proxies,
       apiAuthorities: apiAuthorities, redis: redis, timing: timing, probe: probe,
       clientExpiresBefore: clientExpiresBefore, serverExpiresBefore: serverExpiresBefore,
-      http: http, instance: instance, log: log, effective: reader.effective,
-      warnings: reader.warnings)
+      http: http, ready: ready, instance: instance, log: log, effective: reader.effective,
+      remarks: reader.remarks, warnings: reader.warnings)
   }
 
   /// The host's name and a random suffix: two replicas on one host differ.
@@ -161,6 +166,7 @@ extension SettingsReader {
     var accounts: [Settings.Account] = []
     let api: Settings.API = choice(.api) ?? .token
     let appID = value(.appid, parseAppID)
+    if let given = sources[.appid] { weigh(appID: given.text, given.origin) }
     let secret = secret(.appsecret, isAcceptable: visibleProblem)
     let hasAppID = sources[.appid] != nil
     let hasSecret =
@@ -204,6 +210,7 @@ extension SettingsReader {
     if let text = given.values[Setting.appid.name] {
       appID = parseAppID(text.text)
       if appID == nil { report(text.origin, "\(quoted(text.text)) is not \(Setting.appid.form)") }
+      weigh(appID: text.text, text.origin)
     } else {
       report(.file(path: path, key: "\(key).appid"), "is missing")
     }
@@ -261,7 +268,7 @@ extension SettingsReader {
     }
   }
 
-  fileprivate mutating func redis(_ urlProblem: (String) -> String?) -> Settings.Redis {
+  mutating func redis(_ urlProblem: (String) -> String?) -> Settings.Redis {
     // Without one of the schemes nobody knows where a password begins: nothing is shown then.
     let url = value(
       .redisUrl, shownAs: { hasRedisScheme($0) ? RedactedURL($0).description : "…" },
@@ -288,6 +295,13 @@ extension SettingsReader {
     do throws(ProxyProblem) {
       let rules = try ProxyRules(setting: setting, environment: environment)
       if let warning = rules.warning { warn(.combination, warning) }
+      if setting == nil {
+        let name = ProxyRules.variable(environment)
+        let proxy = rules.proxy.map { "\($0)\(rules.exceptionsShown)" }
+        show(
+          Setting.apiProxy.name, proxy ?? "off",
+          rules.proxy == nil ? .fallback : .environment(name))
+      }
       return rules
     } catch {
       report(sources[.apiProxy]?.origin ?? .combination, "\(error)")
@@ -327,6 +341,8 @@ extension SettingsReader {
 
   fileprivate mutating func http(judgesFiles: Bool) -> Settings.HTTP {
     let listen = value(.httpListen) { ListenAddress($0) }
+    // For other verbs, which do with what they need of it.
+    _ = value(.httpCaFile) { $0 }
     let certificate = readablePath(.httpTlsCertFile)
     let key = readablePath(.httpTlsKeyFile)
     if (certificate == nil) != (key == nil) {
@@ -369,6 +385,38 @@ extension SettingsReader {
         "WCH_HTTP_TLS_CERT_FILE and WCH_HTTP_TLS_KEY_FILE: the key in \(quoted(key)) is not that of"
           + " the first certificate in \(quoted(certificate))")
     }
+  }
+
+  /// Names are judged where all accounts are known.
+  fileprivate mutating func ready(
+    _ accounts: [Settings.Account], judgesNames: Bool
+  ) -> Readiness.Scope {
+    let scope: Readiness.Scope? = value(.ready) { text in
+      switch text {
+      case "any": return .any
+      case "all": return .all([])
+      default:
+        var names: [AccountName] = []
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+          let start = word.firstIndex { $0 != " " } ?? word.endIndex
+          let end = word.lastIndex { $0 != " " } ?? start
+          let word = start < word.endIndex ? String(word[start...end]) : ""
+          let isUnnamed = word == AccountName.unnamed.description
+          guard let name = isUnnamed ? .unnamed : AccountName(word) else { return nil }
+          if !names.contains(name) { names.append(name) }
+        }
+        return names.count <= SettingsSources.accountLimit ? .all(names) : nil
+      }
+    }
+    guard let scope, case .all(let names) = scope, judgesNames else { return scope ?? .any }
+    let known = accounts.map(\.name)
+    for name in names where !known.contains(name) {
+      let there = known.prefix(20).map(\.description).joined(separator: ", ")
+      report(
+        sources[.ready]?.origin ?? .fallback,
+        "there is no account \(quoted(name.description)); the accounts are \(there)")
+    }
+    return scope
   }
 
   fileprivate mutating func instance(_ generate: () -> String) -> InstanceID? {

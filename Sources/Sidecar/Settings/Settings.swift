@@ -92,10 +92,14 @@ package struct Settings: Sendable {
   package let clientExpiresBefore: Duration
   package let serverExpiresBefore: Duration
   package let http: HTTP
+  /// Whose tokens `/readyz` without an account asks for.
+  package let ready: Readiness.Scope
   package let instance: InstanceID
   package let log: Log
   /// Every setting in effect, in the table's order.
   package let effective: [Effective]
+  /// What deserves a look and is right for many: shown by `check` alone.
+  package let remarks: [SettingsProblem]
   /// What was ignored only because `WCH_STRICT` is off, and what works but is unwise.
   package let warnings: [SettingsProblem]
 
@@ -135,7 +139,7 @@ package struct Settings: Sendable {
   package func secretProblems() -> [SettingsProblem] {
     let sources = accounts.map(\.secret) + [redis.password, http.bearer].compactMap(\.self)
     return sources.compactMap { source in
-      guard case .file(let file) = source else { return nil }
+      guard let file = source.file else { return nil }
       _ = file.current()
       return file.problem().map { SettingsProblem(.wholeFile(file.path), $0.reason) }
     }

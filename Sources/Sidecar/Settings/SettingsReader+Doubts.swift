@@ -1,3 +1,4 @@
+import Dialing
 import RedisClient
 import TokenCore
 
@@ -48,10 +49,10 @@ extension SettingsReader {
         do throws(FileProblem) {
           _ = try readFile(path)
         } catch {
-          warn(
+          report(
             origin,
-            "\(name): the file \(quoted(path)) \(error.reason); it is read at each connect, and no"
-              + " connection is made without it")
+            "\(name): the file \(quoted(path)) \(error.reason), and no connection is made without"
+              + " it")
         }
       }
     }
@@ -70,6 +71,33 @@ extension SettingsReader {
       sources[.keyPrefix]?.origin ?? .fallback,
       "\(quoted(prefix)) has \(quoted(String(strange))): patterns of Redis (ACL rules, KEYS, SCAN)"
         + " and shells read it as something else; letters, digits, `.`, `_`, `-` and `:` are safe")
+  }
+
+  /// Refuses what is surely no AppID, and warns about what probably is none.
+  mutating func weigh(appID: String, _ origin: Origin) {
+    if appID.hasPrefix("gh_") {
+      report(
+        origin,
+        "\(quoted(appID)) is an original ID (of gh_…): the AppID stands beside it in WeChat's"
+          + " console, and begins with wx")
+    } else if appID.hasPrefix("ww") {
+      report(
+        origin,
+        "\(quoted(appID)) is a corp id of WeCom: its tokens are not kept by this version")
+    } else if !appID.hasPrefix("wx") {
+      warn(origin, "\(quoted(appID)) does not begin with wx, as WeChat's AppIDs do")
+    }
+  }
+
+  /// Says what strangers can read, when the interface is not for this host alone.
+  mutating func weighListening(_ http: Settings.HTTP) {
+    guard case .tcp(let host, _) = http.listen, !URLHost.isLoopback(host), http.bearer == nil
+    else { return }
+    remark(
+      sources[.httpListen]?.origin ?? .fallback,
+      "whoever reaches \(http.listen) can read the status, the metrics and the probes, which hold"
+        + " no secret; /v1/token and /v1/refresh answer on loopback only, since there is no"
+        + " \(Setting.httpBearer.environmentName)")
   }
 
   /// Warns about addresses of WeChat that are probably a slip.

@@ -9,6 +9,7 @@ struct SettingsReader {
   let readFile: FileReader
   private(set) var problems: [SettingsProblem]
   private(set) var warnings: [SettingsProblem]
+  private(set) var remarks: [SettingsProblem] = []
   private(set) var effective: [Settings.Effective] = []
 
   init(sources: SettingsSources, readFile: @escaping FileReader) {
@@ -24,6 +25,10 @@ struct SettingsReader {
 
   mutating func warn(_ origin: Origin, _ message: String) {
     warnings.append(SettingsProblem(origin, message))
+  }
+
+  mutating func remark(_ origin: Origin, _ message: String) {
+    remarks.append(SettingsProblem(origin, message))
   }
 
   mutating func show(_ name: String, _ value: String, _ origin: Origin) {
@@ -66,11 +71,15 @@ struct SettingsReader {
     }
     if Duration(written: given.text) == nil {
       let isBare = given.text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+      // What would be refused with a unit, too, is none to offer.
+      let offers = ["s", "ms", "m"].map { given.text + $0 }
+        .filter { Duration(written: $0).map(range.contains) ?? false }.prefix(2).map(quoted)
       report(
         given.origin,
         isBare
-          ? "\(quoted(given.text)) has no unit: write \(quoted(given.text + "s")) or"
-            + " \(quoted(given.text + "ms"))"
+          ? "\(quoted(given.text)) has no unit: "
+            + (offers.isEmpty
+              ? "give \(setting.form)" : "write \(offers.joined(separator: " or "))")
           : "\(quoted(given.text)) is not \(setting.form), such as `500ms`, `15s`, `5m`, `2h`")
       return setting.fallback.flatMap { Duration(written: $0) }
     }
@@ -98,7 +107,7 @@ struct SettingsReader {
     let file = setting.fileTwin.flatMap { layer[$0.name] }
     switch (direct, file) {
     case (let direct?, let file?):
-      report(direct.origin, "and \(file.origin) are both given: keep one, best the file")
+      report(direct.origin, "is given, and so is the \(file.origin): keep one, best the file")
       return nil
     case (let direct?, nil):
       if let problem = isAcceptable(direct.text) {

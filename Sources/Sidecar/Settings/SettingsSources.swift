@@ -50,6 +50,26 @@ struct SettingsSources: Sendable {
     layers.lazy.compactMap { $0[setting.name] }.first
   }
 
+  /// Only what concerns these settings: other problems are none here, but for mistyped flags.
+  ///
+  /// A file that cannot be read is a warning, since the rest may do.
+  func concerning(_ settings: [Setting]) -> SettingsSources {
+    var copy = self
+    copy.warnings = []
+    copy.problems = problems.filter { problem in
+      switch problem.origin {
+      case .flag, .argument: return true
+      case .environment(let name): return settings.contains { $0.environmentName == name }
+      case .file(_, let key): return settings.contains { $0.name == key }
+      case .wholeFile:
+        copy.warnings.append(problem)
+        return false
+      case .fallback, .combination: return false
+      }
+    }
+    return copy
+  }
+
   // MARK: Flags
 
   /// Reads `--name value` and `--name=value`.
@@ -124,6 +144,17 @@ struct SettingsSources: Sendable {
     let links = ServiceLinks(environment: environment.keys)
     if let alias = environment["REDIS_URL"], !alias.isEmpty {
       layer[Setting.redisUrl.name] = Given(text: alias, origin: .environment("REDIS_URL"))
+    }
+    for name in environment.keys.sorted() where !name.hasPrefix("WCH_") {
+      // Variables of others may begin so; one that is spelt like a setting was meant for it.
+      let meant = name.uppercased()
+      guard meant.hasPrefix("WCH_"), Setting.table.contains(where: { $0.environmentName == meant })
+      else { continue }
+      unknown.append(
+        SettingsProblem(
+          .environment(quoted(name)),
+          "is not read: names of variables are written in capital letters, \(meant)"
+            + " (\(Setting.strict.environmentName)=off makes this a warning)"))
     }
     for (name, value) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("WCH_") {
       if let setting = Setting.table.first(where: { $0.environmentName == name }) {

@@ -19,25 +19,24 @@ package final class CertificateFiles: Sendable {
   private let readFile: FileReader
   private let interval: Duration
   private let logger: Logger
-  /// Told at every look why the files cannot be used; nil when they can.
-  private let judged: @Sendable (String?) -> Void
+  private let isBad: @Sendable (_ problem: String?) -> Void
   /// Protects the pair in use and when it was last checked; files are read outside of it.
   private let state: Mutex<State>
 
   /// - Parameters:
   ///   - interval: the least time between two looks at the files.
-  ///   - judged: told at every look why they cannot be used; nil when they can.
+  ///   - isBad: told with each look why the files cannot be used; nil when they can.
   /// - Throws: `StatusServerError.unusableCertificate`.
   package init(
     _ files: Settings.TLSFiles, logger: Logger, interval: Duration = .seconds(1),
     readFile: @escaping FileReader = RegularFile.read,
-    judged: @escaping @Sendable (String?) -> Void = { _ in }
+    isBad: @escaping @Sendable (_ problem: String?) -> Void = { _ in }
   ) throws(StatusServerError) {
-    self.judged = judged
     self.files = files
     self.readFile = readFile
     self.interval = interval
     self.logger = logger
+    self.isBad = isBad
     let (certificate, key) = try Self.read(files, readFile)
     state = Mutex(
       State(
@@ -53,11 +52,21 @@ package final class CertificateFiles: Sendable {
       return (state, isDue)
     }
     guard isDue else { return used.context }
+    look()
+    return state.withLock { $0.context }
+  }
+
+  /// Reads the files, and uses them from now on when they changed and are good.
+  ///
+  /// - Returns: whether they changed.
+  @discardableResult
+  func look() -> Bool {
     do throws(StatusServerError) {
+      let used = state.withLock { $0 }
       let (certificate, key) = try Self.read(files, readFile)
       guard certificate != used.certificate || key != used.key else {
-        judged(nil)
-        return used.context
+        isBad(nil)
+        return false
       }
       let context = try Self.context(certificate, key)
       state.withLock { state in
@@ -65,12 +74,12 @@ package final class CertificateFiles: Sendable {
         state.key = key
         state.context = context
       }
-      judged(nil)
-      logger.notice("HTTPS certificate was read again")
-      return context
+      isBad(nil)
+      logger.tell(.certificateReplaced, "HTTPS certificate was read again")
+      return true
     } catch {
-      judged(error.description)
-      return used.context
+      isBad(error.description)
+      return false
     }
   }
 

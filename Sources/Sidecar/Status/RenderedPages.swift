@@ -8,7 +8,19 @@ import Synchronization
 /// to nothing, and the copies share one buffer. Whoever asks now and then gets the state of that
 /// moment; a crowd shares what is written out once in every period.
 final class RenderedPages: Sendable {
-  enum Kind: Hashable { case page, status, metrics }
+  enum Kind: Hashable {
+    case page(Language)
+    case status, metrics
+    /// These are written out once: nothing in them changes.
+    case runbook(Language), openAPI
+
+    fileprivate var isFixed: Bool {
+      switch self {
+      case .page, .status, .metrics: false
+      case .runbook, .openAPI: true
+      }
+    }
+  }
 
   private struct Entry {
     var response: StatusResponse
@@ -27,6 +39,7 @@ final class RenderedPages: Sendable {
   func get(_ kind: Kind, _ render: () -> StatusResponse) -> StatusResponse {
     let now = NIODeadline.now()
     let last = entries.withLock { $0[kind] }
+    if kind.isFixed, let last { return last.response }
     let credit: TimeAmount = .nanoseconds(Self.period.nanoseconds * (Self.burst - 1))
     if let last, now + credit < last.nextAt { return last.response }
     let response = render()

@@ -279,7 +279,7 @@ final class StatusConnection: ChannelInboundHandler {
     do throws(RequestProblem) {
       request = try StatusRequest(head, isLocal: isLocal, isUnix: isUnix)
     } catch {
-      return answer(.problem(error.status, error.detail), to: nil, closes: true)
+      return answer(.problem(error.problem, error.detail), to: nil, closes: true)
     }
     switch responder.judge(request) {
     case .answer(let response):
@@ -305,7 +305,7 @@ final class StatusConnection: ChannelInboundHandler {
     do throws(RefreshBodyProblem) {
       wanted = try RefreshBody.request(Array(body.readableBytesView))
     } catch {
-      return answer(.problem(.badRequest, error.reason), to: request)
+      return answer(.problem(.badBody, error.reason, at: .refresh), to: request)
     }
     progressedAt = .now()
     let asking = NIOLoopBound(self, eventLoop: executor.eventLoop)
@@ -377,12 +377,12 @@ final class StatusConnection: ChannelInboundHandler {
   private func refusal(of error: any Error) -> StatusResponse? {
     switch error {
     case is HeadMeter.TooLong, HTTPParserError.headerOverflow:
-      head.isInLine
-        ? .problem(.uriTooLong, "The request's line is longer than is taken.")
+      head.isLineTooLong
+        ? .problem(.targetTooLong, "The request's line is longer than is taken.")
         : .problem(
-          .requestHeaderFieldsTooLarge, "The request's headers are longer than is taken.")
+          .headersTooLong, "The request's headers are longer than is taken.")
     case HTTPParserError.invalidVersion:
-      .problem(.httpVersionNotSupported, "HTTP/1.0 and HTTP/1.1 are spoken here.")
+      .problem(.unknownVersion, "HTTP/1.0 and HTTP/1.1 are spoken here.")
     case is HTTPParserError, is NIOHTTPDecoderError:
       .problem(.badRequest, "The request is not HTTP as RFC 9112 has it.")
     default: nil
@@ -404,15 +404,18 @@ final class HeadMeter: ChannelInboundHandler {
   static let limit = 32 * 1024
 
   private var count = 0
+  /// Bytes of the first line, as far as it has come.
+  private var lineLength = 0
   private var hasLine = false
   private var isOver = false
 
-  /// Whether the end of the first line has not come yet.
-  var isInLine: Bool { !hasLine }
+  /// Whether it is the first line that is longer than is taken.
+  var isLineTooLong: Bool { lineLength > StatusRequest.longestTarget }
 
   /// A part was read: what comes next begins anew.
   func reset() {
     count = 0
+    lineLength = 0
     hasLine = false
   }
 
@@ -420,7 +423,11 @@ final class HeadMeter: ChannelInboundHandler {
     guard !isOver else { return }
     let bytes = unwrapInboundIn(data)
     count += bytes.readableBytes
-    hasLine = hasLine || bytes.readableBytesView.contains(UInt8(ascii: "\n"))
+    if !hasLine {
+      let end = bytes.readableBytesView.firstIndex(of: UInt8(ascii: "\n"))
+      lineLength += (end ?? bytes.writerIndex) - bytes.readerIndex
+      hasLine = end != nil
+    }
     guard count <= Self.limit else {
       isOver = true
       context.fireErrorCaught(TooLong())

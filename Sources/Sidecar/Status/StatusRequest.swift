@@ -3,7 +3,7 @@ import NIOHTTP1
 
 /// Why a request is not taken, though the parser took it.
 struct RequestProblem: Error {
-  let status: HTTPResponseStatus
+  let problem: Problem
   let detail: String
 }
 
@@ -32,14 +32,23 @@ struct StatusRequest: Sendable {
   init(_ head: HTTPRequestHead, isLocal: Bool, isUnix: Bool) throws(RequestProblem) {
     guard head.uri.utf8.count <= Self.longestTarget else {
       throw RequestProblem(
-        status: .uriTooLong, detail: "The target is longer than \(Self.longestTarget) bytes.")
+        problem: .targetTooLong, detail: "The target is longer than \(Self.longestTarget) bytes.")
+    }
+    // RFC 9112 section 6.1: what cannot be decoded must not be taken for a body.
+    guard
+      head.headers[canonicalForm: "transfer-encoding"].allSatisfy({
+        $0.lowercased() == "chunked"
+      })
+    else {
+      throw RequestProblem(
+        problem: .unknownCoding, detail: "Of transfer codings only chunked is known here.")
     }
     let hosts = head.headers["host"]
     // RFC 9112 section 3.2: whoever looks at another of two hosts would be fooled. On a Unix socket
     // there is no host, and some clients send none.
     guard hosts.count == 1 || (hosts.isEmpty && (isUnix || head.version == .http1_0)) else {
       throw RequestProblem(
-        status: .badRequest,
+        problem: .badRequest,
         detail: hosts.isEmpty ? "The Host is missing." : "There is more than one Host.")
     }
     var authorities = hosts
@@ -50,7 +59,7 @@ struct StatusRequest: Sendable {
         ["http", "https"].contains(target[..<mark].lowercased())
       else {
         throw RequestProblem(
-          status: .badRequest, detail: "The target must be a path, such as /livez.")
+          problem: .badRequest, detail: "The target must be a path, such as /livez.")
       }
       let rest = target[target.index(mark, offsetBy: 3)...]
       let authority = rest.prefix { !"/?#".contains($0) }
@@ -170,5 +179,12 @@ struct StatusRequest: Sendable {
   private static func isDigits(_ text: some StringProtocol) -> Bool {
     !text.isEmpty
       && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+  }
+}
+
+extension StatusRequest {
+  /// The language that its reader gets.
+  var language: Language {
+    .chosen(parameter: parameter("lang"), accepted: headers["accept-language"])
   }
 }

@@ -45,11 +45,10 @@ struct StatusResponder: Sendable {
   }
 
   static let bodyTooLong = StatusResponse.problem(
-    .custom(code: 413, reasonPhrase: "Content Too Large"),
-    "The body may have at most \(bodyLimit) bytes.")
+    .bodyTooLong, "The body may have at most \(bodyLimit) bytes.", at: .refresh)
 
   static let tooManyPages = StatusResponse.problem(
-    .serviceUnavailable, "Too many pages are on their way to slow readers; the probes answer.",
+    .tooManyPages, "Too many pages are on their way to slow readers; the probes answer.",
     retryAfter: .seconds(1))
 
   /// Counts an answer; of what was no request, too.
@@ -70,7 +69,7 @@ struct StatusResponder: Sendable {
     guard let route = StatusRoute(path: request.path) else {
       return .answer(
         .problem(
-          .notFound,
+          .noSuchPath,
           "There is nothing here. The paths are "
             + StatusRoute.allCases.map(\.path).joined(separator: ", ") + "."))
     }
@@ -81,13 +80,14 @@ struct StatusResponder: Sendable {
     guard route.methods.contains(request.method.rawValue) else {
       return .answer(
         .problem(
-          .methodNotAllowed, "\(route.path) takes \(allowed).", headers: [("Allow", allowed)]))
+          .methodNotAllowed, "\(route.path) takes \(allowed).", at: route,
+          headers: [("Allow", allowed)]))
     }
-    if route.isGuarded, let refusal = refusal(of: request) { return .answer(refusal) }
+    if route.isGuarded, let refusal = refusal(of: request, at: route) { return .answer(refusal) }
     switch route {
     case .page:
-      return .page(
-        pages.get(.page) { .page(StatusPage(snapshot: source.snapshot()).document) })
+      let language = request.language
+      return .page(pages.get(.page(language)) { page(language) })
     case .status: return .page(pages.get(.status) { .json(source.snapshot()) })
     case .metrics:
       return .page(
@@ -96,29 +96,39 @@ struct StatusResponder: Sendable {
           _ = source.snapshot()
           return .text(metrics.exposition(), contentType: PrometheusText.contentType)
         })
-    case .live: return .answer(health(source.health(.live)))
-    case .ready: return .answer(health(source.health(.ready)))
-    case .started: return .answer(health(source.health(.started)))
+    case .live: return .answer(health(source.health(.live), .notAlive, at: route))
+    case .ready: return .answer(readiness(request))
+    case .started: return .answer(health(source.health(.started), .notStarted, at: route))
     case .token: return .answer(token(request))
     case .refresh:
       guard request.contentLength.map({ $0 <= Self.bodyLimit }) ?? true else {
         return .answer(Self.bodyTooLong)
       }
       return .body
+    case .runbook:
+      return .page(pages.get(.runbook(request.language)) { .runbook(request.language) })
+    case .openAPI: return .page(pages.get(.openAPI) { .openAPI })
     }
   }
 
-  private func health(_ health: Health) -> StatusResponse {
+  private func page(_ language: Language) -> StatusResponse {
+    let isReady = if case .good = source.health(.ready) { true } else { false }
+    let page = StatusPage(snapshot: source.snapshot(), language: language, isReady: isReady)
+    return .page(page.document, language, policy: PageAssets.policy)
+  }
+
+  private func health(_ health: Health, _ problem: Problem, at route: StatusRoute) -> StatusResponse
+  {
     switch health {
     case .good(let detail): .json(HealthBody(status: "ok", detail: detail))
-    case .bad(let reason): .problem(.serviceUnavailable, reason)
+    case .bad(let reason): .problem(problem, reason, at: route)
     }
   }
 
   // MARK: Who may ask
 
   /// Why a guarded request is not answered; nil when it is.
-  private func refusal(of request: StatusRequest) -> StatusResponse? {
+  private func refusal(of request: StatusRequest, at route: StatusRoute) -> StatusResponse? {
     if let bearer {
       let given = request.headers["authorization"]
       let words = given.count == 1 ? given[0].split(separator: " ", maxSplits: 1) : []
@@ -128,14 +138,14 @@ struct StatusResponder: Sendable {
         return nil
       }
       return .problem(
-        .unauthorized, "The bearer token of WCH_HTTP_BEARER_FILE is required.",
+        .bearerRequired, "The bearer token of WCH_HTTP_BEARER_FILE is required.", at: route,
         headers: [("WWW-Authenticate", "Bearer")])
     }
     guard request.isLocal else {
       return .problem(
-        .forbidden,
+        .localOnly,
         "Without a bearer this answers only on loopback or a Unix socket: set"
-          + " WCH_HTTP_BEARER_FILE, or ask from the same host.")
+          + " WCH_HTTP_BEARER_FILE, or ask from the same host.", at: route)
     }
     // A web page in a browser on this host must not reach the token, neither directly nor by a
     // name that it made point here.
@@ -145,13 +155,14 @@ struct StatusResponder: Sendable {
       || !["none", "same-origin", nil].contains(site)
     {
       return .problem(
-        .forbidden, "Web pages may not ask for this without a bearer: set WCH_HTTP_BEARER_FILE.")
+        .webPage, "Web pages may not ask for this without a bearer: set WCH_HTTP_BEARER_FILE.",
+        at: route)
     }
     if !request.isUnix, !request.isForThisHost {
       return .problem(
-        .forbidden,
+        .strangeHost,
         "Without a bearer the Host must be localhost or a loopback address: set"
-          + " WCH_HTTP_BEARER_FILE, or ask for http://127.0.0.1.")
+          + " WCH_HTTP_BEARER_FILE, or ask for http://127.0.0.1.", at: route)
     }
     return nil
   }
@@ -169,7 +180,7 @@ struct StatusResponder: Sendable {
 
   private func token(_ request: StatusRequest) -> StatusResponse {
     guard let account = Self.account(request.parameter("account") ?? "") else {
-      return Self.malformedAccount
+      return Self.malformedAccount(at: .token)
     }
     switch source.token(of: account) {
     case .token(let token, let expiresAt, let expiresIn):
@@ -177,23 +188,35 @@ struct StatusResponder: Sendable {
         TokenBody(
           account: account.description, access_token: token.revealed, expires_at: expiresAt,
           expires_in: expiresIn))
-    case .none(let reason, let retryAfter):
-      return .problem(.serviceUnavailable, reason, retryAfter: retryAfter)
-    case .unknownAccount: return Self.unknownAccount
+    case .none(let reason, let retryAfter, let condition):
+      return .problem(
+        .tokenUnavailable, reason, at: .token, retryAfter: retryAfter, condition: condition)
+    case .unknownAccount: return unknownAccount(at: .token)
     }
   }
 
-  private static func account(_ name: String) -> AccountName? {
+  static func account(_ name: String) -> AccountName? {
     name.isEmpty || name == AccountName.unnamed.description ? .unnamed : AccountName(name)
   }
 
-  private static var malformedAccount: StatusResponse {
-    .problem(.badRequest, "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.")
+  static func malformedAccount(at route: StatusRoute) -> StatusResponse {
+    .problem(
+      .badAccount, "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.", at: route)
   }
 
-  private static var unknownAccount: StatusResponse {
-    .problem(.notFound, "No such account is configured; /v1/status lists the accounts.")
+  /// Names the accounts that there are: whoever named none, or another one, needs just that.
+  func unknownAccount(at route: StatusRoute) -> StatusResponse {
+    let names = source.snapshot().accounts.map(\.name.description)
+    let shown = names.prefix(Self.mostNames).joined(separator: ", ")
+    let more = names.count - Self.mostNames
+    return .problem(
+      .noSuchAccount,
+      "No such account is configured; the accounts are \(shown)"
+        + (more > 0 ? " and \(more) more, as /v1/status lists." : "."), at: route)
   }
+
+  /// More accounts are not named in a sentence.
+  private static let mostNames = 20
 
   // MARK: Refresh
 
@@ -211,10 +234,11 @@ struct StatusResponder: Sendable {
         status: .tooManyRequests)
       response.headers.add(name: "Retry-After", value: "\(retryAfter.headerSeconds)")
       return response
-    case .unknownAccount: return Self.unknownAccount
-    case .unavailable(let reason, let retryAfter, let errorCode):
+    case .unknownAccount: return unknownAccount(at: .refresh)
+    case .unavailable(let reason, let retryAfter, let errorCode, let condition):
       return .problem(
-        .serviceUnavailable, reason, retryAfter: retryAfter, errorCode: errorCode)
+        .refreshUnavailable, reason, at: .refresh, retryAfter: retryAfter, errorCode: errorCode,
+        condition: condition)
     }
   }
 }
@@ -226,6 +250,9 @@ struct RefreshBodyProblem: Error {
 
 /// The body of `POST /v1/refresh`.
 enum RefreshBody {
+  /// Longer tokens are none: WeChat's have some hundred characters, and may have 512.
+  static let longestToken = 2048
+
   private struct Members: Decodable {
     var account: String?
     var rejected_token: String?
@@ -251,20 +278,24 @@ enum RefreshBody {
           reason: "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.")
       }
     }
+    if let token = members.rejected_token {
+      guard isVisibleASCII(token), (1...longestToken).contains(token.utf8.count) else {
+        throw RefreshBodyProblem(reason: "rejected_token is not a token.")
+      }
+    }
+    if let digest = members.rejected_sha256 {
+      guard digest.utf8.count == 64, digest.allSatisfy({ $0.isASCII && $0.isHexDigit }) else {
+        throw RefreshBodyProblem(reason: "rejected_sha256 must have 64 hexadecimal digits.")
+      }
+    }
     switch (members.rejected_token, members.rejected_sha256, members.force ?? false) {
     case (_?, _?, _):
       throw RefreshBodyProblem(
         reason: "Give rejected_token or rejected_sha256, and not both.")
     case (_, _, true): return RefreshRequest(account: account ?? .unnamed, reason: .force)
     case (let token?, nil, false):
-      guard isVisibleASCII(token) else {
-        throw RefreshBodyProblem(reason: "rejected_token is not a token.")
-      }
       return RefreshRequest(account: account, reason: .rejected(AccessToken(token)))
     case (nil, let digest?, false):
-      guard digest.utf8.count == 64, digest.allSatisfy({ $0.isASCII && $0.isHexDigit }) else {
-        throw RefreshBodyProblem(reason: "rejected_sha256 must have 64 hexadecimal digits.")
-      }
       return RefreshRequest(account: account, reason: .rejectedSHA256(digest.lowercased()))
     case (nil, nil, false):
       throw RefreshBodyProblem(
@@ -309,11 +340,17 @@ private struct HealthBody: Encodable {
   let detail: String
 }
 
+/// A problem document; what it extends RFC 9457 by is left out where there is nothing to say.
 private struct ProblemBody: Encodable {
-  let type = "about:blank"
+  let type: String
   let title: String
   let status: Int
   let detail: String
+  /// The path that was asked for, when it is one of ours: strangers' text is not sent back.
+  var instance: String?
+  /// The condition that it comes from, and where the runbook says most about it.
+  var condition: String?
+  var help: String?
   /// WeChat's, when it is what is the matter.
   var errcode: Int?
 }
@@ -328,16 +365,7 @@ extension StatusResponse {
     StatusResponse(.ok, contentType: contentType, ByteBuffer(string: text))
   }
 
-  fileprivate static func page(_ document: String) -> StatusResponse {
-    var response = text(document, contentType: "text/html; charset=utf-8")
-    response.headers.add(
-      name: "Content-Security-Policy",
-      value: "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
-        + " frame-ancestors 'none'")
-    return response
-  }
-
-  fileprivate static func json(
+  static func json(
     _ value: some Encodable, status: HTTPResponseStatus = .ok,
     contentType: String = "application/json"
   ) -> StatusResponse {
@@ -356,15 +384,41 @@ extension StatusResponse {
     return response
   }
 
+  /// A document for people, which may do what its policy allows.
+  fileprivate static func page(
+    _ document: String, _ language: Language, policy: String
+  ) -> StatusResponse {
+    var response = text(document, contentType: "text/html; charset=utf-8")
+    response.headers.add(contentsOf: [
+      ("Content-Language", language.tag), ("Vary", "Accept-Language"),
+      ("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"),
+    ])
+    return response
+  }
+
+  fileprivate static func runbook(_ language: Language) -> StatusResponse {
+    page(
+      RunbookPage(language: language).document, language,
+      policy: PageAssets.policy(style: RunbookPage.sheet))
+  }
+
+  fileprivate static var openAPI: StatusResponse {
+    text(OpenAPI.text(), contentType: StatusRoute.Answer.Content.openAPI.type)
+  }
+
   /// An error as RFC 9457 has it.
   static func problem(
-    _ status: HTTPResponseStatus, _ detail: String, retryAfter: Duration? = nil,
-    errorCode: Int? = nil, headers: [(String, String)] = []
+    _ problem: Problem, _ detail: String, at route: StatusRoute? = nil,
+    retryAfter: Duration? = nil, errorCode: Int? = nil, condition: Condition? = nil,
+    headers: [(String, String)] = []
   ) -> StatusResponse {
     var response = json(
       ProblemBody(
-        title: status.reasonPhrase, status: Int(status.code), detail: detail, errcode: errorCode),
-      status: status, contentType: "application/problem+json")
+        type: problem.type, title: problem.title.english, status: Int(problem.status.code),
+        detail: detail, instance: route?.path, condition: condition?.kind.rawValue,
+        help: condition.map { "\(StatusRoute.runbook.path)#\($0.anchor)" },
+        errcode: errorCode ?? condition?.facts.code),
+      status: problem.status, contentType: "application/problem+json")
     response.headers.add(contentsOf: headers)
     if let retryAfter {
       response.headers.add(name: "Retry-After", value: "\(retryAfter.headerSeconds)")

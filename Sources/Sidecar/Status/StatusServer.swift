@@ -50,8 +50,8 @@ package struct StatusServer: Service {
   private let logger: Logger
   private let executor: LoopExecutor
   private let connectionLimit: Int
+  private let certificates: CertificateFiles?
   private let certificateInterval: Duration
-  private let certificateJudged: @Sendable (_ problem: String?) -> Void
   private let whenListening: @Sendable (_ port: Int?) -> Void
 
   /// The most connections there may be; a descriptor each.
@@ -78,15 +78,14 @@ package struct StatusServer: Service {
   /// - Parameters:
   ///   - executor: where everything runs.
   ///   - connectionLimit: how many connections there may be; nil: as many as descriptors allow.
+  ///   - certificates: what is served with; nil: read when it starts.
   ///   - certificateInterval: the least time between two looks at the certificate's files.
-  ///   - certificateJudged: told with each look why these cannot be used; nil when they can.
   ///   - whenListening: told the port once requests are taken; nil on a Unix socket, and at once
   ///     when the interface is off.
   init(
     settings: Settings.HTTP, source: any StatusSource, metrics: MetricsRegistry, logger: Logger,
     executor: LoopExecutor, connectionLimit: Int? = nil,
-    certificateInterval: Duration = .seconds(1),
-    certificateJudged: @escaping @Sendable (_ problem: String?) -> Void = { _ in },
+    certificates: CertificateFiles? = nil, certificateInterval: Duration = .seconds(1),
     whenListening: @escaping @Sendable (_ port: Int?) -> Void = { _ in }
   ) {
     self.settings = settings
@@ -95,8 +94,8 @@ package struct StatusServer: Service {
     self.logger = logger
     self.executor = executor
     self.connectionLimit = connectionLimit ?? Self.connectionLimit(descriptors: Self.descriptors)
+    self.certificates = certificates
     self.certificateInterval = certificateInterval
-    self.certificateJudged = certificateJudged
     self.whenListening = whenListening
   }
 
@@ -126,10 +125,11 @@ package struct StatusServer: Service {
       try? await gracefulShutdown()
       return
     }
-    let certificates = try settings.tls.map {
-      try CertificateFiles(
-        $0, logger: logger, interval: certificateInterval, judged: certificateJudged)
-    }
+    let certificates =
+      try certificates
+      ?? settings.tls.map {
+        try CertificateFiles($0, logger: logger, interval: certificateInterval)
+      }
     let table = try await executor.eventLoop.submit { [connectionLimit, executor] in
       NIOLoopBound(
         ConnectionTable(limit: connectionLimit, eventLoop: executor.eventLoop),
@@ -137,23 +137,25 @@ package struct StatusServer: Service {
     }.get()
     let channel = try await bind(bootstrap(table, certificates))
     let port = channel.localAddress?.port
-    logger.info(
-      "HTTP interface listens",
-      metadata: .keyed([.httpListen: "\(Self.shown(settings.listen, port: port))"]))
+    logger.tell(
+      .httpListening, "HTTP interface listens",
+      .keyed([.httpListen: "\(Self.shown(settings.listen, port: port))"]))
     if connectionLimit < Self.mostConnections {
-      logger.warning(
+      logger.tell(
+        .httpFewDescriptors,
         """
         The limit of descriptors (ulimit -n) leaves room for few HTTP connections; those that do \
         nothing make room for new ones. Raise it to 1024 or more
-        """, metadata: .keyed([.count: "\(connectionLimit)"]))
+        """, .keyed([.count: .number(connectionLimit)]))
     }
     whenListening(port)
     let isEnding = Atomic(false)
     channel.closeFuture.whenComplete { [logger] _ in
       guard !isEnding.load(ordering: .acquiring) else { return }
-      logger.critical(
+      logger.tell(
+        .httpLost,
         "The HTTP interface was lost, and comes back with the next start: the system closed it",
-        metadata: .keyed([.httpListen: "\(Self.shown(settings.listen, port: port))"]))
+        .keyed([.httpListen: "\(Self.shown(settings.listen, port: port))"]))
     }
     try? await gracefulShutdown()
     isEnding.store(true, ordering: .releasing)
@@ -280,11 +282,12 @@ private final class AcceptHandler: ChannelInboundHandler {
     let now = NIODeadline.now()
     if toldAt.map({ $0 + Self.silence <= now }) ?? true {
       toldAt = now
-      logger.error(
+      logger.tell(
+        .httpFull,
         """
         HTTP connections cannot be taken; the one that does nothing for the longest is closed. \
         Raise the limit of descriptors (ulimit -n), or find out who holds them
-        """, metadata: .keyed([.error: "\(error.reasonWithoutCall)"]))
+        """, .keyed([.error: "\(error.reasonWithoutCall)"]))
     }
     table.makeRoom()
     let channel = context.channel

@@ -36,9 +36,6 @@ package struct StatusSnapshot: Hashable, Sendable {
       self.lastError = lastError
       self.reconnects = reconnects
     }
-
-    /// Whether it is missed.
-    package var isAway: Bool { !isConnected && since != nil }
   }
 
   /// The connection to Redis.
@@ -50,20 +47,18 @@ package struct StatusSnapshot: Hashable, Sendable {
     package var lastError: String?
     /// Each of this replica's connections.
     package var connections: [Connection]
+    /// Where Redis is, without user and password; for the page.
+    package var endpoint: String?
 
     package init(
       isConnected: Bool, runID: String? = nil, lastError: String? = nil,
-      connections: [Connection] = []
+      connections: [Connection] = [], endpoint: String? = nil
     ) {
       self.isConnected = isConnected
       self.runID = runID
       self.lastError = lastError
       self.connections = connections
-    }
-
-    /// The connections that are missed though Redis answers on another one.
-    package var lame: [Connection] {
-      isConnected ? connections.filter { $0.link != .commands && $0.isAway } : []
+      self.endpoint = endpoint
     }
   }
 
@@ -71,16 +66,12 @@ package struct StatusSnapshot: Hashable, Sendable {
   package struct WeChat: Hashable, Sendable {
     /// How far WeChat's clock is ahead of this machine's; nil on a replica that has not asked.
     package var clockSkewSeconds: Int64?
+    /// Where WeChat is asked, in this order; for the page.
+    package var hosts: [String] = []
 
-    /// Clocks that differ by more seconds are worth a word on the page: `Date` and the request id
-    /// have whole seconds, and an answer is some on its way.
-    package static let noticeableSkew: Int64 = 5
-
-    package init(clockSkewSeconds: Int64? = nil) { self.clockSkewSeconds = clockSkewSeconds }
-
-    /// The skew when people should know it.
-    package var noticeableSkew: Int64? {
-      clockSkewSeconds.flatMap { $0.magnitude > Self.noticeableSkew.magnitude ? $0 : nil }
+    package init(clockSkewSeconds: Int64? = nil, hosts: [String] = []) {
+      self.clockSkewSeconds = clockSkewSeconds
+      self.hosts = hosts
     }
   }
 
@@ -98,6 +89,31 @@ package struct StatusSnapshot: Hashable, Sendable {
       self.reason = reason
       self.requestID = requestID
       self.at = at
+    }
+  }
+
+  /// The life of a token, for people: by this machine's clock.
+  package struct Life: Hashable, Sendable {
+    /// When WeChat made it.
+    package var bornAt: Timestamp
+    /// When the leader replaces it, if nothing asks for that earlier.
+    package var refreshAt: Timestamp
+    /// When clients stop trusting it.
+    package var trustedUntil: Timestamp
+    /// When the key in Redis ends.
+    package var endsAt: Timestamp
+    /// When it was last seen in Redis.
+    package var seenAt: Timestamp
+
+    package init(
+      bornAt: Timestamp, refreshAt: Timestamp, trustedUntil: Timestamp, endsAt: Timestamp,
+      seenAt: Timestamp
+    ) {
+      self.bornAt = bornAt
+      self.refreshAt = refreshAt
+      self.trustedUntil = trustedUntil
+      self.endsAt = endsAt
+      self.seenAt = seenAt
     }
   }
 
@@ -119,11 +135,18 @@ package struct StatusSnapshot: Hashable, Sendable {
     package var phase: String
     /// The instance that fetched the token.
     package var fetchedBy: String?
+    /// The token's life; nil while there is none.
+    package var life: Life?
+    /// The AppID, shortened: enough to tell which it is.
+    package var appID: String?
+    /// WeChat's endpoint for it.
+    package var api: Settings.API?
 
     package init(
       name: AccountName, hasToken: Bool, expiresAt: Int64? = nil, remainingSeconds: Int64? = nil,
       refreshesSucceeded: Int64 = 0, refreshesFailed: Int64 = 0, lastFailure: Failure? = nil,
-      nextRefreshAt: Timestamp? = nil, phase: String, fetchedBy: String? = nil
+      nextRefreshAt: Timestamp? = nil, phase: String, fetchedBy: String? = nil,
+      life: Life? = nil, appID: String? = nil, api: Settings.API? = nil
     ) {
       self.name = name
       self.hasToken = hasToken
@@ -135,6 +158,9 @@ package struct StatusSnapshot: Hashable, Sendable {
       self.nextRefreshAt = nextRefreshAt
       self.phase = phase
       self.fetchedBy = fetchedBy
+      self.life = life
+      self.appID = appID
+      self.api = api
     }
   }
 
@@ -157,12 +183,14 @@ package struct StatusSnapshot: Hashable, Sendable {
   package var conditions: [Condition]
   /// The other replicas, as they said last.
   package var others: [Observation.Heard]
+  /// What happened lately, oldest first; for the page.
+  package var timeline: [EventLog.Entry]
 
   package init(
     instance: String, version: String, startedAt: Timestamp, now: Timestamp, role: Role,
     leader: String? = nil, epoch: Int64? = nil, ticks: Int64, redis: Redis,
     weChat: WeChat = WeChat(), accounts: [Account], conditions: [Condition] = [],
-    others: [Observation.Heard] = []
+    others: [Observation.Heard] = [], timeline: [EventLog.Entry] = []
   ) {
     self.instance = instance
     self.version = version
@@ -177,15 +205,15 @@ package struct StatusSnapshot: Hashable, Sendable {
     self.accounts = accounts
     self.conditions = conditions
     self.others = others
+    self.timeline = timeline
   }
 
   /// Seconds since the start.
   package var uptimeSeconds: Int64 { max(0, (now.milliseconds - startedAt.milliseconds) / 1000) }
 
-  /// The life of the token that ends first; nil while any account has none.
+  /// For how long clients trust the token that ends first, of the accounts that have one.
   package var shortestLife: Int64? {
-    guard accounts.allSatisfy({ $0.hasToken && $0.remainingSeconds != nil }) else { return nil }
-    return accounts.compactMap(\.remainingSeconds).min()
+    accounts.filter(\.hasToken).compactMap(\.remainingSeconds).min()
   }
 
   /// Successful fetches of all accounts.
@@ -197,6 +225,7 @@ package struct StatusSnapshot: Hashable, Sendable {
 
 extension StatusSnapshot: Encodable {
   private enum CodingKeys: String, CodingKey {
+    case apiVersion = "api_version"
     case instance, version, role, leader, epoch, ticks, redis, accounts, conditions
     case others = "fleet"
     case weChat = "wechat"
@@ -209,6 +238,7 @@ extension StatusSnapshot: Encodable {
 
   package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(OpenAPI.version, forKey: .apiVersion)
     try container.encode(instance, forKey: .instance)
     try container.encode(version, forKey: .version)
     try container.encode(startedAt.second, forKey: .startedAt)

@@ -10,6 +10,10 @@ package protocol StatusSource: Sendable {
   /// Whether a check passes, and why (not).
   func health(_ check: HealthCheck) -> Health
 
+  /// Whether applications may be sent here, for one account's token or, with nil, as `WCH_READY`
+  /// says; nil when there is no such account.
+  func readiness(of account: AccountName?) -> Readiness?
+
   /// The account's token from memory.
   func token(of account: AccountName) -> TokenAnswer
 
@@ -38,7 +42,7 @@ package enum TokenAnswer: Hashable, Sendable {
   /// A token, with the Unix second of `WCH_expires_in` and the seconds to it.
   case token(AccessToken, expiresAt: Int64, expiresIn: Int64)
   /// There is none that lives; try again after this.
-  case none(reason: String, retryAfter: Duration)
+  case none(reason: String, retryAfter: Duration, condition: Condition? = nil)
   /// No such account is configured.
   case unknownAccount
 }
@@ -78,8 +82,9 @@ package enum RefreshAnswer: Hashable, Sendable {
   /// No such account is configured.
   case unknownAccount
   /// Nothing could be learnt within the wait: no leader, no Redis, or WeChat refuses, with this
-  /// errcode.
-  case unavailable(reason: String, retryAfter: Duration, errorCode: Int? = nil)
+  /// errcode; `condition` is what it comes from, when that is known.
+  case unavailable(
+    reason: String, retryAfter: Duration, errorCode: Int? = nil, condition: Condition? = nil)
 }
 
 /// What is told about a token without telling it.

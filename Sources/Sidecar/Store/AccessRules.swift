@@ -14,14 +14,14 @@ package struct AccessRules: Sendable {
   ]
 
   /// What a replica needs: its own keys and channel, and the commands of its scripts.
-  package var replica: String {
+  package var replica: [String] {
     rules(keys: ["~\(KeyPattern(layout.prefix))*"], commands: Self.replicaCommands)
   }
 
   /// What an application needs: to read the keys, to report a token that fails, to listen.
   ///
   /// Rights to read alone (`%R~`) are Redis 7's.
-  package var reader: String {
+  package var reader: [String] {
     rules(
       keys: [
         "%R~\(KeyPattern(layout.accessToken(.unnamed)))*",
@@ -34,8 +34,8 @@ package struct AccessRules: Sendable {
       ])
   }
 
-  private func rules(keys: [String], commands: [String]) -> String {
-    (["resetkeys", "resetchannels", "-@all"] + keys + ["&\(KeyPattern(layout.events))"]
-      + commands.map { "+\($0)" }).joined(separator: " ")
+  private func rules(keys: [String], commands: [String]) -> [String] {
+    ["resetkeys", "resetchannels", "-@all"] + keys + ["&\(KeyPattern(layout.events))"]
+      + commands.map { "+\($0)" }
   }
 }

@@ -1,4 +1,4 @@
-/// A key as a pattern of Redis's ACL that means this key and no other, on a line for `redis-cli`.
+/// A key as a pattern of Redis's ACL that means this key and no other.
 struct KeyPattern: CustomStringConvertible {
   private let key: String
 
@@ -15,14 +15,12 @@ struct KeyPattern: CustomStringConvertible {
     }
   }
 
-  /// Wildcards are escaped; a quote, which no pattern can escape for `redis-cli` too, is any one
-  /// character.
+  /// The key with its wildcards escaped.
   var description: String {
     String(
       key.flatMap { character -> [Character] in
         switch character {
         case "*", "?", "[", "]", "\\", "^": ["\\", character]
-        case "\"", "'": ["?"]
         default: [character]
         }
       })

@@ -24,6 +24,8 @@ struct OutboundRequest: Sendable {
   var proxy: OutboundProxy?
   /// Nil for HTTP in clear.
   var tls: ClientTLS?
+  /// The one certificate that is trusted, whoever signed it; nil for what `tls` says.
+  var pinned: NIOSSLCertificate?
   var method: String
   /// Path and query.
   var target: String

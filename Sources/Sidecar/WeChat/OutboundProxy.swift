@@ -146,7 +146,7 @@ package struct ProxyRules: Hashable, Sendable {
         isForHTTPSOnly: false)
       return
     }
-    let name = environment["https_proxy"] == nil ? "HTTPS_PROXY" : "https_proxy"
+    let name = Self.variable(environment)
     let url = environment[name] ?? ""
     let exceptions = environment["no_proxy"] ?? environment["NO_PROXY"] ?? ""
     var proxy: OutboundProxy?
@@ -164,6 +164,18 @@ package struct ProxyRules: Hashable, Sendable {
       proxy: proxy,
       exceptions: exceptions.lowercased().split { $0 == "," || $0 == " " }.map(String.init),
       isForHTTPSOnly: true, warning: warning)
+  }
+
+  /// Which spelling of the environment's variable counts.
+  static func variable(_ environment: [String: String]) -> String {
+    environment["https_proxy"] == nil ? "HTTPS_PROXY" : "https_proxy"
+  }
+
+  /// Which hosts are called without the proxy, for people; empty when none are.
+  var exceptionsShown: String {
+    guard !exceptions.isEmpty else { return "" }
+    return ", but not for \(exceptions.prefix(8).joined(separator: ", "))"
+      + (exceptions.count > 8 ? " …" : "")
   }
 
   /// The proxy for that host; nil when it is called directly.

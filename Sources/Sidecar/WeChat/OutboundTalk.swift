@@ -152,7 +152,14 @@ final class OutboundTalk: ChannelInboundHandler {
       name = host
     }
     do {
-      let handler = try NIOSSLClientHandler(context: tls, serverHostname: name)
+      let handler =
+        if let pinned = request.pinned {
+          try NIOSSLClientHandler(context: tls, serverHostname: name) { presented, promise in
+            promise.succeed(presented.first == pinned ? .certificateVerified : .failed)
+          }
+        } else {
+          try NIOSSLClientHandler(context: tls, serverHostname: name)
+        }
       try context.pipeline.syncOperations.addHandler(handler, position: .before(self))
     } catch {
       fail(.tls(error))

@@ -364,9 +364,10 @@ extension WeChatClient {
       let address = failure.egressAddress
     else {
       if case .works(let refused)? = families.withLock({ $0.accepted(way, over: over) }) {
-        logger.notice(
+        logger.tell(
+          .addressFamily,
           "WeChat refused this machine's address, and takes the one of the other family",
-          metadata: .keyed([
+          .keyed([
             .account: "\(request.account)", .wechatEgress: "\(refused)", .reason: "\(over.name)",
           ]))
       }

@@ -21,6 +21,7 @@ struct Control: Sendable {
       }
       body = parsed
     }
+    if let refusal = Self.unknownMember(of: body, in: (request.method, path)) { return refusal }
     switch (request.method, path.first ?? "", path.count) {
     case ("GET", "judge", 1):
       let ticket = request.item("ticket")
@@ -52,7 +53,45 @@ struct Control: Sendable {
 
   private static func refused(_ reason: String) -> Answer { (400, ["error": .string(reason)]) }
 
+  /// Refuses a member that the request does not have: a slip would change nothing, or too much.
+  ///
+  /// The members of apps are judged where they are set.
+  private static func unknownMember(
+    of body: JSON, in request: (method: String, path: [String])
+  ) -> Answer? {
+    guard case .object(let given) = body else { return nil }
+    let known: [String]
+    switch (request.method, request.path.first ?? "", request.path.count) {
+    case ("PUT", "apps", 2), ("PUT", "corps", 2): return nil
+    case ("POST", "faults", 1):
+      known = ["fault", "value", "message", "commits", "path", "appid", "count", "share"]
+    case ("POST", "clock", 1): known = ["rate", "advance", "skew"]
+    case ("PUT", "latency", 1): known = ["min", "max"]
+    case ("PUT", "wire", 1):
+      known = ["suffix", "checks", "requiresEncryption", "tokenLength", "dayOffset"]
+    case ("POST", "apps", 3):
+      known = ["event", "after", "addresses", "secret", "killsTokens", "state", "kind", "path"]
+    case ("POST", "corps", 3): known = ["event", "after", "secret"]
+    default: known = []
+    }
+    guard let stray = given.map(\.0).first(where: { !known.contains($0) }) else { return nil }
+    return refused(
+      known.isEmpty
+        ? "This request takes no members, such as \"\(stray)\""
+        : "\"\(stray)\" is no member of this request, which has \(known.joined(separator: ", "))")
+  }
+
   private func addFault(_ body: JSON) -> Answer {
+    for (name, fits) in [
+      ("path", body["path"].map { $0.string?.hasPrefix("/") ?? false }),
+      ("appid", body["appid"].map { $0.string != nil }),
+      ("count", body["count"].map { $0.count != nil }),
+      ("share", body["share"].map { $0.share != nil }),
+      ("message", body["message"].map { $0.string != nil }),
+      ("commits", body["commits"].map { $0.bool != nil }),
+    ] where fits == false {
+      return Self.refused("The value of \"\(name)\" does not fit")
+    }
     guard let fault = Fault(body) else {
       return Self.refused("\"fault\" or its \"value\" is wrong")
     }

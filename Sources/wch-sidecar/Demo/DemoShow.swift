@@ -1,3 +1,4 @@
+import Sidecar
 import TokenCore
 
 /// The demo's loop: looks, does what a key or the course asks, and has the moment shown.

@@ -51,8 +51,11 @@ import WeChatSimulator
         try await replica.advance(by: .milliseconds(1))
         #expect(replica.attempts == 2 + failures, "at its time")
       }
-      #expect(replica.log.lines.count { $0.message == Self.told } == attempts)
-      #expect(replica.log.told.count { $0.message == Self.told } == 1, "it is told once")
+      #expect(replica.log.lines.count { $0.fields["event"] == "refresh.failed" } == attempts)
+      let begins = replica.log.told.filter {
+        $0.fields["condition"] == "refresh_failing" && $0.fields["event"] == "condition.began"
+      }
+      #expect(begins.count == 1, "it begins once")
       #expect(replica.metric(Self.failuresMetric) == Double(attempts))
 
       try await replica.mend(row)
@@ -100,11 +103,13 @@ import WeChatSimulator
         try await replica.advance(by: try #require(replica.waits.last))
       }
       #expect(replica.failures.inARow == faults.count)
-      let told = replica.log.told.filter { $0.message == Self.told }
+      let told = replica.log.told.filter {
+        $0.fields["condition"] == "refresh_failing" && $0.fields["event"] != "condition.lasts"
+      }
       #expect(
         told.map { $0.fields["wechat.errcode"] }
           == [nil, "-1", nil, nil, "45011", "40164", "40013"])
-      let levels = Array(repeating: "warning", count: 4) + ["error", "error", "error"]
+      let levels = Array(repeating: "warning", count: 5) + ["error", "error"]
       #expect(told.map(\.level) == levels)
     }
   }
@@ -215,12 +220,13 @@ import WeChatSimulator
 
   /// The first failure is told with all that an operator needs, and nothing that is secret.
   private static func checkLog(_ replica: SteppedReplica, _ row: ErrorRow) throws {
-    let line = try #require(replica.log.told.last)
+    let line = try #require(
+      replica.log.told.last { $0.fields["condition"] == "refresh_failing" })
     #expect(line.message == told)
-    #expect(line.level == (row.patience.isAlarm ? "error" : "warning"))
+    let isError = row.patience.isAlarm && row.patience != .nextMinute
+    #expect(line.level == (isError ? "error" : "warning"))
     #expect(line.fields["account"] == "default")
-    #expect(line.fields["refresh.trigger"] == "force")
-    #expect(line.fields["refresh.consecutive_failures"] == "1")
+    #expect(line.fields["count"] == "1")
     #expect(line.fields["wechat.errcode"] == row.code.map(String.init))
     #expect(line.fields["error"]?.contains(row.says) == true, "\(line.text)")
     let retryIn = try #require(line.fields["refresh.retry_in_seconds"].flatMap { Double($0) })
@@ -264,9 +270,13 @@ import WeChatSimulator
     #expect(replica.failures.inARow == 0 && replica.failures.last == nil)
     #expect(replica.keeper.accounts[0].wanted == nil)
     #expect(replica.metric(failuresMetric) == 0)
-    let line = try #require(replica.log.told.last)
-    #expect(line.message == "A new token is in Redis", "\(replica.log.told.map(\.text))")
+    let line = try #require(
+      replica.log.told.last { $0.fields["event"] == "token.new" },
+      "\(replica.log.told.map(\.text))")
     #expect(line.level == "info")
+    let end = try #require(
+      replica.log.told.last { $0.fields["condition"] == "refresh_failing" })
+    #expect(end.fields["event"] == "condition.ended" && end.level == "notice")
     // What may have minted is fetched over once, when no straggler can follow; then all is quiet.
     let attempts = replica.attempts
     try await replica.advance(by: .seconds(105), stride: row.patience.stride)

@@ -34,6 +34,9 @@ final class SteppedReplica {
   private let clock: SteppedClock
   private let store: TokenStore
   private let journal: Journal
+  private let timing: Timing
+  /// What the log was told of conditions.
+  private var book = HealthBook()
   private let settings: Settings
   private var client: WeChatClient
   /// How long a call of WeChat may really take.
@@ -63,6 +66,7 @@ final class SteppedReplica {
     store = TokenStore(
       client: redis, layout: KeyLayout(prefix: "WCH_"), appIDs: [.unnamed: Self.appID])
     journal = Journal(logger: log.logger, metrics: metrics)
+    self.timing = timing
     client = Self.client(server.urls)
     keeper = Keeper(
       instance: settings.instance, accounts: [.unnamed], timing: timing,
@@ -176,7 +180,7 @@ final class SteppedReplica {
           if let answer = try await carryOut(action) { events.append(answer) }
         }
       }
-      guard let wake = keeper.nextWake, wake <= now else { return }
+      guard let wake = keeper.nextWake, wake <= now else { return tell() }
       events.append(.woke)
     }
   }
@@ -191,6 +195,20 @@ final class SteppedReplica {
       try await handle(.woke)
     }
     try move(to: end)
+    tell()
+  }
+
+  /// Tells what is new of what is wrong, as `HealthWatch` does.
+  private func tell() {
+    let view = keeper.view
+    let wall = Timestamp(
+      milliseconds: Self.origin * 1000 + (now - .origin).wholeMilliseconds)
+    let known = Observation(
+      now: now, wall: wall, startedAt: .origin, instance: settings.instance.rawValue,
+      isLeader: view.isLeader(at: now), timing: timing, margins: settings.margins,
+      accountsDigest: "")
+    let found = Assessment(view, known) { [book] in book.since($0) }.conditions
+    journal.tell(book.observe(found, at: now, wall: wall), at: wall)
   }
 
   private func move(to moment: Moment) throws {

@@ -36,8 +36,8 @@ private final class Lines: Sendable {
     #expect(
       lines.last == """
         {"time":"1970-01-01T00:00:00.000Z","level":"notice","logger":"wch",\
-        "message":"Token refreshed","instance":"host-1","list":["a",2],"ok":true,"seconds":1.5,\
-        "token.digest":"ab","token.expires_at":1700}\n
+        "message":"Token refreshed","event":"library","instance":"host-1","list":["a",2],\
+        "ok":true,"seconds":1.5,"token.digest":"ab","token.expires_at":1700}\n
         """)
   }
 
@@ -74,7 +74,65 @@ private final class Lines: Sendable {
       "Redis is away", metadata: ["error": "no\u{1b}[31m route\nX", "count": "3", "empty": ""])
     #expect(
       lines.last == "1970-01-01T00:00:00.000Z WARNING  Redis is away count=3 empty=\"\""
-        + " error=\"no\\u{1b}[31m route\\u{a}X\"\n")
+        + " error=\"no\\u{1b}[31m route\\u{a}X\" event=library\n")
+  }
+
+  @Test func `a line is bounded, whatever its values are made of`() {
+    let marked = "e" + String(repeating: "\u{301}", count: 100_000)
+    logger(.json).info("\(marked)", metadata: ["a": "\(marked)"])
+    #expect(lines.last.utf8.count < 2 * LineLogHandler.longestValue + 200)
+    var metadata: Logger.Metadata = [:]
+    for number in 0..<100 {
+      metadata["k\(number)"] = "\(String(repeating: "\u{1}", count: 4000))"
+    }
+    metadata["z"] = "short"
+    for format in LogFormat.allCases {
+      logger(format).info("hello", metadata: metadata)
+      #expect(lines.last.utf8.count <= LineLogHandler.longestLine + 2)
+      #expect(lines.last.contains("short"))
+      #expect(lines.last.hasSuffix("\n"))
+    }
+  }
+
+  @Test func `every line has an event, a library's one too`() throws {
+    logger(.json).tell(.leadTaken, "This replica leads", .keyed([.leaderEpoch: .number(7)]))
+    #expect(lines.last.contains(#""level":"notice""#))
+    #expect(lines.last.contains(#""event":"lead.taken","leader.epoch":7}"#))
+    logger(.json).info("hello")
+    #expect(lines.last.contains(#""event":"library""#))
+  }
+
+  @Test(
+    arguments: zip(
+      [Logger.Level.trace, .debug, .info, .notice, .warning, .error, .critical],
+      [7, 7, 6, 5, 4, 3, 2]))
+  func `under the journal a line begins with its priority`(level: Logger.Level, priority: Int) {
+    for format in LogFormat.allCases {
+      let logger = Logger(label: "wch") { [lines] label in
+        LineLogHandler(
+          label: label, level: .trace, format: format, hasPriority: true, write: lines.append)
+      }
+      logger.log(level: level, "hello")
+      #expect(lines.last.hasPrefix("<\(priority)>\(format == .json ? "{" : "")"))
+    }
+  }
+
+  @Test func `the level may change for all loggers but those that have their own`() {
+    let threshold = LogThreshold()
+    let logger = Logger(label: "wch") { [lines] label in
+      LineLogHandler(
+        label: label, level: .warning, format: .text, threshold: threshold, write: lines.append)
+    }
+    var quiet = logger
+    quiet.logLevel = .error
+    logger.info("one")
+    #expect(lines.last == "")
+    threshold.level = .info
+    logger.info("two")
+    #expect(lines.last.contains("two"))
+    quiet.warning("three")
+    #expect(lines.last.contains("two"))
+    #expect(logger.logLevel == .info && quiet.logLevel == .error)
   }
 
   @Test func `events below the level are not written`() {

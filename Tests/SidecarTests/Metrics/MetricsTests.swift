@@ -65,6 +65,30 @@ import TokenCore
     }
   }
 
+  @Test func `what can be wrong with a replica has a series from the start, and keeps it`() throws {
+    let registry = registry()
+    registry.preregister(accounts: [.unnamed], version: "1")
+    func values() -> [String: String] {
+      Dictionary(
+        uniqueKeysWithValues: registry.exposition().split(separator: "\n").filter {
+          $0.hasPrefix("wechat_token_condition{")
+        }.map { line in
+          let parts = line.split(separator: " ")
+          return (String(parts[0].dropFirst("wechat_token_condition".count)), String(parts[1]))
+        })
+    }
+    let account = "{condition=\"no_token\",account=\"default\"}"
+    let replica = "{condition=\"redis_away\",account=\"\"}"
+    #expect(Set(values().keys).count == Condition.Kind.allCases.filter(\.isOfReplica).count)
+    #expect(values().values.allSatisfy { $0 == "0" })
+    registry.set(.condition, to: [["no_token", "default"]: 4, ["redis_away", ""]: 3])
+    #expect(values()[account] == "4")
+    #expect(values()[replica] == "3")
+    registry.set(.condition, to: [:])
+    #expect(values()[account] == "0")
+    #expect(values()[replica] == "0")
+  }
+
   @Test func `swift-metrics writes into the documented families`() {
     let registry = registry()
     Counter(

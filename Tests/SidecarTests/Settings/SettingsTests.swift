@@ -78,7 +78,7 @@ import TokenCore
           + " WCH_REDIS_URL (WCH_STRICT=off makes this a warning)",
         "settings: WCH_APPID is given without its secret: give WCH_APPSECRET_FILE (or"
           + " WCH_APPSECRET)",
-        "flag --renew: `5` has no unit: write `5s` or `5ms`",
+        "flag --renew: `5` has no unit: write `5s` or `5m`",
         "environment variable WCH_RETRY: `2 s` is not a duration from `10ms` to `1h`, such as"
           + " `500ms`, `15s`, `5m`, `2h`",
         "file /c.json5, key logLevel: `loud` is not `trace` or `debug` or `info` or `notice` or"
@@ -285,7 +285,7 @@ import TokenCore
     let both = settingsProblems(
       [], leastEnvironment.merging(["WCH_APPSECRET_FILE": "/s"]) { $1 }, files: files)
     #expect(both.count == 1)
-    #expect(both.first?.contains("WCH_APPSECRET_FILE are both given") == true)
+    #expect(both.first?.contains("so is the environment variable WCH_APPSECRET_FILE") == true)
     let settings = try loadSettings(["--config=/c"], leastEnvironment, files: files)
     #expect(settings.accounts[0].secret.current() == Secret("s3cr3t-s3cr3t"))
     let flag = try loadSettings(["--appsecret-file", "/s"], leastEnvironment, files: files)
@@ -430,7 +430,7 @@ import TokenCore
     ("WCH_REDIS_PASSWORD", "pw\u{3000}", "white space"), ("WCH_REDIS_PASSWORD", "'pw'", "quotes"),
     ("WCH_REDIS_URL", "redis://:pw%0A@r", "line end"),
     ("WCH_REDIS_URL", "redis://:%22pw%22@r", "quotes"),
-    ("WCH_REDIS_URL", "rediss://r?ca_file=/gone", "`/gone` does not exist"),
+    ("WCH_APPID", "1", "does not begin with wx"),
     ("WCH_APPSECRET", "\"0f1e\"", "quotes"), ("WCH_KEY_PREFIX", "a*b", "`*`"),
     ("WCH_KEY_PREFIX", "a\"b", "`\"`"), ("WCH_API_URL", "https://a/cgi-bin", "has a path"),
     ("WCH_API_URL", "https://a,https://A:443", "given twice"),
@@ -469,9 +469,58 @@ import TokenCore
 
   @Test func `rules for Redis mean the keys of an odd prefix and no others`() {
     let rules = AccessRules(layout: KeyLayout(prefix: "a*[b]\"c"))
-    #expect(rules.replica.contains(#" ~a\*\[b\]?c* &a\*\[b\]?cevents "#))
-    #expect(rules.reader.contains(#" %R~a\*\[b\]?caccess_token* "#))
-    #expect(AccessRules(layout: KeyLayout(prefix: "WCH_")).replica.contains(" ~WCH_* &WCH_events "))
+    #expect(rules.replica.contains(#"~a\*\[b\]"c*"#))
+    #expect(rules.replica.contains(#"&a\*\[b\]"cevents"#))
+    #expect(rules.reader.contains(#"%R~a\*\[b\]"caccess_token*"#))
+    #expect(AccessRules(layout: KeyLayout(prefix: "WCH_")).replica.contains("~WCH_*"))
+  }
+
+  @Test(arguments: [
+    (["WCH_APPID": "gh_0123456789ab"], "original ID"), (["WCH_APPID": "ww0123"], "WeCom"),
+    (["WCH_REDIS_URL": "rediss://r?ca_file=/gone"], "ca_file: the file `/gone` does not exist"),
+    (["wch_lease": "30s"], "capital letters, WCH_LEASE"), (["WCH_PROBE": "0"], "or `off`"),
+    (["WCH_READY": "default,shop"], "no account `shop`; the accounts are default"),
+    (["WCH_READY": "a b"], "or names of accounts"),
+  ])
+  func `what is surely a slip is an error that says what would be right`(
+    environment: [String: String], words: String
+  ) {
+    let found = settingsProblems([], leastEnvironment.merging(environment) { $1 })
+    #expect(found.count == 1 && found[0].contains(words), "\(found)")
+    #expect(!found.joined().contains("`0s`"))
+  }
+
+  @Test func `a variable of somebody else's is none of ours`() throws {
+    _ = try loadSettings([], leastEnvironment.merging(["wch_other": "x", "Wchx": "y"]) { $1 })
+  }
+
+  @Test func `an interface for others without a bearer is remarked on, and no warning`() throws {
+    for (listen, count) in [("0.0.0.0:2130", 1), ("127.0.0.1:2130", 0), ("unix:/s", 0)] {
+      let settings = try loadSettings(
+        [], leastEnvironment.merging(["WCH_HTTP_LISTEN": listen]) { $1 })
+      #expect(settings.remarks.count == count)
+      #expect(settings.warnings.isEmpty)
+    }
+  }
+
+  @Test func `check shows the environment's proxy and how events are written`() throws {
+    let settings = try loadSettings(
+      [],
+      leastEnvironment.merging(["HTTPS_PROXY": "http://u:hush@p:3128", "NO_PROXY": "a.b"]) { $1 })
+    let shown = settings.describe().split(separator: "\n")
+    let proxy = try #require(shown.first { $0.hasPrefix("apiProxy ") })
+    #expect(proxy.contains("http://***@p:3128, but not for a.b"))
+    #expect(proxy.contains("environment variable HTTPS_PROXY"))
+    #expect(shown.contains { $0.hasPrefix("logFormat ") })
+  }
+
+  @Test(arguments: [
+    ("any", Readiness.Scope.any), ("all", .all([])),
+    ("default", .all([.unnamed])), (" default , default", .all([.unnamed])),
+  ])
+  func `whose tokens readiness asks for is a setting`(text: String, scope: Readiness.Scope) throws {
+    let settings = try loadSettings([], leastEnvironment.merging(["WCH_READY": text]) { $1 })
+    #expect(settings.ready == scope)
   }
 
   @Test func `a verb that only looks needs no account`() throws {

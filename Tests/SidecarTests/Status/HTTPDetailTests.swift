@@ -126,8 +126,7 @@ import Testing
       ] + Array(repeating: String(repeating: "x", count: 1 << 20), count: megabytes))
     let reply = try Reply(text)
     #expect(reply.status == 413)
-    // The status line and the body call it the same.
-    let title = try #require(try reply.json()["title"] as? String)
-    #expect(text.hasPrefix("HTTP/1.1 413 \(title)\r\n"))
+    #expect(text.hasPrefix("HTTP/1.1 413 Content Too Large\r\n"))
+    #expect(try reply.json()["type"] as? String == "/runbook#body_too_long")
   }
 }

@@ -28,6 +28,7 @@ final class FakeSource: StatusSource {
           nextRefreshAt: Timestamp(second: 1_700_007_020), phase: "live", fetchedBy: "host-1")
       ])
     var health: [HealthCheck: Health] = [:]
+    var readiness = Readiness(of: .any, accounts: [.unnamed], conditions: []) as Readiness?
     var token = TokenAnswer.token(
       AccessToken("tok-123"), expiresAt: 1_700_007_080, expiresIn: 7020)
     var refresh = RefreshAnswer.refreshed(RefreshedToken(account: .unnamed, expiresAt: 1))
@@ -46,6 +47,12 @@ final class FakeSource: StatusSource {
   }
   func health(_ check: HealthCheck) -> Health {
     answers.withLock { $0.health[check] ?? .good("fine") }
+  }
+  func readiness(of account: AccountName?) -> Readiness? {
+    answers.withLock { answers in
+      if let account { answers.asked.append(account) }
+      return answers.readiness
+    }
   }
   func token(of account: AccountName) -> TokenAnswer {
     answers.withLock { answers in

@@ -1,0 +1,98 @@
+import ArgumentParser
+import FoundationEssentials
+import Sidecar
+
+/// `status`: what the running daemon knows, or, without one, what Redis tells.
+struct Status: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what is wrong and what the running daemon knows, as text or JSON.",
+    discussion: """
+      What is wrong comes first, with what to do about it; then accounts, the failing first; then \
+      the replicas and this one's connections to Redis. With -o json it is /v1/status as it came. \
+      When no daemon answers, the text is what Redis alone tells of lock, keys and replicas, with \
+      no token, and it ends with 69. It ends with 0 whatever is wrong with tokens: `health` is for \
+      probes.
+      """)
+
+  @Option(name: [.customShort("o"), .long], help: "text or json.")
+  var output: Output = .text
+
+  @Flag(help: "Again every second, until SIGTERM, Ctrl-C or the reader's end.")
+  var watch = false
+
+  @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
+  var flags: [String] = []
+
+  enum Output: String, ExpressibleByArgument, CaseIterable {
+    case text, json
+  }
+
+  func run() async throws {
+    var flags = VerbFlags("status", flags)
+    let isWatching = try flags.take("--watch") || watch
+    var output = output
+    if let text = try flags.takeValue(of: "--output", short: "-o") {
+      guard let given = Output(rawValue: text) else {
+        throw Failure(.usage, "wch-sidecar status: --output takes text or json, not \"\(text)\"")
+      }
+      output = given
+    }
+    let question = try DaemonQuestion("status", flags)
+    guard isWatching else {
+      let (text, failure) = try await show(question, output, flags, width: StandardOutput.width)
+      try StandardOutput.write(text + "\n")
+      if let failure { throw failure }
+      return
+    }
+    let view = WatchView()
+    while true {
+      let shown: String
+      do throws(Failure) {
+        let (text, failure) = try await show(question, output, flags, width: view?.size.columns)
+        shown = (failure.map { $0.message + "\n" } ?? "") + text
+      } catch {
+        // Who watches wants to see it come back.
+        shown = error.message
+      }
+      if let view {
+        try view.draw(shown)
+      } else {
+        try StandardOutput.write(shown + "\n")
+      }
+      try await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  /// What the daemon knows, or what Redis tells and why no daemon does.
+  private func show(
+    _ question: DaemonQuestion, _ output: Output, _ flags: VerbFlags, width: Int?
+  ) async throws(Failure) -> (text: String, failure: Failure?) {
+    do throws(Failure) {
+      let (content, body) = try await question.ask("/v1/status", as: StatusText.Content.self)
+      return (output == .json ? body : StatusText(content, width: width).text, nil)
+    } catch {
+      guard output == .text, error.code == .unreachable else { throw error }
+      let sight = try await Self.redisAlone(flags, since: error)
+      return (StatusText(sight, width: width).text, error)
+    }
+  }
+
+  /// What Redis tells.
+  ///
+  /// - Throws: `Failure` that says both, when it tells nothing either.
+  private static func redisAlone(
+    _ flags: VerbFlags, since failure: Failure
+  ) async throws(Failure) -> RedisSight {
+    let reason: String
+    do {
+      let (settings, redis) = try Setup.redis(flags)
+      return try await RedisSight.look(settings, redis, logger: Setup.silent())
+    } catch let error as Failure {
+      reason = error.message
+    } catch {
+      reason = "\(error)"
+    }
+    throw Failure(
+      .unreachable, "\(failure.message)\nRedis tells nothing instead: \(reason)")
+  }
+}
