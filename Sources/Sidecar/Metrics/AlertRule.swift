@@ -1,4 +1,4 @@
-/// An alert for Prometheus: `deploy/alerts.yaml` and the runbook's entry come from it.
+/// An alert for Prometheus: `deploy/monitoring/alerts.yaml` and the runbook's entry come from it.
 package struct AlertRule: Hashable, Sendable {
   /// How fast somebody has to come.
   package enum Severity: String, Hashable, Sendable {

@@ -53,7 +53,8 @@ package struct Runbook: Sendable {
     Section(
       anchor: "alerts", title: Words("Alerts", "告警"),
       introduction: Words(
-        "The rules of `deploy/alerts.yaml`.", "`deploy/alerts.yaml` 中的规则。"),
+        "The rules of `deploy/monitoring/alerts.yaml`.",
+        "`deploy/monitoring/alerts.yaml` 中的规则。"),
       entries: AlertRule.table.map(entry)),
     Section(
       anchor: "problems", title: Words("Problems", "请求问题"),

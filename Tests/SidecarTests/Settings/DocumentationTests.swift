@@ -25,7 +25,7 @@ import TokenCore
 
   @Test func `the page of alerts lists exactly the rules that Prometheus is given`() throws {
     try compare(page: Self.folder + "Metrics.md", with: Self.alerts)
-    try compare(file: "deploy/alerts.yaml", with: AlertRule.file)
+    try compare(file: "deploy/monitoring/alerts.yaml", with: AlertRule.file)
   }
 
   @Test func `the page of routes lists exactly the routes that are answered`() throws {
