@@ -56,6 +56,21 @@ def show_connections(around, running):
     check(each == [2, 2, 3], "two connections a replica, three for the leader", str(each))
 
 
+def show_policy(policy, container, labels):
+    """Whether what a replica is asked at and asks itself is let through."""
+    ways = {"ingress": set(), "egress": set()}
+    for way, ports in ways.items():
+        for rule in policy["spec"][way]:
+            ports |= {container.port(one["port"]) for one in rule["ports"]
+                      if one["protocol"] == "TCP"}
+    # What it is connected to now, and WeChat, to which it has a connection a call.
+    used = container.remote_ports() | {443}
+    check(used <= ways["egress"] and ways["ingress"] == {2130}
+          and policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items(),
+          "central: the NetworkPolicy selects these pods, and lets through what they use",
+          f"{sorted(used)} of {sorted(ways['egress'])}")
+
+
 def show_end(pod, container, what):
     code, seconds = pod.stop()[container]
     check(code == 0, f"{what} ends with 0 on SIGTERM", f"{seconds * 1000:.0f} ms")
@@ -116,6 +131,8 @@ def central():
         check(endpoint["port"] == service["spec"]["ports"][0]["name"]
               and ask(f'http://{running[1].address}:{port}{endpoint["path"]}') == 200,
               "central: what the ServiceMonitor names answers without a bearer")
+
+        show_policy(manifests.find("NetworkPolicy"), running[1].containers["wch-sidecar"], labels)
 
         around.hosts[service["metadata"]["name"]] = running[2].address
         waiting = with_wait()

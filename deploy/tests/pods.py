@@ -574,6 +574,17 @@ class Container:
         lines = pathlib.Path(f"/proc/{self.id}/status").read_text().splitlines()
         return {line.partition(":")[0]: line.partition(":")[2].strip() for line in lines}
 
+    def remote_ports(self):
+        """The ports that it is connected to, but for those of who asks it."""
+        found = set()
+        own = {one["containerPort"] for one in self.spec.get("ports") or []}
+        for family in ("tcp", "tcp6"):
+            lines = pathlib.Path(f"/proc/{self.id}/net/{family}").read_text().splitlines()[1:]
+            for local, remote, state in (line.split()[1:4] for line in lines):
+                if state == "01" and int(local.rpartition(":")[2], 16) not in own:
+                    found.add(int(remote.rpartition(":")[2], 16))
+        return found
+
     def is_root_read_only(self):
         for line in pathlib.Path(f"/proc/{self.id}/mountinfo").read_text().splitlines():
             fields = line.split()
