@@ -153,9 +153,10 @@ extension AccountKeeper {
       remaining: copy == nil ? nil : statedRemaining(at: now), hasBudget: hasBudget,
       using: &generator)
     if failure.category == .quota, credential.repeats, attempt.trigger.needsAnotherToken {
-      // The day's forced fetches are used up, and plain ones are not: the schedule goes on.
+      // The day's forced fetches are used up, and plain ones are not: if another party's fetch has
+      // killed the token, a plain one brings what WeChat gave to that one.
       reports.hold(attempt.trigger, until: now + wait)
-      wanted = nil
+      wanted = Wanted(trigger: .doubt, notBefore: now)
     } else {
       wanted = Wanted(trigger: attempt.trigger, notBefore: now + wait, isBackoff: true)
     }
