@@ -38,7 +38,7 @@ struct EndTests {
         ])
       try await deployment.waitForLiveToken()
       try await target.process.waitForLog("HTTP interface listens")
-      // A ticket comes once the handshake is done; then the client stands still, and answers nothing.
+      // A ticket comes once the handshake is done; then the client stands still.
       let ticket = directory.appendingPathComponent("ticket").path
       let client = try ChildProcess([
         "openssl", "s_client", "-connect", "localhost:\(target.port)", "-sess_out", ticket,

@@ -114,7 +114,7 @@ import WeChatSimulator
     }
   }
 
-  @Test("a held account is not asked for by whoever wants a token, and at once by a new secret")
+  @Test("a held account is not asked for by reports, and at once by a new secret")
   func holds() async throws {
     try await SteppedReplica.run { replica in
       let good = try await replica.keys()
@@ -122,9 +122,9 @@ import WeChatSimulator
       try await replica.force()
       #expect(replica.failures.inARow == 1)
       let token = try #require(good.token)
-      for report in [Report.rejected(AccessToken(token)), .force(.unnamed)] {
+      for _ in 0..<2 {
         try await replica.advance(by: .seconds(20))
-        try await replica.handle(.reported(report))
+        try await replica.handle(.reported(.rejected(AccessToken(token))))
       }
       #expect(replica.attempts == 2)
       #expect(try await replica.keys() == good)
@@ -180,21 +180,22 @@ import WeChatSimulator
       // 400 s before the end: the schedule's refresh falls into the quarter of an hour.
       try await replica.advance(by: .seconds(7200 - 1 - 400), stride: .seconds(100))
       try await replica.handle(.reported(.rejected(AccessToken(try #require(good.token)))))
-      #expect(replica.fetches == [.start, .report])
-      #expect(replica.failures.last?.code == 45009)
+      // Asked plainly, WeChat says that the token is good.
+      #expect(replica.fetches == [.start, .report, .doubt])
       #expect(replica.waits == [.seconds(900)])
-      try await replica.advance(by: .seconds(220) - .milliseconds(1))
-      #expect(replica.attempts == 2)
-      #expect(try await replica.keys() == good)
-      try await replica.advance(by: .milliseconds(1))
-      #expect(replica.fetches == [.start, .report, .schedule])
+      #expect(try await replica.keys().token == good.token)
+      // Its life is one of 400 s now, which is refreshed with 150 s left.
+      try await replica.advance(by: .seconds(249))
+      #expect(replica.attempts == 3)
+      try await replica.advance(by: .seconds(2))
+      #expect(replica.fetches == [.start, .report, .doubt, .schedule])
       let token = try #require(try await replica.keys().token)
       #expect(token != good.token)
       #expect(replica.simulator.judge(token).isLive)
       #expect(replica.failures.inARow == 0)
       // The token that the report was about is gone, and the report with it.
       try await replica.advance(by: .seconds(900), stride: .seconds(100))
-      #expect(replica.attempts == 3)
+      #expect(replica.attempts == 4)
     }
   }
 
@@ -207,12 +208,27 @@ import WeChatSimulator
       replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 0 }
       try await replica.handle(.reported(.rejected(AccessToken(try #require(good.token)))))
       try await replica.advance(by: .seconds(900), stride: .seconds(100))
-      #expect(replica.fetches == [.start, .report, .report])
+      #expect(replica.fetches == [.start, .report, .doubt, .report, .doubt])
       #expect(try await replica.keys() == good)
       replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 20 }
       try await replica.advance(by: .seconds(900), stride: .seconds(100))
-      #expect(replica.fetches == [.start, .report, .report, .report])
+      #expect(replica.fetches == [.start, .report, .doubt, .report, .doubt, .report])
       #expect(try await replica.keys().token != good.token)
+    }
+  }
+
+  @Test("with forced refreshes used up, another party's token is found by asking plainly")
+  func forceQuotaAndStranger() async throws {
+    try await SteppedReplica.run(
+      timing: SteppedReplica.leisurely, api: .stableToken
+    ) { replica in
+      let good = try #require(try await replica.keys().token)
+      replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 1 }
+      replica.simulator.schedule(.foreignForce, for: SteppedReplica.appID)
+      try await replica.handle(.reported(.rejected(AccessToken(good))))
+      let token = try #require(try await replica.keys().token)
+      #expect(token != good)
+      #expect(replica.simulator.judge(token).isLive)
     }
   }
 

@@ -152,8 +152,8 @@ import TokenCore
   }
 
   @Test(
-    "a replica that was not heard for twenty seconds is silent",
-    arguments: [(19, false), (20, true)])
+    "a replica that was not heard for half a minute is silent",
+    arguments: [(29, false), (30, true)])
   func silent(seconds: Int, isSilent: Bool) {
     var known = Self.known()
     known.others = [

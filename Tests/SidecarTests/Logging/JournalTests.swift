@@ -49,7 +49,7 @@ import TokenCore
     #expect(members["refresh.retry_in_seconds"] as? Double == 300)
     #expect(members["since"] as? String == "1970-01-01T00:15:40.000Z")
     #expect(members["next_attempt_at"] as? String == "1970-01-01T00:21:40.000Z")
-    #expect(members["help"] as? String == "/runbook#refresh_failing")
+    #expect(members["help"] as? String == "/runbook#errcode-40164")
     #expect((members["remedy"] as? String)?.isEmpty == false)
   }
 

@@ -311,7 +311,7 @@ import TokenCore
     var snapshot = try snapshot()
     snapshot.others = [
       .init(instance: "host-2", isLeader: true, age: .seconds(14), report: nil),
-      .init(instance: "host-3", isLeader: false, age: .seconds(21), report: nil),
+      .init(instance: "host-3", isLeader: false, age: .seconds(31), report: nil),
     ]
     let page = page(snapshot)
     #expect(page.matches(of: />leader</).count == 1)
