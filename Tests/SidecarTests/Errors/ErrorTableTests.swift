@@ -180,12 +180,13 @@ import WeChatSimulator
       // 400 s before the end: the schedule's refresh falls into the quarter of an hour.
       try await replica.advance(by: .seconds(7200 - 1 - 400), stride: .seconds(100))
       try await replica.handle(.reported(.rejected(AccessToken(try #require(good.token)))))
-      // Asked plainly, WeChat says that the token is good.
+      // Asked plainly, a second later, WeChat says that the token is good.
+      try await replica.advance(by: .seconds(2))
       #expect(replica.fetches == [.start, .report, .doubt])
       #expect(replica.waits == [.seconds(900)])
       #expect(try await replica.keys().token == good.token)
       // Its life is one of 400 s now, which is refreshed with 150 s left.
-      try await replica.advance(by: .seconds(249))
+      try await replica.advance(by: .seconds(247))
       #expect(replica.attempts == 3)
       try await replica.advance(by: .seconds(2))
       #expect(replica.fetches == [.start, .report, .doubt, .schedule])
@@ -207,7 +208,7 @@ import WeChatSimulator
       let good = try await replica.keys()
       replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 0 }
       try await replica.handle(.reported(.rejected(AccessToken(try #require(good.token)))))
-      try await replica.advance(by: .seconds(900), stride: .seconds(100))
+      try await replica.advance(by: .seconds(902), stride: .seconds(100))
       #expect(replica.fetches == [.start, .report, .doubt, .report, .doubt])
       #expect(try await replica.keys() == good)
       replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 20 }
@@ -226,8 +227,10 @@ import WeChatSimulator
       replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 1 }
       replica.simulator.schedule(.foreignForce, for: SteppedReplica.appID)
       try await replica.handle(.reported(.rejected(AccessToken(good))))
+      try await replica.advance(by: .seconds(2))
       let token = try #require(try await replica.keys().token)
       #expect(token != good)
+      #expect(replica.fetches == [.start, .report, .doubt])
       #expect(replica.simulator.judge(token).isLive)
     }
   }
