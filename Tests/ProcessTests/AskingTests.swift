@@ -112,7 +112,7 @@ import WeChatSimulator
         ("health", 0), ("health --account a1", 1), ("health --account a2", 0),
         ("wait --max 5s", 0), ("wait --account a1 --max 100ms", 75),
         ("wait --account=default --max 5s", 0), ("health --account b", 1),
-        ("token --account a2", 0), ("token --account b", 1), ("token --account a1", 1),
+        ("token --account a2", 0), ("token --account b", 1), ("token --account a1", 77),
       ] {
         let process = try await Self.ask(words, environment)
         #expect(process.exit == .code(code), "\(words): \(process.errorText)")

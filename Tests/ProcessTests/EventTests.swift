@@ -24,7 +24,7 @@ import WeChatSimulator
           (try await deployment.ask("TIME").elements?.first?.number ?? 0) > first - 7080
         }
         try await deployment.ask("RPUSH", "WCH_refresh_requests", token)
-        // An earlier one is that of the old token, whose life is short while the fetch is under way.
+        // An earlier one is the old token's, whose life is short while the fetch is under way.
         let second = try await waited(for: "a later expiry", within: patience) {
           try await deployment.keys().expiresIn.flatMap { $0 > first ? $0 : nil }
         }

@@ -71,7 +71,7 @@ import WeChatSimulator
             $0.fields["condition"] == "no_token" && $0.fields["cause"] == "refresh_failing"
           }
         }
-        #expect(why.level == "critical" && why.fields["help"] == "/runbook#refresh_failing")
+        #expect(why.level == "critical" && why.fields["help"] == "/runbook#errcode--1")
         #expect(
           process.log.count { condition("refresh_failing", "began")($0) }
             == (process === leader ? 1 : 0))

@@ -80,49 +80,45 @@ extension Deployment {
       guard let told = try? await get("/v1/status").conditions() else { return false }
       return wanted.isSubset(of: told.map(\.id))
     }
-    var lines: [String] = []
-    for condition in try await get("/v1/status").conditions() where wanted.contains(condition.id) {
-      lines.append("/v1/status  \(condition.severity) \(condition.id): \(condition.sentence)")
+    let told = try await get("/v1/status").conditions().filter { wanted.contains($0.id) }
+    var lines = told.map { "/v1/status  \($0.severity) \($0.id): \($0.stable)" }
+    /// Which of these a text says.
+    func said(in text: String) -> String {
+      let words = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+      let ids = told.filter { words.contains($0.title) }.map(\.id)
+      return ids.isEmpty
+        ? "says none of these" : "says " + Set(ids).sorted().joined(separator: ", ")
     }
     let ready = try await get("/readyz")
-    lines.append("/readyz     \(ready.status) \(ready.body.trimmingCharacters(in: .newlines))")
+    lines.append("/readyz     \(ready.status) \(said(in: ready.body))")
     let page = try await get("/?lang=en").body
-    for id in wanted.sorted() {
-      lines.append(
-        "/           \(id): \(page.contains("id=\"condition-\(id)") ? "shown" : "MISSING")")
-    }
-    let metrics = try await get("/metrics").body
-    for id in wanted.sorted() {
-      let isSet = metrics.split(separator: "\n").contains {
-        $0.hasPrefix("wechat_token_condition{") && $0.contains("\"\(id)\"") && $0.hasSuffix(" 1")
+    let shown = Set(told.filter { page.contains("/runbook?lang=en#\($0.help)\"") }.map(\.id))
+    lines.append("/           shows, with what to do: \(shown.sorted().joined(separator: ", "))")
+    let metrics = try await get("/metrics").body.split(separator: "\n")
+    let raised = wanted.filter { id in
+      metrics.contains {
+        $0.hasPrefix("wechat_token_condition{") && $0.contains("\"\(id)\"") && !$0.hasSuffix(" 0")
       }
-      lines.append("/metrics    condition \(id): \(isSet ? 1 : 0)")
     }
+    lines.append("/metrics    above 0: \(raised.sorted().joined(separator: ", "))")
     for words in [["health"], ["wait", "--max", "500ms"], ["status"]] {
       let settings = isEncrypted ? ["WCH_HTTP_CA_FILE": try authorityFile()] : [:]
       let verb = try SidecarProcess(
         words, environment: environment(instance: process.instance).merging(settings) { $1 },
         instance: words[0])
       let exit = try await verb.waitForExit()
-      let text = (verb.outputText + verb.errorText).trimmingCharacters(in: .newlines)
       let name = (words[0] + String(repeating: " ", count: 12)).prefix(12)
-      // The table of `status` has more than what is wrong.
-      let shown =
-        words == ["status"]
-        ? text.split(separator: "\n").filter { line in wanted.contains { line.contains($0) } }
-          .joined(separator: "\n            ")
-        : text
-      lines.append("\(name)\(exit) \(shown)")
+      lines.append("\(name)\(exit) \(said(in: verb.outputText + verb.errorText))")
     }
     // What is logged is logged with the next look, a second later at most; some of it another
     // replica tells.
     try? await waitUntil("lines of \(asked)", within: .seconds(3)) {
-      let told = Set(process.log.compactMap { $0.fields["condition"] })
-      return wanted.isSubset(of: told)
+      let logged = Set(process.log.compactMap { $0.fields["condition"] })
+      return wanted.isSubset(of: logged)
     }
     for id in wanted.sorted() {
-      let line = process.log.last { $0.fields["condition"] == id }
-      lines.append("log         " + (line.map { "\($0.level) \($0.message)" } ?? "\(id): silent"))
+      let line = process.log.first { $0.fields["condition"] == id }
+      lines.append("log         \(id): \(line?.message ?? "silent")")
     }
     return lines.map { normalized($0) }
   }
@@ -144,16 +140,39 @@ extension Deployment {
   }
 }
 
+/// A condition as `/v1/status` has it.
+private struct ToldCondition {
+  let id: String
+  let severity: String
+  let sentence: String
+  /// Its anchor in the runbook.
+  let help: String
+
+  /// The sentence without what comes before and after the headline: its account, and the reason.
+  var title: String {
+    let parts = sentence.components(separatedBy: ": ")
+    let headline = parts.count > 1 && parts[0].hasPrefix("account ") ? parts[1] : parts[0]
+    return headline.components(separatedBy: " (")[0]
+  }
+
+  /// What it says every time: Redis may refuse the one step or the other first, and a call may be
+  /// given up at the one point or the other.
+  var stable: String {
+    id.hasPrefix("redis_") || sentence.contains("127.0.0.1") ? title : sentence
+  }
+}
+
 extension HTTPAnswer {
   /// What `/v1/status` says is wrong.
-  fileprivate func conditions() throws -> [(id: String, severity: String, sentence: String)] {
+  fileprivate func conditions() throws -> [ToldCondition] {
     let object = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
     let all = object?["conditions"] as? [[String: Any]] ?? []
     return all.compactMap { condition in
       guard let id = condition["id"] as? String, let severity = condition["severity"] as? String,
-        let sentence = (condition["sentence"] as? [String: String])?["en"]
+        let sentence = (condition["sentence"] as? [String: String])?["en"],
+        let help = condition["help"] as? String
       else { return nil }
-      return (id, severity, sentence)
+      return ToldCondition(id: id, severity: severity, sentence: sentence, help: help)
     }
   }
 }

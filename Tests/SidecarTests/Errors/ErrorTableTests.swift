@@ -224,7 +224,7 @@ import WeChatSimulator
       timing: SteppedReplica.leisurely, api: .stableToken
     ) { replica in
       let good = try #require(try await replica.keys().token)
-      replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 1 }
+      replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 0 }
       replica.simulator.schedule(.foreignForce, for: SteppedReplica.appID)
       try await replica.handle(.reported(.rejected(AccessToken(good))))
       try await replica.advance(by: .seconds(2))
