@@ -81,10 +81,16 @@ extension AccountKeeper {
   ) -> [Outcome] {
     if let dailyLimit, dailyLimit > 0 { self.dailyLimit = dailyLimit }
     // Also when another token has come in between: the prober waits for this answer.
-    guard prober.answered(version, isDead: isDead, at: now), copy?.version == version else {
-      return []
+    guard prober.answered(version, isDead: isDead, at: now), let copy, copy.version == version,
+      // A token that is at its end died of nobody's fetch.
+      copy.remaining(at: now) > timing.apiTimeout
+    else { return [] }
+    if reports.asked == nil {
+      _ = reports.ask(.probe, at: now, hasBudget: hasBudget)
+    } else if credential.repeats {
+      // A forced fetch is held up: a plain one brings what WeChat gave to another party.
+      want(.doubt, notBefore: now)
     }
-    if reports.asked == nil { _ = reports.ask(.probe, at: now, hasBudget: hasBudget) }
     return diedEarly(at: now)
   }
 

@@ -224,8 +224,10 @@ import WeChatSimulator
       timing: SteppedReplica.leisurely, api: .stableToken
     ) { replica in
       let good = try #require(try await replica.keys().token)
-      replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 0 }
       replica.simulator.schedule(.foreignForce, for: SteppedReplica.appID)
+      replica.simulator.update(SteppedReplica.appID) { $0.dailyForceQuota = 0 }
+      // Two forces within half a minute are one.
+      try await replica.advance(by: .seconds(40))
       try await replica.handle(.reported(.rejected(AccessToken(good))))
       try await replica.advance(by: .seconds(2))
       let token = try #require(try await replica.keys().token)
