@@ -45,11 +45,14 @@ import WeChatSimulator
         let status = try await process.status()
         let weChat = try #require(status["wechat"] as? [String: Any])
         let skew = weChat["clock_skew_seconds"] as? Int
-        let page = try await process.get("/").body
         if process === leader {
-          let told = try #require(skew)
-          #expect(abs(told - 600) <= 30)
-          #expect(page.contains("WeChat&#39;s clock is \(told) s ahead of this machine"))
+          #expect(abs(try #require(skew) - 600) <= 30)
+          // It is judged a moment later than it is met, and each call tells it anew.
+          try await waitUntil("the page tells the skew", within: .seconds(20)) {
+            try await process.get("/").body
+              .firstMatch(of: /WeChat&#39;s clock is (59\d|6[0-3]\d) s ahead of this machine/)
+              != nil
+          }
         } else {
           // It knows it from the leader, who is named.
           #expect(skew == nil)
