@@ -7,7 +7,7 @@ package struct Assessment {
   private let keeper: KeeperView
   private let known: Observation
   /// Since when something is so that has no date of its own.
-  private let remembered: (Condition.Identity) -> Timestamp?
+  private let remembered: (Condition.Identity) -> HealthBook.Met?
 
   /// A token that was seen in Redis this recently makes a replica ready.
   static let recently: Duration = .seconds(60)
@@ -34,7 +34,7 @@ package struct Assessment {
 
   package init(
     _ keeper: KeeperView, _ known: Observation,
-    remembered: @escaping (Condition.Identity) -> Timestamp? = { _ in nil }
+    remembered: @escaping (Condition.Identity) -> HealthBook.Met? = { _ in nil }
   ) {
     self.keeper = keeper
     self.known = known
@@ -214,14 +214,13 @@ package struct Assessment {
     var found: [Condition] = []
     let commands = known.links.first { $0.link == .commands }?.state
     if let commands, !commands.isConnected, let since = commands.since {
-      let age = Duration.milliseconds(known.wall.milliseconds - since.milliseconds)
-      let kind = commands.trouble
-      let isLasting = age >= Self.failOver || kind != .redisAway
-      var away = condition(kind, isLasting ? .error : .warning, nil, since: since) {
+      var away = condition(commands.trouble, .error, nil, since: since) {
         $0.reason = commands.lastError.map(Self.cut)
       }
+      if away.kind == .redisAway, isYoung(away, Self.failOver) { away.severity = .warning }
       // The first attempt is under way.
-      away.isPending = commands.lastError == nil && isYoung(away, Self.startingUp)
+      away.isPending =
+        commands.lastError == nil && known.now - known.startedAt < Self.startingUp
       found.append(away)
     }
     for step in known.steps where !found.contains(where: { $0.kind == step.kind.condition }) {
@@ -303,13 +302,15 @@ package struct Assessment {
     var condition = Condition(
       kind, severity, account: account, since: since ?? known.wall, facts: facts)
     if since == nil, let remembered = remembered(condition.identity) {
-      condition.since = remembered
+      condition.since = remembered.since
     }
     return condition
   }
 
+  /// Whether it was met that lately: by no clock that NTP or a person may set back, or it would be
+  /// kept from people for as long.
   private func isYoung(_ condition: Condition, _ span: Duration) -> Bool {
-    known.wall.milliseconds - condition.since.milliseconds < span.wholeMilliseconds
+    remembered(condition.identity).map { known.now - $0.at < span } ?? true
   }
 
   private static func cut(_ text: String) -> String {

@@ -28,6 +28,17 @@ package struct HealthBook: Sendable {
     package let isHeard: Bool
   }
 
+  /// When a condition was met: for people, and by a clock that nobody sets.
+  package struct Met: Hashable, Sendable {
+    package var since: Timestamp
+    package var at: Moment
+
+    package init(since: Timestamp, at: Moment) {
+      self.since = since
+      self.at = at
+    }
+  }
+
   fileprivate struct Told: Sendable {
     var condition: Condition
     var severity: Condition.Severity
@@ -38,6 +49,7 @@ package struct HealthBook: Sendable {
     /// As it was seen last.
     var condition: Condition
     var seenAt: Timestamp
+    var metAt: Moment
     /// Whether it is so now.
     var isSo = true
     /// When it was over, by the wall clock.
@@ -66,16 +78,16 @@ package struct HealthBook: Sendable {
 
   package init() {}
 
-  /// Since when the condition is known, as it was first met.
-  package func since(_ identity: Condition.Identity) -> Timestamp? {
-    entries[identity].flatMap { $0.isSo ? $0.seenAt : nil }
+  /// When the condition was first met; nil when it is not so, as of the last look.
+  package func met(_ identity: Condition.Identity) -> Met? {
+    entries[identity].flatMap { $0.isSo ? Met(since: $0.seenAt, at: $0.metAt) : nil }
   }
 
   /// Takes everything that is wrong now; returns what is to be told, worst first.
   package mutating func observe(
     _ conditions: [Condition], at now: Moment, wall: Timestamp
   ) -> [Change] {
-    look(at: conditions, wall: wall)
+    look(at: conditions, at: now, wall: wall)
     forget(at: now)
     var changes: [Change] = []
     var lines: [Group: Set<Verb>] = [:]
@@ -130,18 +142,21 @@ package struct HealthBook: Sendable {
   }
 
   /// Compares what is so with what was.
-  private mutating func look(at conditions: [Condition], wall: Timestamp) {
+  private mutating func look(at conditions: [Condition], at now: Moment, wall: Timestamp) {
     var gone = Set(entries.keys)
     for condition in conditions.prefix(Self.mostRemembered) {
       let identity = condition.identity
       gone.remove(identity)
       guard var entry = entries[identity] else {
         if entries.count < Self.mostRemembered * 2 {
-          entries[identity] = Entry(condition: condition, seenAt: condition.since)
+          entries[identity] = Entry(condition: condition, seenAt: condition.since, metAt: now)
         }
         continue
       }
-      if !entry.isSo { entry.seenAt = condition.since }
+      if !entry.isSo {
+        entry.seenAt = condition.since
+        entry.metAt = now
+      }
       entry.isSo = true
       entry.overAt = nil
       entry.condition = condition

@@ -153,7 +153,7 @@ package final class HealthCenter: Sendable {
       known.clockSkew = skew
       known.others = heard(view.keeper, at: now)
       return Assessment(view.keeper, known) { [self] identity in
-        state.withLock { $0.book.since(identity) }
+        state.withLock { $0.book.met(identity) }
       }.conditions
     }
   }

@@ -207,7 +207,7 @@ final class SteppedReplica {
       now: now, wall: wall, startedAt: .origin, instance: settings.instance.rawValue,
       isLeader: view.isLeader(at: now), timing: timing, margins: settings.margins,
       accountsDigest: "")
-    let found = Assessment(view, known) { [book] in book.since($0) }.conditions
+    let found = Assessment(view, known) { [book] in book.met($0) }.conditions
     journal.tell(book.observe(found, at: now, wall: wall), at: wall)
   }
 

@@ -21,15 +21,19 @@ import TokenCore
   }
 
   private static func conditions(
-    _ known: Observation, remembered: Timestamp? = nil
+    _ known: Observation, met age: Duration? = nil
   ) -> [Condition] {
-    Assessment(keeper.view, known) { _ in remembered }.conditions
+    let met = age.map {
+      HealthBook.Met(
+        since: Timestamp(milliseconds: wall.milliseconds - $0.wholeMilliseconds), at: now - $0)
+    }
+    return Assessment(keeper.view, known) { _ in met }.conditions
   }
 
   private static func condition(
-    _ kind: Condition.Kind, _ known: Observation, remembered: Timestamp? = nil
+    _ kind: Condition.Kind, _ known: Observation, met age: Duration? = nil
   ) -> Condition? {
-    conditions(known, remembered: remembered).first { $0.kind == kind }
+    conditions(known, met: age).first { $0.kind == kind }
   }
 
   @Test("a replica that has just started is not yet without a token, and then it is")
@@ -73,10 +77,10 @@ import TokenCore
   @Test("Redis that is away for as long as a fail-over takes is a warning, and then an error")
   func failOver() {
     var known = Self.known()
-    known.links = Self.away(.connectTimedOut("redis:6379"), for: 29)
-    #expect(Self.condition(.redisAway, known)?.severity == .warning)
     known.links = Self.away(.connectTimedOut("redis:6379"), for: 30)
-    #expect(Self.condition(.redisAway, known)?.severity == .error)
+    #expect(Self.condition(.redisAway, known)?.severity == .warning)
+    #expect(Self.condition(.redisAway, known, met: .seconds(29))?.severity == .warning)
+    #expect(Self.condition(.redisAway, known, met: .seconds(30))?.severity == .error)
     #expect(Self.condition(.redisAway, known)?.facts.reason?.contains("redis:6379") == true)
   }
 
@@ -145,10 +149,23 @@ import TokenCore
         report: HealthReport(
           version: "1", startedAt: Self.wall, accounts: "theirs", conditions: []))
     ]
-    let young = Timestamp(second: Self.wall.second - 59)
-    #expect(Self.condition(.accountsDiffer, known, remembered: young)?.isPending == true)
-    let old = Timestamp(second: Self.wall.second - 60)
-    #expect(Self.condition(.accountsDiffer, known, remembered: old)?.isPending == false)
+    #expect(Self.condition(.accountsDiffer, known, met: .seconds(59))?.isPending == true)
+    #expect(Self.condition(.accountsDiffer, known, met: .seconds(60))?.isPending == false)
+  }
+
+  @Test("a wall clock that is set back by an hour keeps nothing from people")
+  func setBack() {
+    var known = Self.known()
+    known.others = [
+      .init(
+        instance: "b", isLeader: true, age: .zero,
+        report: HealthReport(
+          version: "1", startedAt: Self.wall, accounts: "theirs", conditions: []))
+    ]
+    known.wall = Timestamp(second: Self.wall.second - 3600)
+    #expect(Self.condition(.accountsDiffer, known, met: .seconds(60))?.isPending == false)
+    known.links = Self.away(.connectTimedOut("redis:6379"), for: 30)
+    #expect(Self.condition(.redisAway, known, met: .seconds(30))?.severity == .error)
   }
 
   @Test(

@@ -64,9 +64,9 @@ import TokenCore
     var young = Self.failing()
     young.isPending = true
     #expect(stand.look([young]) == [])
-    #expect(stand.book.since(young.identity) == young.since)
+    #expect(stand.book.met(young.identity)?.since == young.since)
     #expect(stand.look([], after: .seconds(1)) == [])
-    #expect(stand.book.since(young.identity) == nil)
+    #expect(stand.book.met(young.identity) == nil)
   }
 
   @Test("another code is told, the same one is not, and neither is a milder severity")
