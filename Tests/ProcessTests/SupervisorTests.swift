@@ -4,53 +4,12 @@ import Testing
 
 /// systemd's protocol and its journal, with the program that people run.
 @Suite struct SupervisorTests {
-  /// What listens in systemd's place, and what it heard.
-  private final class Listener {
-    let name: String
-    private let descriptor: CInt
-    private(set) var messages: [String] = []
-
-    init(_ name: String) throws {
-      self.name = name
-      descriptor = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
-      var bytes = Array(name.utf8)
-      if name.hasPrefix("@") { bytes[0] = 0 } else { bytes.append(0) }
-      var address = sockaddr_un()
-      address.sun_family = sa_family_t(AF_UNIX)
-      unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-      let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
-      let bound = unsafe withUnsafePointer(to: &address) { pointer in
-        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          unsafe bind(descriptor, $0, length)
-        }
-      }
-      try #require(bound == 0)
-    }
-
-    deinit { close(descriptor) }
-
-    /// Takes what has come.
-    func hear() -> [String] {
-      var bytes = [UInt8](repeating: 0, count: 4096)
-      while true {
-        let count = unsafe recv(descriptor, &bytes, bytes.count, 0)
-        guard count >= 0 else { return messages }
-        messages.append(String(decoding: bytes.prefix(count), as: UTF8.self))
-      }
-    }
-
-    /// Whether a message is there, after so many.
-    func has(_ message: String, after count: Int = 0) -> Bool {
-      hear().dropFirst(count).contains { $0.hasPrefix(message) }
-    }
-  }
-
   @Test(
     "it is ready once it listens, says how it is, lives while its loop does, and says its end",
     arguments: [true, false])
   func notified(isAbstract: Bool) async throws {
     try await Deployment.run { deployment in
-      let listener = try Listener(
+      let listener = try NotifySocket(
         isAbstract
           ? "@wch-\(UUID())" : deployment.redis.directory.appendingPathComponent("notify").path)
       let replica = try deployment.start(

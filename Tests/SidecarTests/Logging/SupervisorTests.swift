@@ -1,47 +1,12 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Sidecar
 
 /// systemd's protocol, on a real datagram socket.
 @Suite("The supervisor") struct SupervisorTests {
-  /// What listens in systemd's place.
-  private final class Listener {
-    let descriptor: CInt
-    let name: String
-
-    /// - Parameter name: a path, or `@name` for an abstract socket.
-    init(_ name: String) throws {
-      self.name = name
-      descriptor = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
-      var bytes = Array(name.utf8)
-      if name.hasPrefix("@") { bytes[0] = 0 } else { bytes.append(0) }
-      var address = sockaddr_un()
-      address.sun_family = sa_family_t(AF_UNIX)
-      unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-      let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
-      let bound = unsafe withUnsafePointer(to: &address) { pointer in
-        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          unsafe bind(descriptor, $0, length)
-        }
-      }
-      try #require(bound == 0)
-    }
-
-    /// The next message; nil when there is none.
-    func next() -> String? {
-      var bytes = [UInt8](repeating: 0, count: 1024)
-      let count = unsafe recv(descriptor, &bytes, bytes.count, 0)
-      return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
-    }
-
-    deinit {
-      close(descriptor)
-      if !name.hasPrefix("@") { _ = unsafe unlink(name) }
-    }
-  }
-
   private static let names = [
     FileManager.default.temporaryDirectory.appending(path: "wch-notify-\(UUID())").path,
     "@wch-notify-\(UUID())",
@@ -49,7 +14,7 @@ import Testing
 
   @Test("every message gets to a socket with a path, and to an abstract one", arguments: names)
   func messages(name: String) throws {
-    let listener = try Listener(name)
+    let listener = try NotifySocket(name)
     let supervisor = try #require(Supervisor(environment: ["NOTIFY_SOCKET": name]))
     supervisor.ready()
     #expect(listener.next() == "READY=1")
@@ -73,7 +38,7 @@ import Testing
   @Test("a status is one line, and cut")
   func status() throws {
     let name = "@wch-notify-\(UUID())"
-    let listener = try Listener(name)
+    let listener = try NotifySocket(name)
     let supervisor = try #require(Supervisor(environment: ["NOTIFY_SOCKET": name]))
     supervisor.status("a\nREADY=1\u{0}" + String(repeating: "x", count: 1000))
     let status = try #require(listener.next())
