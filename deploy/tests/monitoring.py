@@ -22,43 +22,15 @@ import urllib.request
 
 import yaml
 
+import support
+from support import free_port, request, within
+
 program, dashboard, alerts = (pathlib.Path(one).resolve() for one in sys.argv[1:4])
 SPEED = 60
-failed = 0
-appid, secret = "wx0123456789abcdef", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+check = support.Checks()
+appid, secret = support.APPID, support.SECRET
 place = pathlib.Path(tempfile.mkdtemp(prefix="monitoring-"))
 processes = []
-
-
-def check(holds, sentence, detail=""):
-    global failed
-    failed += not holds
-    told = ("ok " if holds else "not ok ") + sentence
-    print(told + (f" ({detail})" if detail else ""), flush=True)
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def request(url, body=None, method=None):
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=15) as it:
-        return json.loads(it.read() or b"{}")
-
-
-def within(seconds, condition):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if found := condition():
-                return found
-        except OSError:
-            pass
-        time.sleep(0.2)
-    return None
 
 
 def start(*words, **environment):
@@ -334,4 +306,4 @@ finally:
             process.wait()
     if os.environ.get("KEEP") != "1":
         shutil.rmtree(place)
-sys.exit(1 if failed else 0)
+check.end()

@@ -1,6 +1,5 @@
 """Runs the clients of deploy/readers through a rotation and a report, all at the same time."""
 
-import json
 import os
 import pathlib
 import re
@@ -11,44 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+import support
+from support import free_port, request, within
 
 program = pathlib.Path(sys.argv[1]).resolve()
 here = pathlib.Path(__file__).parent
 sources, drivers = here.parent / "readers", here / "readers"
-failed = 0
-appid, secret = "wx0123456789abcdef", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
-
-
-def check(holds, sentence, detail=""):
-    global failed
-    failed += not holds
-    told = ("ok " if holds else "not ok ") + sentence
-    print(told + (f" ({detail})" if detail else ""), flush=True)
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def request(url, body=None, method=None):
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=15) as it:
-        return json.loads(it.read() or b"{}")
-
-
-def within(seconds, condition):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return True
-        except OSError:
-            pass
-        time.sleep(0.05)
-    return False
+check = support.Checks()
+appid, secret = support.APPID, support.SECRET
 
 
 def lines(path):
@@ -166,7 +136,7 @@ def main():
             one.kill()
             one.wait()
         shutil.rmtree(place)
-    sys.exit(1 if failed else 0)
+    check.end()
 
 
 # So that what is started ends with this one, however that is ended.

@@ -7,42 +7,19 @@ import pathlib
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 
+import support
+from support import free_port, within
+
 program, servers = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
-failed = 0
-appid, secret = "wx0123456789abcdef", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+check = support.Checks()
+appid, secret = support.APPID, support.SECRET
 environment = {"PATH": os.environ["PATH"]}
-
-
-def check(holds, sentence, detail=""):
-    global failed
-    failed += not holds
-    told = ("ok " if holds else "not ok ") + sentence
-    print(told + (f" ({detail})" if detail else ""), flush=True)
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def within(seconds, condition):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if found := condition():
-                return found
-        except OSError:
-            pass
-        time.sleep(0.02)
-    return None
 
 
 def rights(port, user, *flags):
@@ -140,4 +117,4 @@ def run(server):
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 for one in servers:
     run(one)
-sys.exit(1 if failed else 0)
+check.end()

@@ -34,8 +34,8 @@ class Checks:
     def __init__(self):
         self.failed = 0
 
-    def __call__(self, holds, text):
-        print(f"{'ok' if holds else 'not ok'} {text}", flush=True)
+    def __call__(self, holds, text, detail=""):
+        print(f"{'ok' if holds else 'not ok'} {text}" + (f" ({detail})" if detail else ""), flush=True)
         self.failed += not holds
         return holds
 
@@ -52,6 +52,24 @@ def wait_until(condition, limit=20.0, what="it"):
             return answer
         time.sleep(0.01)
     raise TimeoutError(f"{what} is not so after {limit:.0f} s")
+
+
+def within(seconds, condition, pause=0.05):
+    """Asks again and again, also who does not answer yet; the first answer that is true, or None."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            if found := condition():
+                return found
+        time.sleep(pause)
+    return None
+
+
+def request(url, body=None, method=None):
+    """What an interface answers as JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=15) as it:
+        return json.loads(it.read() or b"{}")
 
 
 # MARK: Processes
