@@ -97,15 +97,17 @@ extension AccountKeeper {
       want(.start, notBefore: now)
       return []
     }
+    // What is proved dead is published no more, whoever led in between, and whatever was lost.
+    let isDead = copy.version == provedDead
     guard let committed = view.committed else {
-      guard copy.certainEnd > now else {
+      guard copy.certainEnd > now, !isDead else {
         want(.takeover, notBefore: now)
         return []
       }
       return republish(at: now, lead: lead)
     }
     if copy.version > committed {
-      guard canCommitAgain(copy, redisTime: view.now) else {
+      guard !isDead, canCommitAgain(copy, redisTime: view.now) else {
         want(.takeover, notBefore: now)
         return []
       }
@@ -115,6 +117,10 @@ extension AccountKeeper {
     guard copy.version == committed else {
       // The token that belongs to the record is not there, and nobody here has it.
       want(.takeover, notBefore: now)
+      return []
+    }
+    if isDead {
+      if !isAnotherTokenDue { _ = reports.ask(.probe, at: now, hasBudget: hasBudget) }
       return []
     }
     return isDamaged(view, copy, at: now) ? republish(at: now, lead: lead) : []

@@ -85,6 +85,7 @@ extension AccountKeeper {
       // A token that is at its end died of nobody's fetch.
       copy.remaining(at: now) > timing.apiTimeout
     else { return [] }
+    provedDead = version
     if reports.asked == nil {
       _ = reports.ask(.probe, at: now, hasBudget: hasBudget)
     } else if credential.repeats {

@@ -139,6 +139,8 @@ package struct AccountKeeper: Sendable {
   var fetchesToday = 0
   /// When tokens of this account were found dead before their time.
   package internal(set) var earlyDeaths: [Moment] = []
+  /// The token that WeChat was last found to refuse before its time.
+  var provedDead: Version?
   /// Who fetched the token that Redis has, as its record says.
   package internal(set) var fetchedBy: String?
   /// When the next look is due while leading.

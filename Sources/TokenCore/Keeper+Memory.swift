@@ -136,6 +136,7 @@ extension AccountKeeper {
     }
     memory.add(hasHistory)
     memory.add(isRefused)
+    memory.add(provedDead != nil && provedDead == copy?.version)
     memory.add(isQueued)
     memory.add(isHinted)
     memory.add(Int64(failures.inARow))

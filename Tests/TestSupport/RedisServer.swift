@@ -173,22 +173,25 @@ package final class RedisServer: Sendable {
     let client = RedisClient(
       configuration: configuration, eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
       logger: Logger(label: "test"), onEvent: { continuation.yield($0) })
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { await client.run() }
-      group.addTask { [isReadyBy] in
-        try? await Task.sleep(for: isReadyBy)
-        continuation.finish()
-      }
-      defer { group.cancelAll() }
-      var last = "no event"
-      for await event in events {
-        switch event {
-        case .connected, .connectFailed(.authenticationFailed): return
-        case .connectFailed(let failure), .disconnected(let failure): last = "\(failure)"
+    let last = Mutex("no event")
+    do {
+      try await withTimeLimit(isReadyBy) {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          group.addTask { await client.run() }
+          defer { group.cancelAll() }
+          for await event in events {
+            switch event {
+            case .connected, .connectFailed(.authenticationFailed): return
+            case .connectFailed(let failure), .disconnected(let failure):
+              last.withLock { $0 = "\(failure)" }
+            }
+            guard process.isRunning else { throw Failure("its process has ended") }
+          }
         }
-        guard process.isRunning else { break }
       }
-      throw Failure("redis-server on port \(port) did not get ready: \(last); \(lastLog)")
+    } catch {
+      throw Failure(
+        "redis-server on port \(port) did not get ready: \(last.withLock { $0 }); \(lastLog)")
     }
   }
 

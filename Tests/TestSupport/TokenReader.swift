@@ -73,6 +73,7 @@ package final class TokenReader: Sendable {
           state.changes.append(Change(at: .now, finding: finding))
         }
       }
+      // The rate at which it reads, as an application does; nothing is waited for.
       try? await Task.sleep(for: Self.interval)
     }
   }

@@ -24,6 +24,7 @@ package func waited<Value: Sendable>(
   while true {
     if let value = try await answer() { return value }
     guard ContinuousClock.now < deadline else { throw TimedOut(what, within: limit) }
+    // Between two questions to another process, which tells nobody when its answer changes.
     try await Task.sleep(for: interval)
   }
 }
@@ -58,6 +59,7 @@ package func withTimeLimit<Value: Sendable>(
   try await withThrowingTaskGroup(of: Value.self) { group in
     group.addTask { try await body() }
     group.addTask {
+      // The limit itself: cancelled as soon as the body is done.
       try await Task.sleep(for: limit)
       throw TimedOut("the end", within: limit)
     }

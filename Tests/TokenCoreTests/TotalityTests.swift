@@ -26,6 +26,29 @@ import Testing
     #expect(proved.has(\.isBegin))
   }
 
+  @Test(arguments: [true, false])
+  func `what is proved dead is not published again after a pause, though its keys are gone`(
+    isDead: Bool
+  ) {
+    var it = Situation.askingAgain.reached()
+    it.post(.probed(Transcript.account, version(10, 1), isDead: isDead, dailyLimit: nil))
+    // It stands still until its lease is over, whatever was under way, and leads again.
+    it.forget()
+    it.pass(.seconds(20))
+    it.post(.woke)
+    #expect(it.keeper.election.leadership == nil)
+    let polling = it.outstanding.first(where: \.isPoll) ?? it.next { $0.isPoll }
+    let acquiring = it.answer(polling, .lock(holder: nil, remaining: nil))
+    let won = it.answer(acquiring.first(where: \.isAcquire), .acquired(Epoch(11)))
+    var view = it.published(Situation.secret)
+    view.fence = Epoch(11)
+    view.token = nil
+    view.tokenRemaining = nil
+    let takenOver = it.answer(won.first(where: \.isTakeOver), .account(view))
+    #expect(takenOver.has(\.isRepublish) == !isDead)
+    #expect(it.keeper.accounts[0].isAnotherTokenDue == isDead)
+  }
+
   @Test func `there is a situation for everything that a keeper can be in`() {
     var places: Set<Place> = []
     for situation in Situation.allCases { places.formUnion(situation.reached().places) }
