@@ -34,10 +34,10 @@ extension AccountKeeper {
   static let debtMemory: Duration = .seconds(7200)
 
   mutating func owe(
-    _ version: Version, beganAt: Moment, begunAt: RedisTime?, knownAt: Moment?, at now: Moment
+    _ version: Version, beganAt: Moment, begunAt: RedisTime?, knownAt: Moment?, at due: Moment
   ) {
     let debt = Debt(
-      version: version, beganAt: beganAt, begunAt: begunAt, knownAt: knownAt, step: .due(now))
+      version: version, beganAt: beganAt, begunAt: begunAt, knownAt: knownAt, step: .due(due))
     if let place = debts.firstIndex(where: { $0.version == version }) {
       // What is on its way says less than this: its answer pays nothing any more.
       debts[place] = debts[place].joined(with: debt)
@@ -47,7 +47,7 @@ extension AccountKeeper {
     if debts.count > Self.debtLimit {
       let first = debts.removeFirst()
       debts[0] = first.joined(with: debts[0])
-      debts[0].step = .due(now)
+      debts[0].step = .due(due)
     }
   }
 
@@ -63,15 +63,6 @@ extension AccountKeeper {
     guard let own = lastCommit, now < own.endsAt else { return lastCommit = nil }
     owe(
       own.version, beganAt: own.beganAt, begunAt: own.begunAt, knownAt: own.committedAt, at: now)
-  }
-
-  /// What it fetched and did not publish, to a server that may not know of it.
-  mutating func oweAcknowledged(at now: Moment) {
-    acknowledged.removeAll { now - $0.beganAt >= Self.debtMemory }
-    for debt in acknowledged where debt.version != lastCommit?.version {
-      owe(
-        debt.version, beganAt: debt.beganAt, begunAt: debt.begunAt, knownAt: debt.knownAt, at: now)
-    }
   }
 
   /// The first mark that is due, as it is to be sent; one at a time.
@@ -106,20 +97,14 @@ extension AccountKeeper {
     }
     let isPaid = { (debt: Debt) in debt.version == mark.version && debt.step == .sent(sentAt) }
     guard debts.contains(where: isPaid) else { return [] }
-    for debt in debts.filter(isPaid) where debt.version != lastCommit?.version {
-      remember(acknowledged: debt)
+    for debt in debts.filter(isPaid) {
+      // In its turn, or over before what is there: as that server has it, nothing is in doubt.
+      remember(acknowledged: debt, settledBy: reply == .marked ? nil : stated?.version, at: now)
     }
     debts.removeAll(where: isPaid)
     guard case .marked = reply else { return [] }
     hinted(at: now)
     return [.note(.marked(name, mark.version))]
-  }
-
-  /// A server knows of it; another one may not.
-  mutating func remember(acknowledged debt: Debt) {
-    acknowledged.removeAll { $0.version == debt.version }
-    acknowledged.append(debt)
-    if acknowledged.count >= Self.debtLimit { acknowledged.removeFirst() }
   }
 
   /// A mark brought no answer, or none in time: it is sent again.
@@ -128,4 +113,80 @@ extension AccountKeeper {
     debts[place].step = .due(now + storeRetry())
     return true
   }
+}
+
+/// What a server has acknowledged: it may lose that, and another one may not have it.
+extension AccountKeeper {
+  /// A fetch of this replica that a server knew of.
+  struct Acknowledged: Hashable, Sendable {
+    let debt: Debt
+    /// A commit that it cannot have killed.
+    var settledBy: Version?
+    /// Whether what follows that commit is as safe: not on another server, which may have got there
+    /// by a way of its own.
+    var settlesLater = true
+  }
+
+  mutating func remember(acknowledged debt: Debt, settledBy: Version?, at now: Moment) {
+    var debt = debt
+    // It was marked as of then, and its gate was closed.
+    debt.knownAt = debt.knownAt ?? now
+    acknowledged.removeAll { $0.debt.version == debt.version }
+    acknowledged.append(Acknowledged(debt: debt, settledBy: settledBy))
+    if acknowledged.count > Self.debtLimit { acknowledged.removeFirst() }
+  }
+
+  /// Owes again what the record has no trace of, though it may have killed what is there: its
+  /// server is another one than that which acknowledged it, or has lost its data.
+  mutating func oweForgotten(_ view: AccountView, at now: Moment) {
+    guard !acknowledged.isEmpty else { return }
+    acknowledged.removeAll { now - $0.debt.beganAt >= Self.debtMemory }
+    for place in acknowledged.indices {
+      var known = acknowledged[place]
+      known.look(at: view, now)
+      acknowledged[place] = known
+      guard !known.isSettled(in: view), !known.isDoubted(in: view, now),
+        !debts.contains(where: { $0.version == known.debt.version })
+      else { continue }
+      // A Redis that loses it every time is not written to without a pause.
+      owe(
+        known.debt.version, beganAt: known.debt.beganAt, begunAt: known.debt.begunAt,
+        knownAt: known.debt.knownAt, at: now + timing.retry)
+    }
+  }
+}
+
+extension AccountKeeper.Acknowledged {
+  /// Takes in whether what is committed came in its turn, or began when all of this was over.
+  fileprivate mutating func look(at view: AccountView, _ now: Moment) {
+    guard let committed = view.committed else { return }
+    let isLater =
+      view.fetchedAt.map { view.now - $0 < knownFor(now) - Timing.straggling } ?? false
+    guard isLater || committed == debt.version || isSettled(in: view) else { return }
+    settledBy = committed
+    settlesLater = true
+  }
+
+  fileprivate func isSettled(in view: AccountView) -> Bool {
+    guard let settledBy, let committed = view.committed else { return false }
+    return settlesLater ? committed >= settledBy : committed == settledBy
+  }
+
+  /// Whether the record states no longer life than this allows, and will until it is over.
+  fileprivate func isDoubted(in view: AccountView, _ now: Moment) -> Bool {
+    if view.intent?.version == debt.version { return true }
+    guard let doubt = view.doubt else { return false }
+    // By two clocks.
+    let knownFor = knownFor(now)
+    guard view.now - doubt.last <= knownFor + RemainingTolerance.ofClock(lifetime: knownFor)
+    else { return false }
+    // Where nothing is committed the keys end by the doubt; what a COMMIT could not end began with
+    // that one's fetch.
+    guard let end = view.statedEnd, doubt.first != view.fetchedAt else { return true }
+    if let begunAt = debt.begunAt, end <= begunAt + Timing.certain { return true }
+    let age = now - debt.beganAt
+    return end - view.now <= Timing.certain - age + RemainingTolerance.ofClock(lifetime: age)
+  }
+
+  private func knownFor(_ now: Moment) -> Duration { max(now - (debt.knownAt ?? now), .zero) }
 }

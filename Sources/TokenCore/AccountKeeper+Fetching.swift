@@ -121,7 +121,7 @@ extension AccountKeeper {
     abandoned.removeAll { $0.version == version }
     if case .token(let fetched) = outcome { handedOut.add(fetched.token) }
     if case .knownFailure = outcome {
-      acknowledged.removeAll { $0.version == version }
+      acknowledged.removeAll { $0.debt.version == version }
       return []
     }
     guard let known, bringsAnother(known.trigger) else { return [] }
@@ -262,7 +262,8 @@ extension AccountKeeper {
         remember(
           acknowledged: Debt(
             version: attempt.version, beganAt: attempt.firstBeganAt,
-            begunAt: attempt.receipt?.at, knownAt: now, step: .due(now)))
+            begunAt: attempt.receipt?.at, knownAt: now, step: .due(now)),
+          settledBy: nil, at: now)
       }
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
     default:

@@ -23,14 +23,8 @@ extension AccountKeeper {
   private mutating func observe(_ view: AccountView, sentAt: Moment, at now: Moment) {
     fetchedBy = view.fetchedBy
     if view.committed != nil { hasHistory = true }
-    stated = Stated(view, after: stated, sentAt: sentAt, at: now)
-    // A doubt that this replica's own fetch began is as old as that, whatever Redis's clock did.
-    if let first = view.doubt?.first, let own = lastCommit, own.begunAt == first,
-      own.version == stated?.version
-    {
-      let end = min(stated?.end ?? now, own.beganAt + Timing.certain)
-      stated?.end = end
-    }
+    oweForgotten(view, at: now)
+    stated = Stated(view, after: stated, sentAt: sentAt, at: now, own: beganAt)
     guard view.tokenMatchesRecord, let token = view.token, let version = view.committed,
       let expiresAt = view.expiresAt, let stated
     else { return }
@@ -52,6 +46,14 @@ extension AccountKeeper {
       token: token, version: version, lifetime: view.lifetime ?? expiresAt - view.now,
       expiresAt: sentAt + (expiresAt - view.now), begunAt: view.fetchedAt, certainUntil: certain,
       certainTime: certainTime, seenAt: sentAt, isOwn: false)
+  }
+
+  /// When the fetch of this replica that Redis dates so began, whatever Redis's clock did since.
+  private func beganAt(_ begunAt: RedisTime) -> Moment? {
+    if let lastCommit, lastCommit.begunAt == begunAt { return lastCommit.beganAt }
+    if let unresolved, unresolved.begunAt == begunAt { return unresolved.beganAt }
+    return debts.first { $0.begunAt == begunAt }?.beganAt
+      ?? acknowledged.first { $0.debt.begunAt == begunAt }?.debt.beganAt
   }
 
   mutating func tookOver(
@@ -95,7 +97,8 @@ extension AccountKeeper {
   private mutating func assess(_ view: AccountView, at now: Moment, lead: Lead) -> [Outcome] {
     guard let copy, copy.remaining(at: now) > .zero else {
       want(.start, notBefore: now)
-      return []
+      guard let copy, copy.version == view.committed, isOverdue(view, copy) else { return [] }
+      return republish(at: now, lead: lead)
     }
     // What is proved dead is published no more, whoever led in between, and whatever was lost.
     let isDead = copy.version == provedDead
@@ -133,12 +136,19 @@ extension AccountKeeper {
     return begunAt + Timing.certain > redisTime + timing.answerBy
   }
 
+  /// Whether keys are there that are to be gone: their life is over by what is known here, and not
+  /// by the record, whose clock was set back, or nobody's, where one has lost its TTL.
+  private func isOverdue(_ view: AccountView, _ copy: Copy) -> Bool {
+    guard view.token != nil, let stated else { return false }
+    return view.tokenRemaining.map { $0 > stated.slack(lifetime: copy.lifetime) } ?? true
+  }
+
   /// Whether the published keys differ from what the record states.
   private func isDamaged(_ view: AccountView, _ copy: Copy, at now: Moment) -> Bool {
     guard let stated else { return false }
     let left = stated.end - now
     // What has no life left is not there; the next token follows.
-    guard left > .zero, copy.remaining(at: now) > .zero else { return false }
+    guard left > .zero else { return isOverdue(view, copy) }
     guard view.token == copy.token, let end = view.statedEnd else { return true }
     let recorded = end - view.now
     let slack = stated.slack(lifetime: copy.lifetime)
@@ -153,14 +163,15 @@ extension AccountKeeper {
   }
 
   mutating func republish(at now: Moment, lead: Lead) -> [Outcome] {
-    guard let copy, copy.remaining(at: now) > .zero else {
+    guard let copy else {
       phase = .holding
       return []
     }
-    // Of a record that knows it, the record says how long; else what is certain here.
+    // Of a record that knows it, the record says how long, or that it is over; else what is certain
+    // here.
     let isRecorded = stated?.version == copy.version
-    let end = isRecorded ? statedEnd ?? now : copy.certainEnd
-    guard end > now else {
+    let end = max(isRecorded ? statedEnd ?? now : copy.certainEnd, now)
+    guard isRecorded || end > now else {
       phase = .holding
       return []
     }

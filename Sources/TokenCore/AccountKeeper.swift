@@ -117,11 +117,11 @@ package struct AccountKeeper: Sendable {
   package internal(set) var wanted: Wanted?
   /// The marks that are owed until Redis acknowledges them.
   package internal(set) var debts: [Debt] = []
-  /// What was published last; said again to each other server.
+  /// What was published last.
   var lastCommit: LastCommit?
-  /// What a server has acknowledged and nobody published: said again to each other server, as that
-  /// one may be a demoted primary whose writes are lost.
-  var acknowledged: [Debt] = []
+  /// What a server has acknowledged: said again where the record does not know of it, as that one
+  /// may be a demoted primary, or lose its data.
+  var acknowledged: [Acknowledged] = []
   /// Calls that were under way when leadership ended: their outcome is still to come.
   var abandoned: [Attempt] = []
   /// Whether a fetch is due and waits until other accounts' fetches are over.
@@ -294,8 +294,9 @@ package struct AccountKeeper: Sendable {
     for place in debts.indices {
       if case .due = debts[place].step { debts[place].step = .due(now) }
     }
-    if case .following = phase, isAnother { oweLastCommit(at: now) }
-    if isAnother { oweAcknowledged(at: now) }
+    if isAnother {
+      for place in acknowledged.indices { acknowledged[place].settlesLater = false }
+    }
     switch phase {
     case .following(.due): phase = .following(.due(now))
     case .takingOver(.due): phase = .takingOver(.due(now))
@@ -527,10 +528,12 @@ package struct AccountKeeper: Sendable {
       return tookOver(view, sentAt: sentAt, at: now, lead: lead)
     case (.looking(sentAt), .look, .account(let view)):
       return looked(view, sentAt: sentAt, at: now, lead: lead, runID: runID)
-    case (.republishing(.sent(sentAt)), .republish, .republished(let wrote)):
+    case (.republishing(.sent(sentAt)), .republish(let republish), .republished(let wrote)):
       phase = .holding
       storeFailures = 0
-      return wrote ? [.note(.repaired(name))] : []
+      // Nothing certain was left, by Redis's clock.
+      if !wrote, republish.until != nil { want(.takeover, notBefore: now) }
+      return wrote && republish.certain > .zero ? [.note(.repaired(name))] : []
     case (.recommitting(.sent(sentAt)), .commit(let commit), _):
       return recommitted(commit, reply, sentAt: sentAt, at: now)
     case (.beginning(let attempt, .sent(sentAt)), .begin, _):

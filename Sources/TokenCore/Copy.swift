@@ -30,26 +30,32 @@ package struct Copy: Hashable, Sendable {
 
 /// What Redis states of the token that it has, as it was last read, by this replica's clock.
 package struct Stated: Hashable, Sendable {
-  /// What makes up the end: while it stays the same, the end never moves back by a clock that did.
-  struct Basis: Hashable, Sendable {
-    var version: Version
-    var doubt: RedisTime?
-    var intent: RedisTime?
+  /// Something that may have killed the token, or may yet.
+  struct Bound: Hashable, Sendable {
+    /// When it began, by Redis's clock of then.
+    let begunAt: RedisTime
+    /// Until when the token certainly lives all the same, by this replica's clock.
+    let end: Moment
   }
 
-  let basis: Basis
-  /// Until then the token certainly lives.
-  package internal(set) var end: Moment
-  /// The same by Redis's clock, as its record has it.
+  /// What was committed.
+  package let version: Version
+  /// When the token's own life ends.
+  let lifeEnd: Moment
+  let doubt: Bound?
+  let intent: Bound?
+  /// Until then the token certainly lives, by Redis's clock, as its record has it.
   package let recordedEnd: RedisTime
   /// When everything that the doubt is about is over; nil without a doubt.
   package let doubtOver: Moment?
 
-  /// What was committed.
-  package var version: Version { basis.version }
+  /// Until then the token certainly lives.
+  package var end: Moment {
+    min(lifeEnd, doubt?.end ?? lifeEnd, intent?.end ?? lifeEnd)
+  }
 
   /// Whether something stands that may have killed the token.
-  var isDoubtful: Bool { basis.doubt != nil || basis.intent != nil }
+  var isDoubtful: Bool { doubt != nil || intent != nil }
 
   /// How far our clock and Redis's may be apart about the end: what they can go wrong by in the
   /// time that it is known.
@@ -58,16 +64,31 @@ package struct Stated: Hashable, Sendable {
   }
 
   /// - Parameters:
-  ///   - earlier: what was known before.
+  ///   - earlier: what was known before: what is the same never ends later by a clock that was set
+  ///     back, whatever came beside it.
   ///   - sentAt: when the look was sent: from here what is left counts.
-  init?(_ view: AccountView, after earlier: Stated?, sentAt: Moment, at now: Moment) {
-    guard let version = view.committed, let end = view.statedEnd else { return nil }
-    basis = Basis(
-      version: version, doubt: view.doubt?.first,
-      intent: view.intent.flatMap { $0.kills ? $0.at : nil })
+  ///   - own: when the fetch of this replica that Redis dates so began, by the replica's clock.
+  init?(
+    _ view: AccountView, after earlier: Stated?, sentAt: Moment, at now: Moment,
+    own: (RedisTime) -> Moment? = { _ in nil }
+  ) {
+    guard let version = view.committed, let expiresAt = view.expiresAt, let end = view.statedEnd
+    else { return nil }
+    self.version = version
     recordedEnd = end
-    self.end = sentAt + (end - view.now)
-    if let earlier, earlier.basis == basis { self.end = min(self.end, earlier.end) }
+    let life = sentAt + (expiresAt - view.now)
+    lifeEnd = earlier?.version == version ? min(life, earlier?.lifeEnd ?? life) : life
+    func bound(_ begunAt: RedisTime) -> Bound {
+      // Nothing has begun later than now.
+      var end = sentAt + Timing.certain - max(view.now - begunAt, .zero)
+      for known in [earlier?.doubt, earlier?.intent] where known?.begunAt == begunAt {
+        end = min(end, known?.end ?? end)
+      }
+      if let beganAt = own(begunAt) { end = min(end, beganAt + Timing.certain) }
+      return Bound(begunAt: begunAt, end: end)
+    }
+    doubt = view.doubt.map { bound($0.first) }
+    intent = view.intent.flatMap { $0.kills ? bound($0.at) : nil }
     doubtOver = view.doubt.map {
       now + ($0.last + Timing.straggling + Timing.afterDoubt - view.now)
     }

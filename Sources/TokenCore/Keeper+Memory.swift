@@ -122,15 +122,21 @@ extension AccountKeeper {
       memory.add(lastCommit.endsAt)
     }
     memory.add(Int64(acknowledged.count))
-    for debt in acknowledged { debt.tellMemory(to: &memory) }
+    for known in acknowledged {
+      known.debt.tellMemory(to: &memory)
+      memory.add(known.settledBy)
+      memory.add(known.settlesLater)
+    }
     memory.add(Int64(abandoned.count))
     for attempt in abandoned { attempt.tellMemory(to: &memory) }
     memory.add(stated != nil)
     if let stated {
-      memory.add(stated.basis.version)
-      memory.add(stated.basis.doubt)
-      memory.add(stated.basis.intent)
-      memory.add(stated.end)
+      memory.add(stated.version)
+      memory.add(stated.lifeEnd)
+      for bound in [stated.doubt, stated.intent] {
+        memory.add(bound?.begunAt)
+        memory.add(bound?.end)
+      }
       memory.add(stated.recordedEnd)
       memory.add(stated.doubtOver)
     }

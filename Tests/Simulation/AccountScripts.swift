@@ -156,7 +156,7 @@ struct AccountScripts {
       if begun > doubt.last + Timing.straggling || !parts.contains(.straggling) {
         account.state.doubt = nil
       } else {
-        account.state.doubt?.first = begun
+        account.state.doubt = Doubt(first: begun, last: min(doubt.last, now))
       }
     }
     write(commit.outputs, to: &account)
@@ -192,7 +192,11 @@ struct AccountScripts {
         return .republished(wrote: false)
       }
     }
-    guard left > .zero else { return .republished(wrote: false) }
+    guard left > .zero else {
+      let isOverdue = committed != nil && account.token != nil
+      if isOverdue { restate(republish.outputs, &account) }
+      return .republished(wrote: isOverdue)
+    }
     account.state.fence = max(account.state.fence, republish.fence)
     if committed == nil {
       account.state.committed = republish.version
@@ -232,7 +236,9 @@ struct AccountScripts {
 
   private func doubt(_ account: inout ModelRedis.Account, _ doubt: Doubt) {
     guard parts.contains(.doubt) else { return }
-    account.state.doubt = doubt.joined(with: account.state.doubt)
+    let doubt = doubt.joined(with: account.state.doubt)
+    // Nothing is over later than now, though a clock that was set back would have it so.
+    account.state.doubt = Doubt(first: doubt.first, last: min(doubt.last, now))
   }
 
   /// Until when the record says that the committed token lives.

@@ -199,14 +199,16 @@ extension World {
     lockIsNotOrphaned()
   }
 
-  /// Whether the lock is held by a replica that leads.
+  /// Whether the lock is held by a replica that leads here.
   private var isLed: Bool {
-    guard let holder = redis.data.lock?.holder else { return false }
+    guard let lock = redis.data.lock, lock.expiresAt.map({ $0 > redisTime }) ?? true else {
+      return false
+    }
     // By index: a replica is large, and this is asked after every step.
     return replicas.indices.contains {
-      // Who stands still leads nobody.
-      replicas[$0].isAlive && !replicas[$0].isPaused(at: now)
-        && replicas[$0].keeper.election.leadership?.term.description == holder
+      // Who stands still leads nobody, and who talks to a demoted primary nobody here.
+      replicas[$0].isAlive && !replicas[$0].isPaused(at: now) && !isForked($0)
+        && replicas[$0].keeper.election.leadership?.term.description == lock.holder
     }
   }
 
@@ -302,7 +304,8 @@ extension World {
   private mutating func published(_ republish: StoreCommand.Republish, _ replica: Int) {
     let index = index(of: republish.account)
     let token = token(of: republish.outputs)
-    guard token != marks.accounts[index].published,
+    // What is over is taken away by the same step.
+    guard token != marks.accounts[index].published, token == publishedToken(index),
       let death = weChat.death(of: token, account: index), death <= now,
       let gone = marks.accounts[index].gone[token], now - gone > plan.grace,
       overstatement(index)?.hole == nil

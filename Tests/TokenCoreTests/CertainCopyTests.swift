@@ -140,6 +140,46 @@ import Testing
     #expect(looked.has(\.isBegin) != isPublished)
   }
 
+  @Test func `where Redis says that nothing certain is left, a fetch follows`() {
+    var it = Transcript()
+    it.answer(it.lead(), .account(it.view("S", version(9, 1))))
+    it.pass(.seconds(1))
+    let looked = it.look(it.view())
+    let answered = it.answer(looked.first(where: \.isRepublish), .republished(wrote: false))
+    #expect(answered.has(\.isBegin))
+  }
+
+  @Test(arguments: [Duration.seconds(3600), nil])
+  func `keys that are there beyond the token's life are taken away`(_ left: Duration?) {
+    var it = Transcript()
+    // WeChat gives no other one before its life is over.
+    let adopted = it.view("T", version(9, 1), left: .seconds(9))
+    let begun = it.answer(
+      it.answer(it.lead(), .account(adopted)).first(where: \.isBegin), .began(it.receipt()))
+    #expect(begun.firstOrder != nil)
+    let failure = FetchFailure(.operator, reason: "refused")
+    let resolving = it.post(.fetched(Transcript.account, version(10, 1), .knownFailure(failure)))
+    it.fail(it.answer(resolving.first(where: \.isResolve), .resolved).first(where: \.isLook))
+    it.pass(.seconds(9))
+    var view = it.view("T", version(9, 1), left: .zero)
+    // By a clock that was set back by an hour, or without a TTL.
+    if let left {
+      view.now = view.now - left
+      it.restate(&view)
+    } else {
+      view.token = AccessToken("T")
+      view.tokenRemaining = nil
+    }
+    let looked = it.look(view)
+    guard case .republish(let republish)? = looked.first(where: \.isRepublish)?.command else {
+      Issue.record("no REPUBLISH")
+      return
+    }
+    #expect(republish.certain == .zero)
+    let answered = it.answer(looked.first(where: \.isRepublish), .republished(wrote: true))
+    #expect(!answered.notes.contains(.repaired(Transcript.account)))
+  }
+
   @Test func `beside its record a copy goes as the record states, and with what clocks may differ`()
   {
     var it = Transcript()

@@ -153,7 +153,9 @@ struct KeeperBench {
     case .commit(let commit):
       committed = commit
       if let begunAt = commit.begunAt, let last = doubt?.last {
-        if begunAt > last + Timing.straggling { doubt = nil } else { doubt?.first = begunAt }
+        doubt =
+          begunAt > last + Timing.straggling
+          ? nil : Doubt(first: begunAt, last: min(last, redisTime))
       }
       expiresAt = redisTime + (commit.lifetime - commit.age)
       return .committed(isCertain: doubt == nil)

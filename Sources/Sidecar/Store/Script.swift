@@ -52,11 +52,14 @@ package struct Script: Hashable, Sendable {
     local function is_commit(what, epoch, seq)
       return epoch > 0 and number(what .. '_epoch') == epoch and number(what .. '_seq') == seq
     end
-    -- What may have killed the token was begun at `first` at the earliest, and was over at `last`.
+    -- What may have killed the token was begun at `first` at the earliest, and was over at `last`:
+    -- not later than now, though a clock that was set back would have it so. By `first`, which
+    -- stays as it was, whoever knew it before still knows its age.
     local function doubt(first, last)
+      local now = milliseconds()
       local from, to = tonumber(field('doubt_first')), tonumber(field('doubt_last'))
       redis.call('HSET', KEYS[1], 'doubt_first', int(math.min(from or first, first)),
-        'doubt_last', int(math.max(to or last, last)))
+        'doubt_last', int(math.min(math.max(to or last, last), now)))
     end
     local function drop_intent()
       redis.call('HDEL', KEYS[1], 'intent_epoch', 'intent_seq', 'intent_at', 'intent_deadline',
@@ -425,7 +428,8 @@ package struct Script: Hashable, Sendable {
       if begun > last + \(straggling) then
         redis.call('HDEL', KEYS[1], 'doubt_first', 'doubt_last')
       else
-        redis.call('HSET', KEYS[1], 'doubt_first', int(begun))
+        redis.call('HSET', KEYS[1], 'doubt_first', int(begun), 'doubt_last',
+          int(math.min(last, now)))
       end
     end
     write(now, format)
@@ -476,7 +480,12 @@ package struct Script: Hashable, Sendable {
       end
       if sound then return {'republished', 0} end
     end
-    if left <= 0 then return {'republished', 0} end
+    if left <= 0 then
+      -- What is over is there no longer, whatever had made it last.
+      local overdue = recorded and redis.call('PTTL', KEYS[2]) ~= -2
+      if overdue then restate(now, format) end
+      return {'republished', overdue and 1 or 0}
+    end
     adopt(now, ARGV[1], ARGV[2])
     redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
     if not recorded then

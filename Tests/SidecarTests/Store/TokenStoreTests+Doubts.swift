@@ -673,6 +673,27 @@ extension TokenStoreTests {
       #expect(
         try await redis.outcome(
           of: republish(fence: Epoch(1), Self.first, token: "T1", certain: .seconds(900)))
+          == .init(
+            reply: .republished(wrote: true), changes: [Self.token: "none", Self.expiry: "none"]))
+    }
+  }
+
+  @Test("what is over is taken away: by a clock that was set back, or where a TTL is gone")
+  func endingWhatIsOver() async throws {
+    try await StoppedRedis.run { redis in
+      try await settle(redis)
+      try redis.move(to: -3600)
+      let over = republish(
+        fence: Epoch(1), Self.first, token: "T1", certain: .zero, slack: .seconds(2))
+      #expect(
+        try await redis.outcome(of: over)
+          == .init(
+            reply: .republished(wrote: true),
+            changes: [
+              .record("expires_at"): Self.at(-3600), Self.token: "none", Self.expiry: "none",
+            ]))
+      #expect(
+        try await redis.outcome(of: over)
           == .init(reply: .republished(wrote: false), changes: [:]))
     }
   }
