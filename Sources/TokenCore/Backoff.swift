@@ -1,4 +1,4 @@
-/// How long to wait after a failed fetch (DESIGN section 5.5).
+/// How long to wait after a failed fetch (WeChat.md#answers-by-class).
 package enum Backoff {
   /// After so many failures of the transport in a row another replica is let try.
   package static let transportFailuresBeforeAbdication = 4

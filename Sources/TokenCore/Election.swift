@@ -1,4 +1,4 @@
-/// Who leads: one replica's part in the contest for the lock (PROTOCOL sections 3 to 5).
+/// Who leads: one replica's part in the contest for the lock (TokenCore.md#the-algorithm).
 ///
 /// A value that decides; it sends nothing. Steps that it returns are carried out by the keeper's
 /// shell, and what Redis answered comes back as a call. A lock is counted as ours only until

@@ -1,4 +1,4 @@
-/// What one HTTP attempt at WeChat's token endpoint came to (DESIGN section 5.5).
+/// What one HTTP attempt at WeChat's token endpoint came to (WeChat.md#overview).
 package enum FetchOutcome: Hashable, Sendable {
   /// A token came back.
   case token(FetchedToken)
@@ -25,7 +25,7 @@ package struct FetchedToken: Hashable, Sendable {
 
 /// Why a fetch brought no token.
 package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
-  /// What to do about the failure; DESIGN section 5.5 names the codes of each.
+  /// What to do about the failure; WeChat.md#answers-by-class has the codes of each.
   package enum Class: String, Hashable, Sendable, CaseIterable {
     /// Transport, 5xx, -1, nonsense: try again with backoff; the next host is next.
     case transient

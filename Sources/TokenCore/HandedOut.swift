@@ -2,7 +2,7 @@
 ///
 /// With each call of `token` WeChat makes a new one, so that one of these cannot be WeChat's answer
 /// to a fetch of now: something on the way kept an earlier answer, and what it says of the token's
-/// life is old. (PROTOCOL section 3, FETCH.)
+/// life is old. (TokenCore.md#the-algorithm, FETCH.)
 struct HandedOut: Hashable, Sendable {
   /// A cache that keeps an answer for longer than so many lives has been told of before.
   static let limit = 8

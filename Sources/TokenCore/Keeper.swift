@@ -1,4 +1,4 @@
-/// One replica's whole mind: who leads, and every account's token (DESIGN section 3).
+/// One replica's whole mind: who leads, and every account's token (CONTRIBUTING.md#the-house).
 ///
 /// Events go in with the time, actions come out, and `nextWake` says when to come back though
 /// nothing happened. It performs no effect and reads no clock, so that the simulation can run it

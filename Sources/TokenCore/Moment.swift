@@ -2,7 +2,7 @@
 ///
 /// The clock keeps counting while the machine sleeps (`ContinuousClock` on Linux is
 /// `CLOCK_BOOTTIME`). Moments of two replicas are never compared: between hosts only durations
-/// and Redis's `TIME` mean anything (PROTOCOL section 5).
+/// and Redis's `TIME` mean anything (TokenCore.md#timing).
 package struct Moment: Hashable, Comparable, Sendable, CustomStringConvertible {
   /// Nanoseconds since the origin of this replica's clock.
   package var nanoseconds: Int64

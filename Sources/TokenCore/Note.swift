@@ -1,4 +1,4 @@
-/// Why a token is fetched; the label `trigger` of the metrics (DESIGN section 5.4).
+/// Why a token is fetched; the label `trigger` of the metrics (Metrics.md#the-metrics).
 package enum Trigger: String, Hashable, Sendable, CaseIterable {
   case schedule, start, takeover, report, force, probe, doubt
 }

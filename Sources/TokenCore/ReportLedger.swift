@@ -1,7 +1,8 @@
 /// How many of an account's fetches those may cause who say that its token is dead.
 ///
 /// Limits delay, they never drop: what meets one is remembered, once an account, and served when
-/// the limit allows (DESIGN section 1). Scheduled refreshes are never held up by them.
+/// the limit allows (TokenCore.md#when-something-fails). Scheduled refreshes are never held up by
+/// them.
 package struct ReportLedger: Hashable, Sendable {
   /// What an account's kind of token allows.
   package struct Limits: Hashable, Sendable {
@@ -14,7 +15,7 @@ package struct ReportLedger: Hashable, Sendable {
 
     /// `token`: each costs one of the day's calls, and kills the token before.
     package static let token = Limits(spacing: .seconds(30), count: 20, window: .seconds(3600))
-    /// `stable_token`: WeChat forces 20 times a day, 30 s apart (WECHAT.md section 2).
+    /// `stable_token`: WeChat forces 20 times a day, 30 s apart (WeChat.md#habits).
     package static let stableToken = Limits(
       spacing: .seconds(30), count: 20, window: .seconds(86_400))
   }
@@ -99,7 +100,7 @@ package enum ReportOutcome: Hashable, Sendable {
   case limited(Duration)
 }
 
-/// How the leader proves that the token lives, though nobody complains (PROTOCOL section 7).
+/// How the leader proves that the token lives, though nobody complains (TokenCore.md#what-is-not).
 package struct Prober: Hashable, Sendable {
   /// What is known of the token.
   package enum State: Hashable, Sendable {
@@ -189,6 +190,6 @@ package struct Credential: Hashable, Sendable {
 
   package init() {}
 
-  /// WeChat's own limit for accounts that do not tell theirs (WECHAT.md section 1).
+  /// WeChat's own limit for accounts that do not tell theirs (WeChat.md#habits).
   package static let assumedDailyLimit = 2000
 }

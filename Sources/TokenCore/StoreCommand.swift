@@ -1,5 +1,5 @@
-/// One step of the protocol at Redis (PROTOCOL section 3): each a script or a command, each safe
-/// to repeat.
+/// One step of the protocol at Redis (TokenCore.md#the-algorithm): each a script or a command, each
+/// safe to repeat.
 package enum StoreCommand: Hashable, Sendable {
   /// Who holds the lock, and for how long still.
   case pollLock

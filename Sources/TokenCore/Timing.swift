@@ -1,4 +1,4 @@
-/// The durations that leadership and refresh are built on (PROTOCOL section 5).
+/// The durations that leadership and refresh are built on (TokenCore.md#timing).
 package struct Timing: Hashable, Sendable {
   /// How long the lock lives without a renewal.
   package var lease: Duration
@@ -150,7 +150,7 @@ package struct Timing: Hashable, Sendable {
   }
 }
 
-/// How early a token counts as used up (DESIGN section 1).
+/// How early a token counts as used up (TokenCore.md#the-record).
 package struct Margins: Hashable, Sendable {
   /// How long before the real expiry clients should stop trusting a token.
   package var clientExpiresBefore: Duration = .seconds(120)

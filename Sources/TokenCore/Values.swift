@@ -1,6 +1,7 @@
 /// The name of an account in keys, settings, metrics and logs.
 ///
-/// The unnamed account (`default`) keeps the plain key names (DESIGN section 1).
+/// The unnamed account (`default`) keeps the plain key names
+/// (INSTALL.md#every-key-and-who-may-touch-it).
 package struct AccountName: Hashable, Comparable, Sendable, CustomStringConvertible {
   /// The name as configured; empty for the unnamed account.
   package let rawValue: String

@@ -12,7 +12,7 @@ package struct Exploration: Sendable {
   package internal(set) var widest = 0
   /// States in which a stated life outlived its token until somebody told.
   package internal(set) var overstated = 0
-  /// States of a token that PROTOCOL section 7 gives up.
+  /// States of a token that TokenCore.md#what-is-not gives up.
   package internal(set) var holes = 0
   /// Data lost between two grants in one millisecond: what follows cannot be judged.
   package internal(set) var collisions = 0

@@ -135,7 +135,7 @@ extension Setting {
   private func addFailOvers(in state: State, to moves: inout [Move]) {
     // Its latest state is what a fail-over without a loss has.
     moves.append(.failOver(0))
-    // Older writes are on every server that may become the primary (PROTOCOL section 4).
+    // Older writes are on every server that may become the primary (TokenCore.md#the-algorithm).
     let oldest = state.now - Instant(Timing.lostWrites.wholeNanoseconds)
     for count in 0..<state.history.count
     where state.history[state.history.count - count - 1].writtenAt >= oldest {

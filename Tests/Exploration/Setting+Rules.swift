@@ -1,7 +1,7 @@
 import Simulation
 import TokenCore
 
-/// The invariants of PROTOCOL section 8, looked at in every state.
+/// The invariants of TokenCore.md#invariants, looked at in every state.
 extension Setting {
   /// What holds of a state by itself; A is judged by what comes of it (`outlives`).
   func judge(_ state: inout State) {
@@ -37,7 +37,7 @@ extension Setting {
     return "\(token) dies in \(Moment(nanoseconds: death) - state.moment) and is stated for \(left)"
   }
 
-  /// Whether PROTOCOL section 7 gives up the token that Redis has.
+  /// Whether TokenCore.md#what-is-not gives up the token that Redis has.
   ///
   /// Of (a) it knows a request that left after the lease, by a process that is gone; of (b) one of
   /// before Redis lost every record, by a process that is gone or stands still: with a record that

@@ -7,7 +7,7 @@ package struct Setting: Sendable {
   package var parts: Parts = .all
   /// So many faults at most come together.
   package var faults = 1
-  /// Whether WeChat keeps only one old token (PROTOCOL section 7 e).
+  /// Whether WeChat keeps only one old token (TokenCore.md#what-is-not, e).
   package var keepsOneOld = false
   /// A fail-over loses up to so many of the last writes.
   package var lostWrites = 2
@@ -30,7 +30,7 @@ package struct Setting: Sendable {
   static let longestDelay: Duration = .seconds(60)
 
   /// So long the stated life may outlive the token while somebody who knows tells of it: a lease,
-  /// a try and a look (PROTOCOL section 8, A).
+  /// a try and a look (TokenCore.md#invariants, A).
   var tolerance: Duration { timing.lease + timing.retry + timing.renew }
 
   static let account = AccountName.unnamed
@@ -97,7 +97,7 @@ enum Move: Hashable, Sendable {
   case flush
 }
 
-/// Times that keep the relations of PROTOCOL section 5, with as few events a minute as these allow
+/// Times that keep the relations of TokenCore.md#timing, with as few events a minute as these allow
 /// and all of them in one rhythm, so that what is quiet soon repeats itself: `EvenGenerator` makes
 /// polls of the half of 10 s, or of 10 s, out of `retry`.
 package enum Rhythm: String, CaseIterable, Sendable {

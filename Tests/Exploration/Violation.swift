@@ -1,4 +1,4 @@
-/// A rule of PROTOCOL section 8 that does not hold.
+/// A rule of TokenCore.md#invariants that does not hold.
 package struct Violation: Hashable, Sendable, CustomStringConvertible {
   package enum Rule: String, Sendable {
     /// A: what Redis states outlives the token, for longer than it takes to find out.

@@ -23,7 +23,8 @@ import WeChatSimulator
     89507: { $0.confirmation = .refusedForAnHour },
   ]
 
-  /// The classes as DESIGN section 5.5 has them, written down apart from the code's own table.
+  /// The classes as WeChat.md#answers-by-class has them, written down apart from the code's own
+  /// table.
   private static let expected: [(Int, FetchFailure.Class)] = [
     (40001, .configuration), (40002, .configuration), (40013, .configuration),
     (40125, .configuration), (40164, .operator), (40243, .operator), (41002, .configuration),

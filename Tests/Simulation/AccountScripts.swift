@@ -2,7 +2,8 @@ import TokenCore
 
 /// The scripts that touch one account's keys, at one time of the server.
 ///
-/// Each is what the real script does (PROTOCOL section 3), less the parts that are taken away.
+/// Each is what the real script does (TokenCore.md#the-algorithm), less the parts that are taken
+/// away.
 struct AccountScripts {
   let parts: Parts
   let now: RedisTime

@@ -1,6 +1,6 @@
 package import TokenCore
 
-/// Redis as the protocol uses it: the steps of PROTOCOL section 3 executed on plain values.
+/// Redis as the protocol uses it: the steps of TokenCore.md#the-algorithm executed on plain values.
 ///
 /// Every command is atomic and sees one time, as a script does. Keys expire by the server's wall
 /// clock, which the caller passes in: it can be stepped and can run at another rate.

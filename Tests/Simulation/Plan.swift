@@ -9,7 +9,7 @@ package struct Plan: Sendable {
     case storm
     /// One at a time, each long after the one before.
     case single
-    /// About one fault in a quarter of an hour, as in the table of PROTOCOL section 1.
+    /// About one fault in a quarter of an hour, as for the table of others' ways.
     case usual
     /// None at all.
     case calm

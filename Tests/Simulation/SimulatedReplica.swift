@@ -20,7 +20,8 @@ struct SimulatedReplica {
   /// Actions that a pause or nothing else holds back.
   struct Held {
     var action: Keeper.Action
-    /// Whether the pause came between the check of the lease and the send (PROTOCOL section 7).
+    /// Whether the pause came between the check of the lease and the send
+    /// (TokenCore.md#what-is-not).
     var isPastCheck: Bool
     /// Whether the pause came between the decision and this.
     var isDelayed = false

@@ -11,8 +11,8 @@ package struct Sweep: Sendable {
   package private(set) var deadSeconds: Double = 0
   package private(set) var fetches = 0
   package private(set) var faults = 0
-  /// By the hole of PROTOCOL section 7: how often a life was overstated, and how long a token was
-  /// read that was dead.
+  /// By the hole of TokenCore.md#what-is-not: how often a life was overstated, and how long a token
+  /// was read that was dead.
   package private(set) var holes: [Hole: Int] = [:]
   package private(set) var deadByHole: [Hole: Double] = [:]
   package private(set) var overstated = 0

@@ -1,6 +1,6 @@
 /// An oracle's finding: which invariant was broken, when, and how.
 package struct Violation: Hashable, Sendable, CustomStringConvertible {
-  /// The invariant or bound of PROTOCOL section 8.
+  /// The invariant of TokenCore.md#invariants.
   package enum Rule: String, CaseIterable, Sendable {
     case epochsGrow = "1: epochs grow"
     case oneLeader = "1: one leader by its own clock"
@@ -35,7 +35,7 @@ package struct Violation: Hashable, Sendable, CustomStringConvertible {
   package var description: String { "\(rule.rawValue), at \(seconds)s: \(detail)" }
 }
 
-/// What PROTOCOL section 7 does not guarantee, by its letter there.
+/// What TokenCore.md#what-is-not lists, by its letter there.
 package enum Hole: String, CaseIterable, Sendable {
   /// A request was sent long after its check, and whoever sent it is gone.
   case pausedSend = "a"
@@ -71,7 +71,7 @@ package struct Verdict: Sendable {
   package internal(set) var faults = 0
   package internal(set) var elections = 0
   package internal(set) var steps = 0
-  /// How often Redis stated too long a life, by the hole of PROTOCOL section 7.
+  /// How often Redis stated too long a life, by that hole.
   package internal(set) var holes: [Hole: Int] = [:]
   /// How long applications read a token that was dead, by the hole; without one it is a finding.
   package internal(set) var deadByHole: [Hole: Double] = [:]

@@ -55,7 +55,7 @@ extension World {
     return marks.clockSteppedAt > issue.issuedAt - 2 * minute ? .steppedClock : nil
   }
 
-  /// Which hole of PROTOCOL section 7 the killer went through, by its trace.
+  /// Which hole of TokenCore.md#what-is-not the killer went through, by its trace.
   private func hole(
     of killer: ModelWeChat.Issue?, of victim: ModelWeChat.Issue, end: Instant, _ index: Int
   ) -> Hole? {

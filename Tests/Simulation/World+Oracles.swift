@@ -1,6 +1,6 @@
 import TokenCore
 
-/// The invariants of PROTOCOL section 8, looked at after every step.
+/// The invariants of TokenCore.md#invariants, looked at after every step.
 extension World {
   /// What the oracles remember about the whole system.
   struct Marks {

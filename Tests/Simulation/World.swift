@@ -108,7 +108,7 @@ package struct World {
   var sendsSlowlyUntil: Instant = 0
 
   var isHealed = false
-  /// Whether the next refresh by schedule falls into the hole of PROTOCOL section 7.
+  /// Whether the next refresh by schedule falls into hole (a) of TokenCore.md#what-is-not.
   package var opensHole = false
   /// The life of the replica that is in it.
   var lifeInHole: Int?

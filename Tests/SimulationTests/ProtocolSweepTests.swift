@@ -59,8 +59,9 @@ import Testing
     #expect(sweep.unexcusedDeadSeconds == 0)
   }
 
-  // PROTOCOL section 7: paused between the check of the lease and the sending, until its successor
-  // has fetched over whatever might come, and killed before it can say that it sent.
+  // Hole (a) of TokenCore.md#what-is-not: paused between the check of the lease and the sending,
+  // until its successor has fetched over whatever might come, and killed before it can say that it
+  // sent.
   @Test(arguments: [nil, 300] as [Int64?])
   func `the hole is known by its trace, and a probe bounds it`(_ probe: Int64?) {
     var world = World(plan: Plan(seed: 1, hours: 6, profile: .calm, probeSeconds: probe))

@@ -1,7 +1,7 @@
 package import WeChatSimulator
 
-/// One row of the table of everything that may come in place of a token (DESIGN section 5.5,
-/// WECHAT section 1), written down apart from the program's own.
+/// One row of the table of everything that may come in place of a token
+/// (WeChat.md#answers-by-class), written down apart from the program's own.
 package struct ErrorRow: Sendable, CustomStringConvertible {
   /// What makes fetches fail, until it is mended.
   package enum Cause: Sendable {

@@ -143,6 +143,57 @@ struct TidyTests {
     }
   }
 
+  // MARK: Pointers
+
+  /// The headings of every page, as they are linked to; of pages of one name, all of them.
+  private static func anchors() throws -> [String: Set<String>] {
+    var anchors: [String: Set<String>] = [:]
+    for page in files(withExtension: "md") {
+      let headings = try lines(of: page).filter { $0.hasPrefix("#") }
+      let names = headings.map { heading in
+        String(
+          heading.drop { $0 == "#" }.dropFirst().lowercased().compactMap { letter -> Character? in
+            if letter == " " { return "-" }
+            return letter.isLetter || letter.isNumber || "-_".contains(letter) ? letter : nil
+          })
+      }
+      anchors[page.lastPathComponent, default: []].formUnion(names)
+    }
+    return anchors
+  }
+
+  private static func files(withExtension ending: String) -> [URL] {
+    ["README.md", "Sources", "Tests", "deploy"].flatMap { place -> [URL] in
+      let base = root.appending(path: place)
+      let found = FileManager.default.enumerator(at: base, includingPropertiesForKeys: nil)
+      return [base] + (found?.compactMap { $0 as? URL } ?? [])
+    }.filter { $0.pathExtension == ending }
+  }
+
+  @Test("what a comment or a page points to is there")
+  func pointersResolve() throws {
+    let anchors = try Self.anchors()
+    var pointers = 0
+    for file in Self.files(withExtension: "swift") + Self.files(withExtension: "md") {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      for match in text.matches(of: /([A-Za-z][A-Za-z.-]*\.md)#([a-z0-9_-]+)/) {
+        // What stands in code is put together there, and tested where it is.
+        let (page, anchor) = (String(match.output.1), String(match.output.2))
+        guard let known = anchors[page] else {
+          Issue.record("\(file.lastPathComponent) points to \(page), which is not there")
+          continue
+        }
+        pointers += 1
+        #expect(
+          known.contains(anchor), "\(file.lastPathComponent) points to \(page)#\(anchor)")
+      }
+      // Documents that the repository does not hold tell its readers nothing.
+      let elsewhere = text.firstMatch(of: /\b(DESIGN|PROTOCOL|WECHAT|REDIS)(\.md)? sections? [0-9]/)
+      #expect(elsewhere == nil, "\(file.lastPathComponent): \(elsewhere?.output.0 ?? "")")
+    }
+    #expect(pointers > 50)
+  }
+
   @Test("every unchecked Sendable says in a paragraph why it is safe")
   func uncheckedSendableIsArgued() throws {
     for file in Self.swiftFiles(under: "Sources") {

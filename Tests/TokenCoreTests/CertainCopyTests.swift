@@ -3,7 +3,7 @@ import Testing
 @testable import TokenCore
 
 /// For how long a token in memory is vouched for, published again, and committed again
-/// (PROTOCOL sections 3 and 4).
+/// (TokenCore.md#the-algorithm).
 @Suite struct CertainCopyTests {
   /// A follower that has seen a token beside a doubt of that age, or beside none.
   private static func follower(doubtedFor doubt: Duration? = nil) -> Transcript {

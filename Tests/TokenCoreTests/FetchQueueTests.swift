@@ -3,7 +3,7 @@ import Testing
 @testable import TokenCore
 
 /// Of many accounts only some ask WeChat at the same time, and one that fails does not stop others
-/// (PROTOCOL section 4).
+/// (TokenCore.md#the-algorithm).
 @Suite struct FetchQueueTests {
   /// A leader of accounts that have no token, each of which Redis has just shown.
   private static func leader(accounts count: Int, maximumFetches: Int) throws -> Transcript {

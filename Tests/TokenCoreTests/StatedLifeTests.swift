@@ -3,7 +3,7 @@ import Testing
 @testable import TokenCore
 
 /// What Redis states of a token's life, and when the leader fetches because of it
-/// (PROTOCOL sections 2 and 4).
+/// (TokenCore.md#the-record).
 @Suite struct StatedLifeTests {
   /// A doubt that began so many seconds ago, and was over so many seconds ago.
   struct Case: Sendable {

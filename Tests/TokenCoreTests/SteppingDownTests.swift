@@ -3,7 +3,7 @@ import Testing
 @testable import TokenCore
 
 /// What a replica owes that led, and that it is said until Redis acknowledges it
-/// (PROTOCOL sections 3 and 4).
+/// (TokenCore.md#the-algorithm).
 @Suite struct SteppingDownTests {
   private static let account = Transcript.account
   private static let own = version(10, 1)

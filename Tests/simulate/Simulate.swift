@@ -120,7 +120,7 @@ struct Simulate: AsyncParsableCommand {
     return strange
   }
 
-  /// The table of PROTOCOL section 1: the protocol, what others do, and each part taken away.
+  /// The table of CONTRIBUTING.md: the protocol, what others do, and each part taken away.
   private func printTable() async {
     print(Variant.head)
     let only = only.isEmpty ? nil : only

@@ -1,4 +1,4 @@
-/// Why the program ends: every exit code that it has (DESIGN section 5.2).
+/// Why the program ends: every exit code that it has (README.md#settings).
 ///
 /// The help, the manual page and the documentation have their tables from here.
 package enum ExitStatus: Int32, Sendable, CaseIterable {

@@ -21,7 +21,7 @@ package struct KeeperStatus: StatusSource {
   /// Redis may take its time for each, and takes no more than a thousand commands at once.
   private let passing = Places(KeeperStatus.mostWaiting)
 
-  /// A request for a refresh waits at most this long (DESIGN section 5.3).
+  /// A request for a refresh waits at most this long (HTTP.md#overview).
   private static let longestWait: Duration = .seconds(10)
   /// How often a waiting request looks though nothing rang: what it waits for may also be that a
   /// lease or a limit is over, which is no event.

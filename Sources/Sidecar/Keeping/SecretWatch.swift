@@ -3,7 +3,7 @@ import ServiceLifecycle
 import TokenCore
 
 /// Tells the keeper when a secret was replaced after WeChat had refused the fetch made with the
-/// old one: what is held for five minutes is tried at once (DESIGN section 5.5).
+/// old one: what is held for five minutes is tried at once (WeChat.md#answers-by-class).
 ///
 /// Nobody says so when a file changes (Kubernetes swaps a mounted secret without a word), so it is
 /// read once a second, and only while an account waits. Every file of a secret is looked at with

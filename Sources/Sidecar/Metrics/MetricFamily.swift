@@ -130,7 +130,7 @@ extension MetricFamily {
   package static let table = daemon + process
 }
 
-/// The label values that are known before anything happens (DESIGN section 5.4).
+/// The label values that are known before anything happens (Metrics.md#the-metrics).
 package enum MetricLabels {
   package static let triggers = [
     "schedule", "start", "takeover", "report", "force", "probe", "doubt",

@@ -2,7 +2,8 @@
 ///
 /// A Service called `wch` brings `WCH_SERVICE_HOST`, `WCH_PORT`, `WCH_PORT_2130_TCP` and more,
 /// which look like settings of ours. For any X with `X_SERVICE_HOST` in the environment the
-/// family is `X_SERVICE_*`, `X_PORT` and `X_PORT_*`; nothing else is one (DESIGN section 5.1).
+/// family is `X_SERVICE_*`, `X_PORT` and `X_PORT_*`; nothing else is one
+/// (Settings.md#what-is-taken-and-what-is-not).
 struct ServiceLinks {
   private let families: [Substring]
 

@@ -1,6 +1,6 @@
 /// The one table: flags, variables, keys of the file, defaults and documentation come from here.
 ///
-/// DESIGN section 5.1 is the contract.
+/// Settings.md#the-settings is the contract.
 extension Setting {
   static let config = Setting(
     "config", .path, inFile: false, "A JSON5 file with settings.")

@@ -19,7 +19,7 @@ struct StatusResponse: Sendable {
   }
 }
 
-/// Answers the requests of DESIGN section 5.3.
+/// Answers the requests of HTTP.md#overview.
 struct StatusResponder: Sendable {
   /// What is to be done about a request of which the head is known.
   enum Judgement {

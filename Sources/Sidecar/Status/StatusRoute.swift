@@ -1,4 +1,4 @@
-/// What the HTTP interface answers (DESIGN section 5.3).
+/// What the HTTP interface answers (HTTP.md#overview).
 ///
 /// One row a route: the router, `/openapi.json`, the metrics' labels and the documentation's table
 /// come from it.

@@ -1,6 +1,6 @@
 package import TokenCore
 
-/// Where everything lies in Redis (DESIGN section 1).
+/// Where everything lies in Redis (INSTALL.md#every-key-and-who-may-touch-it).
 ///
 /// Names are fixed: users' programs read them.
 package struct KeyLayout: Hashable, Sendable {

@@ -76,7 +76,7 @@ package struct WeChatError: Hashable, Sendable {
     """,
     "对每个新地址，微信会向管理员发送确认消息，须由其确认。多次被拒可能导致该地址长期被封。")
 
-  /// Every code that the credential endpoints are known to answer (DESIGN section 5.5).
+  /// Every code that the credential endpoints are known to answer (WeChat.md#answers-by-class).
   package static let table: [WeChatError] = [
     WeChatError(
       systemError, .transient, "WeChat's system is busy; it is asked again",

@@ -33,7 +33,8 @@ final class DemoApplication: Sendable {
 
   /// Between two uses.
   private static let interval: Duration = .milliseconds(20)
-  /// Between two reads while waiting for a token, and for how long (DESIGN section 1).
+  /// Between two reads while waiting for a token, and for how long
+  /// (README.md#what-applications-read).
   private static let poll: Duration = .milliseconds(50)
   private static let patience: Duration = .seconds(3)
 

@@ -96,6 +96,15 @@ import TokenCore
     }
   }
 
+  @Test func `the page about WeChat has every code, and its class`() throws {
+    try compare(
+      page: "Sources/Sidecar/Sidecar.docc/WeChat.md",
+      with: ["| code | class | what it means |", "|---|---|---|"]
+        + WeChatError.table.map {
+          "| [\($0.code)](Runbook.md#\($0.anchor)) | `\($0.category)` | \($0.advice) |"
+        })
+  }
+
   // MARK: Comparing
 
   private static func text(of page: String) throws -> String {

@@ -5,7 +5,7 @@ import Testing
 import TokenCore
 
 /// Until when Redis states that a token lives, after each step, to the millisecond
-/// (PROTOCOL sections 2 and 3).
+/// (TokenCore.md#the-record).
 extension TokenStoreTests {
   private static let state = layout.state(account)
   private static let token = layout.accessToken(account)
