@@ -161,7 +161,9 @@ extension AccountKeeper.Acknowledged {
   fileprivate mutating func look(at view: AccountView, _ now: Moment) {
     guard let committed = view.committed else { return }
     let isLater =
-      view.fetchedAt.map { view.now - $0 < knownFor(now) - Timing.straggling } ?? false
+      view.fetchedAt.map {
+        max(view.now - $0, .zero) < knownFor(now) - Timing.straggling
+      } ?? false
     guard isLater || committed == debt.version || isSettled(in: view) else { return }
     settledBy = committed
     settlesLater = true

@@ -224,7 +224,8 @@ struct AccountScripts {
       return .marked
     }
     let last = now - (mark.knownFor ?? .zero)
-    if let fetchedAt = account.state.fetchedAt, fetchedAt > last + Timing.straggling {
+    // Nothing was begun later than now, though a clock that was set back would have it so.
+    if let fetchedAt = account.state.fetchedAt, min(fetchedAt, now) > last + Timing.straggling {
       return .settled
     }
     doubt(
