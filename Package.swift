@@ -25,6 +25,12 @@ let signals: Target.Dependency = .product(
 let arguments: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
+/// The steps at Redis, and what they have in common.
+let scripts = [
+  "time", "record", "acquire", "renew", "release", "look", "takeover", "begin", "resolve", "commit",
+  "republish", "mark", "heartbeat", "drain",
+]
+
 let package = Package(
   name: "wch-sidecar",
   platforms: [.macOS(.v15)],
@@ -57,7 +63,7 @@ let package = Package(
         lifecycle, signals,
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
-      ], swiftSettings: strict),
+      ], resources: scripts.map { .embedInCode("Store/Steps/\($0).lua") }, swiftSettings: strict),
     .target(
       name: "WeChatSimulator", dependencies: [nio, nioPosix, nioHTTP1, nioSSL],
       swiftSettings: strict),

@@ -143,6 +143,25 @@ struct TidyTests {
     }
   }
 
+  /// Managed services read a script for what it calls, and on which keys, before they run it.
+  @Test("scripts call commands by their names, on keys by their places")
+  func scriptsNameWhatTheyTouch() throws {
+    let scripts = Self.files(withExtension: "lua")
+    try #require(scripts.count > 10)
+    let keyless: Set = ["TIME", "PUBLISH"]
+    for script in scripts {
+      let text = try String(contentsOf: script, encoding: .utf8)
+      let calls = text.matches(of: /redis\.p?call\(/).count
+      let named = text.matches(of: /redis\.p?call\('([A-Z]+)'(, KEYS\[[0-9]+\])?/)
+      #expect(named.count == calls, "\(script.lastPathComponent) calls what it does not name")
+      for call in named where call.output.2 == nil {
+        #expect(
+          keyless.contains(String(call.output.1)),
+          "\(script.lastPathComponent): the key of \(call.output.1) is not one of KEYS[n]")
+      }
+    }
+  }
+
   // MARK: Pointers
 
   /// The headings of every page, as they are linked to; of pages of one name, all of them.

@@ -161,13 +161,16 @@ extension RedisLinks {
 
   /// Takes what else the list has.
   private func drain(_ client: RedisClient) async throws(RedisError) -> Drained {
-    let rest = ["1", layout.refreshRequests, "\(Self.drainedAtOnce)", "\(Hint.longest)"]
+    let script = Steps.drain.script
+    let (keys, arguments) = Steps.drain.call(
+      (Self.drainedAtOnce, Hint.longest), in: StepContext(layout: layout))
+    let rest = ["\(keys.count)"] + keys + arguments
     let deadline = ContinuousClock.now + Self.popSlack
     var reply = try await client.execute(
-      RedisCommand("EVALSHA", [Script.drain.digest] + rest), deadline: deadline)
+      RedisCommand("EVALSHA", [script.digest] + rest), deadline: deadline)
     if reply.refusal?.kind == .noScript {
       reply = try await client.execute(
-        RedisCommand("EVAL", [Script.drain.source] + rest), deadline: deadline)
+        RedisCommand("EVAL", [script.source] + rest), deadline: deadline)
     }
     if let refusal = reply.refusal { return .refused(refusal) }
     guard let elements = reply.elements else { return .items([]) }

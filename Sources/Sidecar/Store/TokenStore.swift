@@ -7,26 +7,17 @@ package import TokenCore
 /// Names, scripts and the form of answers end here: above it there are only the core's values.
 package struct TokenStore: Sendable {
   private let client: RedisClient
-  private let layout: KeyLayout
-  /// What marks the records of each account as this AppID's.
-  private let apps: [AccountName: String]
-  /// What marks the lock as this deployment's: the first account's AppID.
-  private let lockApp: String
-  /// What this replica tells people with each heartbeat.
-  private let said: @Sendable () -> String
-
-  /// The keys of replicas that were not seen for this long are removed.
-  private static let replicaMemory: Duration = .seconds(60)
+  private let context: StepContext
 
   package init(
     client: RedisClient, layout: KeyLayout, appIDs: [AccountName: String],
     said: @escaping @Sendable () -> String = { "" }
   ) {
     self.client = client
-    self.said = said
-    self.layout = layout
-    apps = appIDs.mapValues(TokenStore.digest)
-    lockApp = appIDs.min { $0.key < $1.key }.map { TokenStore.digest($0.value) } ?? ""
+    context = StepContext(
+      layout: layout, apps: appIDs.mapValues(TokenStore.digest),
+      lockApp: appIDs.min { $0.key < $1.key }.map { TokenStore.digest($0.value) } ?? "",
+      said: said)
   }
 
   /// The first 16 hexadecimal digits of a text's SHA-256.
@@ -46,17 +37,17 @@ package struct TokenStore: Sendable {
   package static func name(of command: StoreCommand) -> String {
     switch command {
     case .pollLock: "poll"
-    case .acquire: Script.acquire.name
-    case .renew: Script.renew.name
-    case .release: Script.release.name
-    case .look: Script.look.name
-    case .takeOver: Script.takeOver.name
-    case .begin: Script.begin.name
-    case .resolve: Script.resolve.name
-    case .commit: Script.commit.name
-    case .republish: Script.republish.name
-    case .mark: Script.mark.name
-    case .heartbeat: Script.heartbeat.name
+    case .acquire: Steps.acquire.script.name
+    case .renew: Steps.renew.script.name
+    case .release: Steps.release.script.name
+    case .look: Steps.look.script.name
+    case .takeOver: Steps.takeOver.script.name
+    case .begin: Steps.begin.script.name
+    case .resolve: Steps.resolve.script.name
+    case .commit: Steps.commit.script.name
+    case .republish: Steps.republish.script.name
+    case .mark: Steps.mark.script.name
+    case .heartbeat: Steps.heartbeat.script.name
     }
   }
 
@@ -77,61 +68,19 @@ package struct TokenStore: Sendable {
     _ command: StoreCommand, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply {
     switch command {
-    case .pollLock:
-      return try await pollLock(by: deadline)
+    case .pollLock: try await pollLock(by: deadline)
     case .acquire(let term, let lease, let floor):
-      return try await call(
-        .acquire, keys: [layout.leader, layout.epoch],
-        [
-          term.description, lease.text, floor.description, lockApp, layout.events,
-          term.instance.rawValue,
-        ], by: deadline)
-    case .renew(let term, let lease):
-      return try await call(
-        .renew, keys: [layout.leader, layout.epoch], [term.description, lease.text], by: deadline)
-    case .release(let term):
-      return try await call(
-        .release, keys: [layout.leader, layout.epoch], [term.description, layout.events],
-        by: deadline)
-    case .look(let account):
-      return try await call(
-        .look, keys: viewed(account), [app(account), "\(Script.layout)"], by: deadline)
-    case .takeOver(let takeOver):
-      return try await call(
-        .takeOver, keys: written(takeOver.outputs, takeOver.account),
-        [
-          app(takeOver.account), "\(Script.layout)", takeOver.epoch.description,
-          takeOver.runID ?? "", takeOver.away.text,
-        ] + formats(takeOver.outputs), by: deadline)
-    case .begin(let begin):
-      return try await call(
-        .begin, keys: written(begin.outputs, begin.account),
-        [
-          app(begin.account), "\(Script.layout)", begin.version.epoch.description,
-          "\(begin.version.sequence)", begin.span.text, flag(begin.kills),
-          flag(begin.hasHistory),
-        ] + formats(begin.outputs), by: deadline)
-    case .resolve(let resolve):
-      return try await call(
-        .resolve, keys: written(resolve.outputs, resolve.account),
-        [resolve.version.epoch.description, "\(resolve.version.sequence)"]
-          + formats(resolve.outputs), by: deadline)
-    case .commit(let commit):
-      return try await call(
-        .commit, keys: written(commit.outputs, commit.account), arguments(commit), by: deadline)
-    case .republish(let republish):
-      return try await call(
-        .republish, keys: written(republish.outputs, republish.account), arguments(republish),
-        by: deadline)
-    case .mark(let mark):
-      return try await call(mark, by: deadline)
-    case .heartbeat(let heartbeat):
-      return try await call(
-        .heartbeat, keys: [layout.replicas],
-        [
-          heartbeat.instance.rawValue, flag(heartbeat.isLeader), flag(heartbeat.abdicates),
-          TokenStore.replicaMemory.text, String(heartbeat.life, radix: 16), said(),
-        ], by: deadline)
+      try await call(Steps.acquire, (term, lease, floor), by: deadline)
+    case .renew(let term, let lease): try await call(Steps.renew, (term, lease), by: deadline)
+    case .release(let term): try await call(Steps.release, term, by: deadline)
+    case .look(let account): try await call(Steps.look, account, by: deadline)
+    case .takeOver(let takeOver): try await call(Steps.takeOver, takeOver, by: deadline)
+    case .begin(let begin): try await call(Steps.begin, begin, by: deadline)
+    case .resolve(let resolve): try await call(Steps.resolve, resolve, by: deadline)
+    case .commit(let commit): try await call(Steps.commit, commit, by: deadline)
+    case .republish(let republish): try await call(Steps.republish, republish, by: deadline)
+    case .mark(let mark): try await tell(mark, by: deadline)
+    case .heartbeat(let heartbeat): try await call(Steps.heartbeat, heartbeat, by: deadline)
     }
   }
 
@@ -141,8 +90,9 @@ package struct TokenStore: Sendable {
     by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply {
     let replies = try await send(
-      [RedisCommand("GET", layout.leader), RedisCommand("PTTL", layout.leader)], by: deadline)
-    if let refusal = replies[0].refusal { throw refused(refusal, by: layout.leader) }
+      [RedisCommand("GET", context.layout.leader), RedisCommand("PTTL", context.layout.leader)],
+      by: deadline)
+    if let refusal = replies[0].refusal { throw refused(refusal, by: context.layout.leader) }
     let left = replies[1].number ?? -2
     // A lock that lapsed between the two reads is gone; one without a TTL is never about to be.
     guard let holder = replies[0].text, left != -2 else {
@@ -151,84 +101,27 @@ package struct TokenStore: Sendable {
     return .lock(holder: holder, remaining: left < 0 ? nil : .milliseconds(left))
   }
 
-  private func call(
+  private func tell(
     _ mark: StoreCommand.Mark, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply {
-    let reply = try await call(
-      .mark, keys: written(mark.outputs, mark.account),
-      [
-        app(mark.account), mark.version.epoch.description, "\(mark.version.sequence)",
-        mark.age.text, mark.begunAt?.description ?? "", mark.knownFor?.text ?? "",
-      ] + formats(mark.outputs), by: deadline)
+    let reply = try await call(Steps.mark, mark, by: deadline)
     guard case .marked = reply else { return reply }
     // The leader looks at once instead of with its next renewal; without this it only takes longer.
     if let wake = Hint.wake(mark.account).item {
-      _ = try? await send([RedisCommand("RPUSH", layout.refreshRequests, wake)], by: deadline)
+      _ = try? await send(
+        [RedisCommand("RPUSH", context.layout.refreshRequests, wake)], by: deadline)
     }
     return reply
-  }
-
-  // MARK: Arguments
-
-  private func app(_ account: AccountName) -> String { apps[account] ?? "" }
-
-  private func flag(_ value: Bool) -> String { value ? "1" : "0" }
-
-  private func viewed(_ account: AccountName) -> [String] {
-    [layout.state(account), layout.accessToken(account), layout.expiresIn(account)]
-  }
-
-  private func written(_ outputs: [Output], _ account: AccountName) -> [String] {
-    [layout.state(account)] + outputs.map { layout.key($0.key, account) }
-  }
-
-  private func formats(_ outputs: [Output]) -> [String] {
-    outputs.flatMap { output in
-      switch output.format {
-      case .token(let token): ["token", token.revealed]
-      case .kept: ["kept", ""]
-      case .clientExpiry(let margin): ["expiry", margin.text]
-      }
-    }
-  }
-
-  private func digest(_ outputs: [Output]) -> TokenDigest {
-    for case .token(let token) in outputs.map(\.format) {
-      return TokenStore.digest(token.revealed)
-    }
-    return ""
-  }
-
-  private func arguments(_ commit: StoreCommand.Commit) -> [String] {
-    [
-      app(commit.account), "\(Script.layout)", commit.fence.description,
-      commit.version.epoch.description, "\(commit.version.sequence)", commit.lifetime.text,
-      commit.age.text, commit.begunAt?.description ?? "",
-      (commit.parent?.epoch ?? .none).description, "\(commit.parent?.sequence ?? 0)",
-      flag(commit.kills), flag(commit.isRecommit), commit.runID ?? "",
-      commit.instance.rawValue, digest(commit.outputs), layout.events,
-      commit.account.description,
-    ] + formats(commit.outputs)
-  }
-
-  private func arguments(_ republish: StoreCommand.Republish) -> [String] {
-    [
-      app(republish.account), "\(Script.layout)", republish.fence.description,
-      republish.version.epoch.description, "\(republish.version.sequence)",
-      republish.lifetime.text, republish.certain.text,
-      RemainingTolerance.ofTTL(lifetime: republish.lifetime).text, republish.slack.text,
-      digest(republish.outputs), republish.begunAt?.description ?? "",
-      republish.until?.description ?? "", layout.events, republish.account.description,
-    ] + formats(republish.outputs)
   }
 
   // MARK: Calls
 
   /// Runs a script by its digest, and by its text when this server does not know it yet.
-  private func call(
-    _ script: Script, keys: [String], _ arguments: [String],
-    by deadline: ContinuousClock.Instant
+  private func call<Command>(
+    _ step: Step<Command>, _ command: Command, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply {
+    let script = step.script
+    let (keys, arguments) = step.call(command, in: context)
     let rest = ["\(keys.count)"] + keys + arguments
     var reply = try await send([RedisCommand("EVALSHA", [script.digest] + rest)], by: deadline)[0]
     if reply.refusal?.kind == .noScript {
@@ -237,7 +130,7 @@ package struct TokenStore: Sendable {
     if let refusal = reply.refusal {
       // A key of a wrong type is an alarm that names it. Other scripts mind one key's type only,
       // which comes first.
-      let isEither = refusal.kind == .wrongType && script == .acquire
+      let isEither = refusal.kind == .wrongType && script == Steps.acquire.script
       throw refused(refusal, by: isEither ? keys.joined(separator: " or ") : keys[0])
     }
     guard let parsed = ScriptReply(reply)?.storeReply else {
@@ -277,11 +170,6 @@ package struct TokenStore: Sendable {
       mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
       needsOperator: needsOperator, kind: kind)
   }
-}
-
-extension Duration {
-  /// Whole milliseconds, as the scripts take them.
-  fileprivate var text: String { "\(wholeMilliseconds)" }
 }
 
 extension RedisError {

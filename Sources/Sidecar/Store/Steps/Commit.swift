@@ -1,0 +1,31 @@
+import TokenCore
+
+extension Steps {
+  /// Publishes a token under the fence.
+  ///
+  /// Replies `committed certain?`, `superseded epoch`, `deposed epoch`, `stale epoch seq`,
+  /// `foreign PTTL` or `newer v`. Repeating it writes the same again.
+  static let commit = Step<StoreCommand.Commit>(
+    "commit", PackageResources.commit_lua,
+    after: [PackageResources.time_lua, PackageResources.record_lua],
+    keys: { $1.written($0.outputs, $0.account) },
+    arguments: [
+      .text("app") { $1.app($0.account) },
+      .number("fence") { command, _ in command.fence.rawValue },
+      .number("epoch") { command, _ in command.version.epoch.rawValue },
+      .number("seq") { command, _ in command.version.sequence },
+      .milliseconds("lifetime") { $0.lifetime },
+      .milliseconds("age") { $0.age },
+      .number("begun_at") { command, _ in command.begunAt?.milliseconds },
+      .number("parent_epoch") { command, _ in command.parent?.epoch.rawValue ?? 0 },
+      .number("parent_seq") { command, _ in command.parent?.sequence ?? 0 },
+      .flag("kills") { $0.kills },
+      .flag("recommit") { $0.isRecommit },
+      .text("run_id") { command, _ in command.runID ?? "" },
+      .text("instance") { command, _ in command.instance.rawValue },
+      .text("sha256") { command, _ in command.outputs.digest },
+      .text("channel") { _, context in context.layout.events },
+      .text("account") { command, _ in command.account.description },
+      .milliseconds("client_margin") { $0.outputs.clientMargin },
+    ], outputs: { $0.outputs })
+}

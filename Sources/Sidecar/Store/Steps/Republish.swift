@@ -1,0 +1,28 @@
+import TokenCore
+
+extension Steps {
+  /// Restores what was damaged or lost, and takes away what is over.
+  ///
+  /// Replies `republished wrote?`, `fenced epoch`, `foreign PTTL` or `newer v`. Repeating it finds
+  /// nothing left to do.
+  static let republish = Step<StoreCommand.Republish>(
+    "republish", PackageResources.republish_lua,
+    after: [PackageResources.time_lua, PackageResources.record_lua],
+    keys: { $1.written($0.outputs, $0.account) },
+    arguments: [
+      .text("app") { $1.app($0.account) },
+      .number("fence") { command, _ in command.fence.rawValue },
+      .number("epoch") { command, _ in command.version.epoch.rawValue },
+      .number("seq") { command, _ in command.version.sequence },
+      .milliseconds("lifetime") { $0.lifetime },
+      .milliseconds("certain") { $0.certain },
+      .milliseconds("ttl_tolerance") { RemainingTolerance.ofTTL(lifetime: $0.lifetime) },
+      .milliseconds("clock_tolerance") { $0.slack },
+      .text("sha256") { command, _ in command.outputs.digest },
+      .number("begun_at") { command, _ in command.begunAt?.milliseconds },
+      .number("until_time") { command, _ in command.until?.milliseconds },
+      .text("channel") { _, context in context.layout.events },
+      .text("account") { command, _ in command.account.description },
+      .milliseconds("client_margin") { $0.outputs.clientMargin },
+    ], outputs: { $0.outputs })
+}

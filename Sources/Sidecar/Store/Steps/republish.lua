@@ -1,0 +1,48 @@
+redis.call('PERSIST', KEYS[1])
+local refused = newer() or foreign(app)
+if refused then return refused end
+local held = number('epoch')
+if held > fence then return {'fenced', int(held)} end
+local committed_epoch, committed_seq = committed()
+local recorded = committed_epoch > 0
+if recorded and not (committed_epoch == epoch and committed_seq == seq) then
+  return {'republished', 0}
+end
+local now = milliseconds()
+-- Redis's clock goes on while a command waits in a buffer, and while its sender stands still.
+local left = math.min(certain, (until_time or now + certain) - now)
+if recorded then
+  left = stated_end() - now
+  -- The record's moments are of a clock that can be set back.
+  if left > certain + clock_tolerance then
+    left = certain
+    redis.call('HSET', KEYS[1], 'expires_at', int(now + left))
+  end
+  local sound = true
+  for i = 2, #KEYS do
+    local kind, value = output(i)
+    if kind == 'expiry' then value = client_expiry(now + left, value) end
+    if get(i) ~= value
+      or math.abs(life(i) - left) > ttl_tolerance then
+      sound = false
+    end
+  end
+  if sound then return {'republished', 0} end
+end
+if left <= 0 then
+  -- What is over is there no longer, whatever had made it last.
+  local overdue = recorded and redis.call('PTTL', KEYS[2]) ~= -2
+  if overdue then restate(now, output) end
+  return {'republished', overdue and 1 or 0}
+end
+adopt(now, app)
+redis.call('HSET', KEYS[1], 'epoch', int(fence))
+if not recorded then
+  redis.call('HSET', KEYS[1], 'committed_epoch', int(epoch), 'committed_seq', int(seq),
+    'lifetime', int(lifetime), 'sha256', sha256, 'expires_at', int(now + left),
+    'fetched_at', int(begun_at or now + left - lifetime))
+  doubt(now, now)
+end
+write(now, output)
+announce(channel, account, client_expiry(stated_end(), client_margin))
+return {'republished', 1}
