@@ -9,6 +9,8 @@ import WeChatSimulator
 @Suite struct ErrorTableTests {
   private static let told = "WeChat gave no token; what Redis has stays"
 
+  private static let due = "wechat_token_refresh_due_timestamp_seconds"
+
   /// The rows that one account can meet while the others do not.
   private static let rows = ErrorRow.all.filter { row in
     if case .way = row.cause { false } else { true }
@@ -58,6 +60,11 @@ import WeChatSimulator
         let failures = try await replica.metric("wechat_token_consecutive_failures", label)
         #expect(failures >= 1)
         #expect(account.row.patience.isAlarm ? failures == 1 : true)
+        // By its code an alert knows whether it is its own matter.
+        if account.row.patience.isAlarm, let code = account.row.code {
+          #expect(try await replica.failing(account.row.name, code) >= 2, "\(account.row)")
+        }
+        #expect(try await replica.metric(Self.due, label) > 0)
       }
 
       // What is held goes on at once with a new secret; the rest by itself.
@@ -71,6 +78,9 @@ import WeChatSimulator
         // Who asks often gets what was written out a moment before.
         try await waitUntil("\(account.row) has no failure", within: patience) {
           try await replica.metric("wechat_token_consecutive_failures", label) == 0
+        }
+        if let code = account.row.code {
+          #expect(try await replica.failing(account.row.name, code) == 0, "\(account.row)")
         }
       }
       let healed = try await accounts.tokens()
@@ -255,5 +265,13 @@ private struct Accounts {
   /// A secret that no log may show.
   private static func secret(_ account: Account, _ kind: String) -> String {
     "\(Deployment.secret)-\(kind)-\(account.row.name)"
+  }
+}
+
+extension SidecarProcess {
+  /// How bad it is that WeChat answers an account with that code.
+  fileprivate func failing(_ account: String, _ code: Int) async throws -> Double {
+    let labels = ["condition": "refresh_failing", "account": account, "errcode": "\(code)"]
+    return try await metric("wechat_token_condition", labels)
   }
 }

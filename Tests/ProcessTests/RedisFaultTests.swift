@@ -479,6 +479,12 @@ import WeChatSimulator
       try await waitUntil("it is told", within: patience) { !told().isEmpty }
       #expect(told()[0].fields["redis.key"] == "WCH_refresh_requests")
       #expect(told()[0].fields["error"]?.contains("blpop") == true)
+      func serves() async throws -> Double {
+        try await replica.metric("wechat_token_redis_connection_up", ["connection": "reports"])
+      }
+      try await waitUntil("the connection stands and does not serve", within: patience) {
+        try await serves() == 0
+      }
       try await deployment.ask("RPUSH", "WCH_refresh_requests", token)
       try await waitUntil("it has been refused some more", within: patience) {
         let log = try await deployment.ask("ACL", "LOG").elements ?? []
@@ -492,6 +498,7 @@ import WeChatSimulator
       let next = try #require(try await deployment.token())
       try await deployment.ask("ACL", "SETUSER", "limited", "+blpop")
       try await replica.waitForLog("Applications' reports are heard again")
+      try await waitUntil("the connection serves", within: patience) { try await serves() == 1 }
       try await deployment.ask("RPUSH", "WCH_refresh_requests", "not-\(next)")
       try await replica.waitForReports(2)
     }

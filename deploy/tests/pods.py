@@ -101,10 +101,6 @@ class Cluster:
         self.service_variables = {"KUBERNETES_SERVICE_HOST": "10.96.0.1",
                                   "KUBERNETES_SERVICE_PORT": "443"}
         self.binary = binary
-        for command in (["ip", "link", "add", "pods", "type", "bridge"],
-                        ["ip", "address", "add", f"{NODE}/24", "dev", "pods"],
-                        ["ip", "link", "set", "pods", "up"]):
-            subprocess.run(command, check=True)
         if not Cluster.images:
             self._make_authority()
             Cluster.images = {
@@ -112,6 +108,11 @@ class Cluster:
                 "redis": self._redis_image(),
             }
         self.make_certificate("wechat", "api.weixin.qq.com")
+        # Last, since only `end` takes it away: after a failure above the next one has to make it.
+        for command in (["ip", "link", "add", "pods", "type", "bridge"],
+                        ["ip", "address", "add", f"{NODE}/24", "dev", "pods"],
+                        ["ip", "link", "set", "pods", "up"]):
+            subprocess.run(command, check=True)
 
     @staticmethod
     def _make_authority():

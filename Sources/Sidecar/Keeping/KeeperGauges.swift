@@ -24,13 +24,21 @@ package struct KeeperGauges: StatusSource {
       metrics.set(.expiration, ["account": label], to: Double(account.expiresAt ?? 0))
       metrics.set(.nextRefresh, ["account": label], to: Double(account.nextRefreshAt?.second ?? 0))
       metrics.set(
+        .refreshDue, ["account": label], to: Double(account.life?.refreshAt.second ?? 0))
+      metrics.set(
         .consecutiveFailures, ["account": label], to: Double(failing[account.name] ?? 0))
     }
     metrics.set(
       .condition,
       to: Dictionary(
-        snapshot.conditions.map {
-          ([$0.kind.rawValue, $0.account?.description ?? ""], Double($0.severity.rank + 1))
+        snapshot.conditions.map { condition in
+          let code = condition.kind == .refreshFailing ? condition.facts.code : nil
+          return (
+            [
+              condition.kind.rawValue, condition.account?.description ?? "",
+              code.map(String.init) ?? "",
+            ], Double(condition.severity.rank + 1)
+          )
         }, uniquingKeysWith: max))
     metrics.set(.leaderStatus, to: snapshot.role == .leader ? 1 : 0)
     metrics.set(.fencingEpoch, to: Double(snapshot.epoch ?? 0))

@@ -117,10 +117,13 @@ final class LinkBoard: Sendable {
 
   /// Whether Redis lets reports be waited for.
   func reportsRefused(_ refusal: RedisServerError?) {
-    let deafened = state.withLock { state in
+    let (serves, deafened) = state.withLock { state in
       state[.reports].refused(refusal)
-      return refusal == nil ? nil : state.deafened
+      let serves = state[.reports].isWanted && !state[.reports].isOfNoUse
+      return (serves, refusal == nil ? nil : state.deafened)
     }
+    metrics.set(
+      .redisConnectionUp, ["connection": RedisLink.reports.rawValue], to: serves ? 1 : 0)
     deafened?()
   }
 

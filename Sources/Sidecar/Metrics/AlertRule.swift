@@ -48,9 +48,25 @@ package struct AlertRule: Hashable, Sendable {
 
   /// Every alert, worst first.
   package static let table: [AlertRule] = [
-    absent, gone, noToken, lapsing, noLeader, condition, refreshFailing, replicaDown, twoLeaders,
-    redisDown,
+    absent, gone, noToken, lapsing, noLeader, credentialsRefused, addressRefused, quotaUsedUp,
+    refreshOverdue, refreshFailing, foreignRefresh, twoLeaders, redisDown, reportsUnheard,
+    replicaDown, condition,
   ]
+
+  /// Conditions that have an alert of their own, which waits no longer.
+  package static let toldApart: [Condition.Kind] = [
+    .noToken, .tokenLapsing, .refreshFailing, .foreignRefresh, .noLeader, .redisAway,
+  ]
+
+  // What is gone is missed for so long: whoever took it down on purpose silences the alert, and one
+  // that ended by itself while tokens run out would be a lie.
+  private static let memory = "1d"
+
+  /// The errcodes by which WeChat refuses that, as a pattern.
+  private static func codes(_ refusals: Set<WeChatError.Refusal>) -> String {
+    WeChatError.table.filter { $0.refusal.map(refusals.contains) ?? false }
+      .map { String($0.code) }.joined(separator: "|")
+  }
 
   private static let absent = AlertRule(
     "WeChatTokenAbsent", .critical, lasting: "2m", "absent(wechat_token_build_info)",
@@ -72,21 +88,24 @@ package struct AlertRule: Hashable, Sendable {
   private static let gone = AlertRule(
     "WeChatTokenDeploymentGone", .critical, lasting: "2m",
     """
-    group by (\(deployment)) (last_over_time(wechat_token_build_info[1h]))
+    group by (\(deployment)) (last_over_time(wechat_token_build_info[\(memory)]))
       unless group by (\(deployment)) (wechat_token_build_info)
     """,
     summary: "All replicas of {{ $labels.job }} are gone",
     meaning: Words(
-      "A deployment that was there within the hour has no replica left; others still have some.",
-      "一小时内还在的某套部署已没有任何副本；其他部署仍在。"),
+      "A deployment that was there within a day has no replica left; others still have some.",
+      "一天内还在的某套部署已没有任何副本；其他部署仍在。"),
     cause: Words(
       "It was scaled to nothing, or its replicas crash or cannot be reached.",
       "被缩容到零，或副本崩溃、无法访问。"),
     look: Words(
       "The replicas of the job that is named, and their last log lines.", "所示 job 的副本及其最后的日志。"),
     remedy: Words(
-      "Start two replicas. If it was taken down on purpose, the alert ends within the hour.",
-      "启动两个副本。若是主动下线，告警会在一小时内消失。"))
+      """
+      Start two replicas. If it was taken down on purpose, silence the alert: it ends by itself \
+      after a day.
+      """,
+      "启动两个副本。若是主动下线，请静默此告警；一天后它会自行消失。"))
 
   private static let noToken = AlertRule(
     "WeChatTokenMissing", .critical, lasting: "1m",
@@ -113,7 +132,8 @@ package struct AlertRule: Hashable, Sendable {
     meaning: Words(
       "Within two minutes the key ends, and no new token is there.", "键将在两分钟内到期，新 token 还没有取到。"),
     cause: Words(
-      "Refreshes have failed for three minutes or more.", "刷新已失败三分钟以上。"),
+      "Refreshes have failed for a minute or more, or nobody made any.",
+      "刷新已失败一分钟以上，或没有副本在刷新。"),
     look: Words(
       "The condition `refresh_failing` on the page, with its errcode.",
       "页面上的状况 `refresh_failing` 及其错误码。"),
@@ -139,31 +159,204 @@ package struct AlertRule: Hashable, Sendable {
 
   private static let condition = AlertRule(
     "WeChatTokenCondition", .warning, lasting: "5m",
-    "max by (\(deployment), condition, account) (wechat_token_condition) >= 3",
+    """
+    max by (\(deployment), condition, account) (
+      wechat_token_condition{condition!~"\(toldApart.map(\.rawValue).joined(separator: "|"))"}
+    ) >= 3
+    """,
     summary: "{{ $labels.job }}: {{ $labels.condition }} {{ $labels.account }}",
     anchor: "{{ $labels.condition }}",
     meaning: Words(
-      "Something that somebody has to mend lasts for five minutes; the label says what.",
-      "需要人处理的状况已持续五分钟；标签指明是哪种。"),
+      """
+      Something that somebody has to mend, and that has no alert of its own, lasts for five \
+      minutes; the label says what.
+      """,
+      "没有单独告警、需要人处理的状况已持续五分钟；标签指明是哪种。"),
     cause: Words("See the entry of the condition.", "见该状况的条目。"),
     look: Words(
       "The entry of the condition, and the page, which has it with its facts.",
       "该状况的条目，以及带有详情的页面。"),
     remedy: Words("See the entry of the condition.", "见该状况的条目。"))
 
+  private static let credentialsRefused = AlertRule(
+    "WeChatTokenCredentialsRefused", .critical, lasting: "30s",
+    """
+    max by (\(deployment), account, errcode) (
+      wechat_token_condition{condition="refresh_failing",errcode=~"\(codes([.credentials]))"}
+    ) > 0
+    """,
+    summary: "{{ $labels.job }}: WeChat refuses the credentials of account "
+      + "{{ $labels.account }} ({{ $labels.errcode }})",
+    meaning: Words(
+      """
+      No new token is to be had with this AppID and AppSecret. The one in Redis serves until it \
+      ends, within three minutes if this is about its regular refresh.
+      """,
+      "用这个 AppID 与 AppSecret 取不到新 token。Redis 中的可用到到期；若是定期刷新失败，只剩不到三分钟。"),
+    cause: Words(
+      "The AppSecret was reset or frozen in WeChat's console, or a wrong one was deployed.",
+      "AppSecret 在微信后台被重置或冻结，或部署了错误的值。"),
+    look: Words(
+      "The entry of the errcode; `refresh_failing` on the page, with WeChat's words.",
+      "错误码的条目；页面上的 `refresh_failing` 及微信的原话。"),
+    remedy: Words(
+      """
+      Write the right AppSecret into the secret's file: it is read again, and WeChat asked at \
+      once. After unfreezing it, `wch-sidecar refresh --force`.
+      """,
+      "把正确的 AppSecret 写入密钥文件：会自动重新读取并立即重试。若是解冻，随后执行 `wch-sidecar refresh --force`。"))
+
+  private static let addressRefused = AlertRule(
+    "WeChatTokenAddressRefused", .critical, lasting: "30s",
+    """
+    max by (\(deployment), account, errcode) (
+      wechat_token_condition{condition="refresh_failing",errcode=~"\(codes([.address]))"}
+    ) > 0
+    """,
+    summary: "{{ $labels.job }}: WeChat refuses its address for account "
+      + "{{ $labels.account }} ({{ $labels.errcode }})",
+    meaning: Words(
+      """
+      WeChat gives tokens to listed addresses only, and this one is not among them. The token in \
+      Redis serves until it ends.
+      """,
+      "微信只给白名单中的地址发 token，而这个地址不在其中。Redis 中的 token 在到期前可用。"),
+    cause: Words(
+      "The leader moved to another host or egress, or the account's IP list was edited.",
+      "主控换了主机或出口地址，或 IP 白名单被修改。"),
+    look: Words(
+      """
+      The address that WeChat saw, with `refresh_failing` on the page; on other hosts, whether \
+      replicas there are listed.
+      """,
+      "页面上 `refresh_failing` 所示的、微信看到的地址；其他主机上的副本是否在白名单中。"),
+    remedy: Words(
+      """
+      Put the address on the IP list (mp.weixin.qq.com), then `wch-sidecar refresh --force`. \
+      Sooner: stop the leader, where another replica's address is listed.
+      """,
+      """
+      把该地址加入 IP 白名单（mp.weixin.qq.com），随后执行 `wch-sidecar refresh --force`。更快的办法：若另一个副本的\
+      地址在白名单中，停掉主控。
+      """))
+
+  private static let quotaUsedUp = AlertRule(
+    "WeChatTokenQuotaUsedUp", .critical, lasting: "30s",
+    """
+    max by (\(deployment), account) (
+      wechat_token_condition{condition="refresh_failing",errcode="\(codes([.quota]))"}
+    ) > 0
+    """,
+    summary: "{{ $labels.job }}: the day's calls of account {{ $labels.account }} are used up",
+    meaning: Words(
+      """
+      WeChat gives no token until the count is reset (45009). The one in Redis serves until it \
+      ends.
+      """,
+      "微信在次数重置之前不再给 token（45009）。Redis 中的 token 在到期前可用。"),
+    cause: Words(
+      """
+      Somebody else fetches with the same AppSecret: twenty refreshes a day need a hundredth of \
+      it.
+      """,
+      "有别的程序用同一个 AppSecret 在获取：每天二十次刷新只占百分之一。"),
+    look: Words(
+      "`foreign_refresh`, and who calls `/cgi-bin/token` besides.",
+      "`foreign_refresh`，以及还有谁在调用 `/cgi-bin/token`。"),
+    remedy: Words(
+      """
+      Reset the count in the console or by `clear_quota`, as the entry of 45009 has it, then \
+      `wch-sidecar refresh --force`; or set `WCH_API=stable_token`, which has a count of its own.
+      """,
+      """
+      按 45009 的条目在后台清零或调用 `clear_quota`，随后执行 `wch-sidecar refresh --force`；或设\
+      `WCH_API=stable_token`，它另计次数。
+      """))
+
+  private static let refreshOverdue = AlertRule(
+    "WeChatTokenRefreshOverdue", .warning, lasting: "0s",
+    // By when each sample was taken: else a scrape a minute would seem to be overdue itself.
+    """
+    min by (\(deployment), account) (
+      timestamp(wechat_token_refresh_due_timestamp_seconds)
+        - (wechat_token_refresh_due_timestamp_seconds > 0)
+        - clamp_min(
+            wechat_token_expiration_timestamp_seconds
+              - wechat_token_refresh_due_timestamp_seconds, 0
+          ) / 2
+    ) > 0
+    """,
+    summary: "The next token of account {{ $labels.account }} of {{ $labels.job }} is overdue",
+    meaning: Words(
+      """
+      Half of the time between the planned refresh and the moment when clients stop trusting the \
+      token is over, usually 30 s of 60, and no replica has seen the next one.
+      """,
+      "从计划的刷新到客户端不再信任该 token，时间已过一半（一般是 60 秒中的 30 秒），还没有副本看到新 token。"),
+    cause: Words(
+      "WeChat or Redis fails, nobody leads, or the leader is stuck.",
+      "微信或 Redis 出错，没有主控，或主控卡住。"),
+    look: Words(
+      "Which other alert fires; else the conditions and the log of the leader.",
+      "还有哪些告警；若没有，查看主控的状况与日志。"),
+    remedy: Words(
+      "Follow that entry. If nothing else is told, stop the leader: another replica takes over.",
+      "按相应条目处理。若没有其他提示，停掉主控，另一个副本会接替。"))
+
+  private static let foreignRefresh = AlertRule(
+    "WeChatTokenForeignRefresh", .warning, lasting: "1m",
+    """
+    max by (\(deployment), account) (wechat_token_condition{condition="foreign_refresh"}) >= 3
+    """,
+    summary: "Somebody else fetches tokens of account {{ $labels.account }} of {{ $labels.job }}",
+    meaning: Words(
+      """
+      Two tokens died before their time within six hours: another party fetches with the same \
+      AppSecret. Each is replaced as soon as it is known, and applications may have met it.
+      """,
+      "六小时内有两个 token 提前失效：有别的程序用同一个 AppSecret 在获取。失效一经发现立即换新，但应用可能已经碰到。"),
+    cause: Words(
+      """
+      An SDK's own cache, a test system, the old controller, or a second deployment with another \
+      Redis or keyPrefix.
+      """,
+      "SDK 自带缓存、测试系统、旧的中控，或使用另一个 Redis 或 keyPrefix 的第二套部署。"),
+    look: Words(
+      "`foreign_refresh`: how often and when last; who has the AppSecret.",
+      "`foreign_refresh`：次数与最近一次的时间；谁有这个 AppSecret。"),
+    remedy: Words(
+      """
+      Let it read the keys in Redis, or set `WCH_API=stable_token`. The alert ends six hours \
+      after the last but one such death.
+      """,
+      "让它改读 Redis 中的键，或设 `WCH_API=stable_token`。倒数第二次失效六小时后告警结束。"))
+
   private static let refreshFailing = AlertRule(
     "WeChatTokenRefreshFailing", .warning, lasting: "2m",
-    "max by (\(deployment), account) (wechat_token_consecutive_failures) > 0",
+    """
+    max by (\(deployment), account) (wechat_token_consecutive_failures) > 0
+      unless on (\(deployment), account)
+      max by (\(deployment), account) (
+        wechat_token_condition{
+          condition="refresh_failing",
+          errcode=~"\(codes([.credentials, .address, .quota]))"
+        }
+      ) > 0
+    """,
     summary: "WeChat gives {{ $labels.job }} no token for account {{ $labels.account }}",
     meaning: Words(
       "Each attempt fails for two minutes. The margin is three: then applications notice.",
       "两分钟来每次尝试都失败。余量只有三分钟，之后应用会受影响。"),
     cause: Words(
       """
-      WeChat refuses or cannot be reached. Not counted by number: what only people can mend is \
-      asked for once in five minutes, so that three failures are a quarter of an hour.
+      WeChat cannot be reached, or refuses something else than credentials, address and quota, \
+      which have alerts of their own. Not counted by number: what only people can mend is asked \
+      for once in five minutes, so that three failures are a quarter of an hour.
       """,
-      "微信拒绝或无法访问。不按次数告警：只有人能处理的错误每五分钟才重试一次，三次失败已是一刻钟。"),
+      """
+      微信无法访问，或拒绝的不是凭证、地址与配额（这三种有单独的告警）。不按次数告警：只有人能处理的错误每五分钟才\
+      重试一次，三次失败已是一刻钟。
+      """),
     look: Words(
       "`wechat_token_upstream_requests_total` by errcode, and the page.",
       "按 errcode 查看 `wechat_token_upstream_requests_total`，以及页面。"),
@@ -172,7 +365,7 @@ package struct AlertRule: Hashable, Sendable {
   private static let replicaDown = AlertRule(
     "WeChatTokenReplicaDown", .warning, lasting: "5m",
     """
-    up == 0 and on (job, instance) last_over_time(wechat_token_build_info[1h])
+    up == 0 and on (job, instance) last_over_time(wechat_token_build_info[\(memory)])
     """,
     summary: "{{ $labels.instance }} of {{ $labels.job }} cannot be scraped",
     meaning: Words(
@@ -210,6 +403,30 @@ package struct AlertRule: Hashable, Sendable {
       "`redis.connections` in its `/v1/status`.", "其 `/v1/status` 中的 `redis.connections`。"),
     remedy: Words(
       "Follow the entry of the condition that the replica shows.", "按该副本显示的状况的条目处理。"))
+
+  private static let reportsUnheard = AlertRule(
+    "WeChatTokenReportsUnheard", .warning, lasting: "1m",
+    """
+    min by (\(deployment)) (
+      wechat_token_redis_connection_up{connection="reports"}
+        and on (\(deployment), instance) wechat_token_leader_status == 1
+    ) == 0
+    """,
+    summary: "The leader of {{ $labels.job }} does not hear applications' reports",
+    meaning: Words(
+      """
+      The leader cannot wait for reports of dead tokens. It looks for them once a second instead: \
+      they are served later, and Redis is asked more often.
+      """,
+      "主控无法等待应用上报失效的 token，改为每秒查看一次：处理会晚一些，Redis 的请求也更多。"),
+    cause: Words(
+      "Redis or a proxy refuses BLPOP, or one connection more.", "Redis 或代理拒绝 BLPOP，或拒绝再多一个连接。"),
+    look: Words(
+      "`connection_lame` and `redis.connections` in the leader's `/v1/status`.",
+      "主控 `/v1/status` 中的 `connection_lame` 与 `redis.connections`。"),
+    remedy: Words(
+      "Grant what `wch-sidecar acl` prints; raise `maxclients`, or the proxy's limit.",
+      "授予 `wch-sidecar acl` 打印的权限；调大 `maxclients` 或代理的上限。"))
 
   // MARK: The file of rules
 

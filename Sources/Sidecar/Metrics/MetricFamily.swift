@@ -70,20 +70,24 @@ extension MetricFamily {
   package static let nextRefresh = MetricFamily(
     "wechat_token_next_refresh_timestamp_seconds", .gauge, labels: ["account"],
     "Unix second of the next planned fetch; 0 on replicas that plan none.")
+  package static let refreshDue = MetricFamily(
+    "wechat_token_refresh_due_timestamp_seconds", .gauge, labels: ["account"],
+    "Unix second at which the token is to be replaced, however often that fails; 0 without one.")
   package static let foreignRefreshes = MetricFamily(
     "wechat_token_foreign_refreshes_total", .counter, labels: ["account"],
     "Tokens reported or proved dead before their time; two in six hours: somebody else fetches.")
   package static let fencingEpoch = MetricFamily(
     "wechat_token_fencing_epoch", .gauge, "The highest epoch that this replica has seen.")
   package static let condition = MetricFamily(
-    "wechat_token_condition", .gauge, labels: ["condition", "account"],
-    "What is wrong, of `/v1/status`: 0 nothing, 1 notice, 2 warning, 3 error, 4 critical.")
+    "wechat_token_condition", .gauge, labels: ["condition", "account", "errcode"],
+    "What is wrong, of `/v1/status`: 0 nothing, 1 notice, 2 warning, 3 error, 4 critical; "
+      + "of `refresh_failing` with WeChat's errcode, where it gave one.")
   package static let redisUp = MetricFamily(
     "wechat_token_redis_up", .gauge, "1 while Redis answers, 0 otherwise.")
   package static let redisConnectionUp = MetricFamily(
     "wechat_token_redis_connection_up", .gauge, labels: ["connection"],
-    "1 while that connection stands: `commands`, `events`, or the leader's `reports` (0 elsewhere)."
-  )
+    "1 while that connection stands and serves: `commands`, `events`, or the leader's `reports` "
+      + "(0 elsewhere, and while Redis refuses BLPOP).")
   package static let redisCommands = MetricFamily(
     "wechat_token_redis_commands_total", .counter, labels: ["command", "result"],
     "Redis commands and scripts by result.")
@@ -115,9 +119,9 @@ extension MetricFamily {
   /// The metrics of the daemon itself; the documentation lists exactly these and the process's.
   package static let daemon: [MetricFamily] = [
     valid, expiration, refreshes, refreshDuration, upstreamRequests, consecutiveFailures,
-    refreshRequests, leaderStatus, leaderTransitions, nextRefresh, foreignRefreshes, fencingEpoch,
-    condition, redisUp, redisConnectionUp, redisCommands, redisCommandDuration, redisReconnects,
-    httpRequests, buildInfo,
+    refreshRequests, leaderStatus, leaderTransitions, nextRefresh, refreshDue, foreignRefreshes,
+    fencingEpoch, condition, redisUp, redisConnectionUp, redisCommands, redisCommandDuration,
+    redisReconnects, httpRequests, buildInfo,
   ]
 
   /// The standard metrics of a process.

@@ -95,7 +95,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     for command in redisCommands {
       for result in MetricLabels.commandResults { touch(.redisCommands, [command, result]) }
     }
-    for condition in MetricLabels.conditions { touch(.condition, [condition, ""]) }
+    for condition in MetricLabels.conditions { touch(.condition, [condition, "", ""]) }
     for connection in MetricLabels.connections { touch(.redisConnectionUp, [connection]) }
     for route in routes {
       touch(.httpRequests, [route, route == StatusRoute.refresh.path ? "POST" : "GET", "200"])

@@ -35,6 +35,26 @@ package struct WeChatError: Hashable, Sendable {
   /// WeChat's own trouble: the token may have been minted all the same.
   package static let systemError = -1
 
+  /// What WeChat refuses, where only people can mend it and who does differs.
+  package enum Refusal: Hashable, Sendable {
+    /// AppID or AppSecret.
+    case credentials
+    /// The address that it is called from.
+    case address
+    /// The day's calls are used up.
+    case quota
+  }
+
+  /// What the code refuses of these; nil when it is another matter.
+  package var refusal: Refusal? {
+    switch code {
+    case 40001, 40013, 40125, 40243: .credentials
+    case 40164, 45035, 61004, 89503, 89506, 89507: .address
+    case 45009: .quota
+    default: nil
+    }
+  }
+
   // MARK: What helps in several cases
 
   private static let editsOfAddresses = Words(

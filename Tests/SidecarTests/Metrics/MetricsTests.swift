@@ -77,11 +77,11 @@ import TokenCore
           return (String(parts[0].dropFirst("wechat_token_condition".count)), String(parts[1]))
         })
     }
-    let account = "{condition=\"no_token\",account=\"default\"}"
-    let replica = "{condition=\"redis_away\",account=\"\"}"
+    let account = "{condition=\"no_token\",account=\"default\",errcode=\"\"}"
+    let replica = "{condition=\"redis_away\",account=\"\",errcode=\"\"}"
     #expect(Set(values().keys).count == Condition.Kind.allCases.filter(\.isOfReplica).count)
     #expect(values().values.allSatisfy { $0 == "0" })
-    registry.set(.condition, to: [["no_token", "default"]: 4, ["redis_away", ""]: 3])
+    registry.set(.condition, to: [["no_token", "default", ""]: 4, ["redis_away", "", ""]: 3])
     #expect(values()[account] == "4")
     #expect(values()[replica] == "3")
     registry.set(.condition, to: [:])
