@@ -1,7 +1,9 @@
 import TokenCore
 
 /// One replica: a real keeper, and a model of the shell and the machine around it.
-struct SimulatedReplica {
+///
+/// An object, since it is looked at after every step, and large to copy.
+final class SimulatedReplica {
   /// A step at Redis that was sent and not answered.
   struct PendingStep {
     let id: Int
@@ -72,10 +74,29 @@ struct SimulatedReplica {
   var idleWakes = 0
   var lastFetchAt: [Moment?]
 
+  init(index: Int, clock: SkewedClock, keeper: Keeper, instance: InstanceID, accounts: Int) {
+    self.index = index
+    self.clock = clock
+    self.keeper = keeper
+    self.instance = instance
+    copies = Array(repeating: nil, count: accounts)
+    lastFetchAt = Array(repeating: nil, count: accounts)
+  }
+
+  /// The lock's value by which its keeper believes to lead.
+  ///
+  /// Asked for after every step; the text is made once a term.
+  var leadTerm: String? {
+    guard let term = keeper.election.leadership?.term else { return nil }
+    if named?.term != term { named = (term, term.description) }
+    return named?.text
+  }
+  private var named: (term: Term, text: String)?
+
   func local(at instant: Instant) -> Moment { Moment(nanoseconds: clock.local(at: instant)) }
 
   /// Something hinders it up to then; an earlier, longer hindrance stands.
-  mutating func disturb(until instant: Instant) {
+  func disturb(until instant: Instant) {
     undisturbedSince = max(undisturbedSince, instant)
   }
 

@@ -151,7 +151,7 @@ extension World {
   mutating func request(_ report: Report, until end: Instant) {
     let holder = redis.data.lock?.holder
     let leader = replicas.firstIndex {
-      $0.isAlive && $0.isConnected && $0.keeper.election.leadership?.term.description == holder
+      $0.isAlive && $0.isConnected && $0.leadTerm == holder
     }
     guard let leader, holder != nil, now >= max(redisDownUntil, redisStalledUntil) else {
       guard now < end, !isHealed else { return }

@@ -24,6 +24,11 @@ extension World {
     if let fork, fork.members.contains(replica) { fork.redis } else { redis }
   }
 
+  /// Who holds the lock at the server that a replica talks to.
+  func holder(for replica: Int) -> String? {
+    isForked(replica) ? fork?.redis.data.lock?.holder : redis.data.lock?.holder
+  }
+
   /// What the old primary says to a write; nil when it carries it out.
   func refusalOfOldPrimary(_ command: StoreCommand) -> String? {
     guard let fork, plan.needsReplicas, command.writes, now - fork.since >= World.replicaSilence
@@ -53,7 +58,7 @@ extension World {
     let holder = redis.data.lock?.holder
     guard
       let leader = replicas.firstIndex(where: {
-        $0.isAlive && $0.isConnected && $0.keeper.election.leadership?.term.description == holder
+        $0.isAlive && $0.isConnected && $0.leadTerm == holder
       })
     else { return }
     var members: Set = [leader]

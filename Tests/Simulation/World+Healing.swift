@@ -108,7 +108,7 @@ extension World {
     replicas.indices.first {
       replicas[$0].isAlive && replicas[$0].keeper.isLeader(at: replicas[$0].local(at: now))
         && redis.data.lock?.holder
-          == replicas[$0].keeper.election.leadership?.term.description
+          == replicas[$0].leadTerm
     }
   }
 

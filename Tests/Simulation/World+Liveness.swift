@@ -11,11 +11,11 @@ extension World {
 
   /// Whether the record is rid of what may have killed the token, in time.
   mutating func standsBriefly(_ index: Int) {
-    let state = redis.data.accounts[index].state
-    let intent = state.intent.flatMap { $0.kills ? $0.version : nil }
+    let begun = redis.data.accounts[index].state.intent
+    let doubt = redis.data.accounts[index].state.doubt
+    let intent = begun.flatMap { $0.kills ? $0.version : nil }
     let cause =
-      intent == nil && state.doubt == nil
-      ? nil : Marks.Cause(intent: intent, last: state.doubt?.last)
+      intent == nil && doubt == nil ? nil : Marks.Cause(intent: intent, last: doubt?.last)
     if cause != marks.accounts[index].cause {
       marks.accounts[index].cause = cause
       marks.accounts[index].causeStands = now
@@ -30,8 +30,8 @@ extension World {
     violate(
       .traceStands,
       "account \(accounts[index]) has had a trace for \((now - begin) / second)s: "
-        + "doubt \(state.doubt.map { "\($0.first)...\($0.last)" } ?? "-"), "
-        + "intent \(state.intent.map { "\($0.version)" } ?? "-")")
+        + "doubt \(doubt.map { "\($0.first)...\($0.last)" } ?? "-"), "
+        + "intent \(begun.map { "\($0.version)" } ?? "-")")
   }
 
   /// Until when what is between replicas and WeChat, or Redis, is broken.

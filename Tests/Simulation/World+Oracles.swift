@@ -208,7 +208,7 @@ extension World {
     return replicas.indices.contains {
       // Who stands still leads nobody, and who talks to a demoted primary nobody here.
       replicas[$0].isAlive && !replicas[$0].isPaused(at: now) && !isForked($0)
-        && replicas[$0].keeper.election.leadership?.term.description == lock.holder
+        && replicas[$0].leadTerm == lock.holder
     }
   }
 
@@ -234,7 +234,7 @@ extension World {
     guard let leadership = replicas[index].keeper.election.leadership,
       leadership.validUntil > replicas[index].local(at: now)
     else { return }
-    if server(of: index).data.lock?.holder == leadership.term.description { return }
+    if holder(for: index) == replicas[index].leadTerm { return }
     guard max(lockDisturbedAt, replicas[index].thawedAt) < replicas[index].leaseFromInstant else {
       return
     }

@@ -242,7 +242,7 @@ extension World {
     for replica in replicas.indices
     where isForked(replica) == (arrival.connection == World.oldPrimary) {
       if isForLeader,
-        replicas[replica].keeper.election.leadership?.term.description != redis.data.lock?.holder
+        replicas[replica].leadTerm != redis.data.lock?.holder
       {
         continue
       }

@@ -5,8 +5,8 @@ import TokenCore
 /// A single queue of happenings, ordered by time and then by scheduling; nothing in it looks at a
 /// real clock, starts a task or depends on the order of a hash table, so that a seed replays.
 package struct World {
-  /// Something that happens at an instant.
-  enum Happening {
+  /// Something that happens at an instant; in a box, since it is moved often and is large.
+  indirect enum Happening {
     case wake(replica: Int, life: Int)
     case event(replica: Int, life: Int, Keeper.Event)
     case arrive(Arrival)
@@ -160,9 +160,7 @@ package struct World {
       let (instance, keeper) = birth(index, life: 0)
       replicas.append(
         SimulatedReplica(
-          index: index, clock: clock, keeper: keeper, instance: instance,
-          copies: Array(repeating: nil, count: plan.accounts),
-          lastFetchAt: Array(repeating: nil, count: plan.accounts)))
+          index: index, clock: clock, keeper: keeper, instance: instance, accounts: plan.accounts))
     }
   }
 
