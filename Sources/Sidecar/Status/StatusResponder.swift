@@ -113,7 +113,9 @@ struct StatusResponder: Sendable {
 
   private func page(_ language: Language) -> StatusResponse {
     let isReady = if case .good = source.health(.ready) { true } else { false }
-    let page = StatusPage(snapshot: source.snapshot(), language: language, isReady: isReady)
+    let page = StatusPage(
+      snapshot: source.snapshot(), language: language, isReady: isReady,
+      degraded: source.readiness(of: nil)?.degraded ?? [])
     return .page(page.document, language, policy: PageAssets.policy)
   }
 
