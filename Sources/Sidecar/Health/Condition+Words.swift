@@ -67,7 +67,7 @@ extension Condition.Kind {
       Words("This machine's clock and WeChat's differ", "本机时钟与微信时钟不一致")
     case .secretUnusable: Words("A secret's file cannot be used", "密钥文件无法使用")
     case .certificateUnusable:
-      Words("The certificate's files cannot be used", "证书文件无法使用")
+      Words("A certificate's files cannot be used", "证书文件无法使用")
     case .settingsStale:
       Words("Changed settings are not in effect", "修改后的配置尚未生效")
     }
@@ -160,7 +160,11 @@ extension Condition.Kind {
         "沿用上一次的有效值，但下次启动时会丢失。")
     case .certificateUnusable:
       Words(
-        "The last good pair stays in use until it expires.", "沿用上一对有效证书，直到它过期。")
+        """
+        Of the HTTP interface and of WeChat's authorities what was read before stays in use; a \
+        restart would fail, and with Redis's files each new connection does.
+        """,
+        "HTTP 证书与微信的 CA 沿用之前读到的内容；但重启会失败，若是 Redis 的文件，则每个新连接都会失败。")
     case .settingsStale:
       Words(
         "The settings of before stay in use.", "继续使用之前的配置。")
@@ -272,8 +276,8 @@ extension Condition.Kind {
       Words("Put the secret back into the file.", "把密钥放回该文件。")
     case .certificateUnusable:
       Words(
-        "Put a PEM certificate chain and its matching key into the files.",
-        "在文件中放入 PEM 证书链及其匹配的私钥。")
+        "Put back what the file that is named should hold: certificates in PEM, or their key.",
+        "在所示文件中放回应有的内容：PEM 格式的证书（链），或与之匹配的私钥。")
     case .settingsStale:
       Words(
         """

@@ -155,7 +155,8 @@ import TokenCore
     known.steps = [Self.step(.permission, times: 1, within: .zero)]
     #expect(Self.condition(.redisPermission, known)?.isPending == false)
     known.steps = [
-      Self.step(.other, times: 1, within: .zero), Self.step(.transport, times: 9, within: .seconds(9)),
+      Self.step(.other, times: 1, within: .zero),
+      Self.step(.transport, times: 9, within: .seconds(9)),
     ]
     #expect(Self.condition(.redisStep, known)?.facts.reason == "transport")
     #expect(Self.condition(.redisStep, known)?.isPending == false)
