@@ -338,16 +338,21 @@ extension Condition {
     return "微信返回 errcode \(code)：\(WeChatError.row(code).words.chinese)"
   }
 
-  /// What to do about it in full: of WeChat's codes, what helps with that code.
-  package func advice(_ language: Language) -> String {
-    guard (facts.cause ?? kind) == .refreshFailing, let code = facts.code,
-      let more = WeChatError.row(code).more
-    else { return remedy(language) }
-    return more(language)
+  /// What to do about it; of a missing token about what it comes from, and of WeChat's codes what
+  /// helps with that code.
+  package func remedy(_ language: Language) -> String {
+    let kind = facts.cause ?? kind
+    if kind == .refreshFailing, let code = facts.code, let more = WeChatError.row(code).more {
+      return more(language)
+    }
+    guard kind == .noToken || kind == .tokenLapsing else { return kind.remedy(language) }
+    return Words(
+      """
+      What it comes from is not known here yet: the log and the page of the replica that leads \
+      say it first, and this one with that one's next word, within half a minute.
+      """,
+      "此处尚不知道原因：主控副本的日志与页面最先给出；半分钟内本副本也会从其心跳得知。")(language)
   }
-
-  /// What to do about it; of a missing token, about what it comes from.
-  package func remedy(_ language: Language) -> String { (facts.cause ?? kind).remedy(language) }
 
   /// Where the runbook tells more: an anchor of its pages.
   ///

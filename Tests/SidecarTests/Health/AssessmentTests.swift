@@ -296,6 +296,19 @@ import TokenCore
       Self.conditions(known).map(\.kind) == [.noToken, .loopStalled, .redisAway, .clockOff])
   }
 
+  @Test("what to do is about the cause, by WeChat's code where there is one, or says who knows it")
+  func remedies() {
+    var missing = Condition(.noToken, .critical, account: .unnamed, since: Self.wall)
+    #expect(missing.remedy(.english).contains("is not known here yet"))
+    missing.facts.cause = .redisAway
+    #expect(missing.remedy(.english) == Condition.Kind.redisAway.remedy.english)
+    missing.facts.cause = .refreshFailing
+    missing.facts.code = 40125
+    for language in Language.allCases {
+      #expect(missing.remedy(language) == WeChatError.row(40125).more?(language))
+    }
+  }
+
   @Test("every kind has words of its own in both languages")
   func words() {
     for texts in [

@@ -178,7 +178,7 @@ struct StatusPage {
         ? .empty
         : pair(text("It means", "影响")) { condition.kind.meaning(text.language) },
       pair(text("To do", "处理")) {
-        text.prose(condition.advice(text.language))
+        text.prose(condition.remedy(text.language))
         " "
         HTML(.a, ["href": "/runbook?lang=\(text.language.rawValue)#\(condition.anchor)"]) {
           text("More in the runbook", "详见处理手册")
