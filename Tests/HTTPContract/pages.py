@@ -4,9 +4,10 @@
 One after the other on one machine: the daemon's page, `/v1/token` and `/livez`; nginx with the same
 page as a file; and, when `--workerman` names a checkout of github.com/walkor/workerman (5.x), a
 controller whose page has the five figures of the well-known workerman controller, or else PHP's
-built-in web server with the same five lines. Nothing here asserts anything.
+built-in web server with the same five lines; and whatever else already listens, by name and address.
+Nothing here asserts anything.
 
-Usage: pages.py --binary wch-sidecar [--workerman DIRECTORY] [--seconds 10]
+Usage: pages.py --binary wch-sidecar [--workerman DIRECTORY] [--beside NAME=URL] [--seconds 10]
 """
 
 import argparse
@@ -89,6 +90,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", required=True)
     parser.add_argument("--workerman", type=pathlib.Path)
+    parser.add_argument("--beside", action="append", default=[], metavar="NAME=URL")
     parser.add_argument("--seconds", type=int, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
@@ -134,6 +136,8 @@ def main():
             load("the same page by nginx", nginx, options.seconds)
             if controller:
                 load(other, controller, options.seconds)
+            for name, address in (text.split("=", 1) for text in options.beside):
+                load(name, address, options.seconds)
 
 
 if __name__ == "__main__":
