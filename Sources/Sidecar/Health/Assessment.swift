@@ -46,8 +46,12 @@ package struct Assessment {
   /// Everything that is wrong, worst first, pending conditions included.
   package var conditions: [Condition] {
     var found = replica + heard
+    // That nobody leads comes from something itself, where this replica knows of it.
     let general = found.filter { $0.account == nil && $0.kind.stopsFetches && !$0.isPending }
-      .max { $0.severity < $1.severity }
+      .max { a, b in
+        (a.kind == .noLeader) != (b.kind == .noLeader)
+          ? a.kind == .noLeader : a.severity < b.severity
+      }
     let failing = Dictionary(
       found.filter { $0.kind == .refreshFailing }.compactMap { condition in
         condition.account.map { ($0, condition) }

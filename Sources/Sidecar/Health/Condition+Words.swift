@@ -259,7 +259,11 @@ extension Condition.Kind {
         "查明是谁写入了该键，删除它或换一个 keyPrefix。")
     case .redisStep:
       Words(
-        "Look at Redis's log and load.", "查看 Redis 的日志与负载。")
+        """
+        Look at Redis's log and load, and how long its answers take to this host (`redis-cli \
+        --latency`).
+        """,
+        "查看 Redis 的日志与负载，以及从本机到 Redis 的延迟（`redis-cli --latency`）。")
     case .connectionLame:
       Words(
         """

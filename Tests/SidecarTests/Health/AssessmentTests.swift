@@ -149,6 +149,24 @@ import TokenCore
     }
   }
 
+  @Test("that nobody leads is no account's cause while something is known that it comes from")
+  func causeOfNoLeader() throws {
+    var keeper = Self.keeper
+    _ = keeper.handle(.started, at: Self.now)
+    _ = keeper.handle(.storeConnected(runID: nil), at: Self.now)
+    let met = HealthBook.Met(since: Self.wall, at: Self.now - .seconds(60))
+    for (steps, cause) in [
+      ([], Condition.Kind.noLeader),
+      ([Self.step(.transport, times: 9, within: .seconds(9))], .redisStep),
+    ] {
+      var known = Self.known()
+      known.steps = steps
+      let found = Assessment(keeper.view, known) { _ in met }.conditions
+      #expect(found.contains { $0.kind == .noLeader && !$0.isPending })
+      #expect(found.first { $0.kind == .noToken }?.facts.cause == cause)
+    }
+  }
+
   @Test("a refusal of Redis is told at once, and of two failures without a name the one that lasts")
   func refusedSteps() {
     var known = Self.known()
