@@ -106,7 +106,7 @@ package final class RedisLinks: Service, Sendable {
     return reply.map { $0.refusal == nil } ?? false
   }
 
-  /// Puts a report back on the list, for the next leader; this replica waits for none any more then.
+  /// Puts a report back on the list, for the next leader: once this replica waits for none itself.
   package func giveBack(_ report: Report) async {
     if let turn = turn.withLock({ $0 }), turn.isOver {
       await turn.finished(within: Self.popSlack)
