@@ -221,8 +221,13 @@ extension RedisConnector {
         if let tls {
           // NIOSSL verifies an IP address by itself, and refuses one as SNI.
           let isAddress = (try? SocketAddress(ipAddress: name ?? "", port: 1)) != nil
-          try channel.pipeline.syncOperations.addHandler(
-            try NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : name))
+          let handler =
+            if let name, !isAddress {
+              try NamedPeer.handler(context: tls, name: name)
+            } else {
+              try NIOSSLClientHandler(context: tls, serverHostname: nil)
+            }
+          try channel.pipeline.syncOperations.addHandler(handler)
         }
         let handler = RedisChannelHandler(limits: limits, tlsName: name)
         handlers.value.all[ObjectIdentifier(channel)] = handler

@@ -17,6 +17,8 @@ extension RedisError: CustomStringConvertible {
   package var description: String {
     switch self {
     case .notSent(let failure): "the command was not sent: \(failure)"
+    case .outcomeUnknown(.deadlinePassed):
+      "Redis did not answer in time (redisCommandTimeout); the command may have run all the same"
     case .outcomeUnknown(let failure): "the command's outcome is unknown: \(failure)"
     }
   }

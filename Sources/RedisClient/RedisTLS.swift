@@ -8,6 +8,18 @@ import NIOSSL
 #endif
 
 extension RedisEndpoint.TLS {
+  /// Why no connection can be made with these files; nil when one can.
+  ///
+  /// Blocks as long as it takes to read them.
+  package var problem: RedisFailure? {
+    do {
+      _ = try makeContext()
+      return nil
+    } catch {
+      return error
+    }
+  }
+
   /// Reads the files and makes what NIOSSL works with; blocks, so it is called off the event loop.
   func makeContext() throws(RedisFailure) -> NIOSSLContext {
     var configuration = TLSConfiguration.makeClientConfiguration()

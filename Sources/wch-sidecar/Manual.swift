@@ -73,7 +73,7 @@ struct ManualPage {
     }
     lines += [".SH EXIT STATUS"]
     for status in ExitStatus.allCases {
-      lines += [".TP", "\\fB\(status.rawValue)\\fR", Self.escaped(status.meaning)]
+      lines += [".TP", "\\fB\(status.rawValue)\\fR", Self.escaped(status.meaning.english)]
     }
     text = lines.joined(separator: "\n") + "\n"
   }

@@ -77,7 +77,7 @@ struct StatusText {
           condition.severity, condition.sentence.en, condition.remedy.en, condition.since,
           condition.observer
         )
-      }, now: now, width: width)
+      }, now: now, width: width, otherwise: Self.nothingWrong(content))
     lines.append("")
     let failing = Set((content.conditions ?? []).compactMap(\.account))
     let accounts = content.accounts.sorted { a, b in
@@ -181,6 +181,14 @@ struct StatusText {
       return link.since == nil ? "\(link.name) not wanted" : "\(link.name) AWAY\(since)\(error)"
     }
     return "connected" + (links.isEmpty ? "" : ": " + links.joined(separator: ", "))
+  }
+
+  /// A replica that has just started has not looked everywhere yet.
+  private static func nothingWrong(_ content: Content) -> String {
+    let unseen = content.accounts.filter { !$0.token_present }.count
+    return unseen == 0
+      ? "Nothing is wrong."
+      : "Starting: \(unseen) account\(unseen == 1 ? "" : "s") not looked at yet."
   }
 
   private typealias Told = (

@@ -100,10 +100,20 @@ struct Refresh: AsyncParsableCommand {
         + (content.expires_at.map { ", to be trusted until the Unix second \($0)" } ?? ""))
   }
 
+  /// What the daemon takes; WeChat's tokens have some hundred characters, and may have 512.
+  private static let longestToken = 2048
+
   private static func token(_ line: String) throws -> String {
     let token = line.filter { !$0.isWhitespace }
     guard !token.isEmpty else {
       throw Failure(.usage, "wch-sidecar refresh: there is no token on standard input")
+    }
+    guard token.utf8.count <= longestToken, token.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
+    else {
+      throw Failure(
+        .usage,
+        "wch-sidecar refresh: what is on standard input is no token: one has at most"
+          + " \(longestToken) visible characters of ASCII, as WeChat gave it")
     }
     return token
   }

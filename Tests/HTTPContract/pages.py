@@ -4,9 +4,14 @@
 One after the other on one machine: the daemon's page, `/v1/token` and `/livez`; nginx with the same
 page as a file; and, when `--workerman` names a checkout of github.com/walkor/workerman (5.x), a
 controller whose page has the five figures of the well-known workerman controller, or else PHP's
-built-in web server with the same five lines. Nothing here asserts anything.
+built-in web server with the same five lines; and whatever else already listens, by name and address.
+Nothing here asserts anything.
 
-Usage: pages.py --binary wch-sidecar [--workerman DIRECTORY] [--seconds 10]
+Rounds follow each other, so that whatever else the machine does meets all of them; at the end come
+the medians, and those of the daemon's rate by each other's in the same round.
+
+Usage: pages.py --binary wch-sidecar [--workerman DIRECTORY] [--beside NAME=URL] [--seconds 10]
+                [--rounds 2]
 """
 
 import argparse
@@ -14,6 +19,7 @@ import contextlib
 import pathlib
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -70,7 +76,10 @@ http {
 
 
 def load(name, url, seconds, bearer=None):
-    """Asks as fast as it is answered; prints requests a second and the slowest hundredth."""
+    """Asks as fast as it is answered; prints requests a second and the slowest hundredth.
+
+    Returns the former.
+    """
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", url]
     if bearer:
         command[1:1] = ["-H", f"Authorization: Bearer {bearer}"]
@@ -83,13 +92,27 @@ def load(name, url, seconds, bearer=None):
         size = len(answer.read())
     print(f"figure: {name}: {float(rate):.0f} requests/s, 99 % within {slow}, {size} bytes"
           + (f", {bad.group(1)} refused" if bad else ""), flush=True)
+    return float(rate)
+
+
+def compare(rates):
+    """Prints the medians of all rounds, and what the daemon's are of each other's."""
+    own = [name for name in rates if name.startswith("the daemon's")]
+    for name, rounds in rates.items():
+        print(f"median: {name}: {statistics.median(rounds):.0f} requests/s")
+    for name in own:
+        for other in rates.keys() - set(own):
+            ratio = statistics.median(a / b for a, b in zip(rates[name], rates[other]))
+            print(f"ratio: {name} by {other}: {ratio:.2f}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", required=True)
     parser.add_argument("--workerman", type=pathlib.Path)
+    parser.add_argument("--beside", action="append", default=[], metavar="NAME=URL")
     parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         directory = pathlib.Path(scratch)
@@ -126,14 +149,21 @@ def main():
             wait_for(other, lambda: connects(port))
             controller = f"http://127.0.0.1:{port}/"
 
-        for round_ in range(2):
+        asked = [
+            ("the daemon's page", f"{url}/", None),
+            ("the daemon's /v1/token", f"{url}/v1/token", BEARER),
+            ("the daemon's /livez", f"{url}/livez", None),
+            ("the same page by nginx", nginx, None),
+        ]
+        if controller:
+            asked.append((other, controller, None))
+        asked += [(*text.split("=", 1), None) for text in options.beside]
+        rates = {name: [] for name, _, _ in asked}
+        for round_ in range(options.rounds):
             print(f"round {round_ + 1}, {CONNECTIONS} connections", flush=True)
-            load("the daemon's page", f"{url}/", options.seconds)
-            load("the daemon's /v1/token", f"{url}/v1/token", options.seconds, BEARER)
-            load("the daemon's /livez", f"{url}/livez", options.seconds)
-            load("the same page by nginx", nginx, options.seconds)
-            if controller:
-                load(other, controller, options.seconds)
+            for name, address, bearer in asked:
+                rates[name].append(load(name, address, options.seconds, bearer))
+        compare(rates)
 
 
 if __name__ == "__main__":

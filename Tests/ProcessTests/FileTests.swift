@@ -57,6 +57,46 @@ import Testing
     #expect(process.exit == .code(0), "\(process.errorText)")
   }
 
+  @Test("a file of certificates that goes bad is told though nobody connects, and its mending, too")
+  func watched() async throws {
+    try await Self.withFolder { path in
+      let files = [
+        (path("ca"), FixedCertificates.authority), (path("cert"), FixedCertificates.localhost),
+        (path("key"), FixedCertificates.localhostKey),
+      ]
+      for (file, text) in files { try Data(text.utf8).write(to: URL(filePath: file)) }
+      try await Deployment.run { deployment in
+        let process = try deployment.start(
+          "a",
+          Deployment.brisk.merging([
+            "WCH_API_CA_FILE": files[0].0, "WCH_HTTP_TLS_CERT_FILE": files[1].0,
+            "WCH_HTTP_TLS_KEY_FILE": files[2].0,
+          ]) { $1 })
+        try await deployment.waitForLiveToken()
+        // The one that is bad, and the one that people are told of.
+        for (file, good, subject) in [
+          (files[0].0, files[0].1, files[0].0), (files[2].0, files[2].1, files[1].0),
+        ] {
+          let start = process.logPosition
+          func told(_ event: String) -> SidecarProcess.LogLine? {
+            process.log.dropFirst(start).first {
+              $0.fields["event"] == event && $0.fields["condition"] == "certificate_unusable"
+            }
+          }
+          try Data("nothing\n".utf8).write(to: URL(filePath: file))
+          let line = try await waited(for: "a word about \(file)", within: patience) {
+            told("condition.began")
+          }
+          #expect(line.fields["subject"] == subject, "\(line.text)")
+          try Data(good.utf8).write(to: URL(filePath: file))
+          try await waitUntil("\(file) is good again", within: patience) {
+            told("condition.ended") != nil
+          }
+        }
+      }
+    }
+  }
+
   @Test(
     "certificate and key that cannot be used are refused by run and by check",
     arguments: ["run", "check"])

@@ -186,6 +186,27 @@ import WeChatSimulator
     }
   }
 
+  @Test("a report that a leader cannot serve, as WeChat is out of its reach, is served by the next")
+  func reportOfTheCutOff() async throws {
+    try await Deployment.run { deployment in
+      let first = try deployment.start("a", Deployment.brisk)
+      let token = try await deployment.waitForLiveToken()
+      let cutOff = try deployment.start(
+        "b", Deployment.brisk.merging(["WCH_API_URL": "http://127.0.0.1:1"]) { $1 })
+      try await cutOff.waitForStatus(200, of: "/readyz")
+      first.terminate()
+      try await cutOff.waitForLog("This replica leads")
+      let other = try deployment.start("c", Deployment.brisk)
+      try await other.waitForStatus(200, of: "/readyz")
+      try await deployment.ask("RPUSH", Self.list, token)
+      try await waitUntil("the other one serves it", within: patience) {
+        try await deployment.token() != token
+      }
+      #expect(deployment.mints == 2)
+      #expect(try await deployment.ask("LLEN", Self.list).number == 0)
+    }
+  }
+
   // MARK: HTTP
 
   @Test("a report over HTTP is served by the leader and by a follower alike", arguments: [0, 1])

@@ -67,6 +67,11 @@ import Testing
         #expect(try await wrong.waitForExit() == .code(64))
         #expect(wrong.errorText.contains("--rejected-stdin"))
       }
+      for text in ["é", String(repeating: "t", count: 2049)] {
+        let stray = try await Self.ask(deployment, "refresh", "--rejected-stdin", input: text)
+        #expect(stray.exit == .code(64))
+        #expect(stray.errorText.contains("is no token"))
+      }
       let empty = try await Self.ask(deployment, "refresh", "--rejected-stdin")
       #expect(empty.exit == .code(64))
       #expect(empty.errorText.contains("standard input"))

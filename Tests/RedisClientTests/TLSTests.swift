@@ -1,6 +1,7 @@
-import RedisClient
 import TestSupport
 import Testing
+
+@testable import RedisClient
 
 @Suite("A client over TLS", .serialized)
 struct TLSTests {
@@ -62,6 +63,31 @@ struct TLSTests {
     try await expectConnected(
       try endpoint(server, certificates, "&server_name=redis.example"))
     server.stop()
+  }
+
+  @Test("a certificate for the address alone is refused where a name is asked for")
+  func addressForName() async throws {
+    let (server, certificates) = try await start(alternativeName: "IP:127.0.0.1")
+    let failure = try await connectFailure(try endpoint(server, certificates))
+    #expect(failure == .tls(.wrongHostName(expected: "localhost")))
+    let narrowed = try await connectFailure(
+      try endpoint(server, certificates, host: "127.0.0.1", "&server_name=redis.example"))
+    #expect(narrowed == .tls(.wrongHostName(expected: "redis.example")))
+    try await expectConnected(try endpoint(server, certificates, host: "127.0.0.1"))
+    server.stop()
+  }
+
+  @Test(
+    "a certificate's name is compared label by label; only the first may be open",
+    arguments: [
+      ("redis.example", "redis.example", true), ("Redis.EXAMPLE", "redis.example.", true),
+      ("*.redis.example", "a.redis.example", true), ("*.redis.example", "redis.example", false),
+      ("*.redis.example", "a.b.redis.example", false), ("*.example", "redis.example", false),
+      ("a*.redis.example", "ab.redis.example", false), ("redis.*.x", "redis.example.x", false),
+      ("redis.example", "xredis.example", false), ("*", "redis", false),
+    ])
+  func names(pattern: String, name: String, isMatch: Bool) {
+    #expect(NamedPeer.isMatch(pattern, name) == isMatch)
   }
 
   @Test("a certificate of an unknown authority is refused by name")

@@ -1,4 +1,9 @@
+import Logging
+import NIOPosix
+import RedisClient
+import TestSupport
 import Testing
+import TokenCore
 
 @testable import Sidecar
 
@@ -11,5 +16,38 @@ import Testing
     ])
   func popSeconds(timeout: Duration, seconds: Int) {
     #expect(RedisLinks.popSeconds(timeout) == Int64(seconds))
+  }
+
+  @Test("a report that a leader gives back comes to the list, and not to its own last wait")
+  func givesBack() async throws {
+    let server = try await RedisServer.start()
+    defer { server.stop() }
+    let layout = KeyLayout(prefix: "WCH_")
+    let links = RedisLinks(
+      configuration: RedisConfiguration(endpoint: server.endpoint), layout: layout,
+      popTimeout: .seconds(5), eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+      logger: Logger(label: "test"), metrics: MetricsRegistry())
+    links.post(events: { _ in }, hints: { _ in true })
+    try await server.withClient { client in
+      func ask(_ words: String...) async throws -> RedisReply {
+        try await client.execute(
+          RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + patience)
+      }
+      let running = Task { try await links.run() }
+      for round in 0..<30 {
+        links.leadershipChanged(isLeader: true)
+        try await waitUntil("it waits", within: patience) {
+          try await ask("CLIENT", "LIST").text?.contains("cmd=blpop") ?? false
+        }
+        links.leadershipChanged(isLeader: false)
+        await links.giveBack(.rejected(AccessToken("t\(round)")))
+        // Beside it may stand what was to end a wait that had not begun.
+        let items = try await ask("LRANGE", layout.refreshRequests, "0", "-1").elements ?? []
+        #expect(items.contains { $0.text == "t\(round)" }, "round \(round): \(items)")
+        _ = try await ask("DEL", layout.refreshRequests)
+      }
+      running.cancel()
+      _ = try? await running.value
+    }
   }
 }

@@ -52,7 +52,7 @@ import WeChatSimulator
     let (certificate, key) = fraud.certificate
     let result = try await fetch(
       certificate: certificate, key: key,
-      trusting: fraud == .unknownAuthority ? nil : FixedCertificates.authority)
+      trusting: fraud.authority)
     let failure = try #require(result.outcome.known)
     #expect(failure.isTransport)
     #expect(failure.reason.contains("TLS failed: \(fraud.name)"), "\(failure.reason)")
@@ -61,12 +61,22 @@ import WeChatSimulator
 
   /// What is wrong with a certificate.
   enum Fraud: CaseIterable {
-    case unknownAuthority, otherName, expired
+    case unknownAuthority, otherName, addressAlone, expired
+
+    /// What is trusted.
+    var authority: String? {
+      switch self {
+      case .unknownAuthority: nil
+      case .otherName, .expired: FixedCertificates.authority
+      case .addressAlone: FixedCertificates.address
+      }
+    }
 
     var certificate: (chain: String, key: String) {
       switch self {
       case .unknownAuthority: (FixedCertificates.localhost, FixedCertificates.localhostKey)
       case .otherName: (FixedCertificates.otherName, FixedCertificates.otherNameKey)
+      case .addressAlone: (FixedCertificates.address, FixedCertificates.addressKey)
       case .expired: (FixedCertificates.expired, FixedCertificates.expiredKey)
       }
     }
@@ -74,7 +84,7 @@ import WeChatSimulator
     /// How the failure names it; what was not verified cannot be told apart.
     var name: String {
       switch self {
-      case .otherName: "the certificate is another host's"
+      case .otherName, .addressAlone: "the certificate is another host's"
       case .unknownAuthority, .expired:
         "the certificate was not verified: its authority is not trusted here"
           + " (WCH_API_CA_FILE adds one), or it has expired, or this machine's clock is wrong"

@@ -1,6 +1,7 @@
 /// Certificates for tests alone, made for them and trusted by nothing else.
 ///
-/// They come from one authority and are good from 2020 to 2120, but for the expired one.
+/// They come from one authority but for the last, and are good for a hundred years but for the
+/// expired one.
 package enum FixedCertificates {
   /// The authority that signed the others.
   package static let authority = """
@@ -83,6 +84,30 @@ package enum FixedCertificates {
     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgKn/kcXKaFYCN0AB7
     1V0yZaronxjywZlTPKMxFv/4BwyhRANCAAS6H88JIQc93gZTb80a//Pf9YA6/UT2
     Ro1Y+a2nZMEIIFcxpP3n5Ykk5kfKHOI3Z4fVn3T8VCGMqJ8Kc5McTJAX
+    -----END PRIVATE KEY-----
+    """
+
+  /// For addresses of this host alone, though its common name is `localhost`; signed by itself.
+  package static let address = """
+    -----BEGIN CERTIFICATE-----
+    MIIBozCCAUigAwIBAgIUSck7sbEuLARAfoJOEsV3reV13HAwCgYIKoZIzj0EAwIw
+    FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTE4MDcwNVoYDzIxMjYxMTA1
+    MTgwNzA1WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+    PQMBBwNCAARS0NkTHSenTAfOBH/q6og8QV3AVHZtv5XjUywTZTKVOdpF2czdIhT5
+    x0sdJOhFI1KpbguUV1h7ByukAmOqtx5mo3YwdDAdBgNVHQ4EFgQU3n76f8Bk4at4
+    DoucPcv/T5588X8wHwYDVR0jBBgwFoAU3n76f8Bk4at4DoucPcv/T5588X8wDwYD
+    VR0TAQH/BAUwAwEB/zAhBgNVHREEGjAYhwR/AAABhxAAAAAAAAAAAAAAAAAAAAAB
+    MAoGCCqGSM49BAMCA0kAMEYCIQCevOB5tE5Ss51zcAkV8AAOYH26yDXxiKZ8SM5O
+    LrP80gIhAKIMB60m0egbOFFq2esztc3y7AiP/hRbd6SlP+EMtYUE
+    -----END CERTIFICATE-----
+    """
+
+  /// Its key.
+  package static let addressKey = """
+    -----BEGIN PRIVATE KEY-----
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgf70R3ng5pUMYkY+h
+    qX1yMCNM+miJxcfNomOHFlblekShRANCAARS0NkTHSenTAfOBH/q6og8QV3AVHZt
+    v5XjUywTZTKVOdpF2czdIhT5x0sdJOhFI1KpbguUV1h7ByukAmOqtx5m
     -----END PRIVATE KEY-----
     """
 }

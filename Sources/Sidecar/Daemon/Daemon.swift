@@ -1,6 +1,7 @@
 package import Logging
 package import RedisClient
 import ServiceLifecycle
+import TokenCore
 import UnixSignals
 
 /// The whole daemon, put together from its settings.
@@ -70,6 +71,7 @@ package struct Daemon {
           .init(service: Confined(Gated(parts.links, behind: listening), to: keeping)),
           .init(service: Confined(server, to: answering)),
           .init(service: parts.secrets),
+          .init(service: watch(certificates, parts.health)),
           .init(service: HealthWatch(parts)),
           .init(
             service: Confined(Gated(parts.service, behind: listening), to: keeping),
@@ -99,6 +101,15 @@ package struct Daemon {
     return try CertificateFiles(
       tls, logger: logger,
       isBad: { health.file(.certificateUnusable, tls.certificate, reason: $0) })
+  }
+
+  private func watch(
+    _ certificates: CertificateFiles?, _ health: HealthCenter
+  ) -> CertificateWatch {
+    CertificateWatch(
+      certificates: certificates,
+      sets: [.authorities(of: settings), .redis(redis.endpoint)].compactMap(\.self),
+      interval: settings.timing.tick, tell: { health.file(.certificateUnusable, $0, reason: $1) })
   }
 
   /// The group tells every step of its own; what matters we say ourselves.

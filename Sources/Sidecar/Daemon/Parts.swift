@@ -71,7 +71,7 @@ struct Parts {
         },
         fetch: { order, permit in await fetcher.fetch(order, permit) },
         probe: { order in await fetcher.probe(order) },
-        giveBack: { report in await links.send(Hint(report)) }),
+        giveBack: { report in await links.giveBack(report) }),
       commandTimeout: settings.timing.opTimeout, eventLoop: eventLoopGroup.next(),
       journal: { note, now in
         journal.record(note, at: now)

@@ -27,6 +27,8 @@ package struct Assessment {
   static let rollOut: Duration = .seconds(60)
   /// A connection that is missed for less is being made anew.
   static let reconnecting: Duration = .seconds(5)
+  /// Steps that fail within less fail for one pause of Redis: each is tried again within seconds.
+  static let hiccup: Duration = .seconds(5)
   /// A lock of another AppID whose token is over is taken over within moments.
   static let changingHands: Duration = .seconds(3)
   /// The loop looks at everything with each tick; without an event for so many it does not run.
@@ -44,8 +46,12 @@ package struct Assessment {
   /// Everything that is wrong, worst first, pending conditions included.
   package var conditions: [Condition] {
     var found = replica + heard
+    // That nobody leads comes from something itself, where this replica knows of it.
     let general = found.filter { $0.account == nil && $0.kind.stopsFetches && !$0.isPending }
-      .max { $0.severity < $1.severity }
+      .max { a, b in
+        (a.kind == .noLeader) != (b.kind == .noLeader)
+          ? a.kind == .noLeader : a.severity < b.severity
+      }
     let failing = Dictionary(
       found.filter { $0.kind == .refreshFailing }.compactMap { condition in
         condition.account.map { ($0, condition) }
@@ -73,7 +79,16 @@ package struct Assessment {
     var seen: Set<Condition.Identity> = []
     found = (found.filter { $0.observer == nil } + found.filter { $0.observer != nil })
       .filter { seen.insert($0.identity).inserted }
-    return found.sorted(by: Condition.isTold)
+    return found.map(lasting).sorted(by: Condition.isTold)
+  }
+
+  /// The condition since it was met first: who leads from now on, or the next attempt, may have a
+  /// date of its own.
+  private func lasting(_ condition: Condition) -> Condition {
+    guard let met = remembered(condition.identity) else { return condition }
+    var condition = condition
+    condition.since = min(condition.since, met.since)
+    return condition
   }
 
   // MARK: One account
@@ -223,17 +238,22 @@ package struct Assessment {
         commands.lastError == nil && known.now - known.startedAt < Self.startingUp
       found.append(away)
     }
-    for step in known.steps where !found.contains(where: { $0.kind == step.kind.condition }) {
+    // What lasts comes before what may be over: both may have one name.
+    for step in known.steps.sorted(by: { $0.span > $1.span })
+    where !found.contains(where: { $0.kind == step.kind.condition }) {
       // Without a connection no step can succeed: that is said already.
       guard step.kind != .transport || commands?.isConnected ?? true else { continue }
-      found.append(
-        condition(
-          step.kind.condition, step.kind == .transport || step.kind == .other ? .warning : .error,
-          nil, since: step.since
-        ) {
-          $0.reason = Self.cut(step.reason)
-          $0.count = step.count
-        })
+      let isUnnamed = step.kind.condition == .redisStep
+      var failing = condition(
+        step.kind.condition, isUnnamed ? .warning : .error, nil, since: step.since
+      ) {
+        $0.reason = Self.cut(step.reason)
+        $0.count = step.count
+      }
+      // A refusal stays until somebody mends it; what was answered late once, or by many at once
+      // while Redis stood still, is made up for by the next attempt.
+      failing.isPending = isUnnamed && step.span < Self.hiccup
+      found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {
@@ -267,8 +287,10 @@ package struct Assessment {
       }
       guard let report = other.report else { continue }
       for var condition in report.conditions where condition.kind.isLeadersToTell {
-        // Who leads knows by itself what WeChat says; what its predecessor met is over.
-        guard !known.isLeader || !condition.kind.isOfLead else { continue }
+        // Who leads knows by itself what WeChat says, once it has asked.
+        guard !known.isLeader || !condition.kind.isOfLead || isUnrefuted(condition) else {
+          continue
+        }
         guard condition.account.map(names.contains) ?? true else { continue }
         condition.observer = other.instance
         found.append(condition)
@@ -282,6 +304,14 @@ package struct Assessment {
       }
     }
     return found
+  }
+
+  /// Whether what the leader before met still is so: WeChat has given this one no token since it
+  /// leads, and that one, which would see another token, says so still.
+  private func isUnrefuted(_ condition: Condition) -> Bool {
+    guard condition.kind == .refreshFailing, let account = condition.account.flatMap({ keeper[$0] })
+    else { return false }
+    return account.copy.map { $0.version.epoch != keeper.election.leadership?.epoch } ?? true
   }
 
   // MARK: Making one

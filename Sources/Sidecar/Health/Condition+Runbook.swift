@@ -132,8 +132,11 @@ extension Condition.Kind {
         "挂载的密钥被移除、为空，或本用户无权读取。")
     case .certificateUnusable:
       Words(
-        "Certificate and key do not belong together, or only one of them was renewed so far.",
-        "证书与私钥不匹配，或目前只更新了其中一个。")
+        """
+        Certificate and key do not belong together, or only one of them was renewed so far; a \
+        volume with the authorities' file was changed or is gone.
+        """,
+        "证书与私钥不匹配，或目前只更新了其中一个；或者挂载 CA 文件的卷被修改或已不在。")
     case .settingsStale:
       Words("The file was edited and has a mistake.", "配置文件被修改且有错误。")
     }

@@ -67,7 +67,7 @@ extension Condition.Kind {
       Words("This machine's clock and WeChat's differ", "本机时钟与微信时钟不一致")
     case .secretUnusable: Words("A secret's file cannot be used", "密钥文件无法使用")
     case .certificateUnusable:
-      Words("The certificate's files cannot be used", "证书文件无法使用")
+      Words("A certificate's files cannot be used", "证书文件无法使用")
     case .settingsStale:
       Words("Changed settings are not in effect", "修改后的配置尚未生效")
     }
@@ -160,7 +160,11 @@ extension Condition.Kind {
         "沿用上一次的有效值，但下次启动时会丢失。")
     case .certificateUnusable:
       Words(
-        "The last good pair stays in use until it expires.", "沿用上一对有效证书，直到它过期。")
+        """
+        Of the HTTP interface and of WeChat's authorities what was read before stays in use; a \
+        restart would fail, and with Redis's files each new connection does.
+        """,
+        "HTTP 证书与微信的 CA 沿用之前读到的内容；但重启会失败，若是 Redis 的文件，则每个新连接都会失败。")
     case .settingsStale:
       Words(
         "The settings of before stay in use.", "继续使用之前的配置。")
@@ -255,7 +259,11 @@ extension Condition.Kind {
         "查明是谁写入了该键，删除它或换一个 keyPrefix。")
     case .redisStep:
       Words(
-        "Look at Redis's log and load.", "查看 Redis 的日志与负载。")
+        """
+        Look at Redis's log and load, and how long its answers take to this host (`redis-cli \
+        --latency`).
+        """,
+        "查看 Redis 的日志与负载，以及从本机到 Redis 的延迟（`redis-cli --latency`）。")
     case .connectionLame:
       Words(
         """
@@ -272,8 +280,8 @@ extension Condition.Kind {
       Words("Put the secret back into the file.", "把密钥放回该文件。")
     case .certificateUnusable:
       Words(
-        "Put a PEM certificate chain and its matching key into the files.",
-        "在文件中放入 PEM 证书链及其匹配的私钥。")
+        "Put back what the file that is named should hold: certificates in PEM, or their key.",
+        "在所示文件中放回应有的内容：PEM 格式的证书（链），或与之匹配的私钥。")
     case .settingsStale:
       Words(
         """
@@ -334,16 +342,21 @@ extension Condition {
     return "微信返回 errcode \(code)：\(WeChatError.row(code).words.chinese)"
   }
 
-  /// What to do about it in full: of WeChat's codes, what helps with that code.
-  package func advice(_ language: Language) -> String {
-    guard (facts.cause ?? kind) == .refreshFailing, let code = facts.code,
-      let more = WeChatError.row(code).more
-    else { return remedy(language) }
-    return more(language)
+  /// What to do about it; of a missing token about what it comes from, and of WeChat's codes what
+  /// helps with that code.
+  package func remedy(_ language: Language) -> String {
+    let kind = facts.cause ?? kind
+    if kind == .refreshFailing, let code = facts.code, let more = WeChatError.row(code).more {
+      return more(language)
+    }
+    guard kind == .noToken || kind == .tokenLapsing else { return kind.remedy(language) }
+    return Words(
+      """
+      What it comes from is not known here yet: the log and the page of the replica that leads \
+      say it first, and this one with that one's next word, within half a minute.
+      """,
+      "此处尚不知道原因：主控副本的日志与页面最先给出；半分钟内本副本也会从其心跳得知。")(language)
   }
-
-  /// What to do about it; of a missing token, about what it comes from.
-  package func remedy(_ language: Language) -> String { (facts.cause ?? kind).remedy(language) }
 
   /// Where the runbook tells more: an anchor of its pages.
   ///

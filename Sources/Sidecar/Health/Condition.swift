@@ -55,7 +55,8 @@ package struct Condition: Hashable, Sendable {
     case clockOff = "clock_off"
     /// A secret's file cannot be used; its last good value is.
     case secretUnusable = "secret_unusable"
-    /// The files of the HTTP interface's certificate cannot be used; the last good ones are.
+    /// Files of certificates cannot be used: the HTTP interface's, those of Redis's connections, or
+    /// of WeChat's authorities.
     case certificateUnusable = "certificate_unusable"
     /// The settings changed and could not be read again.
     case settingsStale = "settings_stale"

@@ -35,10 +35,17 @@ package final class HealthCenter: Sendable {
     var clockSkew: @Sendable () -> Duration?
   }
 
+  /// Failures of one kind, none of them longer than `silence` after the one before.
+  private struct StepFailures {
+    var trouble: Observation.StepTrouble
+    var firstAt: Moment
+    var lastAt: Moment
+  }
+
   private struct State {
     var sources: Sources?
     var book = HealthBook()
-    var steps: [StoreFailure.Kind: (trouble: Observation.StepTrouble, at: Moment)] = [:]
+    var steps: [StoreFailure.Kind: StepFailures] = [:]
     var files: [String: Observation.FileTrouble] = [:]
     /// What each replica said last, so that it is read once.
     var reports: [String: HealthReport?] = [:]
@@ -70,12 +77,16 @@ package final class HealthCenter: Sendable {
   func stepFailed(_ failure: StoreFailure, at now: Moment) {
     let wall = Timestamp.now
     state.withLock { state in
-      var trouble =
-        state.steps[failure.kind].flatMap { now - $0.at <= Self.silence ? $0.trouble : nil }
-        ?? .init(kind: failure.kind, reason: failure.reason, since: wall, count: 0)
-      trouble.reason = failure.reason
-      trouble.count += 1
-      state.steps[failure.kind] = (trouble, now)
+      var failures =
+        state.steps[failure.kind].flatMap { now - $0.lastAt <= Self.silence ? $0 : nil }
+        ?? StepFailures(
+          trouble: .init(kind: failure.kind, reason: failure.reason, since: wall, count: 0),
+          firstAt: now, lastAt: now)
+      failures.lastAt = now
+      failures.trouble.reason = failure.reason
+      failures.trouble.count += 1
+      failures.trouble.span = now - failures.firstAt
+      state.steps[failure.kind] = failures
     }
   }
 
@@ -134,7 +145,7 @@ package final class HealthCenter: Sendable {
 
   private func judge(_ sources: Sources, at now: Moment) -> [Condition] {
     let (steps, files) = state.withLock { state in
-      state.steps = state.steps.filter { now - $0.value.at <= Self.silence }
+      state.steps = state.steps.filter { now - $0.value.lastAt <= Self.silence }
       return (
         state.steps.values.map(\.trouble).sorted { $0.kind.rawValue < $1.kind.rawValue },
         state.files.sorted { $0.key < $1.key }.map(\.value)

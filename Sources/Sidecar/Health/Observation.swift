@@ -8,6 +8,8 @@ package struct Observation: Sendable {
     package var reason: String
     package var since: Timestamp
     package var count: Int
+    /// From the first of them to the last.
+    package var span: Duration = .zero
   }
 
   /// A file that cannot be used.

@@ -179,7 +179,8 @@ package final class KeeperService: Service, Sendable {
               dailyLimit: answer.dailyLimit))
         }
       case .giveBack(let report):
-        group.addTask { [self] in await effects.giveBack(report) }
+        // Not cancelled with the group: its last act may be just this.
+        group.addTask { [self] in await Task { await effects.giveBack(report) }.value }
       case .note(let note):
         journal(note, now)
       case .stop:

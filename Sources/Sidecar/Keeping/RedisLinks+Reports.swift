@@ -13,14 +13,14 @@ extension RedisLinks {
   /// script a second, and only while there is need.
   private static let look: Duration = .seconds(1)
 
-  /// Hears reports for as long as this replica leads.
-  func hearReports() async {
+  /// Hears reports until the turn is over.
+  func hearReports(_ turn: ReportsTurn) async {
     let (deaf, deafened) = AsyncStream.makeStream(
       of: Void.self, bufferingPolicy: .bufferingNewest(1))
     await withReportsConnection(deafened: { deafened.yield() }) { client in
-      async let pops: Void = popReports(client)
-      async let looks: Void = lookForReports(whenever: deaf)
-      _ = await (pops, looks)
+      // It ends with the pops: what is left in this block is cancelled.
+      async let _: Void = lookForReports(whenever: deaf)
+      await popReports(client, turn)
     }
   }
 
@@ -41,12 +41,12 @@ extension RedisLinks {
     case failed
   }
 
-  private func popReports(_ client: RedisClient) async {
+  private func popReports(_ client: RedisClient, _ turn: ReportsTurn) async {
     var refusals = 0
     // Who is woken again and again must not keep Redis busy.
     var unblocked = Backoff(initial: .milliseconds(20), cap: .seconds(1))
     var random = SystemRandomNumberGenerator()
-    while !Task.isCancelled {
+    while !Task.isCancelled, !turn.isOver {
       switch await popReport(client) {
       case .heard:
         if refusals >= Self.refusalsTold {

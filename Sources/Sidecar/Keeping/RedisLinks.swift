@@ -2,6 +2,7 @@ package import Logging
 package import NIOCore
 package import RedisClient
 import ServiceLifecycle
+import Synchronization
 package import TokenCore
 
 /// This replica's connections to Redis: one for commands, one that listens to events, and, while
@@ -25,6 +26,8 @@ package final class RedisLinks: Service, Sendable {
   private let announced: AsyncStream<String>
   private let announcements: AsyncStream<String>.Continuation
   private let subscriber: RedisSubscriber
+  /// Protects whose waiting for reports is under way, or was last.
+  private let turn = Mutex<ReportsTurn?>(nil)
   /// What is told of items that mean nothing.
   let ignored = IgnoredReports()
 
@@ -103,6 +106,14 @@ package final class RedisLinks: Service, Sendable {
     return reply.map { $0.refusal == nil } ?? false
   }
 
+  /// Puts a report back on the list, for the next leader: once this replica waits for none itself.
+  package func giveBack(_ report: Report) async {
+    if let turn = turn.withLock({ $0 }), turn.isOver {
+      await turn.finished(within: Self.popSlack)
+    }
+    await send(Hint(report))
+  }
+
   /// Says something on the channel that all replicas listen to, as soon as may be.
   package func announce(_ hint: Hint) {
     if let event = hint.event { announcements.yield(event) }
@@ -116,7 +127,11 @@ package final class RedisLinks: Service, Sendable {
   }
 
   /// Starts or ends the waiting for reports.
-  package func leadershipChanged(isLeader: Bool) { leadershipChanges.yield(isLeader) }
+  package func leadershipChanged(isLeader: Bool) {
+    // At once: what is given back next must not come to this replica.
+    if !isLeader { turn.withLock { $0 }?.end() }
+    leadershipChanges.yield(isLeader)
+  }
 
   /// Keeps the connections until cancelled.
   ///
@@ -185,7 +200,7 @@ package final class RedisLinks: Service, Sendable {
     await withTaskGroup { group in
       group.addTask { await client.run() }
       await body(client)
-      await group.waitForAll()
+      group.cancelAll()
     }
     board.wantReports(false)
   }
@@ -193,10 +208,19 @@ package final class RedisLinks: Service, Sendable {
   private func waitForReports() async {
     var listening: Task<Void, Never>?
     for await isLeader in leadership {
-      listening?.cancel()
-      await listening?.value
-      listening =
-        isLeader ? Task(executorPreference: executor) { await self.hearReports() } : nil
+      if let last = turn.withLock({ $0 }), !last.isFinished {
+        last.end()
+        // Whoever has waited for the longest is handed it: the wait that is to end.
+        await send(.wake(nil))
+      }
+      guard isLeader else { continue }
+      let (next, before) = (ReportsTurn(), listening)
+      turn.withLock { $0 = next }
+      listening = Task(executorPreference: executor) {
+        await before?.value
+        await self.hearReports(next)
+        next.finish()
+      }
     }
     listening?.cancel()
     await listening?.value

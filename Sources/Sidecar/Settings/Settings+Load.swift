@@ -76,7 +76,8 @@ extension Settings {
     return Settings(
       accounts: accounts, apiURLs: apiURLs, apiFamily: apiFamily,
       apiConcurrency: apiConcurrency ?? WeChatClient.usualConcurrency, proxies: proxies,
-      apiAuthorities: apiAuthorities, redis: redis, timing: timing, probe: probe,
+      apiAuthorities: apiAuthorities, apiAuthoritiesFile: reader.sources[.apiCaFile]?.text,
+      redis: redis, timing: timing, probe: probe,
       clientExpiresBefore: clientExpiresBefore, serverExpiresBefore: serverExpiresBefore,
       http: http, ready: ready, instance: instance, log: log, effective: reader.effective,
       remarks: reader.remarks, warnings: reader.warnings)

@@ -84,6 +84,8 @@ package struct Settings: Sendable {
   package let proxies: ProxyRules
   /// Authorities that are trusted at WeChat beside the system's.
   package let apiAuthorities: [NIOSSLCertificate]
+  /// Where they were read.
+  package let apiAuthoritiesFile: String?
   package let redis: Redis
   /// Lease, renewal and the bounds of calls: they fit together.
   package let timing: Timing

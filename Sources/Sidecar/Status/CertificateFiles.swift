@@ -5,7 +5,8 @@ import Synchronization
 
 /// A certificate and its key, read again when their files change.
 ///
-/// The check is made when a connection arrives, at most once a second. While the files cannot be
+/// The check is made when a connection arrives, at most once a second, and with each tick
+/// (`CertificateWatch`). While the files cannot be
 /// used (a half-written renewal, say) the last good pair stays in use.
 package final class CertificateFiles: Sendable {
   private struct State {

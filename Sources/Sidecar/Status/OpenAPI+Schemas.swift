@@ -150,7 +150,7 @@ extension OpenAPI {
       "force": Schema.boolean("A person wants another token.").orNull,
     ], optional: ["account", "rejected_token", "rejected_sha256", "force"],
     "Which token is of no use any more: one of the three."
-  ).andAny(of: [
+  ).closed.andAny(of: [
     .object(["rejected_token": rejectedToken]), .object(["rejected_sha256": rejectedDigest]),
     .object(["force": .certainly("A person wants another token.")]),
   ]).andNot(.object(["rejected_token": .string(), "rejected_sha256": .string()]))

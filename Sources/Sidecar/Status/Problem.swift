@@ -88,9 +88,11 @@ package enum Problem: String, Hashable, Sendable, CaseIterable {
       Words(
         """
         The request breaks RFC 9112, or its `Host` is missing or given twice. Usually something \
-        that does not speak HTTP, or speaks TLS where there is none.
+        that does not speak HTTP, or speaks TLS where there is none. Or a parameter has a slip \
+        in its name: then another account would be told of than was meant.
         """,
-        "请求不符合 RFC 9112，或缺少 `Host`、`Host` 重复。通常是对端说的不是 HTTP，或对非 TLS 端口用了 TLS。")
+        "请求不符合 RFC 9112，或缺少 `Host`、`Host` 重复。通常是对端说的不是 HTTP，或对非 TLS 端口用了 TLS。"
+          + "也可能是参数名写错：否则回答的会是另一个帐号。")
     case .badAccount:
       Words(
         "A name has 1 to 64 letters, digits, `.`, `_`, `-`; the unnamed account is `default`.",

@@ -65,6 +65,13 @@ struct Schema: Hashable, Sendable {
     return schema
   }
 
+  /// The same object without any other member.
+  var closed: Schema {
+    var schema = self
+    schema.members["additionalProperties"] = .boolean(false)
+    return schema
+  }
+
   /// The schema of that name among the components.
   static func named(_ name: String) -> Schema {
     Schema(members: ["$ref": .string("#/components/schemas/\(name)")])

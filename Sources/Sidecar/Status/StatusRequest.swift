@@ -103,6 +103,19 @@ struct StatusRequest: Sendable {
     return nil
   }
 
+  /// The name of a parameter that is none of these, or is given again; nil when there is none.
+  func strayParameter(beside known: [String]) -> String? {
+    var rest = known
+    for pair in query.split(separator: "&") {
+      let key = pair.prefix { $0 != "=" }
+      guard let place = rest.firstIndex(where: { $0 == Self.decode(key) }) else {
+        return String(key)
+      }
+      rest.remove(at: place)
+    }
+    return nil
+  }
+
   private static func decode(_ text: Substring) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]

@@ -84,6 +84,7 @@ struct StatusResponder: Sendable {
           headers: [("Allow", allowed)]))
     }
     if route.isGuarded, let refusal = refusal(of: request, at: route) { return .answer(refusal) }
+    if let refusal = strayParameter(of: request, at: route) { return .answer(refusal) }
     switch route {
     case .page:
       let language = request.language
@@ -113,7 +114,9 @@ struct StatusResponder: Sendable {
 
   private func page(_ language: Language) -> StatusResponse {
     let isReady = if case .good = source.health(.ready) { true } else { false }
-    let page = StatusPage(snapshot: source.snapshot(), language: language, isReady: isReady)
+    let page = StatusPage(
+      snapshot: source.snapshot(), language: language, isReady: isReady,
+      degraded: source.readiness(of: nil)?.degraded ?? [])
     return .page(page.document, language, policy: PageAssets.policy)
   }
 
@@ -123,6 +126,24 @@ struct StatusResponder: Sendable {
     case .good(let detail): .json(HealthBody(status: "ok", detail: detail))
     case .bad(let reason): .problem(problem, reason, at: route)
     }
+  }
+
+  /// Refuses what would be answered for another account than was meant: a probe with a slip in
+  /// `account` would pass for ever.
+  private func strayParameter(of request: StatusRequest, at route: StatusRoute) -> StatusResponse? {
+    guard route == .ready || route == .token else { return nil }
+    let known = route.row.parameters.map(\.name)
+    guard let stray = request.strayParameter(beside: known) else { return nil }
+    let names = known.map { "`\($0)`" }.joined(separator: ", ")
+    return .problem(
+      .badRequest,
+      "\(route.path) takes \(names) once, and nothing else: `\(Self.shown(stray))` is too much.",
+      at: route)
+  }
+
+  /// A stranger's text as it may stand in an answer.
+  private static func shown(_ text: String) -> String {
+    String(text.prefix(64).map { $0.isLetter || $0.isNumber || "._-%".contains($0) ? $0 : "?" })
   }
 
   // MARK: Who may ask
@@ -260,15 +281,41 @@ enum RefreshBody {
     var force: Bool?
   }
 
+  /// The names of all members.
+  private struct Names: Decodable {
+    struct Name: CodingKey {
+      let stringValue: String
+      var intValue: Int? { nil }
+      init?(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
+    }
+
+    let all: [String]
+    init(from decoder: any Decoder) throws {
+      all = try decoder.container(keyedBy: Name.self).allKeys.map(\.stringValue)
+    }
+  }
+
+  private static let names: Set = ["account", "rejected_token", "rejected_sha256", "force"]
+
   /// Reads the body strictly: a request that is misunderstood would refresh nothing, silently.
   static func request(_ bytes: [UInt8]) throws(RefreshBodyProblem) -> RefreshRequest {
     let members: Members
+    let areKnown: Bool
     do {
       members = try JSONDecoder().decode(Members.self, from: Data(bytes))
+      areKnown = try JSONDecoder().decode(Names.self, from: Data(bytes)).all
+        .allSatisfy(names.contains)
     } catch {
       throw RefreshBodyProblem(
         reason: "The body must be a JSON object such as {\"rejected_token\":\"…\"},"
           + " {\"rejected_sha256\":\"…\"} or {\"force\":true}, with an \"account\" if it is named.")
+    }
+    // With a slip in `account` another account's token would be replaced.
+    guard areKnown else {
+      throw RefreshBodyProblem(
+        reason: "The body may have account, rejected_token, rejected_sha256 and force, and it has"
+          + " something else.")
     }
     var account: AccountName?
     if let name = members.account, !name.isEmpty {

@@ -74,7 +74,7 @@ extension StatusRoute {
           "Tokens can be read here; `degraded` names the accounts of which none can.",
           "可以读取 token；`degraded` 列出不可读的帐号。"))
     ],
-    problems: [.badAccount, .noSuchAccount, .notReady],
+    problems: [.badRequest, .badAccount, .noSuchAccount, .notReady],
     help: Words(
       """
       For readiness probes: whether a live token was seen in Redis within a minute, of that \
@@ -106,8 +106,8 @@ extension StatusRoute {
           "The token, from memory: also while Redis is down.", "内存中的 token，Redis 断开时也可用。"))
     ],
     problems: [
-      .badAccount, .bearerRequired, .localOnly, .webPage, .strangeHost, .noSuchAccount,
-      .tokenUnavailable,
+      .badRequest, .badAccount, .bearerRequired, .localOnly, .webPage, .strangeHost,
+      .noSuchAccount, .tokenUnavailable,
     ],
     help: Words("An account's token.", "某个帐号的 token。"))
 

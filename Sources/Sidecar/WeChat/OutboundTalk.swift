@@ -1,6 +1,7 @@
 import NIOCore
 import NIOSSL
 import NIOTLS
+import RedisClient
 
 /// One connection's whole talk: through the proxy, into TLS, the request, the answer, the end.
 ///
@@ -157,8 +158,10 @@ final class OutboundTalk: ChannelInboundHandler {
           try NIOSSLClientHandler(context: tls, serverHostname: name) { presented, promise in
             promise.succeed(presented.first == pinned ? .certificateVerified : .failed)
           }
+        } else if let name {
+          try NamedPeer.handler(context: tls, name: name)
         } else {
-          try NIOSSLClientHandler(context: tls, serverHostname: name)
+          try NIOSSLClientHandler(context: tls, serverHostname: nil)
         }
       try context.pipeline.syncOperations.addHandler(handler, position: .before(self))
     } catch {

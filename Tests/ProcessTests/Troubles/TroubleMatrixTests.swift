@@ -90,7 +90,7 @@ extension Deployment {
   fileprivate func surfaces(
     of process: SidecarProcess, saying wanted: Set<String>
   ) async throws -> [String] {
-    // A certificate is looked at when somebody connects, so this one is asked over TLS.
+    // This one has a certificate, and is asked over TLS.
     let isEncrypted = wanted == ["certificate_unusable"]
     func get(_ path: String) async throws -> HTTPAnswer {
       isEncrypted ? try await process.encrypted(path, in: self) : try await process.get(path)

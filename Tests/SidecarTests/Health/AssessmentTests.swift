@@ -126,6 +126,129 @@ import TokenCore
     #expect(missing.preventsReading)
   }
 
+  /// A step that failed first so long ago, and so often since then.
+  private static func step(
+    _ kind: StoreFailure.Kind, times count: Int, within span: Duration
+  ) -> Observation.StepTrouble {
+    .init(kind: kind, reason: "\(kind)", since: wall, count: count, span: span)
+  }
+
+  @Test("what one pause of Redis made fail is told only if steps still fail five seconds later")
+  func hiccup() {
+    for (count, span, isTold) in [
+      (1, Duration.zero, false), (12, .milliseconds(1500), false), (2, .milliseconds(4999), false),
+      (2, .seconds(5), true),
+    ] {
+      var known = Self.known()
+      known.steps = [Self.step(.transport, times: count, within: span)]
+      let conditions = Self.conditions(known).filter { $0.kind == .redisStep }
+      // It is no reason for anything that is told while it may be over by itself.
+      let cause = Self.condition(.noToken, known)?.facts.cause
+      #expect(conditions.map(\.isPending) == [!isTold], "\(count) in \(span)")
+      #expect((cause == .redisStep) == isTold)
+    }
+  }
+
+  @Test("that nobody leads is no account's cause while something is known that it comes from")
+  func causeOfNoLeader() throws {
+    var keeper = Self.keeper
+    _ = keeper.handle(.started, at: Self.now)
+    _ = keeper.handle(.storeConnected(runID: nil), at: Self.now)
+    let met = HealthBook.Met(since: Self.wall, at: Self.now - .seconds(60))
+    for (steps, cause) in [
+      ([], Condition.Kind.noLeader),
+      ([Self.step(.transport, times: 9, within: .seconds(9))], .redisStep),
+    ] {
+      var known = Self.known()
+      known.steps = steps
+      let found = Assessment(keeper.view, known) { _ in met }.conditions
+      #expect(found.contains { $0.kind == .noLeader && !$0.isPending })
+      #expect(found.first { $0.kind == .noToken }?.facts.cause == cause)
+    }
+  }
+
+  @Test("a refusal of Redis is told at once, and of two failures without a name the one that lasts")
+  func refusedSteps() {
+    var known = Self.known()
+    known.steps = [Self.step(.permission, times: 1, within: .zero)]
+    #expect(Self.condition(.redisPermission, known)?.isPending == false)
+    known.steps = [
+      Self.step(.other, times: 1, within: .zero),
+      Self.step(.transport, times: 9, within: .seconds(9)),
+    ]
+    #expect(Self.condition(.redisStep, known)?.facts.reason == "transport")
+    #expect(Self.condition(.redisStep, known)?.isPending == false)
+  }
+
+  /// A keeper that was just elected, and to which WeChat gave a token, or has not answered yet.
+  private static func elected(withToken hasToken: Bool) throws -> KeeperView {
+    var keeper = keeper
+    let clock = RedisTime(milliseconds: wall.milliseconds)
+    var actions =
+      keeper.handle(.started, at: now) + keeper.handle(.storeConnected(runID: nil), at: now)
+    for _ in 0..<40 {
+      guard !actions.isEmpty else { break }
+      switch actions.removeFirst() {
+      case .store(let command, let issuedAt):
+        let reply: StoreReply? =
+          switch command {
+          case .pollLock: .lock(holder: nil, remaining: nil)
+          case .acquire: .acquired(Epoch(7))
+          case .look, .takeOver: .account(AccountView(now: clock))
+          case .begin: .began(BeginReceipt(committed: nil, at: clock, now: clock))
+          case .commit: .committed(isCertain: true)
+          case .heartbeat: .replicas([], now: clock)
+          case .renew, .release, .resolve, .republish, .mark: nil
+          }
+        guard let reply else { continue }
+        actions += keeper.handle(
+          .stored(command, issuedAt: issuedAt, .success(reply)), at: now)
+      case .fetch(let order) where hasToken:
+        let token = FetchedToken(
+          token: AccessToken("t"), lifetime: .seconds(7200), sentAt: now)
+        actions += keeper.handle(.fetched(order.account, order.version, .token(token)), at: now)
+      case .fetch, .probe, .cancelFetch, .giveBack, .note, .stop: continue
+      }
+    }
+    let view = keeper.view
+    try #require(view.isLeader(at: now))
+    try #require((view.accounts[0].copy != nil) == hasToken)
+    return view
+  }
+
+  @Test("that refreshes fail lasts when another replica leads, until that one is given a token")
+  func changeOfLeader() throws {
+    let failing = Condition(
+      .refreshFailing, .warning, account: .unnamed,
+      since: Timestamp(second: Self.wall.second - 60))
+    let held = Condition(.reportHeld, .warning, account: .unnamed, since: Self.wall)
+    var known = Self.known()
+    known.isLeader = true
+    known.others = [
+      .init(
+        instance: "b", isLeader: false, age: .seconds(2),
+        report: HealthReport(
+          version: "1", startedAt: Self.wall, accounts: "mine", conditions: [failing, held]))
+    ]
+    for hasToken in [false, true] {
+      let view = try Self.elected(withToken: hasToken)
+      let told = Assessment(view, known).conditions
+      #expect((told.first { $0.kind == .refreshFailing } != nil) == !hasToken)
+      #expect(!told.contains { $0.kind == .reportHeld }, "its own limits are its own")
+    }
+    known.others[0].age = .seconds(30)
+    let silent = Assessment(try Self.elected(withToken: false), known).conditions
+    #expect(!silent.contains { $0.kind == .refreshFailing })
+  }
+
+  @Test("what lasts is told with since when it was met first, by whomever")
+  func sinceItWasMet() {
+    var known = Self.known()
+    known.links = Self.away(.connectTimedOut("redis:6379"), for: 3)
+    let since = Self.condition(.redisAway, known, met: .seconds(600))?.since
+    #expect(since == Timestamp(second: Self.wall.second - 600))
+  }
+
   @Test("of accounts that this replica does not have it tells nothing")
   func strangersAccounts() {
     var known = Self.known()
@@ -189,6 +312,19 @@ import TokenCore
     known.handledAt = Self.now - .seconds(3600)
     #expect(
       Self.conditions(known).map(\.kind) == [.noToken, .loopStalled, .redisAway, .clockOff])
+  }
+
+  @Test("what to do is about the cause, by WeChat's code where there is one, or says who knows it")
+  func remedies() {
+    var missing = Condition(.noToken, .critical, account: .unnamed, since: Self.wall)
+    #expect(missing.remedy(.english).contains("is not known here yet"))
+    missing.facts.cause = .redisAway
+    #expect(missing.remedy(.english) == Condition.Kind.redisAway.remedy.english)
+    missing.facts.cause = .refreshFailing
+    missing.facts.code = 40125
+    for language in Language.allCases {
+      #expect(missing.remedy(language) == WeChatError.row(40125).more?(language))
+    }
   }
 
   @Test("every kind has words of its own in both languages")

@@ -125,6 +125,17 @@ import TokenCore
     #expect(stand.look([], after: .seconds(1)) == ["ended refresh_failing 802"])
   }
 
+  @Test("a failure that the next leader meets as well is one failure")
+  func changeOfLeader() {
+    var stand = Stand()
+    let heard = Self.failing(since: 0, observer: "b")
+    #expect(stand.look([heard]) == ["began refresh_failing, heard"])
+    let own = Self.failing(since: 90)
+    #expect(stand.look([own], after: .seconds(90)) == ["began refresh_failing"])
+    #expect(stand.book.met(own.identity)?.since == Timestamp(second: 0))
+    #expect(stand.look([], after: .seconds(30)) == ["ended refresh_failing 120"])
+  }
+
   @Test("a key that lapsed is told by a replica that only heard why")
   func everybodys() {
     var stand = Stand()

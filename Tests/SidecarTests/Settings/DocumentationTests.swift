@@ -89,10 +89,27 @@ import TokenCore
     }
   }
 
-  @Test func `the README tells every exit code`() throws {
-    let readme = try Self.text(of: "README.md")
-    for status in ExitStatus.allCases {
-      #expect(readme.contains("| \(status.rawValue) | \(status.meaning) |"), "\(status)")
+  @Test func `the READMEs tell every exit code`() throws {
+    try compare(page: "README.md", with: Self.exitCodes(.english))
+    try compare(page: "deploy/README.zh-CN.md", with: Self.exitCodes(.chinese))
+  }
+
+  /// Settings, metrics, routes, events and conditions: each table is compared with the code by a
+  /// test of its own.
+  @Test(arguments: [("README.md", "Runbook.md"), ("deploy/README.zh-CN.md", "Runbook.zh-CN.md")])
+  func `the README leads to the page of every table`(readme: String, runbook: String) throws {
+    let text = try Self.text(of: readme)
+    let folder = Self.root.appending(path: readme).deletingLastPathComponent()
+    let links = Set(
+      text.matches(of: /\]\(([^)#]+\.md)/).map { folder.appending(path: $0.1).standardized.path })
+    for (page, table) in [
+      ("Settings.md", Self.settings[0]), ("Metrics.md", Self.metrics[0]),
+      ("HTTP.md", Self.routes[0]), ("Logging.md", "| event | level | meaning |"),
+      (runbook, "### `\(Condition.Kind.noToken.rawValue)`"),
+    ] {
+      let path = Self.folder + page
+      #expect(try Self.text(of: path).contains("\n\(table)\n"), "\(page)")
+      #expect(links.contains(Self.root.appending(path: path).standardized.path), "\(page)")
     }
   }
 
@@ -201,6 +218,11 @@ import TokenCore
         ]
         return "| " + cells.joined(separator: " | ") + " |"
       }
+  }
+
+  private static func exitCodes(_ language: Language) -> [String] {
+    [language == .english ? "| exit code | meaning |" : "| 退出码 | 含义 |", "|---|---|"]
+      + ExitStatus.allCases.map { "| \($0.rawValue) | \($0.meaning(language)) |" }
   }
 
   private static func shortRoutes(_ language: Language) -> [String] {

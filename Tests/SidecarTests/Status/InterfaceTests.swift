@@ -169,6 +169,7 @@ import TokenCore
 
   @Test(arguments: [
     "{\"rejected_token\":\"t\",\"rejected_sha256\":\"x\",\"force\":true}",
+    "{\"acount\":\"shop\",\"force\":true}",
     "{\"rejected_sha256\":\"x\",\"force\":true}", "{\"rejected_token\":\"\",\"force\":true}",
     "{\"rejected_token\":\"\(String(repeating: "t", count: 2049))\"}",
   ])

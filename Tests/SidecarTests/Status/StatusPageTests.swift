@@ -110,6 +110,22 @@ import TokenCore
     #expect(!chinese.contains("WeChat answered with errcode"))
   }
 
+  @Test func `a replica that is ready without some of its accounts names them`() throws {
+    var snapshot = try snapshot(["a", "b", "live", "z"])
+    try kill("live", in: &snapshot)
+    let names = try ["live", "z"].map { try #require(AccountName($0)) }
+    for (language, sentence) in [
+      (Language.english, "This replica is ready (/readyz 200), but degraded: without live, z."),
+      (.chinese, "本副本就绪（/readyz 200），但处于降级状态（degraded）：缺 live、z。"),
+    ] {
+      let page = StatusPage(
+        snapshot: snapshot, language: language, isReady: true, degraded: names
+      ).document
+      #expect(page.contains(sentence))
+      #expect(!self.page(snapshot, language, isReady: false).contains("degraded"))
+    }
+  }
+
   @Test func `the sign in the tab changes with the verdict`() throws {
     var snapshot = try snapshot()
     let well = try #require(page(snapshot).firstMatch(of: /id="icon" href="([^"]+)"/)).1

@@ -136,6 +136,12 @@ import TokenCore
       source.answers.withLock { $0.readiness = nil }
       #expect(try await ask("/readyz?account=nobody", port: port).status == 404)
       #expect(try await ask("/readyz?account=no%20body", port: port).status == 400)
+      // A slip would have all accounts' answer pass for one's.
+      for query in ["acount=shop", "account=shop&account=blog", "account=shop&t=1", "%00"] {
+        let answer = try await ask("/readyz?\(query)", port: port)
+        #expect(answer.status == 400)
+        #expect(answer.body.contains("/readyz takes `account` once, and nothing else"))
+      }
     }
   }
 

@@ -7,6 +7,8 @@ import TokenCore
 struct StatusPage {
   let snapshot: StatusSnapshot
   let isReady: Bool
+  /// The accounts whose token nobody should read here, as `/readyz` names them.
+  let degraded: [AccountName]
   let text: PageText
   let verdict: Verdict
 
@@ -17,9 +19,12 @@ struct StatusPage {
   /// More accounts than these are many: they can be searched, too.
   static let many = 24
 
-  init(snapshot: StatusSnapshot, language: Language, isReady: Bool) {
+  init(
+    snapshot: StatusSnapshot, language: Language, isReady: Bool, degraded: [AccountName] = []
+  ) {
     self.snapshot = snapshot
     self.isReady = isReady
+    self.degraded = degraded
     text = PageText(language: language, now: snapshot.now)
     verdict = Verdict(snapshot, text)
   }
@@ -173,7 +178,7 @@ struct StatusPage {
         ? .empty
         : pair(text("It means", "影响")) { condition.kind.meaning(text.language) },
       pair(text("To do", "处理")) {
-        text.prose(condition.advice(text.language))
+        text.prose(condition.remedy(text.language))
         " "
         HTML(.a, ["href": "/runbook?lang=\(text.language.rawValue)#\(condition.anchor)"]) {
           text("More in the runbook", "详见处理手册")
@@ -264,11 +269,23 @@ struct StatusPage {
       } ?? .empty,
       nextRefresh,
       HTML(.span, ["class": "ready"]) {
-        isReady
-          ? text("This replica is ready (/readyz 200).", "本副本就绪（/readyz 200）。")
-          : text("This replica is not ready (/readyz 503).", "本副本未就绪（/readyz 503）。")
+        readiness
       },
     ])
+  }
+
+  /// What `/readyz` answers: with a token missing, too, where one account is enough (`WCH_READY`).
+  private var readiness: String {
+    guard isReady else {
+      return text("This replica is not ready (/readyz 503).", "本副本未就绪（/readyz 503）。")
+    }
+    guard !degraded.isEmpty else {
+      return text("This replica is ready (/readyz 200).", "本副本就绪（/readyz 200）。")
+    }
+    let names = text.names(degraded.map(\.description), most: Self.mostNames)
+    return text(
+      "This replica is ready (/readyz 200), but degraded: without \(names).",
+      "本副本就绪（/readyz 200），但处于降级状态（degraded）：缺 \(names)。")
   }
 
   private var nextRefresh: HTML {
