@@ -154,6 +154,18 @@ extension AccountKeeper {
         knownAt: known.debt.knownAt, at: now + timing.retry)
     }
   }
+
+  /// The same where the record is not ours to read, once at each other server.
+  mutating func oweUnseen(at now: Moment) {
+    for place in acknowledged.indices where !acknowledged[place].settlesLater {
+      acknowledged[place].settledBy = nil
+      acknowledged[place].settlesLater = true
+      let debt = acknowledged[place].debt
+      guard now - debt.beganAt < Self.debtMemory else { continue }
+      owe(
+        debt.version, beganAt: debt.beganAt, begunAt: debt.begunAt, knownAt: debt.knownAt, at: now)
+    }
+  }
 }
 
 extension AccountKeeper.Acknowledged {

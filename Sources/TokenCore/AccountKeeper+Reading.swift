@@ -11,9 +11,11 @@ extension AccountKeeper {
       return [.saw(view.fence), .recordIsOurs]
     case .foreignApp(let remaining):
       isRefused = true
+      oweUnseen(at: now)
       return [.note(.foreignApp(remaining: remaining))]
     case .newerLayout(let layout):
       isRefused = true
+      oweUnseen(at: now)
       return [.note(.newerLayout(layout))]
     default: return []
     }

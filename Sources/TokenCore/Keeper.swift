@@ -5,19 +5,19 @@
 /// through years of faults. For every action there is exactly one event that answers it, within
 /// the deadlines that `Timing` gives.
 package struct Keeper: Sendable {
-  package private(set) var election: Election
-  private var table: AccountTable
+  package internal(set) var election: Election
+  var table: AccountTable
   /// Whether the connection to Redis stands, as far as is known.
-  package private(set) var storeIsConnected = false
+  package internal(set) var storeIsConnected = false
   /// The other replicas, as of the last heartbeat.
-  package private(set) var replicas: [Replica] = []
+  package internal(set) var replicas: [Replica] = []
   /// Why this replica may not lead although nobody else does: the keys are another AppID's.
-  package private(set) var conflict: Note?
+  package internal(set) var conflict: Note?
   /// How many times the regular look at everything was taken.
-  package private(set) var ticks: Int64 = 0
+  package internal(set) var ticks: Int64 = 0
 
   /// What Redis's clock showed, and when by ours.
-  package private(set) var redisClock: (time: RedisTime, at: Moment)?
+  package internal(set) var redisClock: (time: RedisTime, at: Moment)?
 
   private(set) var runID: String?
   /// When a step was sent last that this server answered.
@@ -25,32 +25,32 @@ package struct Keeper: Sendable {
   /// When the server before this one was heard last: what it was told since may be lost.
   private(set) var lostSince: Moment?
   /// Who holds a lock that never lapses, as it was told last.
-  private var endlessHolder: String?
-  private var replicasAsOf: RedisTime?
+  var endlessHolder: String?
+  var replicasAsOf: RedisTime?
   /// When others of this replica's name said last that they live, and how often they said it again.
-  private var namesakes: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
-  private var nameIsToldShared = false
-  private var heartbeatAt: Moment = .origin
-  private var heartbeatSentAt: Moment?
-  private(set) var tickAt: Moment = .origin
-  private var wantsAbdication = false
+  var namesakes: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
+  var nameIsToldShared = false
+  var heartbeatAt: Moment = .origin
+  var heartbeatSentAt: Moment?
+  var tickAt: Moment = .origin
+  var wantsAbdication = false
   /// Which account WeChat gave a token to last.
-  private var lastSuccess: (account: AccountName, at: Moment)?
+  var lastSuccess: (account: AccountName, at: Moment)?
   private(set) var shutdownBy: Moment?
   /// Whether the lock was given back; the answer, and those to what is owed, end the shutdown.
-  private(set) var isReleasing = false
+  var isReleasing = false
   private(set) var isReleased = false
-  private(set) var isStopped = false
-  private var latest: Moment = .origin
-  private var generator: any RandomNumberGenerator & Sendable
+  var isStopped = false
+  var latest: Moment = .origin
+  var generator: any RandomNumberGenerator & Sendable
 
-  private let instance: InstanceID
+  let instance: InstanceID
   /// Drawn once by each process.
-  private let life: UInt64
-  private let timing: Timing
+  let life: UInt64
+  let timing: Timing
 
   /// So many accounts ask WeChat at the same time.
-  private let maximumFetches: Int
+  let maximumFetches: Int
 
   /// More accounts than this are looked at with every tick instead of every renewal.
   package static let accountsLookedAtWithRenewal = 100
@@ -150,7 +150,7 @@ package struct Keeper: Sendable {
 
   // MARK: Events
 
-  private mutating func take(_ event: Event, at now: Moment, to actions: inout [Action]) {
+  mutating func take(_ event: Event, at now: Moment, to actions: inout [Action]) {
     switch event {
     case .started:
       tickAt = now + timing.tick
@@ -204,13 +204,13 @@ package struct Keeper: Sendable {
   }
 
   /// Another server is there: one that comes soon after another has lost as much as that one.
-  private mutating func lost(at now: Moment) {
+  mutating func lost(at now: Moment) {
     if let lostSince, now - lostSince < Timing.certain { return }
     lostSince = answeredAt
   }
 
   /// A report is the leader's to judge; what reaches another replica is given back.
-  private mutating func take(_ report: Report, at now: Moment, to actions: inout [Action]) {
+  mutating func take(_ report: Report, at now: Moment, to actions: inout [Action]) {
     guard isLeader(at: now) else {
       actions.append(.giveBack(report))
       return
@@ -234,7 +234,7 @@ package struct Keeper: Sendable {
     }
   }
 
-  private mutating func take(
+  mutating func take(
     _ result: Result<StoreReply, StoreFailure>, of command: StoreCommand, sentAt: Moment,
     at now: Moment, to actions: inout [Action]
   ) {
@@ -268,7 +268,7 @@ package struct Keeper: Sendable {
     }
   }
 
-  private mutating func take(
+  mutating func take(
     _ reply: StoreReply, of command: StoreCommand, sentAt: Moment, at now: Moment,
     to actions: inout [Action]
   ) {
@@ -310,275 +310,6 @@ package struct Keeper: Sendable {
     }
   }
 
-  // MARK: Consequences
-
-  private mutating func apply(
-    _ steps: [Election.Step], at now: Moment, to actions: inout [Action]
-  ) {
-    for step in steps {
-      switch step {
-      case .send(let command): actions.append(.store(command, issuedAt: now))
-      case .won(let leadership):
-        conflict = nil
-        wantsAbdication = false
-        actions.append(.note(.becameLeader(leadership.epoch)))
-        heartbeatAt = now
-        table.updateAll { $0.startedLeading(at: now) }
-      case .lost(let reason): stepDown(reason, at: now, to: &actions)
-      }
-    }
-  }
-
-  private mutating func apply(
-    _ outcomes: [AccountKeeper.Outcome], of account: AccountName, at now: Moment,
-    to actions: inout [Action]
-  ) {
-    for outcome in outcomes {
-      switch outcome {
-      case .send(let command): actions.append(.store(command, issuedAt: now))
-      case .fetch(let order): actions.append(.fetch(order))
-      case .cancelFetch(let version): actions.append(.cancelFetch(account, version))
-      case .probe(let order): actions.append(.probe(order))
-      case .renewLease: election.renewSoon(at: now)
-      case .saw(let epoch): election.saw(epoch)
-      case .note(let note):
-        if case .refreshed = note { lastSuccess = (account, now) }
-        record(note, to: &actions)
-      case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
-      case .recordIsOurs:
-        if conflict != nil, !table.all.contains(where: \.isRefused) { conflict = nil }
-      case .refused(let reason):
-        if table.all.allSatisfy(\.isRefused) { stepDown(reason, at: now, to: &actions) }
-      case .unreachable: wantsAbdication = wantsAbdication || !succeedsElsewhere(account, at: now)
-      }
-    }
-  }
-
-  private mutating func noteConflict(_ reply: StoreReply, to actions: inout [Action]) {
-    switch reply {
-    case .foreignApp(let remaining):
-      record(.foreignApp(remaining: remaining), to: &actions)
-    case .held(let holder, let remaining) where remaining < .zero:
-      guard endlessHolder != holder else { return }
-      endlessHolder = holder
-      actions.append(.note(.lockNeverLapses(holder: holder)))
-    default:
-      endlessHolder = nil
-    }
-  }
-
-  /// A conflict is told when it begins, not with every look that meets it.
-  private mutating func record(_ note: Note, to actions: inout [Action]) {
-    switch note {
-    case .foreignApp:
-      if case .foreignApp = conflict { return conflict = note }
-      conflict = note
-    case .newerLayout:
-      if conflict == note { return }
-      conflict = note
-    default: break
-    }
-    actions.append(.note(note))
-  }
-
-  private mutating func stepDown(
-    _ reason: StepDownReason, at now: Moment, to actions: inout [Action]
-  ) {
-    guard let leadership = election.leadership else { return }
-    actions.append(.note(.steppedDown(reason)))
-    election.steppedDown(reason, at: now, using: &generator)
-    table.updateAll { account in
-      if let report = account.takeUnserved() { actions.append(.giveBack(report)) }
-      for outcome in account.steppedDown(at: now) {
-        switch outcome {
-        case .cancelFetch(let version): actions.append(.cancelFetch(account.name, version))
-        case .send(let command): actions.append(.store(command, issuedAt: now))
-        default: break
-        }
-      }
-    }
-    switch reason {
-    case .lockLost: break
-    case .leaseOver, .fenced, .shutdown:
-      // Also when the lease is over: a renewal that Redis carried out late may have kept the lock.
-      actions.append(.store(.release(leadership.term), issuedAt: now))
-    case .abdicated, .foreignApp, .newerLayout:
-      election.holdBack(until: now + Timing.abdication, at: now)
-      actions.append(.store(.release(leadership.term), issuedAt: now))
-    }
-    heartbeatAt = now
-  }
-
-  private mutating func stop(to actions: inout [Action]) {
-    guard !isStopped else { return }
-    isStopped = true
-    election.stopped()
-    actions.append(.stop)
-  }
-
-  // MARK: Time
-
-  private mutating func advance(at now: Moment, to actions: inout [Action]) {
-    if tickAt <= now {
-      ticks += 1
-      tickAt = now + timing.tick
-      table.updateAll { $0.hinted(at: now) }
-    }
-    if wantsAbdication {
-      wantsAbdication = false
-      if shutdownBy == nil, election.leadership != nil, anotherMayDoBetter {
-        actions.append(heartbeat(abdicates: true, at: now))
-        stepDown(.abdicated, at: now, to: &actions)
-      }
-    }
-    giveUp(at: now, to: &actions)
-    // Who is let go on may have nothing to fetch any more: then the next one is.
-    repeat {
-      table.admit(upTo: maximumFetches)
-      advanceAccounts(at: now, to: &actions)
-    } while table.hasQueue && table.fetching < maximumFetches
-    if shutdownBy != nil { return shutDown(at: now, to: &actions) }
-    if storeIsConnected {
-      apply(election.advance(at: now), at: now, to: &actions)
-      if heartbeatAt <= now, heartbeatSentAt == nil {
-        actions.append(heartbeat(abdicates: false, at: now))
-      }
-    }
-  }
-
-  private mutating func advanceAccounts(at now: Moment, to actions: inout [Action]) {
-    var place = 0
-    while let index = table.next(from: place, dueBy: now, common: common) {
-      let (lead, runID, isConnected) = (lead, runID, storeIsConnected)
-      let lostSince = lostSince
-      let isEnding = shutdownBy != nil
-      let mayFetch = table.fetching < maximumFetches
-      let outcomes = table.update(index) {
-        $0.advance(
-          at: now, lead: lead, runID: runID, lostSince: lostSince, storeIsConnected: isConnected,
-          isShuttingDown: isEnding, mayFetch: mayFetch, using: &generator)
-      }
-      apply(outcomes, of: table[index].name, at: now, to: &actions)
-      place = index + 1
-    }
-  }
-
-  /// What was not answered in time counts as failed.
-  private mutating func giveUp(at now: Moment, to actions: inout [Action]) {
-    if let failure = election.giveUp(at: now, using: &generator) {
-      actions.append(.note(.storeStepFailed(nil, failure)))
-    }
-    if let sentAt = heartbeatSentAt, sentAt + timing.answerBy <= now {
-      heartbeatSentAt = nil
-      heartbeatAt = now + timing.retry
-    }
-  }
-
-  /// Whether WeChat gave another account a token since it fails for this one: then it can be
-  /// reached from here.
-  private func succeedsElsewhere(_ account: AccountName, at now: Moment) -> Bool {
-    guard let lastSuccess, lastSuccess.account != account else { return false }
-    return now - lastSuccess.at < Timing.abdicationDoubt
-  }
-
-  /// The orderly end: what is in flight is finished, within bounds; then the lock is given back.
-  private mutating func shutDown(at now: Moment, to actions: inout [Action]) {
-    guard let shutdownBy, !isStopped else { return }
-    let isOwing = table.all.contains { !$0.debts.isEmpty }
-    if isReleasing {
-      let isLost = !storeIsConnected && !isOwing
-      if (isReleased && !isOwing) || now >= shutdownBy || isLost { stop(to: &actions) }
-      return
-    }
-    if isOwing || table.all.contains(where: \.mustFinish), now < shutdownBy {
-      if storeIsConnected, election.leadership != nil {
-        apply(election.advance(at: now), at: now, to: &actions)
-      }
-      return
-    }
-    if election.leadership != nil, storeIsConnected {
-      stepDown(.shutdown, at: now, to: &actions)
-      isReleasing = true
-    } else if let term = election.termUnderWay, storeIsConnected {
-      // Nobody shall wait for a lock that was asked for and is of no use.
-      election.stopped()
-      actions.append(.store(.release(term), issuedAt: now))
-      isReleasing = true
-    } else {
-      stop(to: &actions)
-    }
-  }
-
-  private mutating func heartbeat(abdicates: Bool, at now: Moment) -> Action {
-    heartbeatSentAt = now
-    heartbeatAt = now + Timing.followerLook
-    return .store(
-      .heartbeat(
-        .init(
-          instance: instance, isLeader: election.leadership != nil, abdicates: abdicates,
-          life: life)),
-      issuedAt: now)
-  }
-
-  private mutating func noteNamesakes(to actions: inout [Action]) {
-    var heard: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
-    for replica in replicas where replica.instance == instance && replica.life != life {
-      let before = namesakes[replica.life] ?? (replica.seenAt, 0)
-      let isRepeated = replica.seenAt > before.seenAt
-      heard[replica.life] = (replica.seenAt, before.repetitions + (isRepeated ? 1 : 0))
-    }
-    namesakes = heard
-    guard !nameIsToldShared, isNamesake else { return }
-    nameIsToldShared = true
-    actions.append(.note(.nameIsShared))
-  }
-
-  /// Whether another live replica has this one's name.
-  private var isNamesake: Bool {
-    replicas.contains { $0.instance == instance && isAnother($0) }
-  }
-
-  /// Whether it is a replica beside this one.
-  ///
-  /// One of the same name may be this one's predecessor, which is gone, though its last heartbeat
-  /// may come late; another says again and again that it lives. Of another name the one counts that
-  /// was heard last, for the same reason.
-  private func isAnother(_ replica: Replica) -> Bool {
-    guard replica.instance == instance else {
-      return !replicas.contains {
-        $0.instance == replica.instance && $0.seenAt > replica.seenAt
-      }
-    }
-    return namesakes[replica.life].map { $0.repetitions >= 2 } ?? false
-  }
-
-  /// Whether another live replica exists that has not given up leadership lately itself.
-  private var anotherMayDoBetter: Bool {
-    guard let asOf = replicasAsOf else { return false }
-    return replicas.contains { replica in
-      isAnother(replica)
-        && asOf - replica.seenAt < Timing.followerLook * 3
-        && (replica.abdicatedAt.map { asOf - $0 > Timing.abdicationMemory } ?? true)
-    }
-  }
-
-  private var lead: AccountKeeper.Lead? {
-    election.leadership.map {
-      .init(
-        epoch: $0.epoch, validUntil: $0.validUntil,
-        lookEvery: table.count > Keeper.accountsLookedAtWithRenewal
-          ? timing.tick : timing.renew)
-    }
-  }
-
-  /// What decides for all accounts together when one is due.
-  private var common: AccountTable.Common {
-    .init(
-      leads: election.leadership != nil, isConnected: storeIsConnected,
-      isEnding: shutdownBy != nil)
-  }
-
-  private func index(of account: AccountName) -> Int? { table.place(of: account) }
 }
 
 extension Keeper {
@@ -626,36 +357,4 @@ extension Keeper {
     /// The keeper is done; the process may end.
     case stop
   }
-}
-
-/// One permitted attempt at WeChat.
-package struct FetchOrder: Hashable, Sendable {
-  package let account: AccountName
-  package let version: Version
-  package let trigger: Trigger
-  /// Whether WeChat must make a new token though it has one (`stable_token` only).
-  package let isForced: Bool
-  /// When the whole call must be over.
-  package let deadline: Moment
-  /// The request must not be written later than this: the lease may be another's by then.
-  package let notAfter: Moment
-}
-
-/// One question whether a token lives.
-package struct ProbeOrder: Hashable, Sendable {
-  package let account: AccountName
-  package let version: Version
-  package let token: AccessToken
-  /// When the whole call must be over.
-  package let deadline: Moment
-}
-
-/// What an application asks for.
-package enum Report: Hashable, Sendable {
-  /// WeChat refused this token.
-  case rejected(AccessToken)
-  /// WeChat refused a token of which only this digest is known, and it is none of ours.
-  case rejectedDigest(String)
-  /// A person wants a new token for this account.
-  case force(AccountName)
 }

@@ -143,6 +143,32 @@ struct TidyTests {
     }
   }
 
+  /// What is longer is two things: these fall when the longest is cut, and never rise.
+  private static let longestFile = 400
+  private static let longestFunction = 70
+
+  @Test("files and functions are short")
+  func filesAndFunctionsAreShort() throws {
+    let files = Self.swiftFiles(under: "Sources")
+    try #require(!files.isEmpty)
+    var functions = 0
+    for file in files {
+      let lines = try Self.lines(of: file)
+      #expect(lines.count - 1 <= Self.longestFile, "\(file.lastPathComponent)")
+      for (first, line) in lines.enumerated() {
+        let code = line.drop { $0 == " " }
+        guard code.contains(/^([a-z@()]+ )*(func |init[(?<])/) else { continue }
+        let end = line.prefix { $0 == " " } + "}"
+        // One that ends in its own line has no such line of its own.
+        guard !code.hasSuffix("}"), let last = lines[first...].firstIndex(of: end) else { continue }
+        functions += 1
+        #expect(
+          last - first < Self.longestFunction, "\(file.lastPathComponent):\(first + 1)")
+      }
+    }
+    #expect(functions > 500)
+  }
+
   /// Managed services read a script for what it calls, and on which keys, before they run it.
   @Test("scripts call commands by their names, on keys by their places")
   func scriptsNameWhatTheyTouch() throws {

@@ -260,6 +260,30 @@ import Testing
     }
   }
 
+  @Test(arguments: [StoreReply.foreignApp(remaining: nil), .newerLayout(3)])
+  func `where the record is not ours to read it is said once to each other server`(
+    _ reply: StoreReply
+  ) {
+    var it = Self.leader(.unresolved)
+    _ = Self.expire(&it)
+    func said(_ runID: String) -> [Version] {
+      it.post(.storeDisconnected)
+      it.fail(it.outstanding.first(where: \.isLook))
+      let looks = it.post(.storeConnected(runID: runID))
+      var actions = it.answer(looks.first(where: \.isLook), reply)
+      var said: [Version] = []
+      while let marking = actions.first(where: \.isMark), said.count < 9 {
+        said += [marking.mark?.version].compactMap(\.self)
+        actions = it.answer(marking, .marked) + it.post(.woke)
+      }
+      return said
+    }
+    #expect(said("one").isEmpty)
+    #expect(Set(said("two")) == [Self.own, Self.next])
+    #expect(said("two").isEmpty)
+    #expect(Set(said("three")) == [Self.own, Self.next])
+  }
+
   @Test(arguments: [StoreReply.superseded(Epoch(20)), .deposed(Epoch(20))])
   func `a commit that came under a higher fence owes nothing there, and is said elsewhere`(
     _ reply: StoreReply

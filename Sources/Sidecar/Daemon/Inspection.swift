@@ -38,19 +38,19 @@ package struct Inspection {
     }
   }
 
-  private let settings: Settings
-  private let redis: RedisConfiguration
-  private let logger: Logger
+  let settings: Settings
+  let redis: RedisConfiguration
+  let logger: Logger
 
   /// Everything at Redis together may take this long, or one attempt to connect and a second more:
   /// such an attempt says best what is wrong.
-  private static let redisLimit: Duration = .seconds(5)
+  static let redisLimit: Duration = .seconds(5)
   /// With less of a difference than this there is none to tell, given the time of an answer.
-  private static let unnoticeable: Double = 0.5
+  static let unnoticeable: Double = 0.5
   /// Replicas and Redis whose clocks differ by more than this confuse people who read both logs.
-  private static let noticeableOffset: Double = 2
+  static let noticeableOffset: Double = 2
   /// A token that no account has: WeChat's refusal of it proves that WeChat answers.
-  private static let noToken = AccessToken("wch-sidecar-check")
+  static let noToken = AccessToken("wch-sidecar-check")
 
   /// Takes settings that were judged.
   package init(settings: Settings, redis: RedisConfiguration, logger: Logger) {
@@ -69,7 +69,7 @@ package struct Inspection {
 
   // MARK: Redis
 
-  private func inspectRedis(_ report: inout Report) async -> [AccountName: AccessToken] {
+  func inspectRedis(_ report: inout Report) async -> [AccountName: AccessToken] {
     let group = MultiThreadedEventLoopGroup.singleton
     let client = RedisClient(configuration: redis, eventLoopGroup: group, logger: logger)
     return await withTaskGroup { tasks in
@@ -80,7 +80,7 @@ package struct Inspection {
     }
   }
 
-  private func inspectRedis(
+  func inspectRedis(
     _ client: RedisClient, _ report: inout Report
   ) async -> [AccountName: AccessToken] {
     let deadline =
@@ -132,7 +132,7 @@ package struct Inspection {
   }
 
   /// Whether the account's record is one that the daemon would work with.
-  private func inspectRecord(
+  func inspectRecord(
     of account: Settings.Account, _ client: RedisClient, _ deadline: ContinuousClock.Instant,
     _ report: inout Report
   ) async throws(RedisError) -> Bool {
@@ -166,7 +166,7 @@ package struct Inspection {
   }
 
   /// Who leads, and whether it is a replica of this deployment.
-  private func inspectLock(
+  func inspectLock(
     _ client: RedisClient, _ deadline: ContinuousClock.Instant, _ report: inout Report
   ) async throws(RedisError) {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
@@ -199,14 +199,14 @@ package struct Inspection {
   }
 
   /// - Parameter latency: of the answer, which was made half of it ago.
-  private func inspectClock(_ reply: RedisReply, _ latency: Duration, _ report: inout Report) {
+  func inspectClock(_ reply: RedisReply, _ latency: Duration, _ report: inout Report) {
     let time = (reply.elements ?? []).compactMap(\.number)
     guard time.count == 2 else { return }
     let redis = Double(time[0]) + Double(time[1]) / 1_000_000 + latency.inSeconds / 2
     tellClock("clock", "Redis", redis - Double(Timestamp.now.milliseconds) / 1000, &report)
   }
 
-  private func tellClock(
+  func tellClock(
     _ subject: String, _ whose: String, _ offset: Double, _ report: inout Report
   ) {
     let shown = abs(offset) < Inspection.unnoticeable ? 0 : Int(offset.rounded())
@@ -217,7 +217,7 @@ package struct Inspection {
   }
 
   /// `INFO`'s lines.
-  private struct Information {
+  struct Information {
     private let values: [Substring: Substring]
 
     init(_ text: String) {
@@ -233,7 +233,7 @@ package struct Inspection {
   }
 
   /// - Parameter saves: when snapshots are made; nil when Redis does not tell.
-  private func inspect(_ information: Information, saves: String?, _ report: inout Report) {
+  func inspect(_ information: Information, saves: String?, _ report: inout Report) {
     report.add(.good, "version", information["redis_version"])
     let role = information["role"]
     report.add(
@@ -249,7 +249,7 @@ package struct Inspection {
   }
 
   /// What Redis has after a restart, in words; the daemon can do with any of it.
-  private func persistence(_ information: Information, saves: String?) -> String {
+  func persistence(_ information: Information, saves: String?) -> String {
     if information["aof_enabled"] == "1" { return "append-only file" }
     return switch saves {
     case nil: "unknown: there is no append-only file, and this user may not CONFIG GET save"
@@ -259,7 +259,7 @@ package struct Inspection {
   }
 
   /// Tries every command and every key that the daemon uses.
-  private func inspectPermissions(
+  func inspectPermissions(
     _ client: RedisClient, deadline: ContinuousClock.Instant, _ report: inout Report
   ) async throws(RedisError) {
     let trials = PermissionTrials(
@@ -309,102 +309,6 @@ package struct Inspection {
       report.add(
         .doubtful, "permissions",
         "grant what is missing with ACL SETUSER; `wch-sidecar acl` prints all that is needed")
-    }
-  }
-
-  // MARK: WeChat
-
-  private func inspectWeChat(
-    _ tokens: [AccountName: AccessToken], _ report: inout Report
-  ) async {
-    let client = WeChatClient(
-      hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
-      family: settings.apiFamily, logger: logger,
-      eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
-    for account in settings.accounts {
-      let token = tokens[account.name]
-      let (outcome, _) = await client.probe(
-        token ?? Inspection.noToken, of: account.name,
-        quotaOf: account.api == .token ? .token : .stableToken,
-        notAfter: .now + settings.timing.apiTimeout, timeout: settings.timing.apiTimeout)
-      add(outcome, hasToken: token != nil, account.name, &report)
-    }
-    if let skew = client.clockSkew {
-      // Its `Date` has whole seconds.
-      tellClock("clock of WeChat", "WeChat", skew.inSeconds.rounded(.towardZero), &report)
-    }
-    await client.shutdown()
-  }
-
-  /// `--mint`: has tokens fetched for the accounts that have none, through the lock as `once` does.
-  ///
-  /// Nobody is overruled: with a live leader, which fetches for itself, nothing is tried.
-  package func mint(_ report: inout Report, version: String) async throws {
-    guard report.leader == nil else {
-      return report.add(
-        .open, "mint",
-        "nothing was tried: \(report.leader ?? "a replica") leads, and fetches by itself; its"
-          + " status tells what WeChat says")
-    }
-    for account in report.untried {
-      let outcome = try await Once(
-        settings: settings, redis: redis, version: version, logger: logger
-      ).run(atMost: Self.mintLimit, only: account)
-      let subject = "mint, account \(account)"
-      switch outcome.lack {
-      case nil:
-        report.add(
-          .good, subject,
-          "WeChat gave a token, which is in Redis now: AppID, AppSecret and this"
-            + " address are accepted")
-      case .refused(let reason):
-        report.isRefused = true
-        report.add(.bad, subject, reason)
-      case .unreachable(let reason):
-        report.isUnreachable = true
-        report.add(.bad, subject, reason)
-      case .timedOut(let reason): report.add(.bad, subject, reason)
-      }
-    }
-  }
-
-  /// For one account's token.
-  private static let mintLimit: Duration = .seconds(15)
-
-  private func add(
-    _ outcome: ProbeOutcome, hasToken: Bool, _ account: AccountName, _ report: inout Report
-  ) {
-    let subject = "wechat, account \(account)"
-    switch outcome {
-    case .alive(let limit, let remaining):
-      let quota = limit.map { "; \(remaining.map(String.init) ?? "?") of \($0) calls left today" }
-      report.add(.good, subject, "answers, and the token in Redis is alive\(quota ?? "")")
-    case .dead(let code, _) where hasToken:
-      report.add(.bad, subject, "answers, but refuses the token in Redis with \(code)")
-    case .dead:
-      report.add(.good, subject, "answers")
-      report.untried.append(account)
-      report.add(
-        .open, subject,
-        "whether it accepts AppID, AppSecret and this machine's address is not tried: only a fetch"
-          + " would tell, and mint a token; `check --mint` makes one where nobody leads")
-    case .unclear(let failure):
-      if let address = failure.egressAddress {
-        report.isRefused = true
-        report.add(
-          .bad, subject,
-          "refuses our address \(address): add it to the IP list of the account (40164)")
-      } else if let code = failure.code, WeChatError.isRefusal(code) {
-        report.isRefused = true
-        let request = failure.requestID.map { " (rid \($0))" } ?? ""
-        report.add(.bad, subject, "\(failure)\(request)")
-      } else if failure.isTransport || failure.code == nil {
-        report.isUnreachable = true
-        report.add(.bad, subject, "\(failure)")
-      } else {
-        report.add(.doubtful, subject, "\(failure)")
-      }
     }
   }
 }

@@ -59,19 +59,7 @@ struct Parts {
         timing: settings.timing, margins: settings.margins,
         credentials: settings.credentials, maximumFetches: settings.apiConcurrency,
         generator: SystemRandomNumberGenerator()),
-      effects: .init(
-        perform: { command, deadline in
-          let start = ContinuousClock.now
-          let result = await store.perform(command, deadline: deadline)
-          metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
-          metrics.increment(
-            .redisCommands,
-            ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])
-          return result
-        },
-        fetch: { order, permit in await fetcher.fetch(order, permit) },
-        probe: { order in await fetcher.probe(order) },
-        giveBack: { report in await links.giveBack(report) }),
+      effects: Self.effects(store: store, fetcher: fetcher, links: links, metrics: metrics),
       commandTimeout: settings.timing.opTimeout, eventLoop: eventLoopGroup.next(),
       journal: { note, now in
         journal.record(note, at: now)
@@ -92,9 +80,36 @@ struct Parts {
       .init(
         service: service, links: { links.states }, clockSkew: { weChat.clockSkew }))
     self.health = health
+    Self.connect(links, to: service, limits: limits)
+    self.links = links
+    self.journal = journal
+    self.metrics = metrics
+  }
+
+  /// What the keeper's actions are carried out by.
+  private static func effects(
+    store: TokenStore, fetcher: Fetcher, links: RedisLinks, metrics: MetricsRegistry
+  ) -> KeeperService.Effects {
+    .init(
+      perform: { command, deadline in
+        let start = ContinuousClock.now
+        let result = await store.perform(command, deadline: deadline)
+        metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
+        metrics.increment(
+          .redisCommands,
+          ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])
+        return result
+      },
+      fetch: { order, permit in await fetcher.fetch(order, permit) },
+      probe: { order in await fetcher.probe(order) },
+      giveBack: { report in await links.giveBack(report) })
+  }
+
+  /// Gives the keeper what the connections hear.
+  private static func connect(_ links: RedisLinks, to service: KeeperService, limits: HeardLimits) {
     links.post(
-      events: { [service] event in service.post(event) },
-      hints: { [service] hint in
+      events: { event in service.post(event) },
+      hints: { hint in
         let now = MonotonicClock.now()
         limits.hear(hint, at: now)
         let event = service.look { hint.event(for: $0.keeper, at: now) }
@@ -103,9 +118,6 @@ struct Parts {
         service.post(event)
         return true
       })
-    self.links = links
-    self.journal = journal
-    self.metrics = metrics
   }
 }
 

@@ -39,18 +39,8 @@ package final class Journal: Sendable {
   /// Records a note of the keeper.
   package func record(_ note: Note, at now: Moment) {
     switch note {
-    case .becameLeader(let epoch):
-      metrics.increment(.leaderTransitions)
-      metrics.set(.leaderStatus, to: 1)
-      metrics.set(.fencingEpoch, to: Double(epoch.rawValue))
-      logger.tell(
-        .leadTaken, "This replica leads", .keyed([.leaderEpoch: .number(epoch.rawValue)]))
-    case .steppedDown(let reason):
-      metrics.increment(.leaderTransitions)
-      metrics.set(.leaderStatus, to: 0)
-      logger.tell(
-        .leadLost, level: reason == .shutdown ? .notice : .warning,
-        "This replica no longer leads", .keyed([.reason: "\(reason.sentence)"]))
+    case .becameLeader(let epoch): became(epoch)
+    case .steppedDown(let reason): steppedDown(reason)
     case .adopted(let account, let version, let remaining):
       tell(
         .tokenKept, "The token in Redis is ours and alive; it is kept",
@@ -58,13 +48,7 @@ package final class Journal: Sendable {
           .account: "\(account)", .tokenVersion: "\(version)", .tokenRemaining: .seconds(remaining),
         ]), at: now)
     case .refreshStarted(let account, let trigger, let version):
-      state.withLock { $0.startedAt[account] = now }
-      logger.tell(
-        .refreshStarted, "Asking WeChat for a token",
-        .keyed([
-          .account: "\(account)", .refreshTrigger: "\(trigger.rawValue)",
-          .tokenVersion: "\(version)",
-        ]))
+      started(account, trigger, version, at: now)
     case .refreshed(let account, let trigger, let version, let lifetime, let isUnchanged):
       refreshed(account, trigger, version, lifetime, isUnchanged, at: now)
     case .refreshFailed(let account, let trigger, let failure, let isUnknown, let row, let wait):
@@ -119,6 +103,34 @@ package final class Journal: Sendable {
     case .nameIsShared:
       logger.tell(.conflictMet, "Another live replica has this one's name")
     }
+  }
+
+  private func became(_ epoch: Epoch) {
+    metrics.increment(.leaderTransitions)
+    metrics.set(.leaderStatus, to: 1)
+    metrics.set(.fencingEpoch, to: Double(epoch.rawValue))
+    logger.tell(
+      .leadTaken, "This replica leads", .keyed([.leaderEpoch: .number(epoch.rawValue)]))
+  }
+
+  private func steppedDown(_ reason: StepDownReason) {
+    metrics.increment(.leaderTransitions)
+    metrics.set(.leaderStatus, to: 0)
+    logger.tell(
+      .leadLost, level: reason == .shutdown ? .notice : .warning,
+      "This replica no longer leads", .keyed([.reason: "\(reason.sentence)"]))
+  }
+
+  private func started(
+    _ account: AccountName, _ trigger: Trigger, _ version: Version, at now: Moment
+  ) {
+    state.withLock { $0.startedAt[account] = now }
+    logger.tell(
+      .refreshStarted, "Asking WeChat for a token",
+      .keyed([
+        .account: "\(account)", .refreshTrigger: "\(trigger.rawValue)",
+        .tokenVersion: "\(version)",
+      ]))
   }
 
   /// What was not met for so long is news when it comes back.

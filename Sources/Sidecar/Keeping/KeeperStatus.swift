@@ -3,31 +3,31 @@ package import TokenCore
 
 /// What the HTTP interface tells, read from the keeper's last state.
 package struct KeeperStatus: StatusSource {
-  private let service: KeeperService
-  private let journal: Journal
-  private let center: HealthCenter
-  private let links: RedisLinks
-  private let limits: HeardLimits
-  private let weChat: WeChatClient
-  private let events: EventLog
-  private let endpoint: String
-  private let kinds: [AccountName: Settings.Account]
-  private let settings: Settings
-  private let version: String
-  private let startedAt: Timestamp
+  let service: KeeperService
+  let journal: Journal
+  let center: HealthCenter
+  let links: RedisLinks
+  let limits: HeardLimits
+  let weChat: WeChatClient
+  let events: EventLog
+  let endpoint: String
+  let kinds: [AccountName: Settings.Account]
+  let settings: Settings
+  let version: String
+  let startedAt: Timestamp
   /// Where waiting requests have their time limits: the loop of those who ask.
-  private let timers: any EventLoop
-  private let waiters = Places(KeeperStatus.mostWaiting)
+  let timers: any EventLoop
+  let waiters = Places(KeeperStatus.mostWaiting)
   /// Redis may take its time for each, and takes no more than a thousand commands at once.
-  private let passing = Places(KeeperStatus.mostWaiting)
+  let passing = Places(KeeperStatus.mostWaiting)
 
   /// A request for a refresh waits at most this long (HTTP.md#overview).
-  private static let longestWait: Duration = .seconds(10)
+  static let longestWait: Duration = .seconds(10)
   /// How often a waiting request looks though nothing rang: what it waits for may also be that a
   /// lease or a limit is over, which is no event.
-  private static let look: TimeAmount = .seconds(1)
+  static let look: TimeAmount = .seconds(1)
   /// More requests than these do not wait: what they ask for is done all the same.
-  private static let mostWaiting = 64
+  static let mostWaiting = 64
 
   /// - Parameter timers: the event loop of those who ask.
   init(
@@ -80,7 +80,7 @@ package struct KeeperStatus: StatusSource {
     return service.look { health(check, $0) }
   }
 
-  private func health(_ check: HealthCheck, _ view: KeeperService.View) -> Health {
+  func health(_ check: HealthCheck, _ view: KeeperService.View) -> Health {
     let now = MonotonicClock.now()
     switch check {
     case .started:
@@ -108,7 +108,7 @@ package struct KeeperStatus: StatusSource {
     }
   }
 
-  private var readiness: Health {
+  var readiness: Health {
     guard let readiness = readiness(of: nil) else { return .bad("there is no account") }
     return readiness.isReady ? .good(readiness.detail) : .bad(readiness.detail)
   }
@@ -136,7 +136,7 @@ package struct KeeperStatus: StatusSource {
       condition: condition)
   }
 
-  private func token(of account: AccountName, _ keeper: KeeperView) -> TokenAnswer {
+  func token(of account: AccountName, _ keeper: KeeperView) -> TokenAnswer {
     guard let kept = keeper[account] else { return .unknownAccount }
     let now = MonotonicClock.now()
     guard let token = kept.freshest(at: now, nobodyFetches: keeper.nobodyFetches) else {
@@ -205,13 +205,13 @@ package struct KeeperStatus: StatusSource {
   }
 
   /// When a request began, by both clocks.
-  private struct Start {
+  struct Start {
     let moment = MonotonicClock.now()
     let wall = Timestamp.now
   }
 
   /// What became of a request; nil while nothing has.
-  private func outcome(
+  func outcome(
     for subject: AccountKeeper, _ request: RefreshRequest, since start: Start
   ) -> RefreshAnswer? {
     let account = subject.name
@@ -244,26 +244,26 @@ package struct KeeperStatus: StatusSource {
   }
 
   /// That WeChat gives the account no token, in the words of every other surface.
-  private func failing(_ account: AccountName) -> Condition? {
+  func failing(_ account: AccountName) -> Condition? {
     center.conditions(withPending: true).first {
       $0.kind == .refreshFailing && $0.account == account
     }
   }
 
   /// The last refusal, when it came, and when WeChat is asked again.
-  private func told(_ kept: AccountKeeper, at now: Moment) -> String? {
+  func told(_ kept: AccountKeeper, at now: Moment) -> String? {
     guard let last = kept.failures.last else { return nil }
     let said = kept.failures.lastAt.map { Self.ago(now - $0) }
     let again = kept.wanted.map { "WeChat is asked again in \(($0.notBefore - now).roughly)" }
     return ([last.told] + [said, again].compactMap(\.self)).joined(separator: "; ")
   }
 
-  private static func ago(_ age: Duration) -> String {
+  static func ago(_ age: Duration) -> String {
     age < .seconds(1) ? "it said so just now" : "it said so \(age.roughly) ago"
   }
 
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
-  private func unanswered(_ account: AccountName, since start: Start) -> RefreshAnswer {
+  func unanswered(_ account: AccountName, since start: Start) -> RefreshAnswer {
     let waited = "no new token within \(Int(KeeperStatus.longestWait.inSeconds)) seconds: "
     let state = links.state
     guard state.isConnected else {
@@ -310,7 +310,7 @@ package struct KeeperStatus: StatusSource {
   }
 
   /// The account and the token that a request is about; nil when the token is not a current one.
-  private func subject(of request: RefreshRequest) -> (AccountKeeper, AccessToken?)? {
+  func subject(of request: RefreshRequest) -> (AccountKeeper, AccessToken?)? {
     service.look { view in
       let accounts =
         request.account.map { view.keeper[$0].map { [$0] } ?? [] } ?? view.keeper.accounts
@@ -328,7 +328,7 @@ package struct KeeperStatus: StatusSource {
     }
   }
 
-  private func pass(
+  func pass(
     on request: RefreshRequest, rejected: AccessToken?, _ account: AccountName
   ) async -> Bool {
     let report: Report = rejected.map { .rejected($0) } ?? .force(account)
@@ -340,130 +340,19 @@ package struct KeeperStatus: StatusSource {
   }
 
   /// How long the account's report waits for a limit: the leader knows, others heard it.
-  private func heldUp(_ kept: AccountKeeper, at now: Moment) -> Duration? {
+  func heldUp(_ kept: AccountKeeper, at now: Moment) -> Duration? {
     guard isLeader(at: now) else { return limits.wait(kept.name, at: now) }
     return kept.reports.asked.flatMap { $0.notBefore > now ? $0.notBefore - now : nil }
   }
 
-  private func isLeader(at now: Moment) -> Bool { service.look { $0.keeper.isLeader(at: now) } }
+  func isLeader(at now: Moment) -> Bool { service.look { $0.keeper.isLeader(at: now) } }
 
-  private func refreshed(_ account: AccountName) -> RefreshedToken {
+  func refreshed(_ account: AccountName) -> RefreshedToken {
     service.look { view in
       let expiry = view.keeper[account].flatMap {
         clientExpiry($0, keeper: view.keeper, at: MonotonicClock.now())
       }
       return RefreshedToken(account: account, expiresAt: expiry)
-    }
-  }
-
-  // MARK: Parts
-
-  private func role(_ view: KeeperService.View, at now: Moment) -> StatusSnapshot.Role {
-    if view.isStopping { return .stopping }
-    if view.keeper.isLeader(at: now) { return .leader }
-    if !view.keeper.storeIsConnected { return .isolated }
-    return view.keeper.election.holder == nil ? .candidate : .follower
-  }
-
-  private func leader(_ keeper: KeeperView, isLeader: Bool) -> String? {
-    if isLeader { return settings.instance.rawValue }
-    return keeper.election.holder.map { holder in
-      String(holder.prefix { $0 != ":" })
-    }
-  }
-
-  private func account(
-    _ account: AccountKeeper, keeper: KeeperView, isLeader: Bool, at now: Moment
-  ) -> StatusSnapshot.Account {
-    let tally = journal.tally(account.name)
-    let copy = account.statedRemaining(at: now) > .zero ? account.copy : nil
-    let expiry = copy.flatMap { _ in clientExpiry(account, keeper: keeper, at: now) }
-    let remaining = copy.map {
-      account.statedRemaining(at: now) - settings.margins.client(lifetime: $0.lifetime)
-    }
-    return .init(
-      name: account.name, hasToken: copy != nil, expiresAt: expiry,
-      remainingSeconds: remaining.map { Int64($0.inSeconds.rounded(.down)) },
-      refreshesSucceeded: tally.refreshesSucceeded, refreshesFailed: tally.refreshesFailed,
-      lastFailure: tally.lastFailure,
-      nextRefreshAt: isLeader
-        ? (account.wanted?.notBefore ?? account.refreshAt).map { wallClock($0, from: now) } : nil,
-      phase: account.phase.word, fetchedBy: account.fetchedBy,
-      life: copy.flatMap { life(of: account, $0, at: now) },
-      appID: kinds[account.name].map { Self.shortened($0.appID) }, api: kinds[account.name]?.api)
-  }
-
-  private func life(
-    of account: AccountKeeper, _ copy: Copy, at now: Moment
-  ) -> StatusSnapshot.Life? {
-    guard let end = account.statedEnd, let refreshAt = account.refreshAt else { return nil }
-    return .init(
-      bornAt: wallClock(copy.expiresAt - copy.lifetime, from: now),
-      refreshAt: wallClock(refreshAt, from: now),
-      trustedUntil: wallClock(
-        end - settings.margins.client(lifetime: copy.lifetime), from: now),
-      endsAt: wallClock(end, from: now), seenAt: wallClock(copy.seenAt, from: now))
-  }
-
-  /// So many characters at each end tell one AppID from another.
-  private static let shownOfAppID = 6
-
-  private static func shortened(_ appID: String) -> String {
-    guard appID.count > shownOfAppID * 2 else { return appID }
-    return "\(appID.prefix(shownOfAppID))…\(appID.suffix(shownOfAppID))"
-  }
-
-  /// `WCH_expires_in` of the token in memory: from Redis's own record when it was read, else by
-  /// Redis's clock as it was last seen.
-  private func clientExpiry(
-    _ account: AccountKeeper, keeper: KeeperView, at now: Moment
-  ) -> Int64? {
-    guard let token = account.freshest(at: now, nobodyFetches: true) else { return nil }
-    let margin = settings.margins.client(lifetime: token.lifetime)
-    if let copy = account.copy, copy.token == token.token, let stated = account.stated,
-      stated.version == copy.version
-    {
-      return settings.margins.clientExpiry(end: stated.recordedEnd, lifetime: copy.lifetime)
-    }
-    guard let clock = keeper.redisClock else {
-      return wallClock(token.expiresAt - margin, from: now).second
-    }
-    return (clock.time + (token.expiresAt - margin - clock.at)).milliseconds / 1000
-  }
-
-  /// A moment as this machine's wall clock shows it: for people, not for decisions.
-  private func wallClock(_ moment: Moment, from now: Moment) -> Timestamp {
-    Timestamp(milliseconds: Timestamp.now.milliseconds + (moment - now).wholeMilliseconds)
-  }
-}
-
-extension FetchFailure {
-  /// The failure with what an operator needs to act on it.
-  fileprivate var told: String {
-    reason + (egressAddress.map { " (WeChat sees \($0))" } ?? "")
-  }
-}
-
-extension Duration {
-  /// The duration for people: seconds, and minutes once there are some.
-  fileprivate var roughly: String {
-    let seconds = max(1, Int64(inSeconds.rounded()))
-    return seconds < 120 ? "\(seconds) s" : "\(seconds / 60) min"
-  }
-}
-
-extension AccountKeeper.Phase {
-  /// The state in a word, for `/v1/status`.
-  package var word: String {
-    switch self {
-    case .following: "following"
-    case .takingOver: "taking_over"
-    case .holding, .looking: "holding"
-    case .republishing, .recommitting: "repairing"
-    case .beginning, .ready: "beginning"
-    case .fetching: "fetching"
-    case .committing: "committing"
-    case .resolving: "resolving"
     }
   }
 }

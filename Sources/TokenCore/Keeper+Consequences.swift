@@ -1,0 +1,106 @@
+/// What follows from what an account or the election has decided.
+extension Keeper {
+  mutating func apply(
+    _ steps: [Election.Step], at now: Moment, to actions: inout [Action]
+  ) {
+    for step in steps {
+      switch step {
+      case .send(let command): actions.append(.store(command, issuedAt: now))
+      case .won(let leadership):
+        conflict = nil
+        wantsAbdication = false
+        actions.append(.note(.becameLeader(leadership.epoch)))
+        heartbeatAt = now
+        table.updateAll { $0.startedLeading(at: now) }
+      case .lost(let reason): stepDown(reason, at: now, to: &actions)
+      }
+    }
+  }
+
+  mutating func apply(
+    _ outcomes: [AccountKeeper.Outcome], of account: AccountName, at now: Moment,
+    to actions: inout [Action]
+  ) {
+    for outcome in outcomes {
+      switch outcome {
+      case .send(let command): actions.append(.store(command, issuedAt: now))
+      case .fetch(let order): actions.append(.fetch(order))
+      case .cancelFetch(let version): actions.append(.cancelFetch(account, version))
+      case .probe(let order): actions.append(.probe(order))
+      case .renewLease: election.renewSoon(at: now)
+      case .saw(let epoch): election.saw(epoch)
+      case .note(let note):
+        if case .refreshed = note { lastSuccess = (account, now) }
+        record(note, to: &actions)
+      case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
+      case .recordIsOurs:
+        if conflict != nil, !table.all.contains(where: \.isRefused) { conflict = nil }
+      case .refused(let reason):
+        if table.all.allSatisfy(\.isRefused) { stepDown(reason, at: now, to: &actions) }
+      case .unreachable: wantsAbdication = wantsAbdication || !succeedsElsewhere(account, at: now)
+      }
+    }
+  }
+
+  mutating func noteConflict(_ reply: StoreReply, to actions: inout [Action]) {
+    switch reply {
+    case .foreignApp(let remaining):
+      record(.foreignApp(remaining: remaining), to: &actions)
+    case .held(let holder, let remaining) where remaining < .zero:
+      guard endlessHolder != holder else { return }
+      endlessHolder = holder
+      actions.append(.note(.lockNeverLapses(holder: holder)))
+    default:
+      endlessHolder = nil
+    }
+  }
+
+  /// A conflict is told when it begins, not with every look that meets it.
+  mutating func record(_ note: Note, to actions: inout [Action]) {
+    switch note {
+    case .foreignApp:
+      if case .foreignApp = conflict { return conflict = note }
+      conflict = note
+    case .newerLayout:
+      if conflict == note { return }
+      conflict = note
+    default: break
+    }
+    actions.append(.note(note))
+  }
+
+  mutating func stepDown(
+    _ reason: StepDownReason, at now: Moment, to actions: inout [Action]
+  ) {
+    guard let leadership = election.leadership else { return }
+    actions.append(.note(.steppedDown(reason)))
+    election.steppedDown(reason, at: now, using: &generator)
+    table.updateAll { account in
+      if let report = account.takeUnserved() { actions.append(.giveBack(report)) }
+      for outcome in account.steppedDown(at: now) {
+        switch outcome {
+        case .cancelFetch(let version): actions.append(.cancelFetch(account.name, version))
+        case .send(let command): actions.append(.store(command, issuedAt: now))
+        default: break
+        }
+      }
+    }
+    switch reason {
+    case .lockLost: break
+    case .leaseOver, .fenced, .shutdown:
+      // Also when the lease is over: a renewal that Redis carried out late may have kept the lock.
+      actions.append(.store(.release(leadership.term), issuedAt: now))
+    case .abdicated, .foreignApp, .newerLayout:
+      election.holdBack(until: now + Timing.abdication, at: now)
+      actions.append(.store(.release(leadership.term), issuedAt: now))
+    }
+    heartbeatAt = now
+  }
+
+  mutating func stop(to actions: inout [Action]) {
+    guard !isStopped else { return }
+    isStopped = true
+    election.stopped()
+    actions.append(.stop)
+  }
+}

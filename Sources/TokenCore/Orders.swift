@@ -1,0 +1,31 @@
+/// One permitted attempt at WeChat.
+package struct FetchOrder: Hashable, Sendable {
+  package let account: AccountName
+  package let version: Version
+  package let trigger: Trigger
+  /// Whether WeChat must make a new token though it has one (`stable_token` only).
+  package let isForced: Bool
+  /// When the whole call must be over.
+  package let deadline: Moment
+  /// The request must not be written later than this: the lease may be another's by then.
+  package let notAfter: Moment
+}
+
+/// One question whether a token lives.
+package struct ProbeOrder: Hashable, Sendable {
+  package let account: AccountName
+  package let version: Version
+  package let token: AccessToken
+  /// When the whole call must be over.
+  package let deadline: Moment
+}
+
+/// What an application asks for.
+package enum Report: Hashable, Sendable {
+  /// WeChat refused this token.
+  case rejected(AccessToken)
+  /// WeChat refused a token of which only this digest is known, and it is none of ours.
+  case rejectedDigest(String)
+  /// A person wants a new token for this account.
+  case force(AccountName)
+}
