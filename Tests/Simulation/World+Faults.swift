@@ -276,8 +276,10 @@ extension World {
     case .stepClock:
       guard now < plan.hours * hour - 5 * minute else { return }
       let step = chance.within(500...100_000) * millisecond
-      clockStep += chance.percent(50) ? step : -step
+      let isForward = chance.percent(50)
+      clockStep += isForward ? step : -step
       marks.clockSteppedAt = now
+      if isForward { marks.clockSetForwardAt = now }
       lockDisturbedAt = now
       disturb(until: now + step)
     case .deleteLock:

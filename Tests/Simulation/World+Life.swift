@@ -77,6 +77,7 @@ extension World {
     if wasForked(call.replica), isForgotten(use, index) { return .fork }
     if isLosersCopy(victim, killer, index) { return .fork }
     if isOut, isForgotten(use, index) { return .forgotten }
+    if isOut, use.begunAt <= marks.clockSetForwardAt { return .steppedClock }
     if marks.accounts[index].repeated.contains(victim.token) { return .repeated }
     return nil
   }

@@ -81,6 +81,8 @@ extension World {
     /// Since when the lock has been held without a break by a replica that leads.
     var ledSince: Instant?
     var clockSteppedAt: Instant = 0
+    /// The last time that it was set forward: what is in doubt seems to be over for longer since.
+    var clockSetForwardAt: Instant = 0
     /// How many fetches everything that happened so far allows (invariant 6).
     var allowedFetches = 0
 
