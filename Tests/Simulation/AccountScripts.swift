@@ -147,7 +147,8 @@ struct AccountScripts {
     account.state.committed = version
     account.state.expiresAt = now + left
     account.state.lifetime = commit.lifetime
-    account.state.runID = commit.runID
+    // The server that the record was taken over on: another one is TAKEOVER's to tell, with a doubt.
+    account.state.runID = account.state.runID ?? commit.runID
     account.state.digest = token(of: commit.outputs)
     if isOwn { account.state.intent = nil }
     if commit.isRecommit || (!isOwn && !isAgain && parts.contains(.intent)) {

@@ -449,6 +449,10 @@ extension World {
     switch note {
     case .becameLeader: marks.allowedFetches += 2 * accounts.count
     case .refreshed(_, .schedule, _, _, _): marks.allowedFetches += 1
+    // Of a token that lives so briefly the next one is due before a doubt can be settled.
+    case .refreshed(_, .doubt, _, let lifetime, _)
+    where lifetime - Margins().refresh(lifetime: lifetime) <= .seconds(110):
+      marks.allowedFetches += 1
     case .refreshFailed(let name, _, _, let isUnknown, _, _):
       marks.allowedFetches += 2
       if isUnknown { marks.unanswered[index(of: name)].append(now) }
