@@ -57,7 +57,8 @@ import WeChatSimulator
           // It knows it from the leader, who is named.
           #expect(skew == nil)
           #expect(weChat["clock_skew_seconds"] is NSNull)
-          try await waitUntil("the follower has heard of it", within: .seconds(20)) {
+          // With the leader's next heartbeat, up to a tick of 20 s later.
+          try await waitUntil("the follower has heard of it", within: .seconds(40)) {
             let page = try await process.get("/").body
             return page.contains("as \(leader.instance) says")
               && page.contains("<code>clock_off</code>")

@@ -147,7 +147,7 @@ struct AccountScripts {
     account.state.committed = version
     account.state.expiresAt = now + left
     account.state.lifetime = commit.lifetime
-    // The server that the record was taken over on: another one is TAKEOVER's to tell, with a doubt.
+    // The server that it was taken over on: another one is TAKEOVER's to tell, with a doubt.
     account.state.runID = account.state.runID ?? commit.runID
     account.state.digest = token(of: commit.outputs)
     if isOwn { account.state.intent = nil }
