@@ -73,6 +73,8 @@ extension World {
     if use.isOfOldPrimary, fork != nil || now < forkEndedAt + World.repair.wholeNanoseconds {
       return .fork
     }
+    // While it lasts each side has a token of its own, and one of them dies.
+    if let fork, isForked(call.replica), killer.issuedAt >= fork.since { return .fork }
     // What was begun just before is lost to the other side, too.
     if wasForked(call.replica), isForgotten(use, index) { return .fork }
     if isLosersCopy(victim, killer, index) { return .fork }
