@@ -28,7 +28,7 @@ extension AccountKeeper {
       phase = .holding
       storeFailures = 0
       // Nothing certain was left, by Redis's clock.
-      if !wrote, republish.until != nil { want(.takeover, notBefore: now) }
+      if !wrote, stated?.version != republish.version { want(.takeover, notBefore: now) }
       return wrote && republish.certain > .zero ? [.note(.repaired(name))] : []
     case (.recommitting(.sent(sentAt)), .commit(let commit), _):
       return recommitted(commit, reply, sentAt: sentAt, at: now)

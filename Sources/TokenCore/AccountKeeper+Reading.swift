@@ -184,7 +184,8 @@ extension AccountKeeper {
           .init(
             account: name, fence: lead.epoch, version: copy.version,
             outputs: outputs(of: copy.token), lifetime: copy.lifetime, certain: end - now,
-            until: isRecorded ? nil : copy.certainEndTime,
+            // Also where the record knows it: it may be gone when this comes to be carried out.
+            until: copy.certainEndTime,
             slack: stated?.slack(lifetime: copy.lifetime)
               ?? RemainingTolerance.ofClock(lifetime: copy.lifetime),
             begunAt: copy.begunAt)))
