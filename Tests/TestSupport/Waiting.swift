@@ -47,6 +47,7 @@ package func firstExcept<Value: Sendable>(
   let end = ContinuousClock.now + span
   repeat {
     if let value = try await exception() { return value }
+    // That something does not come no event tells; between two looks at it.
     try await Task.sleep(for: interval)
   } while ContinuousClock.now < end
   return nil

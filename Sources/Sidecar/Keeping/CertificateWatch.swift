@@ -35,8 +35,15 @@ struct CertificateWatch: Service {
         // Cancellation ends the wait early, and the loop notices it.
         try? await Task.sleep(for: interval)
         guard !Task.isCancelled else { return }
-        certificates?.look()
-        for place in sets.indices { tell(sets[place].subject, sets[place].problem()) }
+        let before = sets
+        let looked = await BlockingWork.run { [certificates] in
+          certificates?.look()
+          var sets = before
+          return (problems: sets.indices.map { sets[$0].problem() }, sets: sets)
+        }
+        guard let looked else { return }
+        sets = looked.sets
+        for (set, problem) in zip(sets, looked.problems) { tell(set.subject, problem) }
       }
     }
   }

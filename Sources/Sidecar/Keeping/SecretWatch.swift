@@ -38,9 +38,9 @@ struct SecretWatch: Service {
       while !Task.isCancelled {
         if ContinuousClock.now >= nextLook {
           nextLook = .now + settings.timing.tick
-          report(known: &known)
+          await report(known: &known)
         }
-        for account in waiting where fetcher.hasNewSecret(account) {
+        for account in await renewed() {
           logger.tell(
             .secretReplaced, "The AppSecret was replaced; WeChat is asked at once",
             .keyed([.account: "\(account)"]))
@@ -53,15 +53,24 @@ struct SecretWatch: Service {
   }
 
   /// Says which files have gone bad since the last look, and which are good again.
-  private func report(known: inout Set<Origin>) {
+  private func report(known: inout Set<Origin>) async {
+    let problems = await BlockingWork.run { [settings] in settings.secretProblems() }
+    guard let problems else { return }
     var bad: Set<Origin> = []
-    for problem in settings.secretProblems() where bad.insert(problem.origin).inserted {
+    for problem in problems where bad.insert(problem.origin).inserted {
       health.file(.secretUnusable, "\(problem.origin)", reason: problem.message)
     }
     for origin in known.subtracting(bad) {
       health.file(.secretUnusable, "\(origin)", reason: nil)
     }
     known = bad
+  }
+
+  /// The accounts that wait, and whose secret is another one now.
+  private func renewed() async -> [AccountName] {
+    let waiting = waiting
+    guard !waiting.isEmpty else { return [] }
+    return await BlockingWork.run { [fetcher] in waiting.filter(fetcher.hasNewSecret) } ?? []
   }
 
   /// The accounts whose next attempt waits for its time after a failure.

@@ -1,3 +1,4 @@
+import Dispatch
 import Synchronization
 import TestSupport
 import Testing
@@ -51,5 +52,24 @@ import Testing
     #expect(set.problem() == nil)
     #expect(set.subject == "/ca")
     #expect(files.set([]) == nil)
+  }
+
+  @Test("a volume that hangs keeps neither the watch from ending nor other tasks from running")
+  func hanging() async throws {
+    let (isReading, goesOn) = (Gate(), DispatchSemaphore(value: 0))
+    defer { goesOn.signal() }
+    let set = FileSet(
+      ["/ca"],
+      readFile: { _ throws(FileProblem) in
+        isReading.open()
+        goesOn.wait()
+        return []
+      }, judge: { _ in nil })
+    let watch = CertificateWatch(
+      certificates: nil, sets: [try #require(set)], interval: .zero, tell: { _, _ in })
+    let watching = Task { try await watch.run() }
+    #expect(try await withTimeLimit { await isReading.passed() })
+    watching.cancel()
+    try await withTimeLimit { try await watching.value }
   }
 }

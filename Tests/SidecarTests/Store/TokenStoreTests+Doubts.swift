@@ -678,6 +678,45 @@ extension TokenStoreTests {
     }
   }
 
+  @Test("a COMMIT leaves the server that the record was taken over on: TAKEOVER tells of another")
+  func committingOverAFailOver() async throws {
+    try await StoppedRedis.run { redis in
+      try await settle(redis)
+      try await redis.server.command("HSET", Self.state, "run_id", "before")
+      try redis.move(to: 100)
+      _ = try await redis.store.run(begin(Epoch(1), 2))
+      let commit = commit(fence: Epoch(1), Epoch(1), 2, token: "T2")
+      #expect(try await redis.store.run(commit) == .committed(isCertain: true))
+      guard case .account(let view) = try await redis.store.run(.look(Self.account)) else {
+        Issue.record("no view")
+        return
+      }
+      #expect(view.runID == "before")
+    }
+  }
+
+  @Test("what a clock that was set back has in the future settles nothing, and is over by now")
+  func doubtsOfTheFuture() async throws {
+    try await StoppedRedis.run { redis in
+      try await settle(redis)
+      // The committed fetch began an hour from now: no proof that it came after all of this.
+      try redis.move(to: -3600)
+      let late = mark(Self.second, age: .seconds(40), known: .seconds(30))
+      #expect(try await redis.store.run(late) == .marked)
+      // A doubt that is over in an hour is over by now, once a COMMIT has to leave it.
+      try await redis.server.command(
+        "HSET", Self.state, "doubt_first", Self.at(0), "doubt_last", Self.at(0))
+      _ = try await redis.store.run(begin(Epoch(1), 3))
+      let commit = commit(fence: Epoch(1), Epoch(1), 3, token: "T3")
+      #expect(try await redis.store.run(commit) == .committed(isCertain: false))
+      guard case .account(let view) = try await redis.store.run(.look(Self.account)) else {
+        Issue.record("no view")
+        return
+      }
+      #expect(view.doubt?.last == StoppedRedis.time(-3600))
+    }
+  }
+
   @Test("what is over is taken away: by a clock that was set back, or where a TTL is gone")
   func endingWhatIsOver() async throws {
     try await StoppedRedis.run { redis in

@@ -11,7 +11,7 @@ struct Step<Command>: Sendable {
   let script: Script
   private let keys: @Sendable (Command, StepContext) -> [String]
   private let arguments: [StepArgument<Command>]
-  private let outputs: @Sendable (Command) -> [Output]
+  private let outputs: (@Sendable (Command) -> [Output])?
 
   /// - Parameters:
   ///   - body: the script's file, which ends with a reply.
@@ -23,7 +23,7 @@ struct Step<Command>: Sendable {
     _ name: String, _ body: [UInt8], after prelude: [[UInt8]],
     keys: @escaping @Sendable (Command, StepContext) -> [String],
     arguments: [StepArgument<Command>],
-    outputs: @escaping @Sendable (Command) -> [Output] = { _ in [] }
+    outputs: (@Sendable (Command) -> [Output])? = nil
   ) {
     self.keys = keys
     self.arguments = arguments
@@ -35,13 +35,12 @@ struct Step<Command>: Sendable {
       text += "local \(arguments.map(\.name).joined(separator: ", "))\n"
       text += "  = \(values.joined(separator: ", "))\n"
     }
-    let before = arguments.count - 4
-    text += """
-      local function output(i)
-        return ARGV[2 * i + \(before + 1)], ARGV[2 * i + \(before + 2)]
-      end
-
-      """
+    if outputs != nil {
+      // Two arguments for each key from the second on.
+      let kind = arguments.count - 3
+      text += "local function output(i)\n"
+      text += "  return ARGV[2 * i + \(kind)], ARGV[2 * i + \(kind + 1)]\nend\n"
+    }
     text += String(decoding: body, as: UTF8.self)
     script = Script(name, text)
   }
@@ -50,7 +49,7 @@ struct Step<Command>: Sendable {
   func call(_ command: Command, in context: StepContext) -> (keys: [String], arguments: [String]) {
     (
       keys(command, context),
-      arguments.map { $0.value(command, context) } + outputs(command).flatMap(Self.format)
+      arguments.map { $0.value(command, context) } + (outputs?(command) ?? []).flatMap(Self.format)
     )
   }
 
