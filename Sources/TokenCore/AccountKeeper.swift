@@ -231,6 +231,16 @@ package struct AccountKeeper: Sendable {
     }
   }
 
+  /// The fetch that is under way, from its BEGIN to its COMMIT or RESOLVE.
+  var attempt: Attempt? {
+    switch phase {
+    case .beginning(let attempt, _), .ready(let attempt), .fetching(let attempt),
+      .committing(let attempt, _, _), .resolving(let attempt, _):
+      attempt
+    case .following, .takingOver, .holding, .looking, .republishing, .recommitting: nil
+    }
+  }
+
   /// Whether a fetch with this trigger brings a token that WeChat has not given out already.
   func bringsAnother(_ trigger: Trigger) -> Bool {
     !credential.repeats || trigger.needsAnotherToken

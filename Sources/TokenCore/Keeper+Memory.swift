@@ -49,7 +49,10 @@ extension Keeper {
   /// Two keepers of the same settings that tell the same do the same, but for what other replicas'
   /// heartbeats decide (who abdicates, whose name is shared), for what is only shown or counted,
   /// and for the day's budget of fetches.
-  package func tellMemory(to memory: inout Memory) {
+  ///
+  /// - Parameter least: no look at any account will show less than this committed, so that marks
+  ///   which it settles are never said again; nil where data may be lost yet.
+  package func tellMemory(to memory: inout Memory, least: Version? = nil) {
     memory.add(storeIsConnected)
     memory.add(server: runID)
     memory.add(answeredAt)
@@ -60,7 +63,7 @@ extension Keeper {
     memory.add(isReleased)
     memory.add(isStopped)
     election.tellMemory(to: &memory)
-    for account in accounts { account.tellMemory(to: &memory) }
+    for account in accounts { account.tellMemory(to: &memory, least: least) }
   }
 }
 
@@ -99,7 +102,7 @@ extension Election {
 }
 
 extension AccountKeeper {
-  fileprivate func tellMemory(to memory: inout Memory) {
+  fileprivate func tellMemory(to memory: inout Memory, least: Version?) {
     tellPhase(to: &memory)
     memory.add(copy != nil)
     if let copy { copy.tellMemory(to: &memory) }
@@ -123,6 +126,9 @@ extension AccountKeeper {
     }
     memory.add(Int64(acknowledged.count))
     for known in acknowledged {
+      let isOver = isOver(known, least: least)
+      memory.add(isOver)
+      guard !isOver else { continue }
       known.debt.tellMemory(to: &memory)
       memory.add(known.settledBy)
       memory.add(known.settlesLater)
@@ -156,6 +162,16 @@ extension AccountKeeper {
     memory.add(lookAt)
     memory.add(lastFetchAt)
     memory.add(sequence)
+  }
+
+  /// Whether no look and no answer will ever make anything of what was acknowledged.
+  private func isOver(_ known: Acknowledged, least: Version?) -> Bool {
+    guard let least, known.settlesLater, let settledBy = known.settledBy, settledBy <= least else {
+      return false
+    }
+    let version = known.debt.version
+    return attempt?.version != version && unresolved?.version != version
+      && !debts.contains { $0.version == version } && !abandoned.contains { $0.version == version }
   }
 
   private func tellPhase(to memory: inout Memory) {

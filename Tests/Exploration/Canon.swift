@@ -34,6 +34,8 @@ struct Canon {
   private var now: Instant = 0
   private var end: Instant = 0
   private var birth: Instant = 0
+  /// The least that any look will show as committed from here on; nil where that may become less.
+  private var least: Version?
 
   init() {
     words.reserveCapacity(1024)
@@ -51,6 +53,7 @@ struct Canon {
     let record = state.redis.data.accounts[0].state
     end = record.expiresAt.map(State.instant) ?? state.weChat.issues.last?.diesAt ?? 0
     birth = record.fetchedAt.map(State.instant) ?? 0
+    least = withHistory ? nil : state.leastCommitted
     write(state)
     if withHistory {
       let oldest = state.now - Instant(Timing.lostWrites.wholeNanoseconds)
@@ -203,7 +206,7 @@ struct Canon {
       }
     }
     memory.removeAll()
-    mind.keeper.tellMemory(to: &memory)
+    mind.keeper.tellMemory(to: &memory, least: least)
     for piece in memory.pieces { read(piece) }
   }
 
@@ -418,5 +421,19 @@ struct Canon {
       high = g ^ k &+ low
     }
     return Mark(low: low, high: high)
+  }
+}
+
+extension State {
+  /// The least that looks will show as committed when no data are lost any more.
+  fileprivate var leastCommitted: Version? {
+    guard var least = redis.data.accounts[0].state.committed else { return nil }
+    for step in replicas.lazy.flatMap(\.steps) {
+      guard case .answered(let letter, _) = step.stage, case .account(let view) = letter.content
+      else { continue }
+      guard let committed = view.committed else { return nil }
+      least = min(least, committed)
+    }
+    return least
   }
 }
