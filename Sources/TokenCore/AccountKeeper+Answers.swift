@@ -1,48 +1,29 @@
 /// What Redis's answers to one account's steps bring.
 extension AccountKeeper {
   /// Takes Redis's answer to one of this account's steps; a late one changes nothing but debts.
-  mutating func answered(
-    _ command: StoreCommand, sentAt: Moment, _ reply: StoreReply, at now: Moment, lead: Lead?,
-    runID: String?, isShuttingDown: Bool
-  ) -> [Outcome] {
-    if case .mark(let mark) = command { return marked(mark, reply, sentAt: sentAt, at: now) }
-    if case .following(.sent(sentAt)) = phase, case .look = command {
-      return followed(reply, sentAt: sentAt, at: now)
+  mutating func answered(_ step: StepID, _ answer: StoreAnswer, in scene: Scene) -> [Outcome] {
+    if case .mark(let answer) = answer { return marked(step, answer, at: scene.now) }
+    guard flight == .sent(step) else { return [] }
+    if case (.follow, .look(let answer)) = (work, answer) {
+      return followed(step, answer, at: scene.now)
     }
-    guard let lead else { return [] }
-    switch reply {
-    case .fenced(let epoch) where isAwaited(command, sentAt: sentAt):
-      return [.saw(epoch), .stepDown(.fenced)]
-    case .foreignApp(let remaining) where isAwaited(command, sentAt: sentAt):
-      return [.note(.foreignApp(remaining: remaining)), refused(.foreignApp, at: now)]
-    case .newerLayout(let layout) where isAwaited(command, sentAt: sentAt):
-      return [.note(.newerLayout(layout)), refused(.newerLayout, at: now)]
-    default: break
-    }
-    switch (phase, command, reply) {
-    case (.takingOver(.sent(sentAt)), .takeOver, .account(let view)):
-      return tookOver(view, sentAt: sentAt, at: now, lead: lead)
-    case (.looking(sentAt), .look, .account(let view)):
-      return looked(view, sentAt: sentAt, at: now, lead: lead, runID: runID)
-    case (.republishing(.sent(sentAt)), .republish(let republish), .republished(let wrote)):
-      phase = .holding
+    guard let lead = scene.lead else { return [] }
+    switch (work, answer) {
+    case (.takeOver, .takeOver(let answer)): return tookOver(step, answer, lead, in: scene)
+    case (.look, .look(let answer)): return looked(step, answer, lead, in: scene)
+    case (.republish(let restores), .republish(let answer)):
+      return republished(answer, restores: restores, at: scene.now)
+    case (.recommit, .commit(let answer)): return recommitted(answer, at: scene.now)
+    case (.begin(let attempt), .begin(let answer)):
+      return began(attempt, step, answer, lead, in: scene)
+    case (.commit(let attempt, let fetched), .commit(let answer)):
+      return committed(attempt, fetched, step, answer, at: scene.now)
+    case (.resolve, .resolve):
+      go(to: .hold)
       storeFailures = 0
-      // Nothing certain was left, by Redis's clock.
-      if !wrote, stated?.version != republish.version { want(.takeover, notBefore: now) }
-      return wrote && republish.certain > .zero ? [.note(.repaired(name))] : []
-    case (.recommitting(.sent(sentAt)), .commit(let commit), _):
-      return recommitted(commit, reply, sentAt: sentAt, at: now)
-    case (.beginning(let attempt, .sent(sentAt)), .begin, _):
-      return began(attempt, command, reply, sentAt: sentAt, at: now, lead: lead, isShuttingDown)
-    case (.committing(let attempt, let fetched, .sent(sentAt)), .commit, _):
-      return committed(attempt, fetched, reply, sentAt: sentAt, at: now)
-    case (.resolving(_, .sent(sentAt)), .resolve, .resolved):
-      phase = .holding
-      storeFailures = 0
-      lookAt = now
+      lookAt = scene.now
       return []
-    default:
-      return failed(command, sentAt: sentAt, .strangeAnswer, at: now)
+    default: return failed(step, .strangeAnswer, at: scene.now)
     }
   }
 
@@ -50,64 +31,68 @@ extension AccountKeeper {
   ///
   /// Found when nothing of ours is under way, it is asked for again with every tick, and what else
   /// this replica leads is led meanwhile.
-  mutating func refused(_ reason: StepDownReason, at now: Moment) -> Outcome {
+  mutating func refused(_ refusal: StoreAnswer.Refusal, at now: Moment) -> [Outcome] {
     isRefused = true
-    oweUnseen(at: now)
-    switch phase {
-    case .takingOver, .looking:
-      phase = .takingOver(.due(now + timing.tick))
+    traces.oweUnseen(at: now)
+    let told = Outcome.note(refusal.note)
+    switch work {
+    case .follow: return [told]
+    case .takeOver, .look:
+      go(to: .takeOver, .due(now + timing.tick))
       wanted = nil
-      return .refused(reason)
-    case .following, .holding, .republishing, .recommitting, .beginning, .ready, .fetching,
-      .committing, .resolving:
-      return .stepDown(reason)
+      return [told, .refused(refusal.reason)]
+    case .hold, .republish, .recommit, .begin, .awaitLease, .fetch, .commit, .resolve:
+      return [told, .stepDown(refusal.reason)]
     }
   }
 
+  /// Another replica leads, with a higher epoch.
+  func fenced(by epoch: Epoch) -> [Outcome] { [.saw(epoch), .stepDown(.fenced)] }
+
   /// A step brought no answer: it is tried again, soon and then less soon.
   mutating func failed(
-    _ command: StoreCommand, sentAt: Moment, _ failure: StoreFailure, at now: Moment
+    _ step: StepID, _ failure: StoreFailure, at now: Moment
   ) -> [Outcome] {
-    if case .mark = command {
-      return markFailed(sentAt: sentAt, at: now) ? [.note(.storeStepFailed(name, failure))] : []
+    if step.kind == .mark {
+      guard traces.awaits(step) else { return [] }
+      traces.postpone(step, until: now + storeRetry())
+      return [.note(.storeStepFailed(name, failure))]
     }
-    guard isAwaited(command, sentAt: sentAt) else { return [] }
+    guard flight == .sent(step) else { return [] }
     retry(at: now)
     return [.note(.storeStepFailed(name, failure))]
   }
 
   mutating func retry(at now: Moment) {
     let retryAt = now + storeRetry()
-    switch phase {
-    case .following: phase = .following(.due(max(retryAt, now + timing.retry)))
-    case .takingOver: phase = .takingOver(.due(retryAt))
-    case .looking:
-      phase = .holding
+    switch work {
+    case .follow: flight = .due(max(retryAt, now + timing.retry))
+    case .look:
+      go(to: .hold)
       lookAt = max(retryAt, now + timing.retry)
-    case .republishing: phase = .republishing(.due(retryAt))
-    case .recommitting: phase = .recommitting(.due(retryAt))
-    case .beginning(let attempt, _): phase = .beginning(attempt, .due(retryAt))
-    case .committing(let attempt, let fetched, _):
-      phase = .committing(attempt, fetched, .due(retryAt))
-    case .resolving(let attempt, _): phase = .resolving(attempt, .due(retryAt))
-    case .holding, .ready, .fetching: break
-    }
-  }
-
-  /// Whether this is the step that the phase waits for.
-  func isAwaited(_ command: StoreCommand, sentAt: Moment) -> Bool {
-    switch (phase, command) {
-    case (.following(.sent(sentAt)), .look), (.takingOver(.sent(sentAt)), .takeOver),
-      (.looking(sentAt), .look), (.republishing(.sent(sentAt)), .republish),
-      (.recommitting(.sent(sentAt)), .commit), (.beginning(_, .sent(sentAt)), .begin),
-      (.committing(_, _, .sent(sentAt)), .commit), (.resolving(_, .sent(sentAt)), .resolve):
-      true
-    default: false
+    case .takeOver, .republish, .recommit, .begin, .commit, .resolve: flight = .due(retryAt)
+    case .hold, .awaitLease, .fetch: break
     }
   }
 
   mutating func storeRetry() -> Duration {
     storeFailures = min(storeFailures + 1, 16)
     return min(timing.retry, .milliseconds(50) * (1 << min(storeFailures, 6)))
+  }
+}
+
+extension StoreAnswer.Refusal {
+  fileprivate var reason: StepDownReason {
+    switch self {
+    case .foreignApp: .foreignApp
+    case .newerLayout: .newerLayout
+    }
+  }
+
+  fileprivate var note: Note {
+    switch self {
+    case .foreignApp(let remaining): .foreignApp(remaining: remaining)
+    case .newerLayout(let layout): .newerLayout(layout)
+    }
   }
 }

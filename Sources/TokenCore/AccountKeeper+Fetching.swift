@@ -1,6 +1,6 @@
 /// From the BEGIN that allows a fetch to the COMMIT that publishes its token.
 extension AccountKeeper {
-  mutating func begin(at now: Moment, lead: Lead) -> [Outcome] {
+  mutating func begin(_ lead: Scene.Lead, at now: Moment) -> [Outcome] {
     sequence += 1
     let attempt = Attempt(
       version: Version(epoch: lead.epoch, sequence: sequence), trigger: nextTrigger(at: now),
@@ -8,7 +8,7 @@ extension AccountKeeper {
     reports.began(
       for: attempt.trigger,
       bringsAnother: bringsAnother(attempt.trigger), at: now)
-    return begin(attempt, at: now, lead: lead)
+    return begin(attempt, at: now)
   }
 
   private func nextTrigger(at now: Moment) -> Trigger {
@@ -17,61 +17,64 @@ extension AccountKeeper {
     return stated?.isDoubtful == true ? .doubt : .schedule
   }
 
-  mutating func begin(_ attempt: Attempt, at now: Moment, lead: Lead) -> [Outcome] {
+  mutating func begin(_ attempt: Attempt, at now: Moment) -> [Outcome] {
     var attempt = attempt
     attempt.beganAt = now
     attempt.receipt = nil
-    phase = .beginning(attempt, .sent(now))
-    return [
-      .send(
-        .begin(
-          .init(
-            account: name, version: attempt.version, span: timing.attemptSpan,
-            kills: bringsAnother(attempt.trigger), hasHistory: hasHistory, outputs: kept)))
-    ]
+    go(to: .begin(attempt))
+    return send(
+      .begin(
+        .init(
+          account: name, version: attempt.version, span: timing.attemptSpan,
+          kills: bringsAnother(attempt.trigger), hasHistory: published.hasHistory, outputs: kept)),
+      at: now)
   }
 
   mutating func began(
-    _ attempt: Attempt, _ command: StoreCommand, _ reply: StoreReply, sentAt: Moment,
-    at now: Moment, lead: Lead, _ isShuttingDown: Bool
+    _ attempt: Attempt, _ step: StepID, _ answer: StoreAnswer.Begin, _ lead: Scene.Lead,
+    in scene: Scene
   ) -> [Outcome] {
-    switch reply {
+    switch answer {
     case .began(let receipt):
       storeFailures = 0
       fetchesToday = receipt.fetchesToday
       var attempt = attempt
       attempt.receipt = receipt
-      return fetch(attempt, at: now, lead: lead, isShuttingDown: isShuttingDown)
+      return fetch(attempt, lead, in: scene)
     case .stale(let committed) where committed.epoch > lead.epoch:
-      return [.saw(committed.epoch), .stepDown(.fenced)]
-    case .stale(let committed) where committed >= attempt.version:
+      return fenced(by: committed.epoch)
+    case .stale(let committed):
+      guard committed >= attempt.version else {
+        return failed(step, .strangeAnswer, at: scene.now)
+      }
       storeFailures = 0
       if committed.epoch == lead.epoch { sequence = max(sequence, committed.sequence) }
-      phase = .holding
-      lookAt = now
+      go(to: .hold)
+      lookAt = scene.now
       return []
-    default:
-      return failed(command, sentAt: sentAt, .strangeAnswer, at: now)
+    case .fenced(let epoch): return fenced(by: epoch)
+    case .refused(let refusal): return refused(refusal, at: scene.now)
     }
   }
 
   /// Asks WeChat, if its first BEGIN is fresh and the lease outlasts the call.
   mutating func fetch(
-    _ attempt: Attempt, at now: Moment, lead: Lead, isShuttingDown: Bool
+    _ attempt: Attempt, _ lead: Scene.Lead, in scene: Scene
   ) -> [Outcome] {
-    guard !isShuttingDown, isFresh(attempt, at: now) else {
-      phase = .resolving(attempt, .due(now))
+    let now = scene.now
+    guard !scene.isEnding, isFresh(attempt, at: now) else {
+      go(to: .resolve(attempt), .due(now))
       // What it was for still is; whoever says so at once again and again gets a pause.
       wanted = Wanted(trigger: attempt.trigger, notBefore: now + Timing.fetchSpacing)
       return []
     }
     guard now + timing.apiTimeout <= lead.validUntil else {
-      phase = .ready(attempt)
+      go(to: .awaitLease(attempt))
       return [.renewLease]
     }
     var attempt = attempt
     attempt.askedAt = now
-    phase = .fetching(attempt)
+    go(to: .fetch(attempt))
     lastFetchAt = now
     let order = FetchOrder(
       account: name, version: attempt.version, trigger: attempt.trigger,
@@ -92,23 +95,23 @@ extension AccountKeeper {
     _ version: Version, _ outcome: FetchOutcome, at now: Moment,
     using generator: inout any RandomNumberGenerator & Sendable
   ) -> [Outcome] {
-    guard case .fetching(let attempt) = phase, attempt.version == version else {
+    guard case .fetch(let attempt) = work, attempt.version == version else {
       return cameLate(version, outcome, at: now)
     }
-    switch outcome.checked(against: handedOut, repeats: credential.repeats) {
+    switch outcome.checked(against: published.handedOut, repeats: credential.repeats) {
     case .token(let fetched):
-      handedOut.add(fetched.token)
+      published.handedOut.add(fetched.token)
       failures = Failures()
-      phase = .committing(attempt, fetched, .due(now))
+      go(to: .commit(attempt, fetched), .due(now))
       return []
     case .knownFailure(let failure):
       // Nothing was sent at all: the next attempt need not keep its distance from this one.
       if failure.category == .transient { lastFetchAt = nil }
-      phase = .resolving(attempt, .due(now))
+      go(to: .resolve(attempt), .due(now))
       return backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
     case .unknown(let failure):
-      phase = .holding
-      if bringsAnother(attempt.trigger) { remember(attempt, at: now) }
+      go(to: .hold)
+      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       return backOff(attempt, failure, isUnknown: true, at: now, using: &generator)
     }
   }
@@ -117,25 +120,21 @@ extension AccountKeeper {
   private mutating func cameLate(
     _ version: Version, _ outcome: FetchOutcome, at now: Moment
   ) -> [Outcome] {
-    let known = abandoned.first { $0.version == version }
-    abandoned.removeAll { $0.version == version }
-    if case .token(let fetched) = outcome { handedOut.add(fetched.token) }
+    let known = traces.takeAbandoned(version)
+    if case .token(let fetched) = outcome { published.handedOut.add(fetched.token) }
     if case .knownFailure = outcome {
-      acknowledged.removeAll { $0.debt.version == version }
+      traces.forget(version)
       return []
     }
     guard let known, bringsAnother(known.trigger) else { return [] }
-    owe(known, knownAt: now, at: now)
+    traces.owe(known, knownAt: now, at: now)
     return []
   }
 
   /// Nobody knows whether the attempt minted a token: it may have killed the one that Redis has.
-  private mutating func remember(_ attempt: Attempt, at now: Moment) {
-    copy?.isOwn = false
-    let debt = Debt(
-      version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
-      knownAt: now, step: .due(now))
-    unresolved = unresolved?.joined(with: debt) ?? debt
+  private mutating func leaveUnresolved(_ attempt: Attempt, at now: Moment) {
+    published.copy?.isOwn = false
+    traces.leaveUnresolved(attempt, at: now)
   }
 
   private mutating func backOff(
@@ -176,68 +175,52 @@ extension AccountKeeper {
   }
 
   mutating func commit(
-    _ attempt: Attempt, _ fetched: FetchedToken, at now: Moment, lead: Lead, runID: String?
+    _ attempt: Attempt, _ fetched: FetchedToken, _ lead: Scene.Lead, in scene: Scene
   ) -> [Outcome] {
+    let now = scene.now
     let age = now - fetched.sentAt
     guard age < fetched.lifetime else {
       // Redis took no writes for the whole of a life: nothing is left to publish.
-      phase = .holding
-      if bringsAnother(attempt.trigger) { remember(attempt, at: now) }
+      go(to: .hold)
+      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       want(attempt.trigger, notBefore: now)
       return []
     }
-    phase = .committing(attempt, fetched, .sent(now))
     let command = StoreCommand.Commit(
       account: name, fence: lead.epoch, version: attempt.version,
       outputs: outputs(of: fetched.token),
       lifetime: fetched.lifetime, age: max(age, .zero), begunAt: attempt.receipt?.at,
       parent: attempt.receipt?.committed, kills: bringsAnother(attempt.trigger),
-      isRecommit: false, runID: runID, instance: instance)
-    return [.send(.commit(command))]
-  }
-
-  /// Redis knows of nothing that may have killed the new token: what this replica knows of is over,
-  /// or Redis has lost it.
-  private mutating func settleUnresolved(by attempt: Attempt, at now: Moment) {
-    guard let unresolved else { return }
-    self.unresolved = nil
-    guard attempt.firstBeganAt <= (unresolved.knownAt ?? now) + Timing.straggling else { return }
-    owe(
-      unresolved.version, beganAt: unresolved.beganAt, begunAt: unresolved.begunAt,
-      knownAt: unresolved.knownAt, at: now)
+      isRecommit: false, runID: scene.runID, instance: instance)
+    return send(.commit(command), at: now)
   }
 
   /// The token is, or was in its turn, the one that Redis has.
-  private mutating func published(_ attempt: Attempt, _ fetched: FetchedToken, at now: Moment) {
+  private mutating func remember(
+    commitOf attempt: Attempt, _ fetched: FetchedToken, at now: Moment
+  ) {
     guard bringsAnother(attempt.trigger) else { return }
-    lastCommit = LastCommit(
+    traces.lastCommit = .init(
       version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
       committedAt: now, endsAt: fetched.sentAt + fetched.lifetime)
   }
 
   mutating func committed(
-    _ attempt: Attempt, _ fetched: FetchedToken, _ reply: StoreReply, sentAt: Moment,
+    _ attempt: Attempt, _ fetched: FetchedToken, _ step: StepID, _ answer: StoreAnswer.Commit,
     at now: Moment
   ) -> [Outcome] {
+    if case .refused(let refusal) = answer { return refused(refusal, at: now) }
     storeFailures = 0
-    switch reply {
+    go(to: .hold)
+    switch answer {
     case .committed(let isCertain):
       let isUnchanged = copy?.token == fetched.token
-      let end = fetched.sentAt + fetched.lifetime
-      copy = Copy(
-        token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
-        expiresAt: end, begunAt: attempt.receipt?.at,
-        certainUntil: attempt.firstBeganAt + Timing.certain,
-        certainTime: attempt.receipt.map { $0.at + Timing.certain } ?? RedisTime(milliseconds: 0),
-        seenAt: sentAt, isOwn: isCertain)
-      published(attempt, fetched, at: now)
-      hasHistory = true
-      phase = .holding
+      published.commit(fetched, of: attempt, isCertain: isCertain, sentAt: step.issuedAt)
+      remember(commitOf: attempt, fetched, at: now)
       wanted = nil
-      stated = nil
       // What stands in the record beside it decides how long the keys state that it lives.
       lookAt = now
-      if isCertain { settleUnresolved(by: attempt, at: now) }
+      if isCertain { traces.settleUnresolved(by: attempt, at: now) }
       if !isUnchanged {
         reports.settled()
       } else if attempt.trigger.needsAnotherToken {
@@ -252,23 +235,17 @@ extension AccountKeeper {
             isUnchanged: isUnchanged))
       ]
     case .superseded(let epoch):
-      phase = .holding
-      published(attempt, fetched, at: now)
-      return [.saw(epoch), .stepDown(.fenced)]
+      remember(commitOf: attempt, fetched, at: now)
+      return fenced(by: epoch)
     case .deposed(let epoch):
       // The script has told: nothing is owed here, and it is said to each other server.
-      phase = .holding
       if bringsAnother(attempt.trigger) {
-        remember(
-          acknowledged: Debt(
-            version: attempt.version, beganAt: attempt.firstBeganAt,
-            begunAt: attempt.receipt?.at, knownAt: now, step: .due(now)),
-          settledBy: nil, at: now)
+        traces.remember(
+          acknowledged: Traces.Debt(attempt, knownAt: now), settledBy: nil, at: now)
       }
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
-    default:
-      phase = .holding
-      if bringsAnother(attempt.trigger) { remember(attempt, at: now) }
+    case .stale, .refused:
+      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       want(.takeover, notBefore: now)
       lookAt = now
       return []

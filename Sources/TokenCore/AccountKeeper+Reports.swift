@@ -15,7 +15,7 @@ extension AccountKeeper {
 
   private mutating func judge(_ rejected: AccessToken?, at now: Moment) -> ReportOutcome {
     if let rejected {
-      if case .committing(_, let fetched, _) = phase, fetched.token == rejected {
+      if case .commit(_, let fetched) = work, fetched.token == rejected {
         return .coalesced
       }
       guard rejected == copy?.token else { return .notCurrent }
@@ -48,14 +48,11 @@ extension AccountKeeper {
   /// Takes out what was asked for and not served, for the next leader: it would know nothing of it.
   mutating func takeUnserved() -> Report? {
     let underWay: Trigger? =
-      switch phase {
-      case .beginning(let attempt, _), .ready(let attempt), .resolving(let attempt, _):
-        attempt.trigger
+      switch work {
+      case .begin(let attempt), .awaitLease(let attempt), .resolve(let attempt): attempt.trigger
       // A force that was sent may have been served; a dead token is judged by who has the newest.
-      case .fetching(let attempt) where attempt.trigger != .force: attempt.trigger
-      case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .fetching,
-        .committing:
-        nil
+      case .fetch(let attempt) where attempt.trigger != .force: attempt.trigger
+      case .follow, .takeOver, .hold, .look, .republish, .recommit, .fetch, .commit: nil
       }
     let trigger = reports.asked?.trigger ?? wanted?.trigger ?? underWay
     reports.settled()
@@ -85,7 +82,7 @@ extension AccountKeeper {
       // A token that is at its end died of nobody's fetch.
       copy.remaining(at: now) > timing.apiTimeout
     else { return [] }
-    provedDead = version
+    published.provedDead = version
     if reports.asked == nil {
       _ = reports.ask(.probe, at: now, hasBudget: hasBudget)
     } else if credential.repeats {

@@ -7,56 +7,35 @@ extension AccountKeeper {
     var wake: Moment?
     func consider(_ moment: Moment) { wake = wake.map { min($0, moment) } ?? moment }
     if let lostAt { consider(lostAt) }
-    if let sentAt = debtSentAt { consider(sentAt + timing.answerBy) }
+    if let sentAt = traces.sentAt { consider(sentAt + timing.answerBy) }
     guard storeIsConnected else { return wake }
-    if debtSentAt == nil {
-      for case .due(let moment) in debts.lazy.map(\.step) { consider(moment) }
-    }
-    switch phase {
-    case .following(.due(let moment)), .takingOver(.due(let moment)),
-      .republishing(.due(let moment)), .recommitting(.due(let moment)),
-      .beginning(_, .due(let moment)), .committing(_, _, .due(let moment)),
-      .resolving(_, .due(let moment)):
-      consider(moment)
-    case .holding:
-      guard leads else { break }
+    if let dueAt = traces.dueAt { consider(dueAt) }
+    if let dueAt = flight.dueAt { consider(dueAt) }
+    if work == .hold, leads {
       consider(lookAt)
-      guard !isShuttingDown else { break }
+      guard !isShuttingDown else { return wake }
       if !isQueued, let start = fetchStart { consider(start) }
       if let probe = prober.nextWake, copy != nil { consider(probe) }
-    case .following, .takingOver, .looking, .republishing, .recommitting, .beginning, .ready,
-      .fetching, .committing, .resolving:
-      break
     }
     return wake
   }
 
   /// When what is under way counts as unanswered.
   var lostAt: Moment? {
-    switch phase {
-    case .following(.sent(let moment)), .takingOver(.sent(let moment)), .looking(let moment),
-      .republishing(.sent(let moment)), .recommitting(.sent(let moment)),
-      .beginning(_, .sent(let moment)), .committing(_, _, .sent(let moment)),
-      .resolving(_, .sent(let moment)):
-      moment + timing.answerBy
-    case .fetching(let attempt):
-      (attempt.askedAt ?? attempt.beganAt) + timing.apiTimeout + Timing.slack
-    case .following, .takingOver, .holding, .republishing, .recommitting, .beginning, .ready,
-      .committing, .resolving:
-      nil
+    if case .fetch(let attempt) = work {
+      return (attempt.askedAt ?? attempt.beganAt) + timing.apiTimeout + Timing.slack
     }
+    return flight.sentAt.map { $0 + timing.answerBy }
   }
 
   /// Whether it waits until the lease outlasts a call, which no moment tells.
-  var waitsForLease: Bool { if case .ready = phase { true } else { false } }
+  var waitsForLease: Bool { if case .awaitLease = work { true } else { false } }
 
   /// Whether it is between a BEGIN and the end of the call that this allows.
   var isFetching: Bool {
-    switch phase {
-    case .beginning, .ready, .fetching: true
-    case .following, .takingOver, .holding, .looking, .republishing, .recommitting, .committing,
-      .resolving:
-      false
+    switch work {
+    case .begin, .awaitLease, .fetch: true
+    case .follow, .takeOver, .hold, .look, .republish, .recommit, .commit, .resolve: false
     }
   }
 
@@ -74,75 +53,77 @@ extension AccountKeeper {
   }
 
   /// Does what is due.
-  ///
-  /// - Parameters:
-  ///   - lostSince: when the server before this one was heard last.
-  ///   - mayFetch: whether one more account may ask WeChat; else this one waits its turn.
   mutating func advance(
-    at now: Moment, lead: Lead?, runID: String?, lostSince: Moment?, storeIsConnected: Bool,
-    isShuttingDown: Bool, mayFetch: Bool,
-    using generator: inout any RandomNumberGenerator & Sendable
+    in scene: Scene, using generator: inout any RandomNumberGenerator & Sendable
   ) -> [Outcome] {
+    let now = scene.now
     var outcomes = giveUp(at: now, using: &generator)
-    guard storeIsConnected else { return outcomes }
-    if let mark = payDebt(at: now) { outcomes.append(mark) }
-    switch phase {
-    case .following(.due(let moment)) where moment <= now:
-      phase = .following(.sent(now))
-      outcomes.append(.send(.look(name)))
-    case .takingOver(.due(let moment)) where moment <= now:
-      guard let lead else { break }
-      phase = .takingOver(.sent(now))
-      outcomes.append(
-        .send(
-          .takeOver(
-            .init(
-              account: name, epoch: lead.epoch, runID: runID,
-              away: lostSince.map { min(max(now - $0, .zero), Timing.longestAway) }
-                ?? timing.successionSpan,
-              outputs: kept))))
-    case .holding:
-      guard let lead else { break }
-      let start = fetchStart
-      if !isShuttingDown, !isQueued, let start, start <= now {
-        if mayFetch { outcomes += begin(at: now, lead: lead) } else { isQueued = true }
-      }
-      if case .holding = phase, lookAt <= now {
-        lookAt = now + lead.lookEvery
-        phase = .looking(sentAt: now)
-        outcomes.append(.send(.look(name)))
-      }
-      if !isShuttingDown, let copy, prober.ask(about: copy.version, at: now) {
-        outcomes.append(
-          .probe(
-            ProbeOrder(
-              account: name, version: copy.version, token: copy.token,
-              deadline: now + timing.apiTimeout)))
-      }
-    case .republishing(.due(let moment)) where moment <= now:
-      guard let lead else { break }
-      outcomes += republish(at: now, lead: lead)
-    case .recommitting(.due(let moment)) where moment <= now:
-      guard let lead else { break }
-      outcomes += recommit(at: now, lead: lead, runID: runID)
-    case .beginning(let attempt, .due(let moment)) where moment <= now:
-      guard let lead else { break }
-      outcomes += begin(attempt, at: now, lead: lead)
-    case .ready(let attempt):
-      guard let lead else { break }
-      outcomes += fetch(attempt, at: now, lead: lead, isShuttingDown: isShuttingDown)
-    case .committing(let attempt, let fetched, .due(let moment)) where moment <= now:
-      guard let lead else { break }
-      outcomes += commit(attempt, fetched, at: now, lead: lead, runID: runID)
-    case .resolving(let attempt, .due(let moment)) where moment <= now:
-      phase = .resolving(attempt, .sent(now))
-      outcomes.append(
-        .send(.resolve(.init(account: name, version: attempt.version, outputs: kept))))
-    case .following, .takingOver, .looking, .republishing, .recommitting, .beginning, .fetching,
-      .committing, .resolving:
-      break
+    guard scene.isConnected else { return outcomes }
+    if let debt = traces.due(at: now) { outcomes.append(pay(debt, at: now)) }
+    if work == .follow, isDue(at: now) {
+      outcomes += send(.look(name), at: now)
+    } else if case .resolve(let attempt) = work, isDue(at: now) {
+      outcomes += send(.resolve(resolution(of: attempt)), at: now)
+    } else if let lead = scene.lead {
+      outcomes += advance(lead, in: scene)
     }
     return outcomes
+  }
+
+  private func isDue(at now: Moment) -> Bool { flight.dueAt.map { $0 <= now } ?? false }
+
+  private mutating func advance(_ lead: Scene.Lead, in scene: Scene) -> [Outcome] {
+    let now = scene.now
+    switch work {
+    case .hold: return hold(lead, in: scene)
+    case .awaitLease(let attempt): return fetch(attempt, lead, in: scene)
+    case .takeOver where isDue(at: now): return takeOver(lead, in: scene)
+    case .republish where isDue(at: now): return republish(lead, at: now)
+    case .recommit where isDue(at: now): return recommit(lead, in: scene)
+    case .begin(let attempt) where isDue(at: now): return begin(attempt, at: now)
+    case .commit(let attempt, let fetched) where isDue(at: now):
+      return commit(attempt, fetched, lead, in: scene)
+    case .follow, .takeOver, .look, .republish, .recommit, .begin, .fetch, .commit, .resolve:
+      return []
+    }
+  }
+
+  private mutating func takeOver(_ lead: Scene.Lead, in scene: Scene) -> [Outcome] {
+    let away =
+      scene.lostSince.map { min(max(scene.now - $0, .zero), Timing.longestAway) }
+      ?? timing.successionSpan
+    return send(
+      .takeOver(
+        .init(
+          account: name, epoch: lead.epoch, runID: scene.runID, away: away, outputs: kept)),
+      at: scene.now)
+  }
+
+  /// Nothing is under way: whatever is due is begun.
+  private mutating func hold(_ lead: Scene.Lead, in scene: Scene) -> [Outcome] {
+    let now = scene.now
+    var outcomes: [Outcome] = []
+    if !scene.isEnding, !isQueued, let start = fetchStart, start <= now {
+      if scene.mayFetch { outcomes += begin(lead, at: now) } else { isQueued = true }
+    }
+    if work == .hold, lookAt <= now {
+      lookAt = now + lead.lookEvery
+      go(to: .look)
+      outcomes += send(.look(name), at: now)
+    }
+    if !scene.isEnding, let copy, prober.ask(about: copy.version, at: now) {
+      outcomes.append(
+        .probe(
+          ProbeOrder(
+            account: name, version: copy.version, token: copy.token,
+            deadline: now + timing.apiTimeout)))
+    }
+    return outcomes
+  }
+
+  /// What takes an attempt's intent back.
+  func resolution(of attempt: Attempt) -> StoreCommand.Resolve {
+    .init(account: name, version: attempt.version, outputs: kept)
   }
 
   /// What was not answered in time counts as failed: it may have been carried out.
@@ -150,12 +131,11 @@ extension AccountKeeper {
     at now: Moment, using generator: inout any RandomNumberGenerator & Sendable
   ) -> [Outcome] {
     var outcomes: [Outcome] = []
-    if let sentAt = debtSentAt, sentAt + timing.answerBy <= now, markFailed(sentAt: sentAt, at: now)
-    {
-      outcomes.append(.note(.storeStepFailed(name, .unanswered)))
+    if let step = traces.lost(by: now, answerBy: timing.answerBy) {
+      outcomes += failed(step, .unanswered, at: now)
     }
     guard let lostAt, lostAt <= now else { return outcomes }
-    if case .fetching(let attempt) = phase {
+    if case .fetch(let attempt) = work {
       outcomes.append(.cancelFetch(attempt.version))
       outcomes += fetched(attempt.version, .unknown(.unanswered), at: now, using: &generator)
     } else {
@@ -163,5 +143,32 @@ extension AccountKeeper {
       outcomes.append(.note(.storeStepFailed(name, .unanswered)))
     }
     return outcomes
+  }
+}
+
+/// The marks that are owed.
+extension AccountKeeper {
+  /// Sends the mark of a debt.
+  private mutating func pay(_ debt: Traces.Debt, at now: Moment) -> Outcome {
+    let (outcome, step) = tell(
+      .mark(
+        .init(
+          account: name, version: debt.version, age: max(now - debt.beganAt, .zero),
+          begunAt: debt.begunAt, knownFor: debt.knownAt.map { max(now - $0, .zero) },
+          outputs: kept)), at: now)
+    traces.sent(debt, as: step)
+    return outcome
+  }
+
+  mutating func marked(
+    _ step: StepID, _ answer: StoreAnswer.Mark, at now: Moment
+  ) -> [Outcome] {
+    // In its turn, or over before what is there: as that server has it, nothing is in doubt.
+    let settledBy = answer == .marked ? nil : stated?.version
+    guard let version = traces.pay(step, settledBy: settledBy, at: now), answer == .marked else {
+      return []
+    }
+    hinted(at: now)
+    return [.note(.marked(name, version))]
   }
 }

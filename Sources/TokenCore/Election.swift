@@ -11,9 +11,9 @@ package struct Election: Sendable {
     /// Waiting to look at the lock. Can become: polling, idle.
     case following(pollAt: Moment)
     /// A look at the lock is under way. Can become: following, acquiring, idle.
-    case polling(sentAt: Moment)
+    case polling(StepID)
     /// ACQUIRE is under way. Can become: leading, following, uncertain, idle.
-    case acquiring(Term, sentAt: Moment)
+    case acquiring(Term, StepID)
     /// ACQUIRE may have worked and nobody knows; it is repeated with the same term.
     /// Can become: acquiring, idle.
     case uncertain(Term, retryAt: Moment)
@@ -29,13 +29,13 @@ package struct Election: Sendable {
     package fileprivate(set) var validUntil: Moment
     /// When the lock is to be renewed next.
     package fileprivate(set) var renewAt: Moment
-    /// When the RENEW under way was sent.
-    package fileprivate(set) var renewSentAt: Moment?
+    /// The RENEW under way.
+    package fileprivate(set) var renewal: StepID?
   }
 
   /// What the keeper does about a change.
   enum Step: Hashable, Sendable {
-    case send(StoreCommand)
+    case send(StoreCommand, StepID)
     case won(Leadership)
     case lost(StepDownReason)
   }
@@ -58,6 +58,8 @@ package struct Election: Sendable {
   private static let claims: Int64 = 1 << 15
   /// Until then the lock is left to others.
   package private(set) var heldBackUntil: Moment?
+
+  private var steps = StepCounter()
 
   let instance: InstanceID
   let timing: Timing
@@ -97,7 +99,7 @@ package struct Election: Sendable {
     switch state {
     case .following: state = .following(pollAt: now)
     case .uncertain(let term, _): state = .uncertain(term, retryAt: now)
-    case .leading(var leadership) where leadership.renewSentAt == nil:
+    case .leading(var leadership) where leadership.renewal == nil:
       leadership.renewAt = now
       state = .leading(leadership)
     case .leading, .idle, .polling, .acquiring: break
@@ -120,7 +122,7 @@ package struct Election: Sendable {
     self.holder = holder
     let isHeldBack = heldBackUntil.map { $0 > now } ?? false
     guard holder == nil else {
-      let release = releaseIfOurs(holder)
+      let release = releaseIfOurs(holder, at: now)
       if release.isEmpty, !isHeldBack, remaining.map({ $0 > timing.lease }) ?? true {
         // Longer than anybody asks for: a clock was set back, or a foreign hand took the TTL away.
         // ACQUIRE shortens it to what its holder asked for.
@@ -139,34 +141,34 @@ package struct Election: Sendable {
   }
 
   mutating func acquireAnswered(
-    _ term: Term, sentAt: Moment, _ reply: StoreReply, at now: Moment,
+    _ term: Term, _ step: StepID, _ answer: StoreAnswer.Acquire, at now: Moment,
     using generator: inout any RandomNumberGenerator & Sendable
   ) -> [Step] {
-    guard case .acquiring(term, sentAt) = state else {
+    guard case .acquiring(term, step) = state else {
       // A late answer: a lock that we no longer want must not stand in the others' way.
-      if case .acquired(let epoch) = reply {
+      if case .acquired(let epoch) = answer {
         saw(epoch)
-        if leadership?.term != term, termUnderWay != term { return [.send(.release(term))] }
+        if leadership?.term != term, termUnderWay != term { return [release(term, at: now)] }
       }
       return []
     }
-    switch reply {
-    case .acquired(let epoch) where sentAt + timing.validity <= now:
+    switch answer {
+    case .acquired(let epoch) where step.issuedAt + timing.validity <= now:
       // The answer took longer than the lease: nobody shall wait for a lock that nobody uses.
       saw(epoch)
       doubt(term)
       state = .following(pollAt: now + jittered(timing.retry, using: &generator))
-      return [.send(.release(term))]
+      return [release(term, at: now)]
     case .acquired(let epoch) where epoch < floor:
       // Redis lost a later one, which this replica saw only after it had asked: whoever has a token
       // of that one would take none of ours.
       doubt(term)
       state = .following(pollAt: now)
-      return [.send(.release(term))]
+      return [release(term, at: now)]
     case .acquired(let epoch):
       let leadership = Leadership(
-        term: term, epoch: epoch, validUntil: sentAt + timing.validity,
-        renewAt: sentAt + timing.renew)
+        term: term, epoch: epoch, validUntil: step.issuedAt + timing.validity,
+        renewAt: step.issuedAt + timing.renew)
       saw(epoch)
       holder = term.description
       state = .leading(leadership)
@@ -174,52 +176,43 @@ package struct Election: Sendable {
     case .held(let holder, let remaining):
       self.holder = holder
       wait(remaining: remaining, at: now, using: &generator)
-      return releaseIfOurs(holder)
+      return releaseIfOurs(holder, at: now)
     case .foreignApp(let remaining):
       holdBack(
         until: now + min(max(remaining ?? timing.retry, timing.retry), timing.tick), at: now)
       return []
-    default:
-      state = .following(pollAt: now + jittered(timing.retry, using: &generator))
-      return []
     }
   }
 
-  mutating func renewAnswered(_ term: Term, sentAt: Moment, _ reply: StoreReply) -> [Step] {
+  mutating func renewAnswered(_ term: Term, _ step: StepID, isOurs: Bool) -> [Step] {
     guard case .leading(var leadership) = state, leadership.term == term else { return [] }
-    switch reply {
-    case .renewed:
-      leadership.validUntil = max(leadership.validUntil, sentAt + timing.validity)
-      if leadership.renewSentAt == sentAt {
-        leadership.renewSentAt = nil
-        leadership.renewAt = sentAt + timing.renew
-      }
-      state = .leading(leadership)
-      return []
-    default:
-      return [.lost(.lockLost)]
+    guard isOurs else { return [.lost(.lockLost)] }
+    leadership.validUntil = max(leadership.validUntil, step.issuedAt + timing.validity)
+    if leadership.renewal == step {
+      leadership.renewal = nil
+      leadership.renewAt = step.issuedAt + timing.renew
     }
+    state = .leading(leadership)
+    return []
   }
 
   /// A step at the lock brought no answer.
   mutating func failed(
-    _ command: StoreCommand, sentAt: Moment, _ failure: StoreFailure, at now: Moment,
+    _ step: StepID, _ failure: StoreFailure, at now: Moment,
     using generator: inout any RandomNumberGenerator & Sendable
   ) {
     let retryAt = now + jittered(timing.retry, using: &generator)
-    switch (command, state) {
-    case (.pollLock, .polling(sentAt)):
-      state = .following(pollAt: retryAt)
-    case (.acquire(let term, _, _), .acquiring(let tried, sentAt)) where term == tried:
+    switch state {
+    case .polling(step): state = .following(pollAt: retryAt)
+    case .acquiring(let term, step):
       mayHold = mayHold || failure.mayHaveRun
       if failure.mayHaveRun { doubt(term) }
       state = mayHold ? .uncertain(term, retryAt: retryAt) : .following(pollAt: retryAt)
-    case (.renew(let term, _), .leading(var leadership))
-    where leadership.term == term && leadership.renewSentAt == sentAt:
-      leadership.renewSentAt = nil
+    case .leading(var leadership) where leadership.renewal == step:
+      leadership.renewal = nil
       leadership.renewAt = retryAt
       state = .leading(leadership)
-    default: break
+    case .idle, .following, .polling, .acquiring, .uncertain, .leading: break
     }
   }
 
@@ -253,7 +246,7 @@ package struct Election: Sendable {
 
   /// Renew at the next opportunity: a fetch needs more of the lease than is left.
   mutating func renewSoon(at now: Moment) {
-    guard case .leading(var leadership) = state, leadership.renewSentAt == nil else { return }
+    guard case .leading(var leadership) = state, leadership.renewal == nil else { return }
     leadership.renewAt = min(leadership.renewAt, now)
     state = .leading(leadership)
   }
@@ -264,10 +257,10 @@ package struct Election: Sendable {
   func nextWake(storeIsConnected: Bool) -> Moment? {
     switch state {
     case .idle: return nil
-    case .polling(let sentAt), .acquiring(_, let sentAt): return sentAt + timing.answerBy
+    case .polling(let step), .acquiring(_, let step): return step.issuedAt + timing.answerBy
     case .following(let moment), .uncertain(_, let moment): return storeIsConnected ? moment : nil
     case .leading(let leadership):
-      let lost = leadership.renewSentAt.map { $0 + timing.answerBy }
+      let lost = leadership.renewal.map { $0.issuedAt + timing.answerBy }
       let renewal = lost ?? (storeIsConnected ? leadership.renewAt : leadership.validUntil)
       return min(renewal, leadership.validUntil)
     }
@@ -277,17 +270,14 @@ package struct Election: Sendable {
   mutating func giveUp(
     at now: Moment, using generator: inout any RandomNumberGenerator & Sendable
   ) -> StoreFailure? {
-    let lost: (command: StoreCommand, sentAt: Moment)? =
+    let lost: StepID? =
       switch state {
-      case .polling(let sentAt): (.pollLock, sentAt)
-      case .acquiring(let term, let sentAt):
-        (.acquire(term, lease: timing.lease, floor: floor), sentAt)
-      case .leading(let leadership):
-        leadership.renewSentAt.map { (.renew(leadership.term, lease: timing.lease), $0) }
+      case .polling(let step), .acquiring(_, let step): step
+      case .leading(let leadership): leadership.renewal
       case .idle, .following, .uncertain: nil
       }
-    guard let lost, lost.sentAt + timing.answerBy <= now else { return nil }
-    failed(lost.command, sentAt: lost.sentAt, .unanswered, at: now, using: &generator)
+    guard let lost, lost.issuedAt + timing.answerBy <= now else { return nil }
+    failed(lost, .unanswered, at: now, using: &generator)
     return .unanswered
   }
 
@@ -295,15 +285,18 @@ package struct Election: Sendable {
   mutating func advance(at now: Moment) -> [Step] {
     switch state {
     case .following(let moment) where moment <= now:
-      state = .polling(sentAt: now)
-      return [.send(.pollLock)]
+      let step = steps.next(.pollLock, at: now)
+      state = .polling(step)
+      return [.send(.pollLock, step)]
     case .uncertain(let term, let moment) where moment <= now:
       return acquire(term, at: now)
     case .leading(var leadership)
-    where leadership.renewAt <= now && leadership.renewSentAt == nil:
-      leadership.renewSentAt = now
+    where leadership.renewAt <= now && leadership.renewal == nil:
+      let command = StoreCommand.renew(leadership.term, lease: timing.lease)
+      let step = steps.next(command, at: now)
+      leadership.renewal = step
       state = .leading(leadership)
-      return [.send(.renew(leadership.term, lease: timing.lease))]
+      return [.send(command, step)]
     case .idle, .following, .polling, .acquiring, .uncertain, .leading:
       return []
     }
@@ -321,11 +314,13 @@ package struct Election: Sendable {
   }
 
   private mutating func acquire(_ term: Term, at now: Moment) -> [Step] {
-    state = .acquiring(term, sentAt: now)
     // Two terms never share an epoch: also not when Redis's clock is behind the floor, and the
     // epoch that another replica was just given from the same floor is lost.
     let floor = Epoch(min(floor.rawValue, Epoch.limit) + claim)
-    return [.send(.acquire(term, lease: timing.lease, floor: floor))]
+    let command = StoreCommand.acquire(term, lease: timing.lease, floor: floor)
+    let step = steps.next(command, at: now)
+    state = .acquiring(term, step)
+    return [.send(command, step)]
   }
 
   /// Remembers that Redis may have given the lock to this term, which may be given up.
@@ -335,9 +330,15 @@ package struct Election: Sendable {
   }
 
   /// Gives back a lock that Redis gave us when we no longer waited for it.
-  private func releaseIfOurs(_ holder: String?) -> [Step] {
+  private mutating func releaseIfOurs(_ holder: String?, at now: Moment) -> [Step] {
     guard let term = doubtful.last(where: { $0.description == holder }) else { return [] }
-    return [.send(.release(term))]
+    return [release(term, at: now)]
+  }
+
+  /// Gives a lock back, whether it is ours or not.
+  mutating func release(_ term: Term, at now: Moment) -> Step {
+    let command = StoreCommand.release(term)
+    return .send(command, steps.next(command, at: now))
   }
 
   /// The next look: soon after the lock would lapse, so that a crash is noticed at once.

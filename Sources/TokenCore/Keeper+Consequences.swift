@@ -5,7 +5,7 @@ extension Keeper {
   ) {
     for step in steps {
       switch step {
-      case .send(let command): actions.append(.store(command, issuedAt: now))
+      case .send(let command, let step): actions.append(.store(command, step))
       case .won(let leadership):
         conflict = nil
         wantsAbdication = false
@@ -23,7 +23,7 @@ extension Keeper {
   ) {
     for outcome in outcomes {
       switch outcome {
-      case .send(let command): actions.append(.store(command, issuedAt: now))
+      case .send(let command, let step): actions.append(.store(command, step))
       case .fetch(let order): actions.append(.fetch(order))
       case .cancelFetch(let version): actions.append(.cancelFetch(account, version))
       case .probe(let order): actions.append(.probe(order))
@@ -42,15 +42,15 @@ extension Keeper {
     }
   }
 
-  mutating func noteConflict(_ reply: StoreReply, to actions: inout [Action]) {
-    switch reply {
+  mutating func noteConflict(_ answer: StoreAnswer.Acquire, to actions: inout [Action]) {
+    switch answer {
     case .foreignApp(let remaining):
       record(.foreignApp(remaining: remaining), to: &actions)
     case .held(let holder, let remaining) where remaining < .zero:
       guard endlessHolder != holder else { return }
       endlessHolder = holder
       actions.append(.note(.lockNeverLapses(holder: holder)))
-    default:
+    case .acquired, .held:
       endlessHolder = nil
     }
   }
@@ -80,7 +80,7 @@ extension Keeper {
       for outcome in account.steppedDown(at: now) {
         switch outcome {
         case .cancelFetch(let version): actions.append(.cancelFetch(account.name, version))
-        case .send(let command): actions.append(.store(command, issuedAt: now))
+        case .send(let command, let step): actions.append(.store(command, step))
         default: break
         }
       }
@@ -89,10 +89,10 @@ extension Keeper {
     case .lockLost: break
     case .leaseOver, .fenced, .shutdown:
       // Also when the lease is over: a renewal that Redis carried out late may have kept the lock.
-      actions.append(.store(.release(leadership.term), issuedAt: now))
+      apply([election.release(leadership.term, at: now)], at: now, to: &actions)
     case .abdicated, .foreignApp, .newerLayout:
       election.holdBack(until: now + Timing.abdication, at: now)
-      actions.append(.store(.release(leadership.term), issuedAt: now))
+      apply([election.release(leadership.term, at: now)], at: now, to: &actions)
     }
     heartbeatAt = now
   }

@@ -12,6 +12,7 @@ package struct Memory: Sendable {
     case token(AccessToken)
     /// A server's run id.
     case server(String)
+    case step(StepID)
     case nothing
   }
 
@@ -27,6 +28,9 @@ package struct Memory: Sendable {
   fileprivate mutating func add(_ epoch: Epoch) { pieces.append(.epoch(epoch)) }
   fileprivate mutating func add(_ term: Term) { pieces.append(.term(term)) }
   fileprivate mutating func add(_ token: AccessToken) { pieces.append(.token(token)) }
+  fileprivate mutating func add(_ step: StepID?) {
+    pieces.append(step.map { .step($0) } ?? .nothing)
+  }
   fileprivate mutating func add(server: String?) {
     pieces.append(server.map { .server($0) } ?? .nothing)
   }
@@ -74,13 +78,13 @@ extension Election {
     case .following(let pollAt):
       memory.add(1)
       memory.add(pollAt)
-    case .polling(let sentAt):
+    case .polling(let step):
       memory.add(2)
-      memory.add(sentAt)
-    case .acquiring(let term, let sentAt):
+      memory.add(step)
+    case .acquiring(let term, let step):
       memory.add(3)
       memory.add(term)
-      memory.add(sentAt)
+      memory.add(step)
     case .uncertain(let term, let retryAt):
       memory.add(4)
       memory.add(term)
@@ -91,7 +95,7 @@ extension Election {
       memory.add(leadership.epoch)
       memory.add(leadership.validUntil)
       memory.add(leadership.renewAt)
-      memory.add(leadership.renewSentAt)
+      memory.add(leadership.renewal)
     }
     memory.add(floor)
     memory.add(mayHold)
@@ -103,52 +107,18 @@ extension Election {
 
 extension AccountKeeper {
   fileprivate func tellMemory(to memory: inout Memory, least: Version?) {
-    tellPhase(to: &memory)
-    memory.add(copy != nil)
-    if let copy { copy.tellMemory(to: &memory) }
+    work.tellMemory(to: &memory)
+    flight.tellMemory(to: &memory)
+    published.tellMemory(to: &memory)
     memory.add(wanted != nil)
     if let wanted {
       memory.add(wanted.trigger.number)
       memory.add(wanted.notBefore)
       memory.add(wanted.isBackoff)
     }
-    memory.add(Int64(debts.count))
-    for debt in debts { debt.tellMemory(to: &memory) }
-    memory.add(unresolved != nil)
-    if let unresolved { unresolved.tellMemory(to: &memory) }
-    memory.add(lastCommit != nil)
-    if let lastCommit {
-      memory.add(lastCommit.version)
-      memory.add(lastCommit.beganAt)
-      memory.add(lastCommit.begunAt)
-      memory.add(lastCommit.committedAt)
-      memory.add(lastCommit.endsAt)
-    }
-    memory.add(Int64(acknowledged.count))
-    for known in acknowledged {
-      let isOver = isOver(known, least: least)
-      memory.add(isOver)
-      guard !isOver else { continue }
-      known.debt.tellMemory(to: &memory)
-      memory.add(known.settledBy)
-      memory.add(known.settlesLater)
-    }
-    memory.add(Int64(abandoned.count))
-    for attempt in abandoned { attempt.tellMemory(to: &memory) }
-    memory.add(stated != nil)
-    if let stated {
-      memory.add(stated.version)
-      memory.add(stated.lifeEnd)
-      for bound in [stated.doubt, stated.intent] {
-        memory.add(bound?.begunAt)
-        memory.add(bound?.end)
-      }
-      memory.add(stated.recordedEnd)
-      memory.add(stated.doubtOver)
-    }
-    memory.add(hasHistory)
+    let underWay = work.attempt?.version
+    traces.tellMemory(to: &memory, underWay: underWay, least: least)
     memory.add(isRefused)
-    memory.add(provedDead != nil && provedDead == copy?.version)
     memory.add(isQueued)
     memory.add(isHinted)
     memory.add(Int64(failures.inARow))
@@ -163,6 +133,79 @@ extension AccountKeeper {
     memory.add(lastFetchAt)
     memory.add(sequence)
   }
+}
+
+extension Work {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    memory.add(Int64(kind.rawValue))
+    attempt?.tellMemory(to: &memory)
+    guard case .commit(_, let fetched) = self else { return }
+    memory.add(fetched.token)
+    memory.add(fetched.lifetime)
+    memory.add(fetched.sentAt)
+  }
+}
+
+extension Flight {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    switch self {
+    case .idle: memory.add(0)
+    case .due(let moment):
+      memory.add(1)
+      memory.add(moment)
+    case .sent(let step):
+      memory.add(2)
+      memory.add(step)
+    }
+  }
+}
+
+extension Published {
+  fileprivate func tellMemory(to memory: inout Memory) {
+    memory.add(copy != nil)
+    if let copy { copy.tellMemory(to: &memory) }
+    memory.add(stated != nil)
+    if let stated {
+      memory.add(stated.version)
+      memory.add(stated.lifeEnd)
+      for bound in [stated.doubt, stated.intent] {
+        memory.add(bound?.begunAt)
+        memory.add(bound?.end)
+      }
+      memory.add(stated.recordedEnd)
+      memory.add(stated.doubtOver)
+    }
+    memory.add(hasHistory)
+    memory.add(isProvedDead)
+  }
+}
+
+extension Traces {
+  fileprivate func tellMemory(to memory: inout Memory, underWay: Version?, least: Version?) {
+    memory.add(Int64(debts.count))
+    for debt in debts { debt.tellMemory(to: &memory) }
+    memory.add(unresolved != nil)
+    if let unresolved { unresolved.tellMemory(to: &memory) }
+    memory.add(lastCommit != nil)
+    if let lastCommit {
+      memory.add(lastCommit.version)
+      memory.add(lastCommit.beganAt)
+      memory.add(lastCommit.begunAt)
+      memory.add(lastCommit.committedAt)
+      memory.add(lastCommit.endsAt)
+    }
+    memory.add(Int64(acknowledged.count))
+    for known in acknowledged {
+      let isOver = known.debt.version != underWay && isOver(known, least: least)
+      memory.add(isOver)
+      guard !isOver else { continue }
+      known.debt.tellMemory(to: &memory)
+      memory.add(known.settledBy)
+      memory.add(known.settlesLater)
+    }
+    memory.add(Int64(abandoned.count))
+    for attempt in abandoned { attempt.tellMemory(to: &memory) }
+  }
 
   /// Whether no look and no answer will ever make anything of what was acknowledged.
   private func isOver(_ known: Acknowledged, least: Version?) -> Bool {
@@ -170,67 +213,12 @@ extension AccountKeeper {
       return false
     }
     let version = known.debt.version
-    return attempt?.version != version && unresolved?.version != version
-      && !debts.contains { $0.version == version } && !abandoned.contains { $0.version == version }
-  }
-
-  private func tellPhase(to memory: inout Memory) {
-    switch phase {
-    case .following(let step):
-      memory.add(0)
-      step.tellMemory(to: &memory)
-    case .takingOver(let step):
-      memory.add(1)
-      step.tellMemory(to: &memory)
-    case .holding: memory.add(2)
-    case .looking(let sentAt):
-      memory.add(3)
-      memory.add(sentAt)
-    case .republishing(let step):
-      memory.add(4)
-      step.tellMemory(to: &memory)
-    case .recommitting(let step):
-      memory.add(5)
-      step.tellMemory(to: &memory)
-    case .beginning(let attempt, let step):
-      memory.add(6)
-      attempt.tellMemory(to: &memory)
-      step.tellMemory(to: &memory)
-    case .ready(let attempt):
-      memory.add(7)
-      attempt.tellMemory(to: &memory)
-    case .fetching(let attempt):
-      memory.add(8)
-      attempt.tellMemory(to: &memory)
-    case .committing(let attempt, let fetched, let step):
-      memory.add(9)
-      attempt.tellMemory(to: &memory)
-      memory.add(fetched.token)
-      memory.add(fetched.lifetime)
-      memory.add(fetched.sentAt)
-      step.tellMemory(to: &memory)
-    case .resolving(let attempt, let step):
-      memory.add(10)
-      attempt.tellMemory(to: &memory)
-      step.tellMemory(to: &memory)
-    }
+    return unresolved?.version != version && !debts.contains { $0.version == version }
+      && !abandoned.contains { $0.version == version }
   }
 }
 
-extension AccountKeeper.Step {
-  fileprivate func tellMemory(to memory: inout Memory) {
-    switch self {
-    case .due(let moment):
-      memory.add(0)
-      memory.add(moment)
-    case .sent(let moment):
-      memory.add(1)
-      memory.add(moment)
-    }
-  }
-}
-
-extension AccountKeeper.Attempt {
+extension Attempt {
   fileprivate func tellMemory(to memory: inout Memory) {
     memory.add(version)
     memory.add(trigger.number)
@@ -246,13 +234,13 @@ extension AccountKeeper.Attempt {
   }
 }
 
-extension AccountKeeper.Debt {
+extension Traces.Debt {
   fileprivate func tellMemory(to memory: inout Memory) {
     memory.add(version)
     memory.add(beganAt)
     memory.add(begunAt)
     memory.add(knownAt)
-    step.tellMemory(to: &memory)
+    flight.tellMemory(to: &memory)
   }
 }
 

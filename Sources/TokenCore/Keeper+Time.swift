@@ -31,15 +31,8 @@ extension Keeper {
   mutating func advanceAccounts(at now: Moment, to actions: inout [Action]) {
     var place = 0
     while let index = table.next(from: place, dueBy: now, common: common) {
-      let (lead, runID, isConnected) = (lead, runID, storeIsConnected)
-      let lostSince = lostSince
-      let isEnding = shutdownBy != nil
-      let mayFetch = table.fetching < maximumFetches
-      let outcomes = table.update(index) {
-        $0.advance(
-          at: now, lead: lead, runID: runID, lostSince: lostSince, storeIsConnected: isConnected,
-          isShuttingDown: isEnding, mayFetch: mayFetch, using: &generator)
-      }
+      let scene = scene(at: now)
+      let outcomes = table.update(index) { $0.advance(in: scene, using: &generator) }
       apply(outcomes, of: table[index].name, at: now, to: &actions)
       place = index + 1
     }
@@ -66,7 +59,7 @@ extension Keeper {
   /// The orderly end: what is in flight is finished, within bounds; then the lock is given back.
   mutating func shutDown(at now: Moment, to actions: inout [Action]) {
     guard let shutdownBy, !isStopped else { return }
-    let isOwing = table.all.contains { !$0.debts.isEmpty }
+    let isOwing = table.all.contains { !$0.traces.debts.isEmpty }
     if isReleasing {
       let isLost = !storeIsConnected && !isOwing
       if (isReleased && !isOwing) || now >= shutdownBy || isLost { stop(to: &actions) }
@@ -84,7 +77,7 @@ extension Keeper {
     } else if let term = election.termUnderWay, storeIsConnected {
       // Nobody shall wait for a lock that was asked for and is of no use.
       election.stopped()
-      actions.append(.store(.release(term), issuedAt: now))
+      apply([election.release(term, at: now)], at: now, to: &actions)
       isReleasing = true
     } else {
       stop(to: &actions)
@@ -94,12 +87,11 @@ extension Keeper {
   mutating func heartbeat(abdicates: Bool, at now: Moment) -> Action {
     heartbeatSentAt = now
     heartbeatAt = now + Timing.followerLook
-    return .store(
-      .heartbeat(
-        .init(
-          instance: instance, isLeader: election.leadership != nil, abdicates: abdicates,
-          life: life)),
-      issuedAt: now)
+    let command = StoreCommand.heartbeat(
+      .init(
+        instance: instance, isLeader: election.leadership != nil, abdicates: abdicates,
+        life: life))
+    return .store(command, number(command, at: now))
   }
 
   mutating func noteNamesakes(to actions: inout [Action]) {
@@ -144,7 +136,7 @@ extension Keeper {
     }
   }
 
-  var lead: AccountKeeper.Lead? {
+  var lead: Scene.Lead? {
     election.leadership.map {
       .init(
         epoch: $0.epoch, validUntil: $0.validUntil,

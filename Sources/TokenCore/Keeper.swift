@@ -30,6 +30,7 @@ package struct Keeper: Sendable {
   /// When others of this replica's name said last that they live, and how often they said it again.
   var namesakes: [UInt64?: (seenAt: RedisTime, repetitions: Int)] = [:]
   var nameIsToldShared = false
+  private var heartbeats = StepCounter()
   var heartbeatAt: Moment = .origin
   var heartbeatSentAt: Moment?
   var tickAt: Moment = .origin
@@ -168,8 +169,9 @@ package struct Keeper: Sendable {
       table.updateAll { $0.storeConnected(isAnother: isAnother, at: now) }
     case .storeDisconnected:
       storeIsConnected = false
-    case .stored(let command, let sentAt, let result):
-      take(result, of: command, sentAt: sentAt, at: now, to: &actions)
+    case .stored(let step, .success(let answer)): take(answer, to: step, at: now, to: &actions)
+    case .stored(let step, .failure(let failure)):
+      take(failure, of: step, at: now, to: &actions)
     case .fetched(let account, let version, let outcome):
       guard let index = index(of: account) else { break }
       let outcomes = table.update(index) {
@@ -235,81 +237,66 @@ package struct Keeper: Sendable {
   }
 
   mutating func take(
-    _ result: Result<StoreReply, StoreFailure>, of command: StoreCommand, sentAt: Moment,
-    at now: Moment, to actions: inout [Action]
+    _ failure: StoreFailure, of step: StepID, at now: Moment, to actions: inout [Action]
   ) {
-    switch result {
-    case .success(let reply):
-      answeredAt = max(answeredAt ?? sentAt, sentAt)
-      switch reply {
-      case .account(let view): redisClock = (view.now, sentAt)
-      case .replicas(_, let time): redisClock = (time, sentAt)
-      default: break
-      }
-      take(reply, of: command, sentAt: sentAt, at: now, to: &actions)
-    case .failure(let failure):
-      if let account = command.account {
-        guard let index = index(of: account) else { return }
-        let outcomes = table.update(index) {
-          $0.failed(command, sentAt: sentAt, failure, at: now)
-        }
-        apply(outcomes, of: account, at: now, to: &actions)
-        return
-      }
-      actions.append(.note(.storeStepFailed(nil, failure)))
-      if case .heartbeat = command {
-        heartbeatSentAt = nil
-        heartbeatAt = now + timing.retry
-      } else if case .release = command {
-        isReleased = isReleasing
-      } else {
-        election.failed(command, sentAt: sentAt, failure, at: now, using: &generator)
-      }
+    if let account = step.account {
+      guard let index = index(of: account) else { return }
+      let outcomes = table.update(index) { $0.failed(step, failure, at: now) }
+      return apply(outcomes, of: account, at: now, to: &actions)
+    }
+    actions.append(.note(.storeStepFailed(nil, failure)))
+    switch step.kind {
+    case .heartbeat:
+      heartbeatSentAt = nil
+      heartbeatAt = now + timing.retry
+    case .release: isReleased = isReleasing
+    case .pollLock, .acquire, .renew: election.failed(step, failure, at: now, using: &generator)
+    case .look, .takeOver, .begin, .resolve, .commit, .republish, .mark: break
     }
   }
 
   mutating func take(
-    _ reply: StoreReply, of command: StoreCommand, sentAt: Moment, at now: Moment,
-    to actions: inout [Action]
+    _ answer: StoreAnswer, to step: StepID, at now: Moment, to actions: inout [Action]
   ) {
-    switch command {
-    case .pollLock:
-      guard case .lock(let holder, let remaining) = reply else {
-        return take(
-          .failure(.strangeAnswer), of: command, sentAt: sentAt, at: now, to: &actions)
-      }
+    answeredAt = max(answeredAt ?? step.issuedAt, step.issuedAt)
+    if let time = answer.redisTime { redisClock = (time, step.issuedAt) }
+    switch answer {
+    case .pollLock(let holder, let remaining):
       let steps = election.polled(
         holder: holder, remaining: remaining, at: now, using: &generator)
       apply(steps, at: now, to: &actions)
-    case .acquire(let term, _, _):
-      noteConflict(reply, to: &actions)
-      let steps = election.acquireAnswered(
-        term, sentAt: sentAt, reply, at: now, using: &generator)
+    case .acquire(let term, let answer):
+      noteConflict(answer, to: &actions)
+      let steps = election.acquireAnswered(term, step, answer, at: now, using: &generator)
       apply(steps, at: now, to: &actions)
       apply(election.checkLease(at: now), at: now, to: &actions)
-    case .renew(let term, _):
-      apply(election.renewAnswered(term, sentAt: sentAt, reply), at: now, to: &actions)
-    case .release:
-      isReleased = isReleasing
-    case .heartbeat:
+    case .renew(let term, let isOurs):
+      apply(election.renewAnswered(term, step, isOurs: isOurs), at: now, to: &actions)
+    case .release: isReleased = isReleasing
+    case .heartbeat(let replicas, let asOf):
       heartbeatSentAt = nil
-      if case .replicas(let replicas, let asOf) = reply {
-        self.replicas = replicas
-        replicasAsOf = asOf
-        noteNamesakes(to: &actions)
-      }
+      self.replicas = replicas
+      replicasAsOf = asOf
+      noteNamesakes(to: &actions)
     case .look, .takeOver, .begin, .resolve, .commit, .republish, .mark:
-      guard let account = command.account, let index = index(of: account) else { return }
-      let (lead, runID, isEnding) = (lead, runID, shutdownBy != nil)
-      let outcomes = table.update(index) {
-        $0.answered(
-          command, sentAt: sentAt, reply, at: now, lead: lead, runID: runID,
-          isShuttingDown: isEnding)
-      }
+      guard let account = step.account, let index = index(of: account) else { return }
+      let scene = scene(at: now)
+      let outcomes = table.update(index) { $0.answered(step, answer, in: scene) }
       apply(outcomes, of: account, at: now, to: &actions)
     }
   }
 
+  /// What a decision about an account may look at beside it.
+  func scene(at now: Moment) -> Scene {
+    Scene(
+      now: now, lead: lead, runID: runID, lostSince: lostSince, isConnected: storeIsConnected,
+      isEnding: shutdownBy != nil, mayFetch: table.fetching < maximumFetches)
+  }
+
+  /// Numbers a heartbeat.
+  mutating func number(_ heartbeat: StoreCommand, at now: Moment) -> StepID {
+    heartbeats.next(heartbeat, at: now)
+  }
 }
 
 extension Keeper {
@@ -323,7 +310,7 @@ extension Keeper {
     case storeConnected(runID: String?)
     case storeDisconnected
     /// A step at Redis was answered, or was not.
-    case stored(StoreCommand, issuedAt: Moment, Result<StoreReply, StoreFailure>)
+    case stored(StepID, Result<StoreAnswer, StoreFailure>)
     /// A fetch ended.
     case fetched(AccountName, Version, FetchOutcome)
     /// An account's keys or state may have changed; nil for all accounts.
@@ -342,8 +329,8 @@ extension Keeper {
 
   /// What to do.
   package enum Action: Hashable, Sendable {
-    /// Carry out a step at Redis; the answer comes back with the same moment of issue.
-    case store(StoreCommand, issuedAt: Moment)
+    /// Carry out a step at Redis; the answer comes back under the same number.
+    case store(StoreCommand, StepID)
     /// Ask WeChat for a token, once.
     case fetch(FetchOrder)
     /// Write nothing of that fetch any more, as far as nothing is written yet.

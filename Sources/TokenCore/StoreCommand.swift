@@ -40,6 +40,31 @@ package enum StoreCommand: Hashable, Sendable {
     }
   }
 
+  /// Which of the steps it is; the raw value is the name under which it is counted.
+  package enum Kind: String, Hashable, Sendable, CaseIterable {
+    case pollLock = "poll"
+    case acquire, renew, release, look
+    case takeOver = "takeover"
+    case begin, resolve, commit, republish, mark, heartbeat
+  }
+
+  package var kind: Kind {
+    switch self {
+    case .pollLock: .pollLock
+    case .acquire: .acquire
+    case .renew: .renew
+    case .release: .release
+    case .look: .look
+    case .takeOver: .takeOver
+    case .begin: .begin
+    case .resolve: .resolve
+    case .commit: .commit
+    case .republish: .republish
+    case .mark: .mark
+    case .heartbeat: .heartbeat
+    }
+  }
+
   /// What TAKEOVER takes.
   package struct TakeOver: Hashable, Sendable {
     package var account: AccountName

@@ -30,6 +30,8 @@ struct Canon {
   private var terms: [String] = []
   private var tokens: [String] = []
   private var servers: [String] = []
+  /// Of one replica: which of its steps its keeper waits for.
+  private var steps: [StepID] = []
   private var sorted: [Int64] = []
   private var now: Instant = 0
   private var end: Instant = 0
@@ -77,6 +79,7 @@ struct Canon {
     case .term(let term): read(term: term.description)
     case .token(let token): read(token: token.revealed)
     case .server(let name): read(server: name)
+    case .step(let step): read(step)
     case .nothing: readNothing()
     }
   }
@@ -124,6 +127,13 @@ struct Canon {
     read(version.sequence)
   }
 
+  private mutating func read(_ step: StepID) {
+    read(step.issuedAt)
+    let place = steps.firstIndex(of: step) ?? steps.count
+    if place == steps.count { steps.append(step) }
+    read(Int64(place))
+  }
+
   private mutating func read(term: String?) {
     guard let term else { return readNothing() }
     read(Self.number(of: term, in: &terms))
@@ -169,6 +179,7 @@ struct Canon {
 
   private mutating func write(_ replica: Replica, _ state: State) {
     guard let mind = replica.mind else { return read(-1) }
+    steps.removeAll(keepingCapacity: true)
     read(replica.isConnected)
     read(replica.isPaused)
     read(replica.isCut)
@@ -179,7 +190,7 @@ struct Canon {
     read(Int64(replica.steps.count))
     for step in replica.steps {
       write(step.command)
-      read(step.issuedAt)
+      read(step.id)
       read(step.isSlow)
       switch step.stage {
       case .sent: read(0)

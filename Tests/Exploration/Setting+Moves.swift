@@ -145,7 +145,7 @@ extension Setting {
   }
 
   func deadline(of step: Step) -> Instant {
-    (step.issuedAt + timing.opTimeout).nanoseconds
+    (step.id.issuedAt + timing.opTimeout).nanoseconds
   }
 
   static func deadline(of call: Call) -> Instant { call.order.deadline.nanoseconds }

@@ -123,7 +123,7 @@ extension Setting {
   func confirm(_ step: Step, _ reply: StoreReply, _ index: Int, _ state: inout State) {
     switch (step.command, reply) {
     case (.acquire, .acquired), (.renew, .renewed):
-      let from = step.issuedAt.nanoseconds
+      let from = step.id.issuedAt.nanoseconds
       state.replicas[index].leaseFrom = max(state.replicas[index].leaseFrom ?? from, from)
     case (.begin(let begin), .began): state.replicas[index].permitted = begin.version
     default: break

@@ -13,8 +13,7 @@ extension Setting {
     case .giveUpStep(let index, let place):
       let step = state.replicas[index].steps.remove(at: place)
       let failure = StoreFailure(mayHaveRun: true, reason: "timed out")
-      handle(
-        .stored(step.command, issuedAt: step.issuedAt, .failure(failure)), index, &state, tell)
+      handle(.stored(step.id, .failure(failure)), index, &state, tell)
     case .giveUpCall(let index, let place):
       let call = state.replicas[index].calls.remove(at: place)
       let failure = FetchFailure(.transient, reason: "no answer in time", isTransport: true)
@@ -129,10 +128,9 @@ extension Setting {
     _ keeper: inout Keeper, _ actions: inout [Keeper.Action], _ state: State
   ) {
     while let place = actions.firstIndex(where: \.isHeartbeat) {
-      guard case .store(let command, let issuedAt) = actions.remove(at: place) else { return }
+      guard case .store(_, let step) = actions.remove(at: place) else { return }
       actions += keeper.handle(
-        .stored(command, issuedAt: issuedAt, .success(.replicas([], now: state.redisTime))),
-        at: state.moment)
+        .stored(step, .success(.heartbeat([], now: state.redisTime))), at: state.moment)
     }
   }
 
@@ -140,16 +138,16 @@ extension Setting {
     _ action: Keeper.Action, _ index: Int, _ state: inout State, _ tell: Teller
   ) {
     switch action {
-    case .store(let command, let issuedAt):
+    case .store(let command, let step):
       guard state.replicas[index].isConnected else { break }
       tell?("r\(index) -> \(brief(command))")
       if case .commit(let commit) = command { holdsFence(commit.fence, index, &state) }
       if case .republish(let republish) = command { holdsFence(republish.fence, index, &state) }
       if isFollowersLook(command, index, state) {
         let reply = execute(command, of: index, &state, tell)
-        handle(.stored(command, issuedAt: issuedAt, .success(reply)), index, &state, tell)
+        handle(.stored(step, answer(reply, to: command)), index, &state, tell)
       } else {
-        state.replicas[index].steps.append(Step(letter: Letter(command), issuedAt: issuedAt))
+        state.replicas[index].steps.append(Step(letter: Letter(command), id: step))
       }
     case .fetch(let order):
       tell?("r\(index) -> fetch \(order.version) for \(order.trigger)")
@@ -180,10 +178,11 @@ extension Setting {
     guard case .answered(let letter, _) = step.stage else { return }
     let reply = rewritten(letter.content, of: step.command)
     confirm(step, reply, index, &state)
-    handle(.stored(step.command, issuedAt: step.issuedAt, .success(reply)), index, &state, tell)
+    let answer = answer(reply, to: step.command)
+    handle(.stored(step.id, answer), index, &state, tell)
     if !parts.contains(.leaseFromSend), case .renew = step.command {
-      handle(
-        .stored(step.command, issuedAt: state.moment, .success(reply)), index, &state, nil)
+      let late = StepID(of: step.command, number: step.id.number, issuedAt: state.moment)
+      handle(.stored(late, answer), index, &state, nil)
     }
   }
 
@@ -201,6 +200,12 @@ extension Setting {
     changedWhatItMay(command, reply, before: before, &state)
     if state.faults < faults, before != state.redis.data { keep(before, &state) }
     return reply
+  }
+
+  private func answer(
+    _ reply: StoreReply, to command: StoreCommand
+  ) -> Result<StoreAnswer, StoreFailure> {
+    Result.success(reply).answer(to: command)
   }
 
   private func keep(_ data: ModelRedis.Data, _ state: inout State) {
@@ -331,8 +336,7 @@ extension Setting {
     }
     let failure = StoreFailure(mayHaveRun: true, reason: "connection lost")
     for step in steps {
-      handle(
-        .stored(step.command, issuedAt: step.issuedAt, .failure(failure)), index, &state, tell)
+      handle(.stored(step.id, .failure(failure)), index, &state, tell)
     }
     handle(.storeDisconnected, index, &state, tell)
   }

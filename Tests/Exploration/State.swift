@@ -124,7 +124,7 @@ struct Step: Sendable {
   }
 
   let letter: Letter<StoreCommand>
-  let issuedAt: Moment
+  let id: StepID
   var stage: Stage = .sent
   /// Whether time may pass before it is answered.
   var isSlow = false

@@ -3,8 +3,8 @@ package import TokenCore
 /// One line about an event, for the trace of a run; only the simulation's own tokens are in it.
 package func brief(_ event: Keeper.Event) -> String {
   switch event {
-  case .stored(let command, _, .success(let reply)): "\(brief(command)) -> \(brief(reply))"
-  case .stored(let command, _, .failure(let failure)): "\(brief(command)) failed: \(failure)"
+  case .stored(let step, .success(let answer)): "\(step.kind) -> \(brief(answer))"
+  case .stored(let step, .failure(let failure)): "\(step.kind) failed: \(failure)"
   case .fetched(_, let version, let outcome): "fetched \(version): \(brief(outcome))"
   case .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
     .secretChanged, .probed, .reported, .shutdownRequested:
@@ -56,6 +56,18 @@ package func token(of outputs: [Output]) -> String {
 package func brief(_ reply: StoreReply) -> String {
   if case .replicas(let replicas, _) = reply { return "\(replicas.count) replicas" }
   guard case .account(let view) = reply else { return "\(reply)" }
+  return brief(view)
+}
+
+private func brief(_ answer: StoreAnswer) -> String {
+  switch answer {
+  case .heartbeat(let replicas, _): "\(replicas.count) replicas"
+  case .look(.account(let view)), .takeOver(.account(let view)): brief(view)
+  default: "\(answer)"
+  }
+}
+
+private func brief(_ view: AccountView) -> String {
   let intent = view.intent.map { "\($0.version)" } ?? "-"
   let committed = view.committed.map { "\($0)" } ?? "-"
   let doubt = view.doubt.map { "\(view.now - $0.first) to \(view.now - $0.last) ago" } ?? "-"

@@ -9,8 +9,8 @@ func digest(of event: Keeper.Event) -> UInt64 {
   case .storeConnected: 3
   case .storeDisconnected: 4
   // What is answered was digested when it was sent.
-  case .stored(_, _, .success(let reply)): digest(of: reply) << 8
-  case .stored(_, _, .failure): 5 << 8
+  case .stored(_, .success(let answer)): digest(of: answer) << 8
+  case .stored(_, .failure): 5 << 8
   case .fetched(_, let version, .token): 6 ^ digest(of: version)
   case .fetched(_, let version, .knownFailure): 7 ^ digest(of: version)
   case .fetched(_, let version, .unknown): 8 ^ digest(of: version)
@@ -57,33 +57,47 @@ private func digest(of command: StoreCommand) -> UInt64 {
   }
 }
 
-private func digest(of reply: StoreReply) -> UInt64 {
-  switch reply {
-  case .lock(let holder, let remaining):
+private func digest(of answer: StoreAnswer) -> UInt64 {
+  switch answer {
+  case .pollLock(let holder, let remaining):
     (holder == nil ? 40 : 41) ^ UInt64(bitPattern: remaining?.wholeMilliseconds ?? 0) << 8
-  case .acquired(let epoch): 42 ^ UInt64(bitPattern: epoch.rawValue) << 8
-  case .held: 43
-  case .renewed: 44
-  case .lost: 45
-  case .released: 46
-  case .account(let view):
-    digest(of: view.committed ?? Version(epoch: .none, sequence: 0))
-      ^ UInt64(bitPattern: view.fence.rawValue) ^ (view.doubt == nil ? 47 : 48)
-      ^ (view.intent == nil ? 51 : 52) << 40
-      ^ UInt64(bitPattern: view.now.milliseconds) << 8
-  case .fenced(let epoch): 53 ^ UInt64(bitPattern: epoch.rawValue) << 8
+  case .acquire(_, .acquired(let epoch)): 42 ^ UInt64(bitPattern: epoch.rawValue) << 8
+  case .acquire(_, .held): 43
+  case .acquire(_, .foreignApp): 54
+  case .renew(_, let isOurs): isOurs ? 44 : 45
+  case .release: 46
+  case .look(.account(let view)), .takeOver(.account(let view)): digest(of: view)
+  case .look(.refused(let refusal)), .takeOver(.refused(let refusal)),
+    .begin(.refused(let refusal)), .commit(.refused(let refusal)),
+    .republish(.refused(let refusal)):
+    digest(of: refusal)
+  case .takeOver(.fenced(let epoch)), .begin(.fenced(let epoch)), .republish(.fenced(let epoch)):
+    53 ^ UInt64(bitPattern: epoch.rawValue) << 8
+  case .begin(.began(let receipt)): 56 ^ UInt64(receipt.fetchesToday) << 8
+  case .begin(.stale(let version)): 57 ^ digest(of: version)
+  case .resolve: 58
+  case .commit(.committed(let isCertain)): isCertain ? 59 : 68
+  case .commit(.superseded): 60
+  case .commit(.deposed): 61
+  case .commit(.stale): 57
+  case .republish(.republished(let wrote)): wrote ? 62 : 63
+  case .mark(.marked): 64
+  case .mark(.inOrder): 65
+  case .mark(.settled): 67
+  case .heartbeat(let replicas, _): 66 ^ UInt64(replicas.count) << 8
+  }
+}
+
+private func digest(of view: AccountView) -> UInt64 {
+  digest(of: view.committed ?? Version(epoch: .none, sequence: 0))
+    ^ UInt64(bitPattern: view.fence.rawValue) ^ (view.doubt == nil ? 47 : 48)
+    ^ (view.intent == nil ? 51 : 52) << 40
+    ^ UInt64(bitPattern: view.now.milliseconds) << 8
+}
+
+private func digest(of refusal: StoreAnswer.Refusal) -> UInt64 {
+  switch refusal {
   case .foreignApp: 54
   case .newerLayout: 55
-  case .began(let receipt): 56 ^ UInt64(receipt.fetchesToday) << 8
-  case .stale(let version): 57 ^ digest(of: version)
-  case .resolved: 58
-  case .committed(let isCertain): isCertain ? 59 : 68
-  case .superseded: 60
-  case .deposed: 61
-  case .republished(let wrote): wrote ? 62 : 63
-  case .marked: 64
-  case .inOrder: 65
-  case .settled: 67
-  case .replicas(let replicas, _): 66 ^ UInt64(replicas.count) << 8
   }
 }

@@ -8,7 +8,7 @@ final class SimulatedReplica {
   struct PendingStep {
     let id: Int
     let command: StoreCommand
-    let issuedAt: Moment
+    let step: StepID
     let sentAt: Instant
   }
 

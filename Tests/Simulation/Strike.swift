@@ -10,19 +10,22 @@ package struct Strike: Hashable, Sendable, CustomStringConvertible {
     init?(_ action: Keeper.Action) {
       switch action {
       case .fetch: self = .fetch
-      case .store(let command, _):
-        switch command {
-        case .acquire: self = .acquire
-        case .takeOver: self = .takeOver
-        case .begin: self = .begin
-        case .commit: self = .commit
-        case .resolve: self = .resolve
-        case .republish: self = .republish
-        case .mark: self = .mark
-        case .release: self = .release
-        case .pollLock, .renew, .look, .heartbeat: return nil
-        }
+      case .store(let command, _): self.init(command)
       case .cancelFetch, .probe, .giveBack, .note, .stop: return nil
+      }
+    }
+
+    init?(_ command: StoreCommand) {
+      switch command.kind {
+      case .acquire: self = .acquire
+      case .takeOver: self = .takeOver
+      case .begin: self = .begin
+      case .commit: self = .commit
+      case .resolve: self = .resolve
+      case .republish: self = .republish
+      case .mark: self = .mark
+      case .release: self = .release
+      case .pollLock, .renew, .look, .heartbeat: return nil
       }
     }
   }

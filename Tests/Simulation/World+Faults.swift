@@ -12,9 +12,8 @@ extension World {
     case answer
   }
 
-  mutating func boundary(_ boundary: Boundary, _ action: Keeper.Action, _ replica: Int) {
+  mutating func boundary(_ boundary: Boundary, _ effect: Strike.Effect?, _ replica: Int) {
     guard !isHealed else { return }
-    let effect = Strike.Effect(action)
     if let armed, armed.effect == effect, armed.boundary == boundary {
       self.armed = nil
       struckAt = now

@@ -129,10 +129,9 @@ extension World {
     let isBusy = replicas.contains { replica in
       replica.isAlive
         && replica.keeper.accounts.contains { account in
-          switch account.phase {
-          case .following, .holding, .looking: account.wanted != nil
-          case .takingOver, .republishing, .recommitting, .beginning, .ready, .fetching,
-            .committing, .resolving:
+          switch account.work {
+          case .follow, .hold, .look: account.wanted != nil
+          case .takeOver, .republish, .recommit, .begin, .awaitLease, .fetch, .commit, .resolve:
             true
           }
         }
@@ -173,7 +172,7 @@ extension World {
         if copy != token { return "r\(number) has \(copy ?? "nothing") instead of \(token)" }
       }
     }
-    let isOwing = replicas.contains { $0.keeper.accounts.contains { !$0.debts.isEmpty } }
+    let isOwing = replicas.contains { $0.keeper.accounts.contains { !$0.traces.debts.isEmpty } }
     return isOwing ? "a mark is owed" : nil
   }
 }

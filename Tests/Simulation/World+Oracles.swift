@@ -225,7 +225,7 @@ extension World {
       guard replicas[$0].isAlive, replicas[$0].keeper.election.leadership != nil else {
         return false
       }
-      if case .committing(let attempt, _, _) = replicas[$0].keeper.accounts[index].phase {
+      if case .commit(let attempt, _) = replicas[$0].keeper.accounts[index].work {
         return replicas[$0].local(at: now) - attempt.beganAt < .seconds(10)
       }
       return replicas[$0].keeper.accounts[index].failures.last != nil
@@ -299,7 +299,7 @@ extension World {
       .busyWaiting,
       "r\(replica) is due at \(due), also after waking at \(moment): "
         + "\(replicas[replica].keeper.election.state), "
-        + "\(replicas[replica].keeper.accounts.map { ($0.phase, $0.debts) })")
+        + "\(replicas[replica].keeper.accounts.map { ($0.work, $0.flight, $0.traces.debts) })")
   }
 
   /// When a copy was published again.
@@ -430,12 +430,12 @@ extension World {
     default: return
     }
     if replicas[replica].term == confirmed, let from = replicas[replica].leaseFrom,
-      from > step.issuedAt
+      from > step.step.issuedAt
     {
       return
     }
     replicas[replica].term = confirmed
-    replicas[replica].leaseFrom = step.issuedAt
+    replicas[replica].leaseFrom = step.step.issuedAt
     replicas[replica].leaseFromInstant = step.sentAt
   }
 

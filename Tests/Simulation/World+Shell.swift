@@ -65,7 +65,7 @@ extension World {
   mutating func perform(_ held: [SimulatedReplica.Held], _ replica: Int) {
     let life = replicas[replica].life
     for (index, item) in held.enumerated() {
-      if !item.isPastCheck { boundary(.send, item.action, replica) }
+      if !item.isPastCheck { boundary(.send, .init(item.action), replica) }
       if opensHole, case .fetch(let order) = item.action, order.trigger == .schedule {
         // Beyond the sweep that its successor's fetch will have set.
         opensHole = false
@@ -87,7 +87,7 @@ extension World {
         replicas[replica].leavesUnanswered = true
       }
       switch item.action {
-      case .store(let command, let issuedAt): send(command, issuedAt: issuedAt, replica)
+      case .store(let command, let step): send(command, step, replica)
       case .fetch(let order): fetch(order, item, replica)
       case .cancelFetch(let name, let version): withdraw(name, version, replica)
       case .probe(let order): probe(order, replica)
@@ -126,7 +126,7 @@ extension World {
 
   // MARK: Redis
 
-  private mutating func send(_ command: StoreCommand, issuedAt: Moment, _ replica: Int) {
+  private mutating func send(_ command: StoreCommand, _ number: StepID, _ replica: Int) {
     steps += 1
     let step = steps
     let life = replicas[replica].life
@@ -134,7 +134,7 @@ extension World {
       let failure = StoreFailure(mayHaveRun: false, reason: "not connected")
       queue.push(
         .event(
-          replica: replica, life: life, .stored(command, issuedAt: issuedAt, .failure(failure))),
+          replica: replica, life: life, .stored(number, .failure(failure))),
         at: now + 100_000)
       return
     }
@@ -142,7 +142,7 @@ extension World {
     let isUnanswered = isLeftUnanswered(replica)
     if !isUnanswered {
       replicas[replica].pendingSteps.append(
-        .init(id: step, command: command, issuedAt: issuedAt, sentAt: now))
+        .init(id: step, command: command, step: number, sentAt: now))
       let moment = replicas[replica].local(at: now)
       queue.push(
         .stepTimedOut(replica: replica, life: life, step: step),
@@ -195,7 +195,7 @@ extension World {
     } else {
       result = .success(execute(arrival))
     }
-    boundary(.execution, .store(arrival.command, issuedAt: .origin), replica)
+    boundary(.execution, .init(arrival.command), replica)
     guard isOfOld || now >= redisDownUntil else { return }
     if replicas[replica].life == arrival.life, isLeftUnanswered(replica) {
       replicas[replica].pendingSteps.removeAll { $0.id == arrival.step }
@@ -262,7 +262,7 @@ extension World {
     }
     let pending = replicas[replica].pendingSteps[index]
     let life = replicas[replica].life
-    boundary(.answer, .store(pending.command, issuedAt: pending.issuedAt), replica)
+    boundary(.answer, .init(pending.command), replica)
     guard replicas[replica].life == life, replicas[replica].isAlive else { return }
     if replicas[replica].isPaused(at: now) {
       replicas[replica].backlog.append(
@@ -279,12 +279,14 @@ extension World {
       result = .success(rewritten(reply, of: pending.command))
     }
     confirmLease(pending, result, replica)
-    handle(.stored(pending.command, issuedAt: pending.issuedAt, result), replica)
+    let answer = result.answer(to: pending.command)
+    handle(.stored(pending.step, answer), replica)
     if !plan.parts.contains(.leaseFromSend), case .renew = pending.command,
       replicas[replica].life == life, !replicas[replica].isPaused(at: now)
     {
-      let moment = replicas[replica].local(at: now)
-      handle(.stored(pending.command, issuedAt: moment, result), replica)
+      let now = replicas[replica].local(at: now)
+      let late = StepID(of: pending.command, number: pending.step.number, issuedAt: now)
+      handle(.stored(late, answer), replica)
     }
   }
 
@@ -295,7 +297,7 @@ extension World {
     let pending = replicas[replica].pendingSteps.remove(at: index)
     let life = replicas[replica].life
     let failure = StoreFailure(mayHaveRun: true, reason: "timed out")
-    handle(.stored(pending.command, issuedAt: pending.issuedAt, .failure(failure)), replica)
+    handle(.stored(pending.step, .failure(failure)), replica)
     if plan.timeoutDisconnects, replicas[replica].life == life { disconnect(replica) }
   }
 
@@ -312,7 +314,7 @@ extension World {
       take(
         .event(
           replica: replica, life: life,
-          .stored(step.command, issuedAt: step.issuedAt, .failure(failure))))
+          .stored(step.step, .failure(failure))))
     }
     take(.event(replica: replica, life: life, .storeDisconnected))
     guard replicas[replica].life == life else { return }
@@ -459,7 +461,7 @@ extension World {
     }
     let replica = call.replica
     var outcome = repeated != nil && !repeatsReach ? nil : refused(call, id) ?? minted(call, id)
-    boundary(.execution, .fetch(call.order), replica)
+    boundary(.execution, .fetch, replica)
     if let repeated {
       trace("the last answer to \(accounts[call.account]) is repeated")
       if let kept = lastAnswers[call.account] {
@@ -544,7 +546,7 @@ extension World {
     guard replicas[replica].pendingCalls.contains(where: { $0.id == id }) else { return }
     let order = calls[id].order
     let life = replicas[replica].life
-    boundary(.answer, .fetch(order), replica)
+    boundary(.answer, .fetch, replica)
     guard replicas[replica].life == life, replicas[replica].isAlive else { return }
     if replicas[replica].isPaused(at: now) {
       replicas[replica].backlog.append(

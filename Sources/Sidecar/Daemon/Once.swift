@@ -153,7 +153,7 @@ package struct Once {
     }
     var reason = cause?.sentence(.english) ?? "no live token was seen in Redis"
     for name in missing where parts.service.account(name)?.failures.last == nil {
-      if case .fetching = parts.service.account(name)?.phase {
+      if case .fetch = parts.service.account(name)?.work {
         reason += "; WeChat has not answered yet"
         break
       }
@@ -168,7 +168,7 @@ package struct Once {
   private func end(_ parts: Parts, by deadline: ContinuousClock.Instant) async {
     parts.service.post(.shutdownRequested)
     for account in parts.service.look({ $0.keeper.accounts }) {
-      guard case .fetching(let attempt) = account.phase else { continue }
+      guard case .fetch(let attempt) = account.work else { continue }
       parts.service.post(
         .fetched(
           account.name, attempt.version,

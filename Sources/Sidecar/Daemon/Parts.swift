@@ -97,8 +97,8 @@ struct Parts {
         metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
         metrics.increment(
           .redisCommands,
-          ["command": TokenStore.name(of: command), "result": result.isAnswered ? "ok" : "error"])
-        return result
+          ["command": command.kind.rawValue, "result": result.isAnswered ? "ok" : "error"])
+        return result.answer(to: command)
       },
       fetch: { order, permit in await fetcher.fetch(order, permit) },
       probe: { order in await fetcher.probe(order) },

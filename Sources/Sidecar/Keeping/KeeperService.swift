@@ -13,7 +13,7 @@ package final class KeeperService: Service, Sendable {
   package struct Effects: Sendable {
     /// Carries out one step at Redis, by the deadline.
     package var perform:
-      @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<StoreReply, StoreFailure>
+      @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<StoreAnswer, StoreFailure>
     /// Asks WeChat once, as long as the permit is not withdrawn; answers by the order's deadline.
     package var fetch: @Sendable (FetchOrder, SendPermit) async -> FetchOutcome
     /// Asks WeChat whether a token lives; always answers by the order's deadline.
@@ -24,7 +24,7 @@ package final class KeeperService: Service, Sendable {
     package init(
       perform:
         @escaping @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<
-          StoreReply, StoreFailure
+          StoreAnswer, StoreFailure
         >,
       fetch: @escaping @Sendable (FetchOrder, SendPermit) async -> FetchOutcome,
       probe: @escaping @Sendable (ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?),
@@ -155,11 +155,11 @@ package final class KeeperService: Service, Sendable {
     var isRunning = true
     for action in actions {
       switch action {
-      case .store(let command, let issuedAt):
-        let deadline = MonotonicClock.instant(of: issuedAt + commandTimeout)
+      case .store(let command, let step):
+        let deadline = MonotonicClock.instant(of: step.issuedAt + commandTimeout)
         group.addTask { [self] in
           let result = await effects.perform(command, deadline)
-          post(.stored(command, issuedAt: issuedAt, result))
+          post(.stored(step, result))
         }
       case .fetch(let order):
         let permit = SendPermit()

@@ -32,7 +32,7 @@ extension KeeperStatus {
       lastFailure: tally.lastFailure,
       nextRefreshAt: isLeader
         ? (account.wanted?.notBefore ?? account.refreshAt).map { wallClock($0, from: now) } : nil,
-      phase: account.phase.word, fetchedBy: account.fetchedBy,
+      phase: account.work.word, fetchedBy: account.published.fetchedBy,
       life: copy.flatMap { life(of: account, $0, at: now) },
       appID: kinds[account.name].map { Self.shortened($0.appID) }, api: kinds[account.name]?.api)
   }
@@ -96,18 +96,18 @@ extension Duration {
   }
 }
 
-extension AccountKeeper.Phase {
+extension Work {
   /// The state in a word, for `/v1/status`.
   package var word: String {
     switch self {
-    case .following: "following"
-    case .takingOver: "taking_over"
-    case .holding, .looking: "holding"
-    case .republishing, .recommitting: "repairing"
-    case .beginning, .ready: "beginning"
-    case .fetching: "fetching"
-    case .committing: "committing"
-    case .resolving: "resolving"
+    case .follow: "following"
+    case .takeOver: "taking_over"
+    case .hold, .look: "holding"
+    case .republish, .recommit: "repairing"
+    case .begin, .awaitLease: "beginning"
+    case .fetch: "fetching"
+    case .commit: "committing"
+    case .resolve: "resolving"
     }
   }
 }

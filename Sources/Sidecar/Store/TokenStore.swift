@@ -33,24 +33,6 @@ package struct TokenStore: Sendable {
   /// The names under which steps are counted.
   package static let commandNames = ["poll"] + Script.all.map(\.name)
 
-  /// The name under which a step is counted.
-  package static func name(of command: StoreCommand) -> String {
-    switch command {
-    case .pollLock: "poll"
-    case .acquire: Steps.acquire.script.name
-    case .renew: Steps.renew.script.name
-    case .release: Steps.release.script.name
-    case .look: Steps.look.script.name
-    case .takeOver: Steps.takeOver.script.name
-    case .begin: Steps.begin.script.name
-    case .resolve: Steps.resolve.script.name
-    case .commit: Steps.commit.script.name
-    case .republish: Steps.republish.script.name
-    case .mark: Steps.mark.script.name
-    case .heartbeat: Steps.heartbeat.script.name
-    }
-  }
-
   /// Carries out one step within the deadline.
   ///
   /// The answer is whole or a failure; a failure says whether the step may have been carried out.

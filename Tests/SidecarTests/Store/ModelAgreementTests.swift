@@ -57,7 +57,7 @@ struct ModelAgreementTests {
     }
 
     mutating func add(_ command: StoreCommand, _ reply: StoreReply, isFull: Bool) {
-      var name = TokenStore.name(of: command)
+      var name = command.kind.rawValue
       if case .commit(let commit) = command, commit.isRecommit { name = "recommit" }
       let answer = "\(name): \(Coverage.word(reply))"
       answers.insert(answer)

@@ -1,0 +1,127 @@
+/// What one replica knows of the token that Redis has, and of the life that is stated of it.
+package struct Published: Sendable {
+  package internal(set) var copy: Copy?
+  /// What Redis states of the token that it has.
+  package internal(set) var stated: Stated?
+  /// The tokens that this replica has, or had lately.
+  var handedOut = HandedOut()
+  /// Whether a record of the account was ever seen.
+  var hasHistory = false
+  /// Who fetched the token that Redis has, as its record says.
+  package internal(set) var fetchedBy: String?
+  /// The token that WeChat was last found to refuse before its time.
+  var provedDead: Version?
+
+  /// When the leader refreshes the token it has.
+  func refreshAt(_ margins: Margins) -> Moment? {
+    guard let copy else { return nil }
+    let margin = margins.refresh(lifetime: copy.lifetime)
+    guard let stated, stated.version == copy.version else { return copy.expiresAt - margin }
+    return min(stated.refreshAt(margin: margin), copy.expiresAt - margin)
+  }
+
+  /// When the life ends that Redis states of the copy, as far as it is known.
+  var statedEnd: Moment? {
+    copy.map { copy in
+      guard let stated, stated.version == copy.version else { return copy.expiresAt }
+      return min(stated.end, copy.expiresAt)
+    }
+  }
+
+  /// What is left of that life; zero when nothing is.
+  func remaining(at now: Moment) -> Duration { max((statedEnd ?? now) - now, .zero) }
+
+  /// Whether what is there was proved dead: it is published no more, whoever led in between, and
+  /// whatever was lost.
+  var isProvedDead: Bool { copy != nil && copy?.version == provedDead }
+
+  /// Takes what Redis shows into memory; a copy never goes backwards (invariant F).
+  ///
+  /// - Parameter own: when the fetch of this replica that Redis dates so began, by its clock.
+  mutating func observe(
+    _ view: AccountView, sentAt: Moment, at now: Moment, own: (RedisTime) -> Moment?
+  ) {
+    fetchedBy = view.fetchedBy
+    if view.committed != nil { hasHistory = true }
+    stated = Stated(view, after: stated, sentAt: sentAt, at: now, own: own)
+    guard view.tokenMatchesRecord, let token = view.token, let version = view.committed,
+      let expiresAt = view.expiresAt, let stated
+    else { return }
+    if let copy, copy.version > version { return }
+    // Whatever begins after this look lets it live for the grace.
+    let certain = min(stated.end, sentAt + Timing.certain)
+    let certainTime = min(stated.recordedEnd, view.now + Timing.certain)
+    if let copy, copy.version == version, copy.token == token {
+      self.copy?.seenAt = max(copy.seenAt, sentAt)
+      // What a doubt is about may have begun before it was seen to be certain.
+      self.copy?.certainUntil = stated.isDoubtful ? certain : max(copy.certainUntil, certain)
+      self.copy?.certainTime =
+        stated.isDoubtful ? certainTime : max(copy.certainTime, certainTime)
+      if stated.isDoubtful { self.copy?.isOwn = false }
+      return
+    }
+    handedOut.add(token)
+    copy = Copy(
+      token: token, version: version, lifetime: view.lifetime ?? expiresAt - view.now,
+      expiresAt: sentAt + (expiresAt - view.now), begunAt: view.fetchedAt, certainUntil: certain,
+      certainTime: certainTime, seenAt: sentAt, isOwn: false)
+  }
+
+  /// This replica has published a token.
+  ///
+  /// - Parameter isCertain: whether Redis knows of nothing that may have killed it.
+  mutating func commit(
+    _ fetched: FetchedToken, of attempt: Attempt, isCertain: Bool, sentAt: Moment
+  ) {
+    copy = Copy(
+      token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
+      expiresAt: fetched.sentAt + fetched.lifetime, begunAt: attempt.receipt?.at,
+      certainUntil: attempt.firstBeganAt + Timing.certain,
+      certainTime: attempt.receipt.map { $0.at + Timing.certain } ?? RedisTime(milliseconds: 0),
+      seenAt: sentAt, isOwn: isCertain)
+    hasHistory = true
+    stated = nil
+  }
+
+  /// Whether keys are there that are to be gone: their life is over by what is known here, and not
+  /// by the record, whose clock was set back, or nobody's, where one has lost its TTL.
+  func isOverdue(_ view: AccountView) -> Bool {
+    guard view.token != nil, let stated, let copy else { return false }
+    return view.tokenRemaining.map { $0 > stated.slack(lifetime: copy.lifetime) } ?? true
+  }
+
+  /// Whether the published keys differ from what the record states.
+  func isDamaged(_ view: AccountView, _ margins: Margins, at now: Moment) -> Bool {
+    guard let stated, let copy else { return false }
+    let left = stated.end - now
+    // What has no life left is not there; the next token follows.
+    guard left > .zero else { return isOverdue(view) }
+    guard view.token == copy.token, let end = view.statedEnd else { return true }
+    let recorded = end - view.now
+    let slack = stated.slack(lifetime: copy.lifetime)
+    let expected = min(recorded, left + slack)
+    let tolerance = RemainingTolerance.ofTTL(lifetime: copy.lifetime)
+    guard recorded <= expected, let token = view.tokenRemaining,
+      let expiry = view.clientExpiryRemaining,
+      abs((token - expected).wholeMilliseconds) <= tolerance.wholeMilliseconds,
+      abs((expiry - expected).wholeMilliseconds) <= tolerance.wholeMilliseconds
+    else { return true }
+    return view.clientExpiry != margins.clientExpiry(end: end, lifetime: copy.lifetime)
+  }
+
+  /// Whether a token that Redis has lost would still be certain to live when it is written again so
+  /// much later: another may have been fetched since, whose traces are lost as well.
+  func canCommitAgain(redisTime: RedisTime, within span: Duration) -> Bool {
+    guard !isProvedDead, let begunAt = copy?.begunAt else { return false }
+    return begunAt + Timing.certain > redisTime + span
+  }
+}
+
+/// How far a remaining life may be off before it counts as wrong.
+package enum RemainingTolerance {
+  /// Between a key's TTL and the record: both are Redis's, so only delay is forgiven.
+  package static func ofTTL(lifetime: Duration) -> Duration { min(.seconds(2), lifetime / 8) }
+
+  /// Between Redis's clock and ours: two clocks that may differ by 1 %, and then some.
+  package static func ofClock(lifetime: Duration) -> Duration { .seconds(2) + lifetime / 50 }
+}
