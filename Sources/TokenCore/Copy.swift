@@ -22,7 +22,11 @@ package struct Copy: Hashable, Sendable {
   package var certainEnd: Moment { isOwn ? expiresAt : min(expiresAt, certainUntil) }
 
   /// The same by Redis's clock; nil when that does not tell.
-  var certainEndTime: RedisTime? { isOwn ? begunAt.map { $0 + lifetime } : certainTime }
+  var certainEndTime: RedisTime? {
+    let lifeEnd = begunAt.map { $0 + lifetime }
+    // A life that is shorter than the grace ends before it, also where this machine stood still.
+    return isOwn ? lifeEnd : min(lifeEnd ?? certainTime, certainTime)
+  }
 
   /// What is left of its life; negative when it is over.
   package func remaining(at now: Moment) -> Duration { expiresAt - now }

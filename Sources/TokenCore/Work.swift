@@ -61,9 +61,9 @@ extension Work.Kind {
   package var successors: Set<Work.Kind> {
     switch self {
     case .follow: [.takeOver]
-    case .takeOver: [.hold, .republish, .recommit, .follow]
-    case .hold: [.look, .begin, .follow]
-    case .look: [.hold, .takeOver, .republish, .recommit, .follow]
+    case .takeOver: [.hold, .follow]
+    case .hold: [.look, .takeOver, .republish, .recommit, .begin, .follow]
+    case .look: [.hold, .takeOver, .follow]
     case .republish: [.hold, .follow]
     case .recommit: [.hold, .follow]
     case .begin: [.awaitLease, .fetch, .resolve, .hold, .follow]
@@ -75,7 +75,8 @@ extension Work.Kind {
   }
 }
 
-/// From which work to which others a keeper has gone: what tests compare with `successors`.
+/// From which work to which others a keeper has gone: what tests and simulation compare with
+/// `successors`.
 package struct WorkSteps: Hashable, Sendable {
   /// By the number of a kind, the numbers of its successors as bits.
   private var bits = [UInt16](repeating: 0, count: Work.Kind.allCases.count)

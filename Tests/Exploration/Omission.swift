@@ -24,7 +24,7 @@ package struct Omission: Sendable {
     Omission(.fold, .report, faults: 1, length: 11),
     Omission(.doubt, .report, faults: 1, length: 11),
     Omission(.bound, .report, faults: 1, length: 4),
-    Omission(.straggling, .cold, faults: 1, length: 26),
+    Omission(.straggling, .refresh, faults: 1, length: 47),
     Omission(.mark, .report, faults: 1, length: 103),
     Omission(.leaseFromSend, .refresh, faults: 2, length: 33),
     Omission(.epochFloor, .report, faults: 1, length: 6),

@@ -140,6 +140,19 @@ extension World {
     return !isBusy
   }
 
+  /// What every keeper that lives has gone on to since it began is what may follow.
+  mutating func wentOnInOrder() {
+    guard verdict.violation == nil else { return }
+    for replica in replicas {
+      for account in replica.keeper.accounts {
+        for kind in Work.Kind.allCases {
+          let others = account.workSteps.after(kind).subtracting(kind.successors)
+          if !others.isEmpty { violate(.workFollows, "\(others) after \(kind)") }
+        }
+      }
+    }
+  }
+
   /// Whether all is quiet; a refresh that is just under way is given a moment.
   private mutating func becomesQuiet(_ check: Check) -> Bool {
     guard let unrest = unrest() else {

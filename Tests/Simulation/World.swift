@@ -188,6 +188,7 @@ package struct World {
     }
     accountAll()
     fetchedLittle()
+    wentOnInOrder()
     verdict.steps = steps
     verdict.replicaHours = Double(now) / Double(hour) * Double(plan.replicas)
     return verdict

@@ -57,7 +57,7 @@ struct AccountTableTests {
     #expect(view.storeIsConnected)
     _ = keeper.handle(.hinted(names[3]), at: .origin + .milliseconds(1))
     #expect(keeper.show(in: &view) == [names[3]])
-    #expect(view[names[3]]?.phase == keeper.accounts[3].phase)
+    #expect(view[names[3]]?.work == keeper.accounts[3].work)
     #expect(keeper.show(in: &view).isEmpty)
     #expect(view[AccountName.unnamed] == nil)
   }

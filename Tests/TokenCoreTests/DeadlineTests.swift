@@ -19,7 +19,7 @@ import Testing
       if case .refreshFailed(_, _, _, isUnknown: true, _, _) = $0 { true } else { false }
     }
     #expect(failed)
-    #expect(it.keeper.accounts[0].unresolved?.version == version(10, 1))
+    #expect(it.keeper.accounts[0].traces.unresolved?.version == version(10, 1))
     // The answer comes after all: the token is no longer to be published, and may be the newest.
     let late = it.post(.fetched(Transcript.account, order?.version ?? version(0, 0), it.token("T")))
     #expect(!late.has(\.isCommit))

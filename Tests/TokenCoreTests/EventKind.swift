@@ -4,16 +4,12 @@ import TokenCore
 enum EventKind: Hashable, Sendable, CustomStringConvertible {
   case started, woke, storeConnected, storeDisconnected, hinted, leadershipHinted, secretChanged
   case shutdownRequested
-  case stored(CommandKind, AnswerKind)
+  case stored(StoreCommand.Kind, AnswerKind)
   case fetched(OutcomeKind)
   case probed(isDead: Bool)
   case reported(ReportKind)
 
-  enum CommandKind: String, CaseIterable, Sendable {
-    case pollLock, acquire, renew, release, look, takeOver, begin, resolve, commit, republish, mark
-    case heartbeat
-  }
-
+  /// What a step can be told.
   enum AnswerKind: String, CaseIterable, Sendable {
     case lock, acquired, held, renewed, lost, released, account, fenced, foreignApp, newerLayout
     case began, stale, resolved, committed, superseded, deposed, republished, marked, inOrder
@@ -30,8 +26,10 @@ enum EventKind: Hashable, Sendable, CustomStringConvertible {
       .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
       .secretChanged, .shutdownRequested, .probed(isDead: true), .probed(isDead: false),
     ]
-    for command in CommandKind.allCases {
-      for answer in AnswerKind.allCases { all.insert(.stored(command, answer)) }
+    for kind in StoreCommand.Kind.allCases {
+      for answer in kind.answers + [.failedPerhaps, .failedForCertain] {
+        all.insert(.stored(kind, answer))
+      }
     }
     for outcome in OutcomeKind.allCases { all.insert(.fetched(outcome)) }
     for report in ReportKind.allCases { all.insert(.reported(report)) }
@@ -45,7 +43,9 @@ enum EventKind: Hashable, Sendable, CustomStringConvertible {
       case .woke: .woke
       case .storeConnected: .storeConnected
       case .storeDisconnected: .storeDisconnected
-      case .stored(let command, _, let result): .stored(.init(command), .init(result))
+      case .stored(let step, .success(let answer)): .stored(step.kind, .init(answer))
+      case .stored(let step, .failure(let failure)):
+        .stored(step.kind, failure.mayHaveRun ? .failedPerhaps : .failedForCertain)
       case .fetched(_, _, .token): .fetched(.token)
       case .fetched(_, _, .knownFailure): .fetched(.knownFailure)
       case .fetched(_, _, .unknown): .fetched(.unknown)
@@ -83,55 +83,62 @@ extension EventKind {
   var description: String { "\(parts.what) \(parts.how)" }
 }
 
-extension EventKind.CommandKind {
-  init(_ command: StoreCommand) {
-    self =
-      switch command {
-      case .pollLock: .pollLock
-      case .acquire: .acquire
-      case .renew: .renew
-      case .release: .release
-      case .look: .look
-      case .takeOver: .takeOver
-      case .begin: .begin
-      case .resolve: .resolve
-      case .commit: .commit
-      case .republish: .republish
-      case .mark: .mark
-      case .heartbeat: .heartbeat
-      }
+extension StoreCommand.Kind {
+  /// Everything that a step of this kind can be told, but for a failure.
+  var answers: [EventKind.AnswerKind] {
+    let refusals: [EventKind.AnswerKind] = [.foreignApp, .newerLayout]
+    return switch self {
+    case .pollLock: [.lock]
+    case .acquire: [.acquired, .held, .foreignApp]
+    case .renew: [.renewed, .lost]
+    case .release: [.released]
+    case .look: [.account] + refusals
+    case .takeOver: [.account, .fenced] + refusals
+    case .begin: [.began, .stale, .fenced] + refusals
+    case .resolve: [.resolved]
+    case .commit: [.committed, .superseded, .deposed, .stale] + refusals
+    case .republish: [.republished, .fenced] + refusals
+    case .mark: [.marked, .inOrder, .settled]
+    case .heartbeat: [.replicas]
+    }
   }
 }
 
 extension EventKind.AnswerKind {
-  init(_ result: Result<StoreReply, StoreFailure>) {
+  init(_ answer: StoreAnswer) {
     self =
-      switch result {
-      case .failure(let failure): failure.mayHaveRun ? .failedPerhaps : .failedForCertain
-      case .success(let reply):
-        switch reply {
-        case .lock: .lock
-        case .acquired: .acquired
-        case .held: .held
-        case .renewed: .renewed
-        case .lost: .lost
-        case .released: .released
-        case .account: .account
-        case .fenced: .fenced
-        case .foreignApp: .foreignApp
-        case .newerLayout: .newerLayout
-        case .began: .began
-        case .stale: .stale
-        case .resolved: .resolved
-        case .committed: .committed
-        case .superseded: .superseded
-        case .deposed: .deposed
-        case .republished: .republished
-        case .marked: .marked
-        case .inOrder: .inOrder
-        case .settled: .settled
-        case .replicas: .replicas
-        }
+      switch answer {
+      case .pollLock: .lock
+      case .acquire(_, .acquired): .acquired
+      case .acquire(_, .held): .held
+      case .acquire(_, .foreignApp): .foreignApp
+      case .renew(_, let isOurs): isOurs ? .renewed : .lost
+      case .release: .released
+      case .look(.account), .takeOver(.account): .account
+      case .look(.refused(let refusal)), .takeOver(.refused(let refusal)),
+        .begin(.refused(let refusal)), .commit(.refused(let refusal)),
+        .republish(.refused(let refusal)):
+        .init(refusal)
+      case .takeOver(.fenced), .begin(.fenced), .republish(.fenced): .fenced
+      case .begin(.began): .began
+      case .begin(.stale), .commit(.stale): .stale
+      case .resolve: .resolved
+      case .commit(.committed): .committed
+      case .commit(.superseded): .superseded
+      case .commit(.deposed): .deposed
+      case .republish(.republished): .republished
+      case .mark(.marked): .marked
+      case .mark(.inOrder): .inOrder
+      case .mark(.settled): .settled
+      case .heartbeat: .replicas
+      }
+  }
+
+  private init(_ refusal: StoreAnswer.Refusal) {
+    self =
+      switch refusal {
+      case .foreignApp: .foreignApp
+      case .newerLayout: .newerLayout
       }
   }
 }
@@ -158,35 +165,36 @@ extension Transcript {
       }
       events += outcomes.map { .fetched(name, version, $0) }
     }
-    let results = results
     events.append(.probed(other, version(3, 7), isDead: true, dailyLimit: nil))
     events += outcomes.map { .fetched(other, version(3, 7), $0) }
-    for case .store(let command, let issuedAt) in outstanding {
-      events += results.map { .stored(command, issuedAt: issuedAt, $0) }
+    for case .store(let command, let step) in outstanding {
+      events += results(of: command).map { .stored(step, $0) }
     }
     for issuedAt in [now, now - .seconds(1)] {
       for command in commands {
-        events += results.map { .stored(command, issuedAt: issuedAt, $0) }
+        let step = StepID(of: command, number: 0, issuedAt: issuedAt)
+        events += results(of: command).map { .stored(step, $0) }
       }
     }
     return events
   }
 
-  /// Everything that Redis can answer now, right or wrong, and no answer.
+  /// Everything that Redis can say now, right or wrong, and nothing.
   var results: [Result<StoreReply, StoreFailure>] {
-    let failures = [true, false].map { StoreFailure(mayHaveRun: $0, reason: "timed out") }
-    return replies.map { .success($0) } + failures.map { .failure($0) }
+    replies.map { .success($0) } + failures.map { .failure($0) }
   }
 
-  /// The attempt that is under way, if one is.
-  private var attempt: AccountKeeper.Attempt? {
-    switch keeper.accounts[0].phase {
-    case .beginning(let attempt, _), .ready(let attempt), .fetching(let attempt),
-      .committing(let attempt, _, _), .resolving(let attempt, _):
-      attempt
-    case .following, .takingOver, .holding, .looking, .republishing, .recommitting: nil
-    }
+  /// Everything that this step can be told.
+  private func results(of command: StoreCommand) -> [Result<StoreAnswer, StoreFailure>] {
+    replies.compactMap { StoreAnswer($0, to: command).map { .success($0) } }
+      + failures.map { .failure($0) }
   }
+
+  private var failures: [StoreFailure] {
+    [true, false].map { StoreFailure(mayHaveRun: $0, reason: "timed out") }
+  }
+
+  private var attempt: Attempt? { keeper.accounts[0].work.attempt }
 
   /// The version under way, the published one, the first of most leaders here and a strange one.
   private var versions: [Version] {
@@ -258,7 +266,7 @@ extension Transcript {
             begunAt: redisTime)),
       ]
     }
-    let debts = keeper.accounts[0].debts.map(\.version)
+    let debts = keeper.accounts[0].traces.debts.map(\.version)
     commands += (debts.isEmpty ? [version(10, 1)] : debts).map {
       .mark(
         .init(

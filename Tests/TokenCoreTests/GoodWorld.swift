@@ -3,12 +3,12 @@ import TokenCore
 /// A Redis and a WeChat that do at once what they are asked, from a keeper's situation on.
 struct GoodWorld {
   /// What was asked for in the second half of the time.
-  private(set) var kinds: Set<EventKind.CommandKind> = []
+  private(set) var kinds: Set<StoreCommand.Kind> = []
   private(set) var probes = 0
   /// How often something was answered or due.
   private(set) var steps = 0
   /// What is always answered to one kind of step, right or wrong; nothing when it never is.
-  var insistence: (on: EventKind.CommandKind, answer: Result<StoreReply, StoreFailure>?)?
+  var insistence: (on: StoreCommand.Kind, answer: Result<StoreReply, StoreFailure>?)?
 
   private var epoch: Epoch
   private var committed: (version: Version, token: AccessToken, end: Moment)?
@@ -49,17 +49,17 @@ struct GoodWorld {
   }
 
   private mutating func count(_ action: Keeper.Action) {
-    if let command = action.command { kinds.insert(.init(command)) }
+    if let command = action.command { kinds.insert(command.kind) }
     if action.isProbe { probes += 1 }
   }
 
   private mutating func answer(_ action: Keeper.Action, in it: Transcript) -> Keeper.Event? {
     switch action {
-    case .store(let command, let issuedAt):
-      if let insistence, insistence.on == .init(command) {
-        insistence.answer.map { .stored(command, issuedAt: issuedAt, $0) }
+    case .store(let command, let step):
+      if let insistence, insistence.on == command.kind {
+        insistence.answer.map { .stored(step, $0.answer(to: command)) }
       } else {
-        .stored(command, issuedAt: issuedAt, .success(answer(command, in: it)))
+        .stored(step, Result.success(answer(command, in: it)).answer(to: command))
       }
     case .fetch(let order): .fetched(order.account, order.version, it.token("secret of \(steps)"))
     case .probe(let order):

@@ -93,8 +93,8 @@ struct KeeperBench {
     while !events.isEmpty {
       for action in keeper.handle(events.removeFirst(), at: now) {
         switch action {
-        case .store(let command, let issuedAt):
-          events.append(.stored(command, issuedAt: issuedAt, .success(answer(command))))
+        case .store(let command, let step):
+          events.append(.stored(step, Result.success(answer(command)).answer(to: command)))
         case .fetch(let order):
           fetches.append(order.trigger)
           if order.isForced { forced += 1 }

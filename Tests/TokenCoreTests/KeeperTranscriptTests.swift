@@ -165,7 +165,7 @@ import Testing
     let actions = it.answer(it.commit(), .deposed(Epoch(11)))
     #expect(actions.notes.contains(.steppedDown(.fenced)))
     #expect(actions.has(\.isRelease))
-    #expect(it.keeper.accounts[0].debts.isEmpty)
+    #expect(it.keeper.accounts[0].traces.debts.isEmpty)
     #expect(it.keeper.election.floor == Epoch(11))
   }
 
@@ -191,7 +191,7 @@ import Testing
       let ended = it.post(
         .fetched(Transcript.account, attempt, isKnown ? .knownFailure(failure) : .unknown(failure)))
       #expect(ended.has(\.isResolve) == isKnown)
-      #expect((it.keeper.accounts[0].unresolved?.version == attempt) != isKnown)
+      #expect((it.keeper.accounts[0].traces.unresolved?.version == attempt) != isKnown)
     }
   }
 

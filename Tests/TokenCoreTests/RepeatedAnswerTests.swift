@@ -65,7 +65,7 @@ import TokenCore
     it.pass(.seconds(20))
     it.post(.woke)
     it.post(.fetched(late.account, late.version, it.token("T")))
-    #expect(!it.keeper.accounts[0].debts.isEmpty)
+    #expect(!it.keeper.accounts[0].traces.debts.isEmpty)
     let polling = it.run(until: it.now + .seconds(3)).first(where: \.isPoll)
     let acquiring = it.answer(polling, .lock(holder: nil, remaining: nil))
     let won = it.answer(acquiring.first(where: \.isAcquire), .acquired(Epoch(20)))

@@ -243,24 +243,21 @@ extension Transcript {
   /// Everything that the keeper is in.
   var places: Set<Place> {
     let account = keeper.accounts[0]
-    var places: Set<Place> = [place(of: keeper.election), Self.place(of: account.phase)]
-    for debt in account.debts {
-      switch debt.step {
-      case .due: places.insert(.debtDue)
-      case .sent: places.insert(.debtSent)
-      }
+    var places: Set<Place> = [place(of: keeper.election), Self.place(of: account.work, account.flight)]
+    for debt in account.traces.debts {
+      places.insert(debt.flight.sentAt == nil ? .debtDue : .debtSent)
     }
-    if !account.abandoned.isEmpty { places.insert(.abandoned) }
+    if !account.traces.abandoned.isEmpty { places.insert(.abandoned) }
     if outstanding.has(\.isProbe) { places.insert(.asking) }
     if let asked = account.reports.asked, asked.notBefore > now { places.insert(.heldUp) }
     if let wanted = account.wanted, wanted.notBefore > now { places.insert(.backingOff) }
     if account.stated?.isDoubtful == true { places.insert(.doubtful) }
-    if account.unresolved != nil { places.insert(.unresolved) }
+    if account.traces.unresolved != nil { places.insert(.unresolved) }
     if !keeper.storeIsConnected { places.insert(.disconnected) }
     if hasStopped {
       places.insert(.stopped)
     } else if wasToldToEnd {
-      let isGivenBack = keeper.election.leadership == nil && account.debts.isEmpty
+      let isGivenBack = keeper.election.leadership == nil && account.traces.debts.isEmpty
       places.insert(isGivenBack ? .releasing : .ending)
     }
     return places
@@ -273,30 +270,24 @@ extension Transcript {
     case .polling: .polling
     case .acquiring: .acquiring
     case .uncertain: .uncertain
-    case .leading(let leadership): leadership.renewSentAt == nil ? .leading : .renewing
+    case .leading(let leadership): leadership.renewal == nil ? .leading : .renewing
     }
   }
 
-  private static func place(of phase: AccountKeeper.Phase) -> Place {
-    switch phase {
-    case .following(.due): .followingDue
-    case .following(.sent): .followingSent
-    case .takingOver(.due): .takingOverDue
-    case .takingOver(.sent): .takingOverSent
-    case .holding: .holding
-    case .looking: .looking
-    case .republishing(.due): .republishingDue
-    case .republishing(.sent): .republishingSent
-    case .recommitting(.due): .recommittingDue
-    case .recommitting(.sent): .recommittingSent
-    case .beginning(_, .due): .beginningDue
-    case .beginning(_, .sent): .beginningSent
-    case .ready: .ready
-    case .fetching: .fetching
-    case .committing(_, _, .due): .committingDue
-    case .committing(_, _, .sent): .committingSent
-    case .resolving(_, .due): .resolvingDue
-    case .resolving(_, .sent): .resolvingSent
+  private static func place(of work: Work, _ flight: Flight) -> Place {
+    let isSent = flight.sentAt != nil
+    return switch work {
+    case .follow: isSent ? .followingSent : .followingDue
+    case .takeOver: isSent ? .takingOverSent : .takingOverDue
+    case .hold: .holding
+    case .look: .looking
+    case .republish: isSent ? .republishingSent : .republishingDue
+    case .recommit: isSent ? .recommittingSent : .recommittingDue
+    case .begin: isSent ? .beginningSent : .beginningDue
+    case .awaitLease: .ready
+    case .fetch: .fetching
+    case .commit: isSent ? .committingSent : .committingDue
+    case .resolve: isSent ? .resolvingSent : .resolvingDue
     }
   }
 }

@@ -98,7 +98,7 @@ import Testing
     let marks = Self.expire(&it)
     #expect(
       Set(marks.map(\.version)) == (doing.mayHaveMinted ? [Self.own, Self.next] : [Self.own]))
-    #expect(it.keeper.accounts[0].debts.isEmpty)
+    #expect(it.keeper.accounts[0].traces.debts.isEmpty)
     for mark in marks {
       #expect(mark.begunAt != nil)
       if mark.version == Self.own {
@@ -117,7 +117,7 @@ import Testing
     let actions = it.post(.woke)
     #expect(it.keeper.election.leadership == nil)
     #expect(!actions.has(\.isMark))
-    #expect(it.keeper.accounts[0].debts.isEmpty)
+    #expect(it.keeper.accounts[0].traces.debts.isEmpty)
   }
 
   @Test func `what is not yet written to WeChat is not written any more, before all else`() {
@@ -145,11 +145,11 @@ import Testing
     }
     // An answer that no MARK has acknowledges nothing.
     it.answer(marking, .committed(isCertain: true))
-    #expect(it.keeper.accounts[0].debts.contains { $0.version == Self.next })
+    #expect(it.keeper.accounts[0].traces.debts.contains { $0.version == Self.next })
     for reply in [StoreReply.marked, .inOrder, .settled] {
       var paying = it
       paying.answer(paying.next { $0.mark?.version == Self.next }, reply)
-      #expect(!paying.keeper.accounts[0].debts.contains { $0.version == Self.next }, "\(reply)")
+      #expect(!paying.keeper.accounts[0].traces.debts.contains { $0.version == Self.next }, "\(reply)")
     }
   }
 
@@ -177,14 +177,14 @@ import Testing
         }
         it.pass(.seconds(1))
         it.post(.fetched(Self.account, Self.next, outcome))
-        let debt = it.keeper.accounts[0].debts.first { $0.version == Self.next }
+        let debt = it.keeper.accounts[0].traces.debts.first { $0.version == Self.next }
         #expect(debt?.knownAt == it.now)
         // What is on its way says less: its answer does not pay for this.
         let sent = it.outstanding.first {
           $0.mark?.version == Self.next && $0.mark?.knownFor == nil
         }
         it.answer(sent, .marked)
-        #expect(it.keeper.accounts[0].debts.contains { $0.version == Self.next })
+        #expect(it.keeper.accounts[0].traces.debts.contains { $0.version == Self.next })
         let said =
           it.outstanding.first { $0.mark?.version == Self.next }
           ?? it.run(until: it.now + .seconds(6)).first { $0.mark?.version == Self.next }
@@ -194,7 +194,7 @@ import Testing
     var it = Self.leader(.fetching)
     _ = Self.expire(&it)
     #expect(!it.post(.fetched(Self.account, Self.next, .knownFailure(Self.failure))).has(\.isMark))
-    #expect(it.keeper.accounts[0].debts.isEmpty)
+    #expect(it.keeper.accounts[0].traces.debts.isEmpty)
   }
 
   /// Connects to a server that has this record: what is said there within a few seconds.
@@ -316,8 +316,8 @@ import Testing
     }
     it.pass(.seconds(20))
     it.post(.woke)
-    let debts = it.keeper.accounts[0].debts
-    #expect(debts.count == AccountKeeper.debtLimit)
+    let debts = it.keeper.accounts[0].traces.debts
+    #expect(debts.count == Traces.debtLimit)
     #expect(debts.first?.version.sequence == 0)
     #expect(debts.map(\.beganAt).min() == .origin, "what began first is part of it")
   }
@@ -328,7 +328,7 @@ import Testing
     it.pass(.seconds(20))
     #expect(!it.post(.woke).has(\.isMark))
     it.post(.fetched(Self.account, order?.version ?? version(0, 0), it.token("T")))
-    #expect(it.keeper.accounts[0].debts.isEmpty)
+    #expect(it.keeper.accounts[0].traces.debts.isEmpty)
   }
 
   @Test func `two unknown outcomes of one lead are said as one`() {

@@ -56,13 +56,13 @@ import Testing
   }
 
   @Test func `every step is answered in time in some situation, with every answer`() {
-    var commands: Set<EventKind.CommandKind> = []
+    var commands: Set<StoreCommand.Kind> = []
     var answered: Set<EventKind> = []
     for situation in Situation.allCases {
       let it = situation.reached()
       for event in it.everything() where it.awaits(event) {
         answered.insert(EventKind(event))
-        if case .stored(let command, _, _) = event { commands.insert(.init(command)) }
+        if case .stored(let step, _) = event { commands.insert(step.kind) }
       }
     }
     let answers = EventKind.all.filter {
@@ -73,13 +73,30 @@ import Testing
         false
       }
     }
-    #expect(commands == Set(EventKind.CommandKind.allCases))
+    #expect(commands == Set(StoreCommand.Kind.allCases))
     #expect(answered == answers)
   }
 
   @Test func `no situation and no kind of event is taken out in passing`() {
     // Each pair of them is met below: as many as there were when this was written, or more.
-    #expect(Situation.allCases.count * EventKind.all.count >= 45 * 268)
+    #expect(Situation.allCases.count * EventKind.all.count >= 45 * 74)
+  }
+
+  @Test func `what follows what is what is said to follow it`() {
+    var met = WorkSteps()
+    for situation in Situation.allCases {
+      let reached = situation.reached()
+      met.formUnion(reached.keeper.accounts[0].workSteps)
+      for event in reached.everything() {
+        var it = reached
+        it.post(event)
+        for _ in 0..<2 { it.post(.woke) }
+        met.formUnion(it.keeper.accounts[0].workSteps)
+      }
+    }
+    for kind in Work.Kind.allCases {
+      #expect(met.after(kind) == kind.successors, "after \(kind)")
+    }
   }
 
   @Test(arguments: Situation.allCases)
@@ -135,9 +152,9 @@ import Testing
     #expect(Self.faults(of: it, in: world) == [])
   }
 
-  @Test(arguments: EventKind.CommandKind.allCases)
+  @Test(arguments: StoreCommand.Kind.allCases)
   func `a kind of step that is never answered is asked again, with a pause`(
-    _ command: EventKind.CommandKind
+    _ command: StoreCommand.Kind
   ) {
     for situation in [Situation.idle, .holding, .fetching, .committing, .resolving, .owing] {
       var it = situation.reached()
@@ -152,17 +169,16 @@ import Testing
   func `whatever Redis insists on, nothing is asked without a pause`(_ situation: Situation) {
     let reached = situation.reached()
     var faults = Faults()
-    for command in EventKind.CommandKind.allCases {
+    for command in StoreCommand.Kind.allCases {
       for answer in reached.results {
-        let how = EventKind.AnswerKind(answer)
         // It is asked again at once for an epoch that is high enough, as no script refuses.
-        if command == .acquire, how == .acquired { continue }
+        if command == .acquire, case .success(.acquired) = answer { continue }
         var it = reached
         var world = GoodWorld(of: it)
         world.insistence = (command, answer)
         world.run(&it)
         if world.steps >= GoodWorld.most {
-          faults.add("loops", at: (command.rawValue, how.rawValue))
+          faults.add("loops", at: (command.rawValue, "\(answer)"))
         }
       }
     }
@@ -195,11 +211,11 @@ import Testing
     if actions.contains(.stop) {
       if !after.wasToldToEnd { faults.append("stops unasked") }
       // No time has passed, so that what is in flight could be waited for.
-      if !account.debts.isEmpty { faults.append("stops while it owes a mark") }
-      if case .fetching = account.phase { faults.append("stops while it fetches") }
+      if !account.traces.debts.isEmpty { faults.append("stops while it owes a mark") }
+      if case .fetch = account.work { faults.append("stops while it fetches") }
     }
-    let owed = Set(account.debts.map(\.version))
-    if !before.keeper.accounts[0].debts.allSatisfy({ owed.contains($0.version) }) {
+    let owed = Set(account.traces.debts.map(\.version))
+    if !before.keeper.accounts[0].traces.debts.allSatisfy({ owed.contains($0.version) }) {
       switch EventKind(event) {
       case .stored(.mark, .marked), .stored(.mark, .inOrder), .stored(.mark, .settled): break
       default: faults.append("forgets what it owes")
@@ -216,12 +232,12 @@ import Testing
     let account = it.keeper.accounts[0]
     guard it.keeper.isLeader(at: it.now) else { return ["does not lead"] }
     var faults: [String] = []
-    if account.phase != .holding { faults.append("is stuck in \(account.phase)") }
+    if account.work != .hold { faults.append("is stuck in \(account.work)") }
     if account.copy.map({ $0.remaining(at: it.now) <= .zero }) ?? true {
       faults.append("has no token")
     }
-    if !account.debts.isEmpty { faults.append("owes a mark") }
-    for kind in [EventKind.CommandKind.renew, .look, .heartbeat] where !world.kinds.contains(kind) {
+    if !account.traces.debts.isEmpty { faults.append("owes a mark") }
+    for kind in [StoreCommand.Kind.renew, .look, .heartbeat] where !world.kinds.contains(kind) {
       faults.append("no longer sends \(kind)")
     }
     if world.probes == 0 { faults.append("no longer probes") }
@@ -256,60 +272,21 @@ extension Transcript {
     func expect(_ what: String, _ isAsked: (Keeper.Action) -> Bool) {
       if !outstanding.contains(where: isAsked) { waits.append("waits in vain for \(what)") }
     }
-    func expect(_ what: String, sentAt: Moment, _ isAsked: @escaping (StoreCommand) -> Bool) {
-      expect(what) {
-        if case .store(let command, sentAt) = $0 { isAsked(command) } else { false }
-      }
+    func expect(_ step: StepID) {
+      expect("\(step.kind)") { if case .store(_, step) = $0 { true } else { false } }
     }
     switch keeper.election.state {
     case .idle, .following, .uncertain: break
-    case .polling(let sentAt): expect("POLL", sentAt: sentAt) { $0 == .pollLock }
-    case .acquiring(let term, let sentAt):
-      expect("ACQUIRE", sentAt: sentAt) {
-        if case .acquire(term, _, _) = $0 { true } else { false }
-      }
-    case .leading(let leadership):
-      guard let sentAt = leadership.renewSentAt else { break }
-      expect("RENEW", sentAt: sentAt) {
-        if case .renew(leadership.term, _) = $0 { true } else { false }
-      }
+    case .polling(let step), .acquiring(_, let step): expect(step)
+    case .leading(let leadership): if let step = leadership.renewal { expect(step) }
     }
     let account = keeper.accounts[0]
-    for debt in account.debts {
-      guard case .sent(let sentAt) = debt.step else { continue }
-      expect("MARK", sentAt: sentAt) {
-        if case .mark(let mark) = $0 { mark.version == debt.version } else { false }
-      }
+    for flight in account.traces.debts.map(\.flight) + [account.flight] {
+      if case .sent(let step) = flight { expect(step) }
     }
-    switch account.phase {
-    case .following(.due), .takingOver(.due), .holding, .republishing(.due), .recommitting(.due),
-      .beginning(_, .due), .ready, .committing(_, _, .due), .resolving(_, .due):
-      break
-    case .following(.sent(let sentAt)), .looking(let sentAt):
-      expect("LOOK", sentAt: sentAt) { if case .look = $0 { true } else { false } }
-    case .takingOver(.sent(let sentAt)):
-      expect("TAKEOVER", sentAt: sentAt) { if case .takeOver = $0 { true } else { false } }
-    case .republishing(.sent(let sentAt)):
-      expect("REPUBLISH", sentAt: sentAt) { if case .republish = $0 { true } else { false } }
-    case .recommitting(.sent(let sentAt)):
-      expect("COMMIT", sentAt: sentAt) {
-        if case .commit(let commit) = $0 { commit.isRecommit } else { false }
-      }
-    case .beginning(let attempt, .sent(let sentAt)):
-      expect("BEGIN", sentAt: sentAt) {
-        if case .begin(let begin) = $0 { begin.version == attempt.version } else { false }
-      }
-    case .fetching(let attempt):
+    if case .fetch(let attempt) = account.work {
       expect("the fetch") {
         if case .fetch(let order) = $0 { order.version == attempt.version } else { false }
-      }
-    case .committing(let attempt, _, .sent(let sentAt)):
-      expect("COMMIT", sentAt: sentAt) {
-        if case .commit(let commit) = $0 { commit.version == attempt.version } else { false }
-      }
-    case .resolving(let attempt, .sent(let sentAt)):
-      expect("RESOLVE", sentAt: sentAt) {
-        if case .resolve(let resolve) = $0 { resolve.version == attempt.version } else { false }
       }
     }
     return waits

@@ -58,16 +58,15 @@ struct Transcript {
   @discardableResult mutating func answer(
     _ action: Keeper.Action?, _ reply: StoreReply
   ) -> [Keeper.Action] {
-    guard case .store(let command, let issuedAt)? = action else { return [] }
-    return post(.stored(command, issuedAt: issuedAt, .success(reply)))
+    guard case .store(let command, let step)? = action else { return [] }
+    return post(.stored(step, Result.success(reply).answer(to: command)))
   }
 
   @discardableResult mutating func fail(
     _ action: Keeper.Action?, mayHaveRun: Bool = true
   ) -> [Keeper.Action] {
-    guard case .store(let command, let issuedAt)? = action else { return [] }
-    let failure = StoreFailure(mayHaveRun: mayHaveRun, reason: "timed out")
-    return post(.stored(command, issuedAt: issuedAt, .failure(failure)))
+    guard case .store(_, let step)? = action else { return [] }
+    return post(.stored(step, .failure(StoreFailure(mayHaveRun: mayHaveRun, reason: "timed out"))))
   }
 
   /// Up to an ACQUIRE that Redis has not answered.
@@ -254,8 +253,7 @@ extension Keeper.Action {
   /// Whether the event is the one that comes back for it.
   func isAnswered(by event: Keeper.Event) -> Bool {
     switch (self, event) {
-    case (.store(let command, let issuedAt), .stored(let answered, let sentAt, _)):
-      issuedAt == sentAt && command == answered
+    case (.store(_, let step), .stored(let answered, _)): step == answered
     case (.fetch(let order), .fetched(let account, let version, _)):
       order.account == account && order.version == version
     case (.probe(let order), .probed(let account, let version, _, _)):

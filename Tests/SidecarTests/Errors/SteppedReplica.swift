@@ -267,9 +267,9 @@ final class SteppedReplica {
 
   private func carryOut(_ action: Keeper.Action) async throws -> Keeper.Event? {
     switch action {
-    case .store(let command, let issuedAt):
+    case .store(let command, let step):
       let reply = await store.perform(command, deadline: .now + patience)
-      return .stored(command, issuedAt: issuedAt, reply)
+      return .stored(step, reply.answer(to: command))
     case .fetch(let order):
       fetches.append(order.trigger)
       return .fetched(order.account, order.version, await fetch(order))

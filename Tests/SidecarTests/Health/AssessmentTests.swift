@@ -189,7 +189,7 @@ import TokenCore
     for _ in 0..<40 {
       guard !actions.isEmpty else { break }
       switch actions.removeFirst() {
-      case .store(let command, let issuedAt):
+      case .store(let command, let step):
         let reply: StoreReply? =
           switch command {
           case .pollLock: .lock(holder: nil, remaining: nil)
@@ -202,7 +202,7 @@ import TokenCore
           }
         guard let reply else { continue }
         actions += keeper.handle(
-          .stored(command, issuedAt: issuedAt, .success(reply)), at: now)
+          .stored(step, Result.success(reply).answer(to: command)), at: now)
       case .fetch(let order) where hasToken:
         let token = FetchedToken(
           token: AccessToken("t"), lifetime: .seconds(7200), sentAt: now)
