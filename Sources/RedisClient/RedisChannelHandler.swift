@@ -17,9 +17,14 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
   typealias Completion = (Result<[RedisReply], RedisFailure>) -> Void
 
+  /// A closure that is itself a generic parameter would be wrapped anew at each turn.
+  private struct Owner {
+    let completed: Completion
+  }
+
   private let parser: ReplyParser
   private let tlsName: String?
-  private var exchanges = Exchanges<Completion>(at: .now)
+  private var exchanges = Exchanges<Owner>(at: .now)
   private var context: ChannelHandlerContext?
   private var silenceTimer: Scheduled<Void>? = nil
 
@@ -49,7 +54,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
       return completed(
         .failure(exchanges.failure ?? .connectionLost(reason: "it was never open")))
     }
-    if let failure = exchanges.sent(completed, count: count, at: .now) {
+    if let failure = exchanges.sent(Owner(completed: completed), count: count, at: .now) {
       return completed(.failure(failure))
     }
     context.writeAndFlush(wrapOutboundOut(commands), promise: nil)
@@ -92,7 +97,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     onFailure?(failure)
     onFailure = nil
     onPush = nil
-    for (completed, failure) in orphans { completed(.failure(failure)) }
+    for (owner, failure) in orphans { owner.completed(.failure(failure)) }
     context?.close(promise: nil)
   }
 
@@ -126,7 +131,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
   private func receive(_ reply: RedisReply) {
     switch exchanges.received(reply) {
     case .nothing: break
-    case .complete(let completed, let replies): completed(.success(replies))
+    case .complete(let owner, let replies): owner.completed(.success(replies))
     case .push(let reply): onPush?(reply)
     case .fail(let failure): fail(failure)
     }
