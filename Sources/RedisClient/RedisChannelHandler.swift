@@ -9,34 +9,30 @@ import NIOSSL
 
 /// One connection's end of the pipeline: writes commands, and gives replies to whom they belong.
 ///
-/// Redis answers in order, so a reply belongs to the oldest exchange that lacks one. The first
-/// failure is the end: nothing is read or written after it, and every exchange fails with it.
+/// It does what `Exchanges` decides. The first failure is the end: nothing is read or written after
+/// it, and every exchange fails with it.
 final class RedisChannelHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
 
-  private struct Exchange {
-    let count: Int
-    var replies: [RedisReply] = []
-    let completed: (Result<[RedisReply], RedisFailure>) -> Void
+  typealias Completion = (Result<[RedisReply], RedisFailure>) -> Void
+
+  /// A closure that is itself a generic parameter would be wrapped anew at each turn.
+  private struct Owner {
+    let completed: Completion
   }
 
   private let parser: ReplyParser
   private let tlsName: String?
-  private var exchanges = CircularBuffer<Exchange>()
+  private var exchanges = Exchanges<Owner>(at: .now)
   private var context: ChannelHandlerContext?
-  /// When a byte was last written or read.
-  private var usedAt = ContinuousClock.now
   private var silenceTimer: Scheduled<Void>? = nil
-  private(set) var failure: RedisFailure? = nil
 
   /// Called once, before the exchanges in flight fail.
   var onFailure: ((RedisFailure) -> Void)? = nil
-  /// Set when the connection is subscribed: then nothing that the server sends is an answer.
+  /// Set when the connection is subscribed.
   private var onPush: ((RedisReply) -> Void)? = nil
 
-  /// A shorter silence is none: whoever closes a connection then does not do so for its silence.
-  private static let shortestSilence: Duration = .milliseconds(900)
   /// `PING`, as it goes over the wire; it is answered also on a subscribed connection.
   private static let ping = ByteBuffer(string: "*1\r\n$4\r\nPING\r\n")
 
@@ -53,64 +49,55 @@ final class RedisChannelHandler: ChannelInboundHandler {
   }
 
   /// Writes commands that get `count` replies together; all at once, in one write.
-  func send(
-    _ commands: ByteBuffer, count: Int,
-    completed: @escaping (Result<[RedisReply], RedisFailure>) -> Void
-  ) {
-    guard failure == nil, let context else {
-      completed(.failure(failure ?? .connectionLost(reason: "it was never open")))
-      return
+  func send(_ commands: ByteBuffer, count: Int, completed: @escaping Completion) {
+    guard let context else {
+      return completed(
+        .failure(exchanges.failure ?? .connectionLost(reason: "it was never open")))
     }
-    exchanges.append(Exchange(count: count, completed: completed))
-    usedAt = .now
+    if let failure = exchanges.sent(Owner(completed: completed), count: count, at: .now) {
+      return completed(.failure(failure))
+    }
     context.writeAndFlush(wrapOutboundOut(commands), promise: nil)
   }
 
   /// Writes a command after which every reply goes to `onPush`, until the connection ends.
   func subscribe(_ command: ByteBuffer, onPush: @escaping (RedisReply) -> Void) {
-    guard failure == nil, let context else { return }
+    guard let context, exchanges.sentUnanswered(subscribing: true, at: .now) else { return }
     self.onPush = onPush
-    usedAt = .now
     context.writeAndFlush(wrapOutboundOut(command), promise: nil)
   }
 
   /// Sends a PING whenever nothing was written or read for so long; nil ends that.
-  ///
-  /// While a reply is awaited none is sent: a blocked pop is no silence.
   func keepAlive(every interval: Duration?) {
+    exchanges.keepAlive(every: interval)
+    watchSilence()
+  }
+
+  private func watchSilence() {
     silenceTimer?.cancel()
     silenceTimer = nil
-    guard failure == nil, let context, let interval else { return }
-    let wait = exchanges.isEmpty ? interval - usedAt.duration(to: .now) : interval
-    silenceTimer = context.eventLoop.assumeIsolated().scheduleTask(
-      in: TimeAmount(max(.zero, wait))
-    ) { [self] in
-      if exchanges.isEmpty, usedAt.duration(to: .now) >= interval { sendPing() }
-      keepAlive(every: interval)
+    guard let context, let left = exchanges.silenceLeft(at: .now) else { return }
+    silenceTimer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(left)) {
+      [self] in
+      if exchanges.isTooSilent(at: .now) { sendPing() }
+      watchSilence()
     }
   }
 
   private func sendPing() {
-    guard onPush != nil else { return send(Self.ping, count: 1) { _ in } }
-    usedAt = .now
+    guard exchanges.isSubscribed else { return send(Self.ping, count: 1) { _ in } }
+    guard exchanges.sentUnanswered(subscribing: false, at: .now) else { return }
     context?.writeAndFlush(wrapOutboundOut(Self.ping), promise: nil)
   }
 
   /// Ends the connection: it is never used again.
   func fail(_ failure: RedisFailure) {
-    guard self.failure == nil else { return }
-    self.failure = failure
+    guard let orphans = exchanges.failed(failure) else { return }
     silenceTimer?.cancel()
     onFailure?(failure)
     onFailure = nil
     onPush = nil
-    let orphans = exchanges
-    exchanges.removeAll()
-    for exchange in orphans {
-      // A refusal that came before the end, such as "max number of clients reached", says more.
-      let refusal = exchange.replies.first?.refusal.map(RedisFailure.refusedByServer)
-      exchange.completed(.failure(refusal ?? failure))
-    }
+    for (owner, failure) in orphans { owner.completed(.failure(failure)) }
     context?.close(promise: nil)
   }
 
@@ -122,8 +109,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    guard failure == nil else { return }
-    usedAt = .now
+    guard exchanges.bytesCame(at: .now) else { return }
     let buffer = unwrapInboundIn(data)
     do throws(ReplyError) {
       try parser.feed(buffer.readableBytesUInt8Span) { receive($0) }
@@ -138,24 +124,17 @@ final class RedisChannelHandler: ChannelInboundHandler {
   }
 
   func channelInactive(context: ChannelHandlerContext) {
-    let silence = usedAt.duration(to: .now)
-    fail(
-      exchanges.isEmpty && silence >= Self.shortestSilence
-        ? .closedWhenSilent(silence) : .connectionLost(reason: "the server closed it"))
+    fail(exchanges.closedByServer(at: .now))
     context.fireChannelInactive()
   }
 
   private func receive(_ reply: RedisReply) {
-    guard failure == nil else { return }
-    if let onPush { return onPush(reply) }
-    guard !exchanges.isEmpty else {
-      return fail(reply.refusal.map(RedisFailure.refusedByServer) ?? .unmatchedReply)
+    switch exchanges.received(reply) {
+    case .nothing: break
+    case .complete(let owner, let replies): owner.completed(.success(replies))
+    case .push(let reply): onPush?(reply)
+    case .fail(let failure): fail(failure)
     }
-    exchanges[exchanges.startIndex].replies.append(reply)
-    let oldest = exchanges[exchanges.startIndex]
-    guard oldest.replies.count == oldest.count else { return }
-    exchanges.removeFirst()
-    oldest.completed(.success(oldest.replies))
   }
 }
 

@@ -23,10 +23,9 @@ package final class RedisClient: Sendable {
     case closeConnection
   }
 
-  private let configuration: RedisConfiguration
+  private let connector: RedisConnector
   private let eventLoop: any EventLoop
-  private let logger: Logger
-  private let core: NIOLoopBoundBox<RedisClientCore>
+  private let node: NIOLoopBoundBox<RedisNode>
   private let nextID = Atomic<UInt64>(0)
 
   /// - Parameters:
@@ -36,12 +35,12 @@ package final class RedisClient: Sendable {
     configuration: RedisConfiguration, eventLoopGroup: any EventLoopGroup, logger: Logger,
     onEvent: @escaping @Sendable (ConnectionEvent) -> Void = { _ in }
   ) {
-    self.configuration = configuration
-    self.logger = logger
     let eventLoop = eventLoopGroup.next()
     self.eventLoop = eventLoop
-    core = NIOLoopBoundBox.makeBoxSendingValue(
-      RedisClientCore(configuration: configuration, eventLoop: eventLoop, onEvent: onEvent),
+    connector = RedisConnector(configuration: configuration, eventLoop: eventLoop)
+    node = NIOLoopBoundBox.makeBoxSendingValue(
+      RedisNode(
+        configuration: configuration, eventLoop: eventLoop, logger: logger, onEvent: onEvent),
       eventLoop: eventLoop)
   }
 
@@ -49,14 +48,8 @@ package final class RedisClient: Sendable {
   ///
   /// Afterwards every command fails with `.notSent(.stopped)`; a client runs once.
   package func run() async {
-    let connector = RedisConnector(
-      configuration: configuration, eventLoop: eventLoop, logger: logger)
-    await connector.keepConnected { [core] failure in
-      core.value.connectFailed(failure)
-    } serve: { connection in
-      await serve(connection)
-    }
-    eventLoop.execute { [core] in core.value.stop() }
+    await connector.keepConnected(
+      { [node] in node.value.connection }, stop: { [node] in node.value.stop() })
   }
 
   /// Sends commands in one write and returns their replies in order; a refusal is a reply.
@@ -81,19 +74,19 @@ package final class RedisClient: Sendable {
     let cancellation = Cancellation()
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
-        eventLoop.execute { [core] in
-          core.value.submit(
-            RedisBatch(
-              id: id, wire: wire, count: commands.count, deadline: deadline,
-              waitsForConnection: waitForConnection, onAbandonment: onAbandonment,
-              continuation: continuation),
+        eventLoop.execute { [node] in
+          node.value.submit(
+            RedisNode.Batch(
+              id: id, caller: RedisCaller(id: id, wire: wire, continuation: continuation),
+              count: commands.count, bytes: wire.readableBytes, deadline: deadline,
+              waitsForConnection: waitForConnection, onAbandonment: onAbandonment),
             isCancelled: cancellation.isRequested)
         }
       }
     } onCancel: {
       // Set first: when this comes before the submission, the submission sees it.
       cancellation.request()
-      eventLoop.execute { [core] in core.value.cancel(id) }
+      eventLoop.execute { [node] in node.value.cancel(id) }
     }
     return try result.get()
   }
@@ -111,26 +104,13 @@ package final class RedisClient: Sendable {
 
   /// Ends the connection that there is; another one follows by itself.
   package func endConnection(_ failure: RedisFailure) {
-    eventLoop.execute { [core] in core.value.endConnection(failure) }
+    eventLoop.execute { [node] in node.value.connection.end(failure) }
   }
 
   /// Breaks every silence of so long with a PING, on this connection and on later ones; nil ends
   /// that.
   package func keepAlive(every interval: Duration?) {
-    eventLoop.execute { [core] in core.value.keepAlive(every: interval) }
-  }
-
-  /// Lends the connection to commands until it ends; cancelled, it ends the connection.
-  private func serve(_ connection: RedisConnection) async -> RedisFailure {
-    await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        eventLoop.execute { [core] in
-          core.value.adopt(connection) { continuation.resume(returning: $0) }
-        }
-      }
-    } onCancel: {
-      eventLoop.execute { [core] in core.value.stop() }
-    }
+    eventLoop.execute { [node] in node.value.connection.keepAlive(every: interval) }
   }
 }
 

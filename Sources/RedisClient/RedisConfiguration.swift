@@ -18,6 +18,8 @@ package struct RedisConfiguration: Sendable {
   package var unresponsiveAfter: Duration = .seconds(2)
   /// Says why a server that has passed its handshake is not wanted, if it is not; asked for each
   /// connection, which then counts as one that could not be made.
+  ///
+  /// It is asked on the event loop, so it must not block.
   package var objection: (@Sendable (RedisServerInfo) -> RedisFailure?)?
   /// What a reply may be.
   package var replyLimits: ReplyLimits = .standard

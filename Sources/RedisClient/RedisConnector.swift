@@ -1,5 +1,4 @@
 import Dialing
-import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -10,82 +9,65 @@ import NIOSSL
   import Darwin
 #endif
 
-/// A connection that has passed its handshake.
-struct RedisConnection: Sendable {
-  let handler: NIOLoopBound<RedisChannelHandler>
-  let server: RedisServerInfo
+/// A connection that stands and has not been used, on its event loop only.
+///
+/// The handler comes along: it may have seen the end of the connection already, with the server's
+/// words for it, and have left the pipeline.
+struct OpenedConnection: Sendable {
+  fileprivate let boundHandler: NIOLoopBound<RedisChannelHandler>
+  let handshake: RedisHandshake
+  let hasTLS: Bool
+  /// By when the handshake has to be over.
+  let deadline: ContinuousClock.Instant
+
+  var handler: RedisChannelHandler { boundHandler.value }
 }
 
 /// Opens connections: one attempt a call, under one deadline for all of its steps.
 struct RedisConnector: Sendable {
   let configuration: RedisConfiguration
   let eventLoop: any EventLoop
-  let logger: Logger
 
-  /// Connects, and again whenever the connection has ended, until the task is cancelled.
+  /// Opens a connection whenever it is asked for one, until the task is cancelled.
   ///
   /// - Parameters:
-  ///   - connectFailed: called on the event loop.
-  ///   - serve: returns when the connection has ended, with the reason; cancelled, it ends it.
+  ///   - connection: what is kept, and asks; called on the event loop.
+  ///   - stop: stops it; called on the event loop, at least once.
   func keepConnected(
-    connectFailed: @escaping @Sendable (RedisFailure) -> Void,
-    serve: (RedisConnection) async -> RedisFailure
+    _ connection: @escaping @Sendable () -> KeptConnection, stop: @escaping @Sendable () -> Void
   ) async {
-    var backoff = configuration.backoff
-    var random = SystemRandomNumberGenerator()
-    while !Task.isCancelled {
-      do throws(RedisFailure) {
-        let connection = try await connect()
-        if let objection = configuration.objection?(connection.server) {
-          eventLoop.execute { connection.handler.value.fail(objection) }
-          throw objection
+    await withTaskCancellationHandler {
+      guard let wishes = try? await eventLoop.submit({ connection().start() }).get() else { return }
+      for await _ in wishes {
+        let result = await open()
+        let isCancelled = Task.isCancelled
+        eventLoop.execute {
+          // Before anything is told: an attempt that was cancelled has not failed.
+          if isCancelled { stop() }
+          connection().openingEnded(result)
         }
-        logger.debug(
-          "redis connected",
-          metadata: [LogKeys.version: "\(connection.server.version ?? "unknown")"])
-        let start = ContinuousClock.now
-        let failure = await serve(connection)
-        logger.debug("redis disconnected", metadata: [LogKeys.reason: "\(failure)"])
-        // A server that accepts and drops at once must not be met every 50 ms.
-        if start.duration(to: .now) >= backoff.cap { backoff.reset() }
-        if failure.needsOperator { backoff.jumpToCap() }
-      } catch {
-        guard !Task.isCancelled else { return }
-        logger.debug("redis connect failed", metadata: [LogKeys.reason: "\(error)"])
-        eventLoop.execute { connectFailed(error) }
-        if error.needsOperator { backoff.jumpToCap() }
       }
-      // A cancelled sleep ends the loop: that is its only error.
-      try? await Task.sleep(for: backoff.delay(using: &random), clock: .continuous)
+    } onCancel: {
+      eventLoop.execute(stop)
     }
+    // Whatever is told of the end has been told when this returns.
+    try? await eventLoop.submit(stop).get()
   }
 
-  /// Resolves, tries every address, shakes hands in TLS, authenticates and selects the database.
+  /// Resolves, tries every address, and readies the handshakes of TLS and Redis.
   ///
-  /// - Throws: what went wrong, and in which of these steps; nothing of the attempt is left then.
-  func connect() async throws(RedisFailure) -> RedisConnection {
+  /// - Returns: otherwise what went wrong, and in which of these steps; nothing of the attempt is
+  ///   left then.
+  private func open() async -> Result<OpenedConnection, RedisFailure> {
     let deadline = ContinuousClock.now + configuration.connectTimeout
-    let promise = eventLoop.makePromise(of: RedisConnection.self)
     do {
       let (handshake, tls) = try await prepare()
-      let opened = try await open(tls, by: deadline)
-      let attempt = try await eventLoop.submit { [configuration, eventLoop] in
-        NIOLoopBound(
-          RedisConnectionAttempt(
-            handler: opened.handler.value, place: "\(configuration.endpoint.address)",
-            hasTLS: tls != nil, handshake: handshake, eventLoop: eventLoop, promise: promise),
-          eventLoop: eventLoop)
-      }.get()
-      return try await withTaskCancellationHandler {
-        eventLoop.execute { attempt.value.start(deadline: deadline) }
-        return try await promise.futureResult.get()
-      } onCancel: {
-        eventLoop.execute { attempt.value.interrupt(.cancelled) }
-      }
+      return .success(
+        OpenedConnection(
+          boundHandler: try await open(tls, by: deadline), handshake: handshake,
+          hasTLS: tls != nil, deadline: deadline))
     } catch {
-      let failure = RedisFailure(channelError: error, tlsName: nil)
-      promise.fail(failure)
-      throw failure
+      return .failure(RedisFailure(channelError: error, tlsName: nil))
     }
   }
 
@@ -161,14 +143,6 @@ extension ByteBuffer {
 // MARK: - The connection
 
 extension RedisConnector {
-  /// A connection that stands and has not been used.
-  ///
-  /// The handler comes along: it may have seen the end of the connection already, with the server's
-  /// words for it, and have left the pipeline.
-  private struct Opened: Sendable {
-    let handler: NIOLoopBound<RedisChannelHandler>
-  }
-
   /// The handlers of the channels that are being opened, on the event loop only.
   private final class Handlers {
     var all: [ObjectIdentifier: RedisChannelHandler] = [:]
@@ -176,7 +150,7 @@ extension RedisConnector {
 
   private func open(
     _ tls: NIOSSLContext?, by deadline: ContinuousClock.Instant
-  ) async throws -> Opened {
+  ) async throws -> NIOLoopBound<RedisChannelHandler> {
     let address = configuration.endpoint.address
     let handlers = NIOLoopBoundBox.makeBoxSendingValue(Handlers(), eventLoop: eventLoop)
     let channel: any Channel
@@ -201,7 +175,7 @@ extension RedisConnector {
       guard let handler = handlers.value.all[ObjectIdentifier(channel)] else {
         throw RedisFailure.connectionLost(reason: "it was never open")
       }
-      return Opened(handler: NIOLoopBound(handler, eventLoop: eventLoop))
+      return NIOLoopBound(handler, eventLoop: eventLoop)
     }.get()
   }
 
@@ -278,69 +252,6 @@ extension RedisFailure {
   }
 }
 
-/// The handshake of one connection, on its event loop only: open → done, or failed at any moment.
-private final class RedisConnectionAttempt {
-  private let handler: RedisChannelHandler
-  private let place: String
-  private let hasTLS: Bool
-  private let handshake: RedisHandshake
-  private let eventLoop: any EventLoop
-  private let promise: EventLoopPromise<RedisConnection>
-  private var timer: Scheduled<Void>? = nil
-  private var isOver = false
-
-  init(
-    handler: RedisChannelHandler, place: String, hasTLS: Bool, handshake: RedisHandshake,
-    eventLoop: any EventLoop, promise: EventLoopPromise<RedisConnection>
-  ) {
-    self.handler = handler
-    self.place = place
-    self.hasTLS = hasTLS
-    self.handshake = handshake
-    self.eventLoop = eventLoop
-    self.promise = promise
-  }
-
-  func start(deadline: ContinuousClock.Instant) {
-    guard !isOver else { return }
-    timer = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(until: deadline)) { [self] in
-      let hangsInTLS = hasTLS && handler.tlsCertificate == nil
-      interrupt(hangsInTLS ? .tls(.handshakeTimedOut) : .handshakeTimedOut(place))
-    }
-    handler.send(handshake.encoded, count: handshake.count) { [self] in answered($0) }
-  }
-
-  /// Ends the attempt from outside: its time is up, or nobody wants it any more.
-  func interrupt(_ failure: RedisFailure) {
-    guard !isOver else { return }
-    // The handshake lacks replies and fails by this: with the server's own words, if it has refused
-    // something before it fell silent. One that was not begun fails by the second.
-    handler.fail(failure)
-    fail(failure)
-  }
-
-  private func fail(_ failure: RedisFailure) {
-    guard !isOver else { return }
-    isOver = true
-    timer?.cancel()
-    handler.fail(failure)
-    promise.fail(failure)
-  }
-
-  private func answered(_ result: Result<[RedisReply], RedisFailure>) {
-    guard !isOver else { return }
-    do throws(RedisFailure) {
-      let server = try handshake.judge(try result.get())
-      isOver = true
-      timer?.cancel()
-      promise.succeed(
-        RedisConnection(handler: NIOLoopBound(handler, eventLoop: eventLoop), server: server))
-    } catch {
-      fail(error)
-    }
-  }
-}
-
 extension ClientBootstrap {
   /// Has the kernel find out that the peer is gone, since an idle client sends nothing.
   ///
@@ -358,10 +269,4 @@ extension ClientBootstrap {
       return bootstrap
     #endif
   }
-}
-
-/// The dotted keys of this module's log metadata.
-private enum LogKeys {
-  static let reason = "redis.reason"
-  static let version = "redis.version"
 }

@@ -17,38 +17,33 @@ package struct RedisMessage: Hashable, Sendable {
 ///
 /// What is published while it is not subscribed is lost: messages are hints.
 package struct RedisSubscriber: Sendable {
-  /// What is set from outside, on the event loop only.
-  private struct Current {
-    var handler: RedisChannelHandler? = nil
-    var keepAlive: Duration? = nil
-  }
-
   private let connector: RedisConnector
-  private let current: NIOLoopBoundBox<Current>
+  private let listener: NIOLoopBoundBox<RedisListener>
 
   package init(
     configuration: RedisConfiguration, eventLoopGroup: any EventLoopGroup, logger: Logger
   ) {
     let eventLoop = eventLoopGroup.next()
-    connector = RedisConnector(
-      configuration: configuration, eventLoop: eventLoop, logger: logger)
-    current = NIOLoopBoundBox.makeBoxSendingValue(Current(), eventLoop: eventLoop)
+    connector = RedisConnector(configuration: configuration, eventLoop: eventLoop)
+    listener = NIOLoopBoundBox.makeBoxSendingValue(
+      RedisListener(configuration: configuration, eventLoop: eventLoop, logger: logger),
+      eventLoop: eventLoop)
   }
 
   /// Ends the connection that there is; another one follows by itself.
   package func endConnection(_ failure: RedisFailure) {
-    connector.eventLoop.execute { [current] in current.value.handler?.fail(failure) }
+    connector.eventLoop.execute { [listener] in listener.value.connection.end(failure) }
   }
 
   /// Breaks every silence of so long with a PING, on this connection and on later ones.
   package func keepAlive(every interval: Duration?) {
-    connector.eventLoop.execute { [current] in
-      current.value.keepAlive = interval
-      current.value.handler?.keepAlive(every: interval)
+    connector.eventLoop.execute { [listener] in
+      listener.value.connection.keepAlive(every: interval)
     }
   }
 
-  /// Listens until the task is cancelled; it connects by the same rules as `RedisClient`.
+  /// Listens until the task is cancelled; it connects by the same rules as `RedisClient`, and runs
+  /// once.
   ///
   /// The callbacks are called in order on the event loop, so they must not block.
   ///
@@ -61,90 +56,72 @@ package struct RedisSubscriber: Sendable {
     onSubscribed: @escaping @Sendable () -> Void,
     onEvent: @escaping @Sendable (ConnectionEvent) -> Void = { _ in }
   ) async {
-    let eventLoop = connector.eventLoop
-    let timeout = connector.configuration.unresponsiveAfter
-    await connector.keepConnected { failure in
-      onEvent(.connectFailed(failure))
-    } serve: { connection in
-      await withTaskCancellationHandler {
-        await withCheckedContinuation { continuation in
-          eventLoop.execute {
-            let subscription = Subscription(
-              channels: Set(channels), handler: connection.handler.value, onMessage: onMessage,
-              onSubscribed: onSubscribed)
-            onEvent(.connected(connection.server))
-            current.value.handler = connection.handler.value
-            connection.handler.value.keepAlive(every: current.value.keepAlive)
-            subscription.start(timeout: timeout, on: eventLoop) { failure in
-              current.value.handler = nil
-              onEvent(.disconnected(failure))
-              continuation.resume(returning: failure)
-            }
-          }
-        }
-      } onCancel: {
-        eventLoop.execute { connection.handler.value.fail(.stopped) }
-      }
+    connector.eventLoop.execute { [listener] in
+      listener.value.audience = RedisListener.Audience(
+        channels: Set(channels), onMessage: onMessage, onSubscribed: onSubscribed,
+        onEvent: onEvent)
     }
+    await connector.keepConnected(
+      { [listener] in listener.value.connection },
+      stop: { [listener] in listener.value.connection.stop() })
   }
 }
 
-/// One connection's subscription, on its event loop only: unconfirmed → confirmed → ended.
-private final class Subscription {
-  private var unconfirmed: Set<String>
-  private let handler: RedisChannelHandler
-  private let onMessage: (RedisMessage) -> Void
-  private let onSubscribed: () -> Void
+/// A subscriber's connection, on its event loop only: does what `Subscription` decides.
+private final class RedisListener {
+  struct Audience {
+    let channels: Set<String>
+    let onMessage: (RedisMessage) -> Void
+    let onSubscribed: () -> Void
+    let onEvent: (ConnectionEvent) -> Void
+  }
+
+  let connection: KeptConnection
+  var audience: Audience? = nil
+  private let timeout: Duration
+  private let eventLoop: any EventLoop
+  private var subscription: Subscription
   private var timer: Scheduled<Void>? = nil
 
-  init(
-    channels: Set<String>, handler: RedisChannelHandler,
-    onMessage: @escaping (RedisMessage) -> Void, onSubscribed: @escaping () -> Void
-  ) {
-    unconfirmed = channels
-    self.handler = handler
-    self.onMessage = onMessage
-    self.onSubscribed = onSubscribed
+  init(configuration: RedisConfiguration, eventLoop: any EventLoop, logger: Logger) {
+    connection = KeptConnection(
+      configuration: configuration, eventLoop: eventLoop, logger: logger, tellsOfUnused: true)
+    timeout = configuration.unresponsiveAfter
+    self.eventLoop = eventLoop
+    subscription = Subscription(channels: [])
+    connection.onEvent = { [weak self] in self?.connectionChanged($0) }
   }
 
-  func start(
-    timeout: Duration, on eventLoop: any EventLoop, onEnd: @escaping (RedisFailure) -> Void
-  ) {
-    // It may have ended between its handshake and now.
-    if let failure = handler.failure { return onEnd(failure) }
-    handler.onFailure = { [self] failure in
-      timer?.cancel()
-      onEnd(failure)
-    }
-    timer = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(timeout)) { [handler] in
-      handler.fail(.unresponsive)
+  private func connectionChanged(_ event: ConnectionEvent) {
+    timer?.cancel()
+    audience?.onEvent(event)
+    if case .connected = event { subscribe() }
+  }
+
+  private func subscribe() {
+    guard let audience, let handler = connection.handler else { return }
+    subscription = Subscription(channels: audience.channels)
+    timer = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(timeout)) { [self] in
+      perform(subscription.timePassed())
     }
     do throws(RedisFailure) {
-      let command = try ByteBuffer(commands: [RedisCommand("SUBSCRIBE", unconfirmed.sorted())])
-      handler.subscribe(command) { [self] in received($0) }
+      let command = try ByteBuffer(commands: [
+        RedisCommand("SUBSCRIBE", audience.channels.sorted())
+      ])
+      handler.subscribe(command) { [self] in perform(subscription.received($0)) }
     } catch {
-      handler.fail(error)
+      connection.end(error)
     }
   }
 
-  private func received(_ reply: RedisReply) {
-    if let refusal = reply.refusal {
-      return handler.fail(.refused(command: "SUBSCRIBE", refusal))
-    }
-    if reply.elements?.first?.text == "pong" { return }
-    guard let elements = reply.elements, elements.count == 3, let channel = elements[1].text else {
-      return handler.fail(.unmatchedReply)
-    }
-    switch elements[0].text {
-    case "subscribe":
-      guard unconfirmed.remove(channel) != nil else { return handler.fail(.unmatchedReply) }
-      guard unconfirmed.isEmpty else { return }
+  private func perform(_ action: Subscription.Action) {
+    switch action {
+    case .nothing: break
+    case .confirm:
       timer?.cancel()
-      onSubscribed()
-    case "message":
-      guard let payload = elements[2].bytes else { return handler.fail(.unmatchedReply) }
-      onMessage(RedisMessage(channel: channel, payload: payload))
-    default: handler.fail(.unmatchedReply)
+      audience?.onSubscribed()
+    case .deliver(let message): audience?.onMessage(message)
+    case .close(let failure): connection.end(failure)
     }
   }
 }
