@@ -41,7 +41,7 @@ extension AccountKeeper {
       go(to: .takeOver, .due(now + timing.tick))
       wanted = nil
       return [told, .refused(refusal.reason)]
-    case .hold, .republish, .recommit, .begin, .awaitLease, .fetch, .commit, .resolve:
+    case .hold, .republish, .recommit, .begin, .waitForLease, .fetch, .commit, .resolve:
       return [told, .stepDown(refusal.reason)]
     }
   }
@@ -54,7 +54,7 @@ extension AccountKeeper {
     _ step: StepID, _ failure: StoreFailure, at now: Moment
   ) -> [Outcome] {
     if step.kind == .mark {
-      guard traces.awaits(step) else { return [] }
+      guard traces.expects(step) else { return [] }
       traces.postpone(step, until: now + storeRetry())
       return [.note(.storeStepFailed(name, failure))]
     }
@@ -71,7 +71,7 @@ extension AccountKeeper {
       go(to: .hold)
       lookAt = max(retryAt, now + timing.retry)
     case .takeOver, .republish, .recommit, .begin, .commit, .resolve: flight = .due(retryAt)
-    case .hold, .awaitLease, .fetch: break
+    case .hold, .waitForLease, .fetch: break
     }
   }
 

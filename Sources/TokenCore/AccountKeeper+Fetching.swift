@@ -69,7 +69,7 @@ extension AccountKeeper {
       return []
     }
     guard now + timing.apiTimeout <= lead.validUntil else {
-      go(to: .awaitLease(attempt))
+      go(to: .waitForLease(attempt))
       return [.renewLease]
     }
     var attempt = attempt

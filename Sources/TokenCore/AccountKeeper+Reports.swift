@@ -49,7 +49,7 @@ extension AccountKeeper {
   mutating func takeUnserved() -> Report? {
     let underWay: Trigger? =
       switch work {
-      case .begin(let attempt), .awaitLease(let attempt), .resolve(let attempt): attempt.trigger
+      case .begin(let attempt), .waitForLease(let attempt), .resolve(let attempt): attempt.trigger
       // A force that was sent may have been served; a dead token is judged by who has the newest.
       case .fetch(let attempt) where attempt.trigger != .force: attempt.trigger
       case .follow, .takeOver, .hold, .look, .republish, .recommit, .fetch, .commit: nil

@@ -29,12 +29,12 @@ extension AccountKeeper {
   }
 
   /// Whether it waits until the lease outlasts a call, which no moment tells.
-  var waitsForLease: Bool { if case .awaitLease = work { true } else { false } }
+  var waitsForLease: Bool { if case .waitForLease = work { true } else { false } }
 
   /// Whether it is between a BEGIN and the end of the call that this allows.
   var isFetching: Bool {
     switch work {
-    case .begin, .awaitLease, .fetch: true
+    case .begin, .waitForLease, .fetch: true
     case .follow, .takeOver, .hold, .look, .republish, .recommit, .commit, .resolve: false
     }
   }
@@ -76,7 +76,7 @@ extension AccountKeeper {
     let now = scene.now
     switch work {
     case .hold: return hold(lead, in: scene)
-    case .awaitLease(let attempt): return fetch(attempt, lead, in: scene)
+    case .waitForLease(let attempt): return fetch(attempt, lead, in: scene)
     case .takeOver where isDue(at: now): return takeOver(lead, in: scene)
     case .republish where isDue(at: now): return republish(lead, at: now)
     case .recommit where isDue(at: now): return recommit(lead, in: scene)

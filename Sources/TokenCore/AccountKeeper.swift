@@ -156,7 +156,7 @@ package struct AccountKeeper: Sendable {
   package var isAnotherTokenDue: Bool {
     if reports.asked != nil { return true }
     return switch work {
-    case .begin(let attempt), .awaitLease(let attempt), .fetch(let attempt),
+    case .begin(let attempt), .waitForLease(let attempt), .fetch(let attempt),
       .commit(let attempt, _):
       bringsAnother(attempt.trigger)
     case .follow, .takeOver, .hold, .look, .republish, .recommit, .resolve:
@@ -193,7 +193,7 @@ package struct AccountKeeper: Sendable {
       if bringsAnother(attempt.trigger) { traces.owe(attempt, knownAt: nil, at: now) }
     case .commit(let attempt, _):
       if bringsAnother(attempt.trigger) { traces.owe(attempt, knownAt: now, at: now) }
-    case .begin(let attempt), .awaitLease(let attempt), .resolve(let attempt):
+    case .begin(let attempt), .waitForLease(let attempt), .resolve(let attempt):
       // Nothing was minted, and the life that its BEGIN cut short is whole again.
       outcomes.append(tell(.resolve(resolution(of: attempt)), at: now).0)
     case .follow, .takeOver, .hold, .look, .republish, .recommit: break

@@ -179,7 +179,7 @@ package struct Traces: Hashable, Sendable {
   var dueAt: Moment? { sentAt == nil ? debts.lazy.compactMap(\.flight.dueAt).min() : nil }
 
   /// Whether the mark of this step pays something.
-  func awaits(_ step: StepID) -> Bool { debts.contains { $0.flight == .sent(step) } }
+  func expects(_ step: StepID) -> Bool { debts.contains { $0.flight == .sent(step) } }
 
   /// The mark under way, once it counts as unanswered.
   func lost(by now: Moment, answerBy: Duration) -> StepID? {

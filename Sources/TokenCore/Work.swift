@@ -15,7 +15,7 @@ package enum Work: Hashable, Sendable {
   /// BEGIN leaves the intent.
   case begin(Attempt)
   /// BEGIN is confirmed and the lease too short for a fetch.
-  case awaitLease(Attempt)
+  case waitForLease(Attempt)
   /// WeChat is asked.
   case fetch(Attempt)
   /// The new token is being published.
@@ -25,7 +25,7 @@ package enum Work: Hashable, Sendable {
 
   /// The same without what it is done with.
   package enum Kind: Int, Hashable, Sendable, CaseIterable {
-    case follow, takeOver, hold, look, republish, recommit, begin, awaitLease, fetch, commit
+    case follow, takeOver, hold, look, republish, recommit, begin, waitForLease, fetch, commit
     case resolve
   }
 
@@ -38,7 +38,7 @@ package enum Work: Hashable, Sendable {
     case .republish: .republish
     case .recommit: .recommit
     case .begin: .begin
-    case .awaitLease: .awaitLease
+    case .waitForLease: .waitForLease
     case .fetch: .fetch
     case .commit: .commit
     case .resolve: .resolve
@@ -48,7 +48,7 @@ package enum Work: Hashable, Sendable {
   /// The fetch that is under way, from its BEGIN to its COMMIT or RESOLVE.
   package var attempt: Attempt? {
     switch self {
-    case .begin(let attempt), .awaitLease(let attempt), .fetch(let attempt),
+    case .begin(let attempt), .waitForLease(let attempt), .fetch(let attempt),
       .commit(let attempt, _), .resolve(let attempt):
       attempt
     case .follow, .takeOver, .hold, .look, .republish, .recommit: nil
@@ -66,8 +66,8 @@ extension Work.Kind {
     case .look: [.hold, .takeOver, .follow]
     case .republish: [.hold, .follow]
     case .recommit: [.hold, .follow]
-    case .begin: [.awaitLease, .fetch, .resolve, .hold, .follow]
-    case .awaitLease: [.fetch, .resolve, .follow]
+    case .begin: [.waitForLease, .fetch, .resolve, .hold, .follow]
+    case .waitForLease: [.fetch, .resolve, .follow]
     case .fetch: [.commit, .resolve, .hold, .follow]
     case .commit: [.hold, .follow]
     case .resolve: [.hold, .follow]

@@ -131,7 +131,7 @@ extension World {
         && replica.keeper.accounts.contains { account in
           switch account.work {
           case .follow, .hold, .look: account.wanted != nil
-          case .takeOver, .republish, .recommit, .begin, .awaitLease, .fetch, .commit, .resolve:
+          case .takeOver, .republish, .recommit, .begin, .waitForLease, .fetch, .commit, .resolve:
             true
           }
         }

@@ -243,7 +243,9 @@ extension Transcript {
   /// Everything that the keeper is in.
   var places: Set<Place> {
     let account = keeper.accounts[0]
-    var places: Set<Place> = [place(of: keeper.election), Self.place(of: account.work, account.flight)]
+    var places: Set<Place> = [
+      place(of: keeper.election), Self.place(of: account.work, account.flight),
+    ]
     for debt in account.traces.debts {
       places.insert(debt.flight.sentAt == nil ? .debtDue : .debtSent)
     }
@@ -284,7 +286,7 @@ extension Transcript {
     case .republish: isSent ? .republishingSent : .republishingDue
     case .recommit: isSent ? .recommittingSent : .recommittingDue
     case .begin: isSent ? .beginningSent : .beginningDue
-    case .awaitLease: .ready
+    case .waitForLease: .ready
     case .fetch: .fetching
     case .commit: isSent ? .committingSent : .committingDue
     case .resolve: isSent ? .resolvingSent : .resolvingDue

@@ -104,7 +104,7 @@ extension Work {
     case .takeOver: "taking_over"
     case .hold, .look: "holding"
     case .republish, .recommit: "repairing"
-    case .begin, .awaitLease: "beginning"
+    case .begin, .waitForLease: "beginning"
     case .fetch: "fetching"
     case .commit: "committing"
     case .resolve: "resolving"
