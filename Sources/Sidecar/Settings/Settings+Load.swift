@@ -319,8 +319,8 @@ extension SettingsReader {
         "the file \(quoted(key)) has no private key in PEM")
     }
     guard isChain, isKey else { return }
-    do throws(StatusServerError) {
-      _ = try CertificateFiles.context(chain, secret)
+    do throws(FileProblem) {
+      _ = try Settings.TLSFiles.context(chain, secret)
     } catch {
       report(
         .combination,
@@ -332,8 +332,8 @@ extension SettingsReader {
   /// Names are judged where all accounts are known.
   fileprivate mutating func ready(
     _ accounts: [Settings.Account], judgesNames: Bool
-  ) -> Readiness.Scope {
-    let scope: Readiness.Scope? = value(.ready) { text in
+  ) -> Settings.Ready {
+    let scope: Settings.Ready? = value(.ready) { text in
       switch text {
       case "any": return .any
       case "all": return .all([])

@@ -43,14 +43,19 @@ package struct Settings: Sendable {
     package let bearer: SecretSource?
   }
 
-  /// A certificate and its key.
-  package struct TLSFiles: Sendable, Hashable {
-    package let certificate: String
-    package let key: String
+  /// Of whose tokens readiness is.
+  package enum Ready: Hashable, Sendable, CustomStringConvertible {
+    /// One live token of any account is enough.
+    case any
+    /// These accounts' tokens must live; all accounts' when none is named.
+    case all([AccountName])
 
-    package init(certificate: String, key: String) {
-      self.certificate = certificate
-      self.key = key
+    package var description: String {
+      switch self {
+      case .any: "any"
+      case .all(let names):
+        names.isEmpty ? "all" : names.map(\.description).joined(separator: ",")
+      }
     }
   }
 
@@ -95,7 +100,7 @@ package struct Settings: Sendable {
   package let serverExpiresBefore: Duration
   package let http: HTTP
   /// Whose tokens `/readyz` without an account asks for.
-  package let ready: Readiness.Scope
+  package let ready: Ready
   package let instance: InstanceID
   package let log: Log
   /// Every setting in effect, in the table's order.

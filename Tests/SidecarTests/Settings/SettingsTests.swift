@@ -515,10 +515,10 @@ import TokenCore
   }
 
   @Test(arguments: [
-    ("any", Readiness.Scope.any), ("all", .all([])),
+    ("any", Settings.Ready.any), ("all", .all([])),
     ("default", .all([.unnamed])), (" default , default", .all([.unnamed])),
   ])
-  func `whose tokens readiness asks for is a setting`(text: String, scope: Readiness.Scope) throws {
+  func `whose tokens readiness asks for is a setting`(text: String, scope: Settings.Ready) throws {
     let settings = try loadSettings([], leastEnvironment.merging(["WCH_READY": text]) { $1 })
     #expect(settings.ready == scope)
   }

@@ -27,7 +27,7 @@ struct Parts {
     let metrics = MetricsRegistry()
     metrics.preregister(
       accounts: settings.accounts.map(\.name), version: version,
-      redisCommands: TokenStore.commandNames)
+      redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     let links = RedisLinks(
       configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
@@ -78,7 +78,7 @@ struct Parts {
       service: service, fetcher: fetcher, settings: settings, health: health, logger: logger)
     health.connect(
       .init(
-        service: service, links: { links.states }, clockSkew: { weChat.clockSkew }))
+        keeper: service, links: { links.states }, clockSkew: { weChat.clockSkew }))
     self.health = health
     Self.connect(links, to: service, limits: limits)
     self.links = links
@@ -118,6 +118,12 @@ struct Parts {
         service.post(event)
         return true
       })
+  }
+}
+
+extension KeeperService: KeeperSource {
+  func look<Result: Sendable>(_ read: (KeeperView, _ handledAt: Moment?) -> Result) -> Result {
+    look { read($0.keeper, $0.handledAt) }
   }
 }
 
