@@ -1,12 +1,7 @@
+import Dialing
+
 /// Whether the byte is a digit of base 16.
-func isHexadecimal(_ byte: UInt8) -> Bool {
-  switch byte {
-  case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
-    UInt8(ascii: "A")...UInt8(ascii: "F"):
-    true
-  default: false
-  }
-}
+func isHexadecimal(_ byte: UInt8) -> Bool { PercentEncoding.digit(byte) != nil }
 
 /// Lower-case hexadecimal digits of bytes.
 func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {

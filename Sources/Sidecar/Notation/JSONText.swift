@@ -1,5 +1,20 @@
-/// Text as JSON.
-enum JSONText {
+import FoundationEssentials
+
+/// Values as text of JSON.
+package enum JSONText {
+  /// One of our own values, its members in the order of their names.
+  ///
+  /// - Parameter isForPeople: on lines of its own, as in a file under version control.
+  package static func value(_ value: some Encodable, isForPeople: Bool = false) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if isForPeople { encoder.outputFormatting.insert(.prettyPrinted) }
+    guard let data = try? encoder.encode(value) else {
+      preconditionFailure("our own values of strings and numbers always encode")
+    }
+    return String(decoding: data, as: UTF8.self)
+  }
+
   /// A string in quotes, with everything escaped that JSON or a line-reader would trip over.
   static func string(_ text: String) -> String {
     var result = "\""
