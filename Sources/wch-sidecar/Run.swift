@@ -60,7 +60,8 @@ enum Setup {
     } catch {
       throw Failure(.misconfigured, "\(error)")
     }
-    return (settings, try redis(settings.redis, client: "wch-sidecar:\(settings.instance)"))
+    let name = "wch-sidecar:\(settings.instance)"
+    return (settings, settings.redis.configuration(clientName: name))
   }
 
   /// Reads and judges the settings.
@@ -73,7 +74,7 @@ enum Setup {
     try Settings.load(
       arguments: arguments, otherFlags: otherFlags,
       environment: ProcessInfo.processInfo.environment, requiresAccount: requiresAccount,
-      redisURLProblem: urlProblem, logFileProblem: { LogOutput.problem(with: $0) },
+      logFileProblem: { LogOutput.problem(with: $0) },
       nameInstance: { instance ?? Settings.defaultInstanceName() })
   }
 
@@ -83,38 +84,11 @@ enum Setup {
     do throws(SettingsError) {
       settings = try RedisSettings.load(
         arguments: flags.settings, otherFlags: flags.own,
-        environment: ProcessInfo.processInfo.environment, redisURLProblem: urlProblem)
+        environment: ProcessInfo.processInfo.environment)
     } catch {
       throw Failure(.misconfigured, "\(error)")
     }
-    return (settings, try redis(settings.redis, client: "wch-sidecar-status"))
-  }
-
-  private static func urlProblem(_ url: String) -> String? {
-    do throws(RedisURLError) {
-      _ = try RedisEndpoint(url: url)
-      return nil
-    } catch {
-      return "\(error)"
-    }
-  }
-
-  private static func redis(
-    _ redis: Settings.Redis, client: String
-  ) throws -> RedisConfiguration {
-    do throws(RedisURLError) {
-      var endpoint = try RedisEndpoint(url: redis.url.revealed)
-      if let username = redis.username { endpoint.username = username }
-      var configuration = RedisConfiguration(endpoint: endpoint)
-      configuration.clientName = client
-      configuration.connectTimeout = redis.connectTimeout
-      if let password = redis.password {
-        configuration.password = { password.current().revealed }
-      }
-      return configuration
-    } catch {
-      throw Failure(.misconfigured, "redisUrl: \(error)")
-    }
+    return (settings, settings.redis.configuration(clientName: "wch-sidecar-status"))
   }
 
   static func logOutput(_ settings: Settings) throws -> LogOutput {

@@ -1,5 +1,4 @@
 import ArgumentParser
-import FoundationEssentials
 import Sidecar
 
 /// `token`: the token that the daemon has in memory.
@@ -91,7 +90,7 @@ struct Refresh: AsyncParsableCommand {
       order.force = true
     }
     let question = try DaemonQuestion("refresh", flags, isGuarded: true)
-    let body = String(decoding: try JSONEncoder().encode(order), as: UTF8.self)
+    let body = JSONText.value(order)
     let content = try await question.ask(
       "/v1/refresh", method: "POST", body: body, as: Content.self
     ).content

@@ -1,3 +1,4 @@
+import Dialing
 import Logging
 import NIOCore
 import NIOPosix
@@ -23,67 +24,56 @@ struct Parts {
     settings: Settings, redis: RedisConfiguration, version: String, logger: Logger,
     executor: LoopExecutor? = nil
   ) {
-    let eventLoopGroup = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
-    let metrics = MetricsRegistry()
+    let loops = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
+    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
+    metrics = MetricsRegistry()
     metrics.preregister(
       accounts: settings.accounts.map(\.name), version: version,
       redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
-    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
-    let links = RedisLinks(
+    links = RedisLinks(
       configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
-      passwordDoubt: settings.redis.passwordDoubt,
-      eventLoopGroup: eventLoopGroup, executor: executor, logger: logger, metrics: metrics)
-    let health = HealthCenter(
-      .init(
-        instance: settings.instance.rawValue, version: version, startedAt: .now,
-        timing: settings.timing, margins: settings.margins,
-        accountsDigest: HealthReport.digest(settings.accounts.map { ($0.name, $0.appID) })))
-    let journal = Journal(logger: logger, metrics: metrics)
-    let events = EventLog()
-    self.events = events
+      passwordDoubt: settings.redis.passwordDoubt, eventLoopGroup: loops, executor: executor,
+      logger: logger, metrics: metrics)
     endpoint = "\(redis.endpoint)"
+    health = HealthCenter(settings, version: version)
+    journal = Journal(logger: logger, metrics: metrics)
+    events = EventLog()
+    limits = HeardLimits()
+    weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)
+    let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     let store = TokenStore(
       client: links.commands, layout: layout,
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }),
-      said: { health.report() })
-    let weChat = WeChatClient(
-      hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
-      family: settings.apiFamily, logger: logger,
-      eventLoopGroup: eventLoopGroup)
-    self.weChat = weChat
-    let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
+      said: { [health] in health.report() })
     service = KeeperService(
-      keeper: Keeper(
-        instance: settings.instance, accounts: settings.accounts.map(\.name),
-        timing: settings.timing, margins: settings.margins,
-        credentials: settings.credentials, maximumFetches: settings.apiConcurrency,
-        generator: SystemRandomNumberGenerator()),
+      keeper: Keeper(settings),
       effects: Self.effects(store: store, fetcher: fetcher, links: links, metrics: metrics),
-      commandTimeout: settings.timing.opTimeout, eventLoop: eventLoopGroup.next(),
-      journal: { note, now in
-        journal.record(note, at: now)
-        events.add(note)
-        switch note {
-        case .storeStepFailed(_, let failure): health.stepFailed(failure, at: now)
-        case .becameLeader: links.leadershipChanged(isLeader: true)
-        case .steppedDown: links.leadershipChanged(isLeader: false)
-        case .reported(let account?, .limited(let wait)): links.announce(.limited(account, wait))
-        default: break
-        }
-      })
-    let limits = HeardLimits()
-    self.limits = limits
+      commandTimeout: settings.timing.opTimeout, eventLoop: loops.next(),
+      journal: Self.notes(journal: journal, events: events, health: health, links: links))
     secrets = SecretWatch(
       service: service, fetcher: fetcher, settings: settings, health: health, logger: logger)
     health.connect(
       .init(
-        keeper: service, links: { links.states }, clockSkew: { weChat.clockSkew }))
-    self.health = health
+        keeper: service, links: { [links] in links.states },
+        clockSkew: { [weChat] in weChat.clockSkew }))
     Self.connect(links, to: service, limits: limits)
-    self.links = links
-    self.journal = journal
-    self.metrics = metrics
+  }
+
+  /// Who is told of what the keeper notes.
+  private static func notes(
+    journal: Journal, events: EventLog, health: HealthCenter, links: RedisLinks
+  ) -> @Sendable (Note, Moment) -> Void {
+    { note, now in
+      journal.record(note, at: now)
+      events.add(note)
+      switch note {
+      case .storeStepFailed(_, let failure): health.stepFailed(failure, at: now)
+      case .becameLeader: links.leadershipChanged(isLeader: true)
+      case .steppedDown: links.leadershipChanged(isLeader: false)
+      case .reported(let account?, .limited(let wait)): links.announce(.limited(account, wait))
+      default: break
+      }
+    }
   }
 
   /// What the keeper's actions are carried out by.
@@ -124,6 +114,39 @@ struct Parts {
 extension KeeperService: KeeperSource {
   func look<Result: Sendable>(_ read: (KeeperView, _ handledAt: Moment?) -> Result) -> Result {
     look { read($0.keeper, $0.handledAt) }
+  }
+}
+
+extension HealthCenter {
+  /// For the replica that the settings describe.
+  fileprivate convenience init(_ settings: Settings, version: String) {
+    self.init(
+      .init(
+        instance: settings.instance.rawValue, version: version, startedAt: .now,
+        timing: settings.timing, margins: settings.margins,
+        accountsDigest: HealthReport.digest(settings.accounts.map { ($0.name, $0.appID) })))
+  }
+}
+
+extension Keeper {
+  /// Of the accounts of the settings.
+  fileprivate init(_ settings: Settings) {
+    self.init(
+      instance: settings.instance, accounts: settings.accounts.map(\.name),
+      timing: settings.timing, margins: settings.margins, credentials: settings.credentials,
+      maximumFetches: settings.apiConcurrency, generator: SystemRandomNumberGenerator())
+  }
+}
+
+extension WeChatClient {
+  /// As the settings have it.
+  convenience init(
+    _ settings: Settings, dialer: Dialer, logger: Logger, eventLoopGroup: any EventLoopGroup
+  ) {
+    self.init(
+      hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
+      extraCertificates: settings.apiAuthorities, dialer: dialer, family: settings.apiFamily,
+      logger: logger, eventLoopGroup: eventLoopGroup)
   }
 }
 
