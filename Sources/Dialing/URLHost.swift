@@ -22,7 +22,8 @@ package struct URLHost: Hashable, Sendable {
       self.name = name
       return
     }
-    guard let decoded = Self.decoded(text), !decoded.isEmpty, decoded.allSatisfy(Self.isOfName)
+    guard let decoded = PercentEncoding.decoded(text.utf8), !decoded.isEmpty,
+      decoded.allSatisfy(PercentEncoding.isUnreserved)
     else { return nil }
     let name = String(decoding: decoded, as: UTF8.self).lowercased()
     guard Self.withoutFinalDot(name).utf8.count <= Self.longest else { return nil }
@@ -33,9 +34,12 @@ package struct URLHost: Hashable, Sendable {
   /// The host as it stands in a URL before its port: an IPv6 address in brackets, its zone as
   /// RFC 6874 has it.
   package static func inURL(_ host: String) -> String {
-    guard host.contains(":") else { return host }
-    let parts = host.split(separator: "%", maxSplits: 1)
-    return parts.count < 2 ? "[\(host)]" : "[\(parts[0])%25\(parts[1])]"
+    bracketed(host.contains(":") ? host.replacing("%", with: "%25", maxReplacements: 1) : host)
+  }
+
+  /// The host as it stands before its port elsewhere: an IPv6 address in brackets.
+  package static func bracketed(_ host: String) -> String {
+    host.contains(":") ? "[\(host)]" : host
   }
 
   /// Whether whatever is sent there stays on this machine.
@@ -58,7 +62,9 @@ package struct URLHost: Hashable, Sendable {
     guard address.endIndex < text.endIndex else { return address.lowercased() }
     var zone = text[address.endIndex...].dropFirst()
     if zone.hasPrefix("25") { zone = zone.dropFirst(2) }
-    guard let decoded = decoded(zone), !decoded.isEmpty, decoded.allSatisfy(isOfName) else {
+    guard let decoded = PercentEncoding.decoded(zone.utf8), !decoded.isEmpty,
+      decoded.allSatisfy(PercentEncoding.isUnreserved)
+    else {
       return nil
     }
     return "\(address.lowercased())%\(String(decoding: decoded, as: UTF8.self))"
@@ -66,41 +72,5 @@ package struct URLHost: Hashable, Sendable {
 
   private static func withoutFinalDot(_ name: String) -> Substring {
     name.hasSuffix(".") && name.utf8.count > 1 ? name.dropLast() : name[...]
-  }
-
-  /// RFC 3986's unreserved characters: what names of hosts have, and underscores.
-  private static func isOfName(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-      UInt8(ascii: "_"), UInt8(ascii: "~"):
-      true
-    default: false
-    }
-  }
-
-  private static func decoded(_ text: some StringProtocol) -> [UInt8]? {
-    var decoded: [UInt8] = []
-    var bytes = text.utf8.makeIterator()
-    while let byte = bytes.next() {
-      guard byte == UInt8(ascii: "%") else {
-        decoded.append(byte)
-        continue
-      }
-      guard let high = bytes.next().flatMap(hexadecimal),
-        let low = bytes.next().flatMap(hexadecimal)
-      else { return nil }
-      decoded.append(high << 4 | low)
-    }
-    return decoded
-  }
-
-  private static func hexadecimal(_ digit: UInt8) -> UInt8? {
-    switch digit {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-    default: nil
-    }
   }
 }

@@ -67,7 +67,7 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
       case (nil, _?): ":***@"
       // A user without a password is often a password in the wrong place.
       case (_?, nil): "***@"
-      case (let user?, _?): percentEncoded(user) + ":***@"
+      case (let user?, _?): PercentEncoding.encoded(user) + ":***@"
       }
     var parameters: [(String, String?)] = [
       ("ca_file", tls?.caFile), ("cert_file", tls?.certFile), ("key_file", tls?.keyFile),
@@ -78,39 +78,14 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
     case .tcp:
       place = (tls == nil ? "redis://" : "rediss://") + user + "\(address)/\(database)"
     case .unix(let path):
-      place = "unix://" + user + percentEncoded(path, keeping: "/")
+      place = "unix://" + user + PercentEncoding.encoded(path, keeping: "/")
       parameters.append(("db", database == 0 ? nil : "\(database)"))
     }
     let query = parameters.compactMap { name, value in
-      value.map { "\(name)=\(percentEncoded($0, keeping: "/"))" }
+      value.map { "\(name)=\(PercentEncoding.encoded($0, keeping: "/"))" }
     }
     return query.isEmpty ? place : place + "?" + query.joined(separator: "&")
   }
 
   package var customMirror: Mirror { Mirror(self, children: [:]) }
-}
-
-/// The text with all but RFC 3986's unreserved characters (and those kept) percent-encoded.
-private func percentEncoded(_ text: String, keeping kept: String = "") -> String {
-  let digits = Array("0123456789ABCDEF".utf8)
-  var encoded: [UInt8] = []
-  for byte in text.utf8 {
-    if isUnreserved(byte) || kept.utf8.contains(byte) {
-      encoded.append(byte)
-    } else {
-      encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-    }
-  }
-  return String(decoding: encoded, as: UTF8.self)
-}
-
-/// Whether a byte is one of RFC 3986's unreserved characters.
-func isUnreserved(_ byte: UInt8) -> Bool {
-  switch byte {
-  case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-    UInt8(ascii: "_"), UInt8(ascii: "~"):
-    true
-  default: false
-  }
 }

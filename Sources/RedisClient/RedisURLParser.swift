@@ -86,24 +86,18 @@ enum RedisURLParser {
   private static func hostEndpoint(
     host authority: Substring, path: Substring
   ) throws(RedisURLError) -> RedisEndpoint {
-    let text: Substring
-    if authority.hasPrefix("[") {
-      guard let end = authority.firstIndex(of: "]") else { throw .hostInvalid }
-      text = authority[...end]
-    } else {
-      text = authority.prefix { $0 != ":" }
-      guard !text.isEmpty else { throw .hostMissing }
+    let place: URLAuthority
+    do throws(URLAuthority.Problem) {
+      place = try URLAuthority(authority)
+    } catch {
+      switch error {
+      case .hostMissing: throw .hostMissing
+      case .hostInvalid: throw .hostInvalid
+      case .portInvalid: throw .portInvalid
+      }
     }
-    guard let host = URLHost(text) else { throw .hostInvalid }
-    let afterHost = authority[text.endIndex...]
-    var port = RedisEndpoint.defaultPort
-    // RFC 3986 allows the port to be left out after its colon.
-    if !afterHost.isEmpty, afterHost != ":" {
-      guard afterHost.hasPrefix(":"), let number = number(afterHost.dropFirst(), in: 1...65_535)
-      else { throw .portInvalid }
-      port = number
-    }
-    var endpoint = RedisEndpoint(.tcp(host: host.name, port: port))
+    var endpoint = RedisEndpoint(
+      .tcp(host: place.host.name, port: place.port ?? RedisEndpoint.defaultPort))
     if path.count > 1 { endpoint.database = try database(path.dropFirst()) }
     return endpoint
   }
@@ -170,50 +164,25 @@ enum RedisURLParser {
 
   private static func isHostName(_ name: Substring) -> Bool {
     (1...longestHost).contains(name.utf8.count)
-      && name.utf8.allSatisfy { isUnreserved($0) && $0 != UInt8(ascii: "~") }
-  }
-
-  private static func database(_ digits: Substring) throws(RedisURLError) -> Int {
-    guard let number = number(digits, in: 0...Int(Int32.max)) else { throw .databaseInvalid }
-    return number
+      && name.utf8.allSatisfy { PercentEncoding.isUnreserved($0) && $0 != UInt8(ascii: "~") }
   }
 
   /// A decimal number of digits only: no sign, as `Int` would take it.
-  private static func number(_ digits: Substring, in range: ClosedRange<Int>) -> Int? {
+  private static func database(_ digits: Substring) throws(RedisURLError) -> Int {
     guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-      let number = Int(digits), range.contains(number)
-    else { return nil }
+      let number = Int(digits), number <= Int32.max
+    else { throw .databaseInvalid }
     return number
   }
 
   private static func decode(
     _ text: Substring, _ part: RedisURLError.Part
   ) throws(RedisURLError) -> String {
-    var decoded: [UInt8] = []
-    var bytes = text.utf8.makeIterator()
-    while let byte = bytes.next() {
-      guard byte == UInt8(ascii: "%") else {
-        decoded.append(byte)
-        continue
-      }
-      guard let high = bytes.next().flatMap(hexadecimal),
-        let low = bytes.next().flatMap(hexadecimal)
-      else { throw .badPercentEncoding(part) }
-      decoded.append(high << 4 | low)
-    }
+    guard let decoded = PercentEncoding.decoded(text.utf8) else { throw .badPercentEncoding(part) }
     guard !decoded.contains(0), let string = String(validating: decoded, as: UTF8.self) else {
       throw .notText(part)
     }
     return string
-  }
-
-  private static func hexadecimal(_ digit: UInt8) -> UInt8? {
-    switch digit {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-    default: nil
-    }
   }
 }
 

@@ -2,7 +2,7 @@ import ArgumentParser
 import Sidecar
 
 /// `acl`: the rights that Redis users need.
-struct AccessControl: ParsableCommand {
+struct AccessControl: SettingsVerb {
   static let configuration = CommandConfiguration(
     commandName: "acl",
     abstract: "Print the Redis rights of a replica, or of an application that reads (--reader).",
@@ -19,13 +19,11 @@ struct AccessControl: ParsableCommand {
   var flags: [String] = []
 
   func run() throws {
-    var flags = VerbFlags("acl", flags)
-    let isReader = try flags.take("--reader") || reader
-    let settings = try Setup.load(flags, requiresAccount: false).0
+    let settings = try Setup.load(self, requiresAccount: false).0
     let rules = AccessRules(layout: KeyLayout(prefix: settings.redis.keyPrefix))
     let words =
-      ["redis-cli", "ACL", "SETUSER", isReader ? "wch-reader" : "wch-sidecar", "on", ">PASSWORD"]
-      + (isReader ? rules.reader : rules.replica)
+      ["redis-cli", "ACL", "SETUSER", reader ? "wch-reader" : "wch-sidecar", "on", ">PASSWORD"]
+      + (reader ? rules.reader : rules.replica)
     print(words.map(Self.quoted).joined(separator: " "))
   }
 

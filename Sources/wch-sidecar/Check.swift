@@ -2,7 +2,7 @@ import ArgumentParser
 import Sidecar
 
 /// `check`: judges the settings, and with `--connect` Redis and WeChat; mints nothing unless told.
-struct Check: AsyncParsableCommand {
+struct Check: AsyncParsableCommand, SettingsVerb {
   static let configuration = CommandConfiguration(
     abstract: "Show the settings in effect, and with --connect try Redis and WeChat.",
     discussion: """
@@ -23,24 +23,21 @@ struct Check: AsyncParsableCommand {
   var flags: [String] = []
 
   func run() async throws {
-    var flags = VerbFlags("check", flags)
-    let connects = try flags.take("--connect") || connect
-    let mints = try flags.take("--mint") || mint
-    let (settings, redis) = try Setup.load(flags)
+    let (settings, redis) = try Setup.load(self)
     print(settings.describe())
     for remark in settings.remarks { print("note: \(remark)") }
     for warning in settings.warnings { StandardError.write("warning: \(warning)") }
     if let warning = settings.authoritiesWarning { StandardError.write("warning: \(warning)") }
-    guard connects || mints else { return }
+    guard connect || mint else { return }
     print("")
     let inspection = Inspection(settings: settings, redis: redis, logger: Setup.silent())
     var report = await inspection.run()
     let isSound = !report.isUnreachable && !report.findings.contains { $0.grade == .bad }
-    if mints, isSound { try await inspection.mint(&report, version: Version.current) }
+    if mint, isSound { try await inspection.mint(&report, version: Version.current) }
     for finding in report.findings {
       print("\(finding.grade.rawValue): \(finding.subject): \(finding.text)")
     }
-    if mints, !isSound, !report.untried.isEmpty {
+    if mint, !isSound, !report.untried.isEmpty {
       print("unknown: mint: nothing was fetched, since not all is well")
     }
     if report.isRefused { throw Failure(.refused, "wch-sidecar check: WeChat refuses us") }

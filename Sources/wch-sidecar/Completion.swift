@@ -104,8 +104,8 @@ struct CompletionScript {
     }
     lines += ["  esac", "  case $verb in"]
     for verb in verbs {
-      let extra = verb.commandName == "completion" ? "bash zsh fish " : ""
-      lines.append("    \(verb.commandName)) words=\"\(extra)\(Self.words(flags(of: verb)))\";;")
+      let words = (verb.choices + [Self.words(flags(of: verb))]).joined(separator: " ")
+      lines.append("    \(verb.commandName)) words=\"\(words)\";;")
     }
     lines += [
       "    *) words=\"\(names) --version \(Self.words(standard))\";;", "  esac",
@@ -141,7 +141,8 @@ struct CompletionScript {
     }
     lines += ["  esac", "  case $verb in"]
     for verb in verbs {
-      let extra = verb.commandName == "completion" ? "compadd -- bash zsh fish; " : ""
+      let words = verb.choices.joined(separator: " ")
+      let extra = words.isEmpty ? "" : "compadd -- \(words); "
       lines.append("    (\(verb.commandName)) \(extra)flags=(\(list(flags(of: verb))));;")
     }
     let all = verbs.map { described($0.commandName, $0.abstract ?? "") }.joined(separator: " ")
@@ -178,8 +179,9 @@ struct CompletionScript {
     for flag in standard { add(flag, when: none) }
     for verb in verbs {
       let condition = "__fish_seen_subcommand_from \(verb.commandName)"
-      if verb.commandName == "completion" {
-        lines.append("complete -c wch-sidecar -n '\(condition)' -a 'bash zsh fish'")
+      if !verb.choices.isEmpty {
+        let words = verb.choices.joined(separator: " ")
+        lines.append("complete -c wch-sidecar -n '\(condition)' -a '\(words)'")
       }
       for flag in flags(of: verb) { add(flag, when: condition) }
     }

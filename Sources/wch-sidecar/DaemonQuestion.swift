@@ -1,3 +1,4 @@
+import ArgumentParser
 import FoundationEssentials
 import Sidecar
 import TokenCore
@@ -8,14 +9,12 @@ struct DaemonQuestion {
   private let client: DaemonClient
 
   /// For the daemon at the address that the settings tell; nothing else of them matters.
-  ///
-  /// - Parameter isGuarded: whether what is asked needs the bearer.
-  init(_ verb: String, _ flags: VerbFlags, isGuarded: Bool = false) throws {
-    self.verb = verb
+  init<Asker: SettingsVerb>(_ asker: Asker) throws {
+    verb = Asker._commandName
     do throws(SettingsError) {
       let address = try DaemonAddress.load(
-        arguments: flags.settings, otherFlags: flags.own,
-        environment: ProcessInfo.processInfo.environment, needsBearer: isGuarded)
+        arguments: asker.flags, otherFlags: asker.names,
+        environment: ProcessInfo.processInfo.environment, needsBearer: Asker.isGuarded)
       for warning in address.warnings { StandardError.write("warning: \(warning)") }
       client = DaemonClient(address)
     } catch {
@@ -41,6 +40,20 @@ struct DaemonQuestion {
     guard let content = try? JSONDecoder().decode(Content.self, from: Data(answer.body.utf8))
     else { throw stranger(answer) }
     return (content, answer.body)
+  }
+
+  /// Asks for a check, and is content with any that passes.
+  func ask(check path: String, within limit: Duration? = nil) async throws(Failure) {
+    struct Passed: Decodable {
+      var status: String
+      var detail: String
+    }
+    _ = try await ask(path, within: limit, as: Passed.self)
+  }
+
+  /// Asks for the check of readiness, of one account or as `WCH_READY` says.
+  func ready(_ account: String?, within limit: Duration? = nil) async throws(Failure) {
+    try await ask(check: "/readyz" + (account.map { "?account=\($0)" } ?? ""), within: limit)
   }
 
   /// Why the daemon refuses.

@@ -6,6 +6,9 @@ import Sidecar
 /// The program: its verbs, and the one exit for each kind of end.
 @main
 struct Main {
+  /// Whoever checks health takes other codes than 0 and 1 for a broken check.
+  private static var isHealth: Bool { CommandLine.arguments.dropFirst().first == "health" }
+
   static func main() async {
     // Done before the Swift runtime started, where the platform allows it; here for the others.
     early_signals_end_in_order()
@@ -15,7 +18,8 @@ struct Main {
       return
     }
     do {
-      var command = try Root.parseAsRoot()
+      let words = Array(CommandLine.arguments.dropFirst())
+      var command = try Root.parseAsRoot(Root.sorted(words))
       // To what holds a lock in Redis a hang-up is a word about its log file.
       if !(command is Run || command is OnceCommand) { early_signals_hang_up_as_before() }
       if var command = command as? any AsyncParsableCommand {
@@ -25,11 +29,9 @@ struct Main {
       }
     } catch let error as Failure {
       StandardError.write(error.message)
-      exit(error.code.rawValue)
+      exit((isHealth ? .failed : error.code).rawValue)
     } catch {
-      // Whoever checks health takes other codes for a broken check.
-      if CommandLine.arguments.dropFirst().first == "health", Root.exitCode(for: error) != .success
-      {
+      if isHealth, Root.exitCode(for: error) != .success {
         StandardError.write(Root.fullMessage(for: error))
         exit(ExitStatus.failed.rawValue)
       }

@@ -49,8 +49,7 @@ struct ManualPage {
         lines += [
           ".PP",
           "Reads only these settings, and minds no others: \(names.joined(separator: ", "))"
-            + (verb.commandName == "token" || verb.commandName == "refresh"
-              ? ", and the bearer." : "."),
+            + (verb.isGuarded ? ", and the bearer." : "."),
         ]
       }
     }

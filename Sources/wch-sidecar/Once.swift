@@ -3,7 +3,7 @@ import Sidecar
 import TokenCore
 
 /// `once`: makes sure that a live token is in Redis, and ends.
-struct OnceCommand: AsyncParsableCommand {
+struct OnceCommand: AsyncParsableCommand, SettingsVerb {
   static let configuration = CommandConfiguration(
     commandName: "once",
     abstract: "Make sure that a live token is in Redis, and end.",
@@ -25,11 +25,9 @@ struct OnceCommand: AsyncParsableCommand {
   var flags: [String] = []
 
   func run() async throws {
-    var flags = VerbFlags("once", flags)
-    let max = try flags.takeValue(of: "--max") ?? max
     let limit = try Setup.duration(max, flag: "--max")
-    let account = try Setup.accountAsGiven(flags.takeValue(of: "--account") ?? account)
-    let (settings, redis) = try Setup.load(flags)
+    let account = try Setup.accountAsGiven(account)
+    let (settings, redis) = try Setup.load(self)
     let name = try account.map { try Setup.configured($0, settings) }
     let logger = Setup.logger(settings, output: try Setup.logOutput(settings))
     let once = Once(settings: settings, redis: redis, version: Version.current, logger: logger)
@@ -44,17 +42,5 @@ struct OnceCommand: AsyncParsableCommand {
     case .timedOut(let reason):
       throw Failure(.timedOut, "wch-sidecar once: after \(max): \(reason)")
     }
-  }
-}
-
-extension Setup {
-  /// The account of that name among those of the settings.
-  static func configured(_ name: String, _ settings: Settings) throws -> AccountName {
-    if let account = settings.accounts.first(where: { $0.name.description == name }) {
-      return account.name
-    }
-    let names = settings.accounts.map(\.name.description).joined(separator: ", ")
-    throw Failure(
-      .usage, "wch-sidecar: no account \"\(name)\" is configured; the accounts are \(names)")
   }
 }

@@ -3,7 +3,7 @@ import FoundationEssentials
 import Sidecar
 
 /// `status`: what the running daemon knows, or, without one, what Redis tells.
-struct Status: AsyncParsableCommand {
+struct Status: AsyncParsableCommand, SettingsVerb {
   static let configuration = CommandConfiguration(
     abstract: "Show what is wrong and what the running daemon knows, as text or JSON.",
     discussion: """
@@ -23,23 +23,25 @@ struct Status: AsyncParsableCommand {
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
   var flags: [String] = []
 
+  static let settings = DaemonAddress.settings + RedisSettings.settings
+
+  static var options: [OwnOption] {
+    declared.map { option in
+      guard option.name == "--output" else { return option }
+      return OwnOption(
+        name: option.name, takesValue: true, short: "-o",
+        choices: Output.allCases.map(\.rawValue))
+    }
+  }
+
   enum Output: String, ExpressibleByArgument, CaseIterable {
     case text, json
   }
 
   func run() async throws {
-    var flags = VerbFlags("status", flags)
-    let isWatching = try flags.take("--watch") || watch
-    var output = output
-    if let text = try flags.takeValue(of: "--output", short: "-o") {
-      guard let given = Output(rawValue: text) else {
-        throw Failure(.usage, "wch-sidecar status: --output takes text or json, not \"\(text)\"")
-      }
-      output = given
-    }
-    let question = try DaemonQuestion("status", flags)
-    guard isWatching else {
-      let (text, failure) = try await show(question, output, flags, width: StandardOutput.width)
+    let question = try DaemonQuestion(self)
+    guard watch else {
+      let (text, failure) = try await show(question, width: StandardOutput.width)
       try StandardOutput.write(text + "\n")
       if let failure { throw failure }
       return
@@ -48,7 +50,7 @@ struct Status: AsyncParsableCommand {
     while true {
       let shown: String
       do throws(Failure) {
-        let (text, failure) = try await show(question, output, flags, width: view?.size.columns)
+        let (text, failure) = try await show(question, width: view?.size.columns)
         shown = (failure.map { $0.message + "\n" } ?? "") + text
       } catch {
         // Who watches wants to see it come back.
@@ -65,14 +67,14 @@ struct Status: AsyncParsableCommand {
 
   /// What the daemon knows, or what Redis tells and why no daemon does.
   private func show(
-    _ question: DaemonQuestion, _ output: Output, _ flags: VerbFlags, width: Int?
+    _ question: DaemonQuestion, width: Int?
   ) async throws(Failure) -> (text: String, failure: Failure?) {
     do throws(Failure) {
       let (content, body) = try await question.ask("/v1/status", as: StatusText.Content.self)
       return (output == .json ? body : StatusText(content, width: width).text, nil)
     } catch {
       guard output == .text, error.code == .unreachable else { throw error }
-      let sight = try await Self.redisAlone(flags, since: error)
+      let sight = try await redisAlone(since: error)
       return (StatusText(sight, width: width).text, error)
     }
   }
@@ -80,12 +82,10 @@ struct Status: AsyncParsableCommand {
   /// What Redis tells.
   ///
   /// - Throws: `Failure` that says both, when it tells nothing either.
-  private static func redisAlone(
-    _ flags: VerbFlags, since failure: Failure
-  ) async throws(Failure) -> RedisSight {
+  private func redisAlone(since failure: Failure) async throws(Failure) -> RedisSight {
     let reason: String
     do {
-      let (settings, redis) = try Setup.redis(flags)
+      let (settings, redis) = try Setup.redis(self)
       return try await RedisSight.look(settings, redis, logger: Setup.silent())
     } catch let error as Failure {
       reason = error.message

@@ -20,16 +20,19 @@ struct VerbTable {
       }
     }
 
+    /// The words that may stand behind it.
+    var choices: [String] {
+      (arguments ?? []).filter { $0.kind == "positional" }.flatMap { $0.allValues ?? [] }
+    }
+
+    /// Whether it asks for what needs the bearer.
+    var isGuarded: Bool { type?.isGuarded ?? false }
+
+    private var type: (any SettingsVerb.Type)? { Root.settingsVerb(commandName) }
+
     /// The settings that may follow as flags.
     var settings: [Setting] {
-      let all =
-        switch commandName {
-        case "run", "once", "check", "acl": Setting.table
-        case "health", "wait", "token", "refresh": DaemonAddress.settings
-        case "status": DaemonAddress.settings + RedisSettings.settings
-        default: [Setting]()
-        }
-      let flags = Set(all.map(\.name))
+      let flags = Set(type?.settings.map(\.name) ?? [])
       return Setting.flags.filter { flags.contains($0.name) }
     }
   }

@@ -34,7 +34,7 @@ struct AnswerFuzzTests {
     let scripts = Scripts()
     let server = try await ScriptedServer.start { scripts.take(for: $0) }
     let client = WeChatClient(
-      hosts: ["http://127.0.0.1:\(server.port)"], logger: Logger(label: "test"),
+      hosts: [BaseURL("http://127.0.0.1:\(server.port)")!], logger: Logger(label: "test"),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     let start = ContinuousClock.now
     var contradictions: [Contradiction] = []

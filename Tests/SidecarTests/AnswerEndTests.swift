@@ -24,7 +24,10 @@ import TokenCore
   ) async throws -> FetchOutcome {
     try await RawServer.run(steps, end: end, encrypted: encrypted) { server in
       let client = WeChatClient(
-        hosts: [encrypted ? "https://localhost:\(server.port)" : "http://127.0.0.1:\(server.port)"],
+        hosts: [
+          BaseURL(
+            encrypted ? "https://localhost:\(server.port)" : "http://127.0.0.1:\(server.port)")!
+        ],
         extraCertificates: try NIOSSLCertificate.fromPEMBytes(
           Array(FixedCertificates.authority.utf8)),
         logger: Logger(label: "test"), eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
@@ -96,7 +99,7 @@ import TokenCore
     #expect(failure.reason.contains("several lengths that differ"))
     try await RawServer.run([.head("HTTP/1.1 200 OK\r\n\r\n\(Self.json)")]) { server in
       let client = WeChatClient(
-        hosts: ["http://127.0.0.1:\(server.port)"], logger: Logger(label: "test"),
+        hosts: [BaseURL("http://127.0.0.1:\(server.port)")!], logger: Logger(label: "test"),
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
       _ = await client.fetch(Self.request())
       let head = try #require(server.heard.first)
@@ -128,7 +131,7 @@ import TokenCore
   ) async throws -> (failure: FetchFailure?, heard: [[UInt8]]) {
     try await RawServer.run(steps, end: end) { server in
       let client = WeChatClient(
-        hosts: [host],
+        hosts: [BaseURL(host)!],
         proxies: try ProxyRules(setting: "\(url)127.0.0.1:\(server.port)", environment: [:]),
         logger: Logger(label: "test"), eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
       let outcome = await client.fetch(AnswerEndTests.request(timeout: .seconds(3))).outcome
@@ -192,7 +195,7 @@ import TokenCore
     ]
     try await RawServer.run(steps) { server in
       let client = WeChatClient(
-        hosts: ["http://wechat.test:80"],
+        hosts: [BaseURL("http://wechat.test:80")!],
         proxies: try ProxyRules(setting: "socks5://127.0.0.1:\(server.port)", environment: [:]),
         logger: Logger(label: "test"), eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
       #expect(await client.fetch(AnswerEndTests.request()).outcome.fetched != nil)

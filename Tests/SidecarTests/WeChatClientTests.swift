@@ -39,7 +39,7 @@ struct WeChatBench {
     let server = try await SimulatorServer.start(
       simulator, hosts: hosts, address: nextLoopbackAddress())
     let client = WeChatClient(
-      hosts: extraHosts + server.urls, logger: Logger(label: "test"),
+      hosts: (extraHosts + server.urls).map { BaseURL($0)! }, logger: Logger(label: "test"),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     let bench = WeChatBench(simulator: simulator, server: server, client: client)
     do {
@@ -62,7 +62,7 @@ struct WeChatBench {
   }
 
   func fetch(
-    _ api: WeChatRequest.API = .token, appID: String = appID, secret: String = secret,
+    _ api: API = .token, appID: String = appID, secret: String = secret,
     force: Bool = false, notAfter: Duration = patience, timeout: Duration = patience
   ) async -> FetchOutcome {
     await client.fetch(
@@ -186,7 +186,8 @@ extension FetchOutcome {
     let simulator = Simulator()
     let server = try await SimulatorServer.start(simulator)
     let client = WeChatClient(
-      hosts: [server.url.replacing("http://", with: "https://")], logger: Logger(label: "test"),
+      hosts: [BaseURL(server.url.replacing("http://", with: "https://"))!],
+      logger: Logger(label: "test"),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     let request = WeChatRequest(
       account: .unnamed, appID: "wx1", appSecret: Secret("secret"), api: .token,
@@ -206,7 +207,7 @@ extension FetchOutcome {
     ])
   func losesAnswers(fault: Fault) async throws {
     try await WeChatBench.run { bench in
-      for api in WeChatRequest.API.allCases {
+      for api in API.allCases {
         bench.simulator.setFault(fault)
         // Long enough for a connection on a busy machine, too short for an answer that never ends.
         let isEndless = [.mintThenHold, .holdBeforeMint, .slowLoris(interval: 100)].contains(fault)

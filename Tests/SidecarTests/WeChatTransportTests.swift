@@ -27,7 +27,7 @@ import WeChatSimulator
         certificateChain: chain.map { .certificate($0) },
         privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem))))
     let client = WeChatClient(
-      hosts: ["https://localhost:\(server.ports[0])"],
+      hosts: [BaseURL("https://localhost:\(server.ports[0])")!],
       extraCertificates: try authority.map { try NIOSSLCertificate.fromPEMBytes(Array($0.utf8)) }
         ?? [],
       logger: Logger(label: "test"), eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
@@ -97,7 +97,7 @@ import WeChatSimulator
     try await WeChatBench.run { bench in
       let proxy = try await ConnectProxy.start(authorization: "Basic dTpwQDE=")
       let client = WeChatClient(
-        hosts: [bench.server.url],
+        hosts: [BaseURL(bench.server.url)!],
         proxies: try ProxyRules(
           setting: "http://u:p%401@127.0.0.1:\(proxy.port)", environment: [:]),
         logger: Logger(label: "test"), eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
@@ -114,7 +114,7 @@ import WeChatSimulator
     try await WeChatBench.run { bench in
       let proxy = try await ConnectProxy.start(authorization: "Basic other")
       let client = WeChatClient(
-        hosts: [bench.server.url],
+        hosts: [BaseURL(bench.server.url)!],
         proxies: try ProxyRules(
           setting: "http://u:secret@127.0.0.1:\(proxy.port)", environment: [:]),
         logger: Logger(label: "test"), eventLoopGroup: MultiThreadedEventLoopGroup.singleton)

@@ -1,4 +1,3 @@
-import RedisClient
 import Sidecar
 import TokenCore
 
@@ -14,14 +13,6 @@ func settingsContradiction(seed: UInt64) -> String? {
     let files = input.files
     let settings = try Settings.load(
       arguments: input.arguments, environment: input.environment,
-      redisURLProblem: { url in
-        do throws(RedisURLError) {
-          _ = try RedisEndpoint(url: url)
-          return nil
-        } catch {
-          return "\(error)"
-        }
-      },
       readFile: { path throws(FileProblem) in
         guard let text = files[path] else { throw FileProblem("does not exist") }
         return Array(text.utf8)

@@ -4,7 +4,7 @@ import Testing
 /// The repository's own rules, held by a test instead of by memory.
 @Suite("The repository is tidy")
 struct TidyTests {
-  private static let root = URL(filePath: #filePath)
+  static let root = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
   /// What each directory under Sources may import: arrows of the architecture, and no others.
@@ -40,7 +40,7 @@ struct TidyTests {
   /// The sweep runs many seeds side by side, each of them in one task.
   private static let apart: [String: Set<String>] = ["Sweep.swift": ["Task", "async", "await"]]
 
-  private static func swiftFiles(under directory: String) -> [URL] {
+  static func swiftFiles(under directory: String) -> [URL] {
     let base = root.appending(path: directory)
     let found = FileManager.default.enumerator(at: base, includingPropertiesForKeys: nil)
     return (found?.compactMap { $0 as? URL } ?? []).filter { $0.pathExtension == "swift" }

@@ -118,8 +118,7 @@ package struct DaemonClient: Sendable {
       throw Unreachable(description: "httpListen is off: the daemon cannot be asked")
     case .tcp(let host, let port):
       let named = Self.everywhere.contains(host) ? "127.0.0.1" : host
-      let shown = named.contains(":") ? "[\(named)]" : named
-      return (.host(named, port: port), "\(shown):\(port)")
+      return (.host(named, port: port), "\(URLHost.bracketed(named)):\(port)")
     case .unix(let path): return (.unix(path), "localhost")
     }
   }

@@ -9,15 +9,12 @@ extension Inspection {
     _ tokens: [AccountName: AccessToken], _ report: inout Report
   ) async {
     let client = WeChatClient(
-      hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
-      extraCertificates: settings.apiAuthorities, dialer: redis.dialer,
-      family: settings.apiFamily, logger: logger,
+      settings, dialer: redis.dialer, logger: logger,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     for account in settings.accounts {
       let token = tokens[account.name]
       let (outcome, _) = await client.probe(
-        token ?? Inspection.noToken, of: account.name,
-        quotaOf: account.api == .token ? .token : .stableToken,
+        token ?? Inspection.noToken, of: account.name, quotaOf: account.api,
         notAfter: .now + settings.timing.apiTimeout, timeout: settings.timing.apiTimeout)
       add(outcome, hasToken: token != nil, account.name, &report)
     }

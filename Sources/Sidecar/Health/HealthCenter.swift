@@ -1,6 +1,12 @@
 import Synchronization
 package import TokenCore
 
+/// Whose keeper's health is judged.
+protocol KeeperSource: Sendable {
+  /// Reads something of the keeper as of the last event, and when that was handled.
+  func look<Result: Sendable>(_ read: (KeeperView, _ handledAt: Moment?) -> Result) -> Result
+}
+
 /// The one place that knows what is wrong with this replica, as every surface shows it.
 ///
 /// Whoever shows something asks for it at that moment: nothing here can be out of date. The book of
@@ -30,7 +36,7 @@ package final class HealthCenter: Sendable {
 
   /// Where the facts come from; set once everything is wired.
   struct Sources: Sendable {
-    var service: KeeperService
+    var keeper: any KeeperSource
     var links: @Sendable () -> [(link: RedisLink, state: LinkState)]
     var clockSkew: @Sendable () -> Duration?
   }
@@ -113,8 +119,8 @@ package final class HealthCenter: Sendable {
 
   /// What the other replicas said last, and how long ago.
   package func others() -> [Observation.Heard] {
-    guard let service = state.withLock({ $0.sources })?.service else { return [] }
-    return service.look { heard($0.keeper, at: MonotonicClock.now()) }
+    guard let keeper = state.withLock({ $0.sources })?.keeper else { return [] }
+    return keeper.look { view, _ in heard(view, at: MonotonicClock.now()) }
   }
 
   /// What is to be told now.
@@ -152,18 +158,18 @@ package final class HealthCenter: Sendable {
       )
     }
     let (links, skew) = (sources.links(), sources.clockSkew())
-    return sources.service.look { view in
+    return sources.keeper.look { keeper, handledAt in
       var known = Observation(
         now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
-        isLeader: view.keeper.isLeader(at: now), timing: subject.timing,
+        isLeader: keeper.isLeader(at: now), timing: subject.timing,
         margins: subject.margins, accountsDigest: subject.accountsDigest)
-      known.handledAt = view.handledAt
+      known.handledAt = handledAt
       known.links = links
       known.steps = steps
       known.files = files
       known.clockSkew = skew
-      known.others = heard(view.keeper, at: now)
-      return Assessment(view.keeper, known) { [self] identity in
+      known.others = heard(keeper, at: now)
+      return Assessment(keeper, known) { [self] identity in
         state.withLock { $0.book.met(identity) }
       }.conditions
     }

@@ -86,7 +86,7 @@ package struct HealthReport: Hashable, Sendable {
     }
     var omitted = self.omitted
     while true {
-      let text = Self.text(
+      let text = JSONText.value(
         Body(
           v: 1, version: version, started_at: startedAt.second, accounts: accounts,
           omitted: omitted > 0 ? omitted : nil, conditions: groups))
@@ -101,15 +101,6 @@ package struct HealthReport: Hashable, Sendable {
         groups.removeLast()
       }
     }
-  }
-
-  private static func text(_ body: Body) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(body) else {
-      preconditionFailure("our own values of strings and numbers always encode")
-    }
-    return String(decoding: data, as: UTF8.self)
   }
 
   /// Reads what another replica said; nil when it is in no form known here.

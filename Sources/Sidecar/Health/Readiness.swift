@@ -4,22 +4,6 @@ package import TokenCore
 ///
 /// A pure judgement of conditions that were judged elsewhere.
 package struct Readiness: Hashable, Sendable {
-  /// Of whose tokens it is (`WCH_READY`).
-  package enum Scope: Hashable, Sendable, CustomStringConvertible {
-    /// One live token of any account is enough.
-    case any
-    /// These accounts' tokens must live; all accounts' when none is named.
-    case all([AccountName])
-
-    package var description: String {
-      switch self {
-      case .any: "any"
-      case .all(let names):
-        names.isEmpty ? "all" : names.map(\.description).joined(separator: ",")
-      }
-    }
-  }
-
   package let isReady: Bool
   /// Why, in a sentence.
   package let detail: String
@@ -31,7 +15,7 @@ package struct Readiness: Hashable, Sendable {
   /// Whoever probes reads the worst; the status has all.
   package static let mostConditions = 20
 
-  package init(of scope: Scope, accounts: [AccountName], conditions: [Condition]) {
+  package init(of scope: Settings.Ready, accounts: [AccountName], conditions: [Condition]) {
     let preventing = conditions.filter(\.preventsReading)
     let general = preventing.contains { $0.account == nil }
     let missing = Set(general ? accounts : preventing.compactMap(\.account))

@@ -29,7 +29,7 @@ package final class Fetcher: Sendable {
     let (outcome, facts) = await client.fetch(
       WeChatRequest(
         account: account.name, appID: account.appID, appSecret: secret,
-        api: account.api == .token ? .token : .stableToken, forceRefresh: order.isForced,
+        api: account.api, forceRefresh: order.isForced,
         notAfter: MonotonicClock.instant(of: order.notAfter), permit: permit,
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
     count(account.name, facts, code: outcome.errorCode)
@@ -50,7 +50,7 @@ package final class Fetcher: Sendable {
       preconditionFailure("the keeper probes only configured accounts")
     }
     let (outcome, facts) = await client.probe(
-      order.token, of: account.name, quotaOf: account.api == .token ? .token : .stableToken,
+      order.token, of: account.name, quotaOf: account.api,
       notAfter: MonotonicClock.instant(of: order.deadline),
       timeout: max(.zero, order.deadline - MonotonicClock.now()))
     let code: String

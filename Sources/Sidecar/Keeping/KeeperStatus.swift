@@ -69,7 +69,7 @@ package struct KeeperStatus: StatusSource {
         }, endpoint: endpoint),
       weChat: .init(
         clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) },
-        hosts: settings.apiURLs),
+        hosts: settings.apiURLs.map(\.text)),
       accounts: keeper.accounts.map { account($0, keeper: keeper, isLeader: isLeader, at: now) },
       conditions: center.conditions(), others: center.others(), timeline: events.all)
   }

@@ -72,10 +72,10 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   ///   - accounts: all configured accounts.
   ///   - version: for `build_info`.
   ///   - redisCommands: the names by which commands and scripts are counted.
-  ///   - routes: the routes of the HTTP interface.
+  ///   - routes: the routes of the HTTP interface, with what asks there.
   package func preregister(
     accounts: [AccountName], version: String, redisCommands: [String] = [],
-    routes: [String] = StatusRoute.allCases.map(\.path)
+    routes: [(path: String, method: String)] = []
   ) {
     for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
     for account in accounts.map(\.description) {
@@ -97,9 +97,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     }
     for condition in MetricLabels.conditions { touch(.condition, [condition, "", ""]) }
     for connection in MetricLabels.connections { touch(.redisConnectionUp, [connection]) }
-    for route in routes {
-      touch(.httpRequests, [route, route == StatusRoute.refresh.path ? "POST" : "GET", "200"])
-    }
+    for route in routes { touch(.httpRequests, [route.path, route.method, "200"]) }
     set(.buildInfo, ["version": version], to: 1)
   }
 

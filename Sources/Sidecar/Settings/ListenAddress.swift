@@ -1,3 +1,5 @@
+import Dialing
+
 /// Where the HTTP interface answers.
 package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
   case off
@@ -42,7 +44,7 @@ package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .off: "off"
-    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    case .tcp(let host, let port): "\(URLHost.bracketed(host)):\(port)"
     case .unix(let path): "unix:\(path)"
     }
   }

@@ -19,13 +19,12 @@ package struct RedisSettings: Sendable {
   /// - Throws: `SettingsError` with every problem of these at once.
   package static func load(
     arguments: [String], otherFlags: [String] = [], environment: [String: String],
-    redisURLProblem: (String) -> String? = { _ in nil },
     readFile: @escaping FileReader = RegularFile.read
   ) throws(SettingsError) -> RedisSettings {
     let all = SettingsSources(
       arguments: arguments, otherFlags: otherFlags, environment: environment, readFile: readFile)
     var reader = SettingsReader(sources: all.concerning(settings), readFile: readFile)
-    let redis = reader.redis(redisURLProblem)
+    let redis = reader.redis()
     guard reader.problems.isEmpty else { throw SettingsError(problems: reader.problems) }
     var accounts: [AccountName: String] = [:]
     if let appID = all[.appid] { accounts[.unnamed] = appID.text }

@@ -5,33 +5,10 @@ import FoundationEssentials
 private let urlLimit = 8
 
 /// Reads a comma-separated list of `http(s)://host[:port][/path]`; nil when one is not.
-func parseURLs(_ text: String) -> [String]? {
-  let urls = text.split(separator: ",", omittingEmptySubsequences: false).map { item in
-    var url = item.drop { $0 == " " }
-    while url.last == " " || url.last == "/" { url.removeLast() }
-    return String(url)
-  }
-  guard urls.count <= urlLimit, urls.allSatisfy(isPlainURL) else { return nil }
-  return urls
-}
-
-/// Whether a URL has only a scheme, a host, a port and a path.
-private func isPlainURL(_ url: String) -> Bool {
-  guard let scheme = ["https://", "http://"].first(where: url.lowercased().hasPrefix),
-    isVisibleASCII(url),
-    !url.contains(where: { "?#@\\\"<>".contains($0) })
-  else { return false }
-  let authority = url.dropFirst(scheme.count).prefix { $0 != "/" }
-  let afterAddress = authority.hasPrefix("[") ? authority.firstIndex(of: "]") : nil
-  let colon = authority[(afterAddress ?? authority.startIndex)...].firstIndex(of: ":")
-  return URLHost(authority[..<(colon ?? authority.endIndex)]) != nil
-    && colon.map { isPort(authority[$0...].dropFirst()) } ?? true
-}
-
-/// RFC 3986 allows a port to be left out after its colon, and zeros before it.
-private func isPort(_ text: Substring) -> Bool {
-  text.utf8.allSatisfy { (0x30...0x39).contains($0) }
-    && (text.isEmpty || Int(text).map { (1...65535).contains($0) } == true)
+func parseURLs(_ text: String) -> [BaseURL]? {
+  let items = text.split(separator: ",", omittingEmptySubsequences: false)
+  let urls = items.compactMap { BaseURL($0) }
+  return urls.count == items.count && urls.count <= urlLimit ? urls : nil
 }
 
 func parseFamily(_ text: String) -> Dialer.Family? {

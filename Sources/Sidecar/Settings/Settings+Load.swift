@@ -1,6 +1,7 @@
 import Dialing
 import Logging
 import NIOSSL
+import RedisClient
 import TokenCore
 
 extension Settings {
@@ -12,7 +13,6 @@ extension Settings {
   ///   - environment: all of it: Kubernetes' service links are told by their families.
   ///   - requiresAccount: whether at least one account must be there, and everything that only the
   ///     daemon opens be in order; verbs that only look do not need it.
-  ///   - redisURLProblem: says what is wrong with a Redis URL, if anything, without its password.
   ///   - logFileProblem: says why a file cannot be logged to, if it cannot.
   ///   - readFile: reads the configuration and secrets.
   ///   - nameInstance: a name for this replica, when it has none.
@@ -20,7 +20,6 @@ extension Settings {
   package static func load(
     arguments: [String], otherFlags: [String] = [], environment: [String: String],
     requiresAccount: Bool = true,
-    redisURLProblem: (String) -> String? = { _ in nil },
     logFileProblem: (String) -> FileProblem? = { _ in nil },
     readFile: @escaping FileReader = RegularFile.read,
     nameInstance: () -> String = defaultInstanceName
@@ -44,7 +43,7 @@ extension Settings {
     let apiFamily = reader.value(.apiIp, parseFamily) ?? .any
     let proxies = reader.proxies(environment)
     let apiAuthorities = reader.authorities(.apiCaFile)
-    let redis = reader.redis(redisURLProblem)
+    let redis = reader.redis()
     let timing = Timing(
       lease: reader.requiredDuration(.lease), renew: reader.requiredDuration(.renew),
       retry: reader.requiredDuration(.retry), tick: reader.requiredDuration(.tick),
@@ -106,7 +105,7 @@ extension SettingsReader {
 
   fileprivate mutating func accounts(required: Bool) -> [Settings.Account] {
     var accounts: [Settings.Account] = []
-    let api: Settings.API = choice(.api) ?? .token
+    let api: API = choice(.api) ?? .token
     let appID = value(.appid, parseAppID)
     if let given = sources[.appid] { weigh(appID: given.text, given.origin) }
     let secret = secret(.appsecret, isAcceptable: visibleProblem)
@@ -140,7 +139,7 @@ extension SettingsReader {
     return accounts
   }
 
-  private mutating func account(_ given: GivenAccount, api: Settings.API) -> Settings.Account? {
+  private mutating func account(_ given: GivenAccount, api: API) -> Settings.Account? {
     guard case .file(let path, let key) = given.origin else { return nil }
     guard let name = AccountName(given.name) else {
       report(
@@ -163,7 +162,7 @@ extension SettingsReader {
       .appsecret, in: given.values, shownAs: "\(key).appsecret", isAcceptable: visibleProblem)
     var api = api
     if let text = given.values[Setting.api.name] {
-      guard let chosen = Settings.API(rawValue: text.text) else {
+      guard let chosen = API(rawValue: text.text) else {
         report(text.origin, "\(quoted(text.text)) is not \(Setting.api.form)")
         return nil
       }
@@ -189,7 +188,7 @@ extension SettingsReader {
     }
   }
 
-  fileprivate mutating func apiURLs() -> [String] {
+  fileprivate mutating func apiURLs() -> [BaseURL] {
     if let given = sources[.apiUrl], !given.text.utf8.allSatisfy({ $0 < 0x80 }) {
       report(
         given.origin,
@@ -200,23 +199,24 @@ extension SettingsReader {
     return value(.apiUrl, shownAs: { RedactedURL($0).description }, parseURLs) ?? []
   }
 
-  fileprivate mutating func warnAboutPlainHTTP(_ urls: [String]) {
-    for url in urls {
-      let base = BaseURL(url)
-      guard !base.isHTTPS, !URLHost.isLoopback(base.host) else { continue }
+  fileprivate mutating func warnAboutPlainHTTP(_ urls: [BaseURL]) {
+    for url in urls where !url.isHTTPS && !URLHost.isLoopback(url.host) {
       warn(
         sources[.apiUrl]?.origin ?? .fallback,
-        "\(quoted(url)) is not https: the AppSecret crosses the network in clear")
+        "\(quoted(url.text)) is not https: the AppSecret crosses the network in clear")
     }
   }
 
-  mutating func redis(_ urlProblem: (String) -> String?) -> Settings.Redis {
+  mutating func redis() -> Settings.Redis {
     // Without one of the schemes nobody knows where a password begins: nothing is shown then.
     let url = value(
       .redisUrl, shownAs: { hasRedisScheme($0) ? RedactedURL($0).description : "…" },
       { hasRedisScheme($0) ? $0 : nil })
-    if let url, let given = sources[.redisUrl], url == given.text, let problem = urlProblem(url) {
-      report(given.origin, problem)
+    var endpoint: RedisEndpoint?
+    do throws(RedisURLError) {
+      endpoint = try url.map { url throws(RedisURLError) in try RedisEndpoint(url: url) }
+    } catch {
+      report(sources[.redisUrl]?.origin ?? .fallback, "\(error)")
     }
     let prefix = value(.keyPrefix) { text in
       isVisibleASCII(text) && text.utf8.count <= 64 && !text.contains { "{}".contains($0) }
@@ -225,9 +225,11 @@ extension SettingsReader {
     if let prefix { weigh(keyPrefix: prefix) }
     let username = value(.redisUsername) { isVisibleASCII($0) ? $0 : nil }
     let password = secret(.redisPassword)
+    let doubt = endpoint.flatMap { weigh($0, password: password) }
+    if let username { endpoint?.username = username }
     return Settings.Redis(
-      url: Secret(url ?? ""), username: username, password: password,
-      passwordDoubt: weigh(redisURL: url, password: password), keyPrefix: prefix ?? "",
+      endpoint: endpoint ?? RedisEndpoint(.unix(path: "")), password: password,
+      passwordDoubt: doubt, keyPrefix: prefix ?? "",
       connectTimeout: requiredDuration(.redisConnectTimeout))
   }
 
@@ -319,8 +321,8 @@ extension SettingsReader {
         "the file \(quoted(key)) has no private key in PEM")
     }
     guard isChain, isKey else { return }
-    do throws(StatusServerError) {
-      _ = try CertificateFiles.context(chain, secret)
+    do throws(FileProblem) {
+      _ = try Settings.TLSFiles.context(chain, secret)
     } catch {
       report(
         .combination,
@@ -332,8 +334,8 @@ extension SettingsReader {
   /// Names are judged where all accounts are known.
   fileprivate mutating func ready(
     _ accounts: [Settings.Account], judgesNames: Bool
-  ) -> Readiness.Scope {
-    let scope: Readiness.Scope? = value(.ready) { text in
+  ) -> Settings.Ready {
+    let scope: Settings.Ready? = value(.ready) { text in
       switch text {
       case "any": return .any
       case "all": return .all([])

@@ -1,17 +1,11 @@
 package import Dialing
 package import Logging
 package import NIOSSL
-import RedisClient
+package import RedisClient
 package import TokenCore
 
 /// Everything that the daemon was told, judged and complete.
 package struct Settings: Sendable {
-  /// WeChat's endpoint.
-  package enum API: String, Sendable, Hashable, CaseIterable {
-    case token
-    case stableToken = "stable_token"
-  }
-
   /// One account at WeChat.
   package struct Account: Sendable {
     package let name: AccountName
@@ -22,10 +16,8 @@ package struct Settings: Sendable {
 
   /// Redis, as far as this module understands it.
   package struct Redis: Sendable {
-    /// The URL as given: it may carry a password.
-    package let url: Secret
-    /// Overrides the URL's user.
-    package let username: String?
+    /// What the URL says, with the user that overrides the URL's.
+    package let endpoint: RedisEndpoint
     /// Overrides the URL's password.
     package let password: SecretSource?
     /// What looked wrong with the password at the start, if anything.
@@ -34,6 +26,17 @@ package struct Settings: Sendable {
     package let keyPrefix: String
     /// For one attempt to connect, from the look-up of the name to the end of the handshake.
     package let connectTimeout: Duration
+
+    /// What a client takes.
+    ///
+    /// - Parameter name: by which Redis lists its connections.
+    package func configuration(clientName name: String) -> RedisConfiguration {
+      var configuration = RedisConfiguration(endpoint: endpoint)
+      configuration.clientName = name
+      configuration.connectTimeout = connectTimeout
+      if let password { configuration.password = { password.current().revealed } }
+      return configuration
+    }
   }
 
   /// The status page and the HTTP interface.
@@ -43,14 +46,19 @@ package struct Settings: Sendable {
     package let bearer: SecretSource?
   }
 
-  /// A certificate and its key.
-  package struct TLSFiles: Sendable, Hashable {
-    package let certificate: String
-    package let key: String
+  /// Of whose tokens readiness is.
+  package enum Ready: Hashable, Sendable, CustomStringConvertible {
+    /// One live token of any account is enough.
+    case any
+    /// These accounts' tokens must live; all accounts' when none is named.
+    case all([AccountName])
 
-    package init(certificate: String, key: String) {
-      self.certificate = certificate
-      self.key = key
+    package var description: String {
+      switch self {
+      case .any: "any"
+      case .all(let names):
+        names.isEmpty ? "all" : names.map(\.description).joined(separator: ",")
+      }
     }
   }
 
@@ -74,8 +82,8 @@ package struct Settings: Sendable {
 
   /// The unnamed account first, then by name.
   package let accounts: [Account]
-  /// WeChat's addresses without a slash at the end; at least one.
-  package let apiURLs: [String]
+  /// WeChat's addresses; at least one.
+  package let apiURLs: [BaseURL]
   /// Over which of their addresses they are called.
   package let apiFamily: Dialer.Family
   /// Calls to WeChat at a time.
@@ -95,7 +103,7 @@ package struct Settings: Sendable {
   package let serverExpiresBefore: Duration
   package let http: HTTP
   /// Whose tokens `/readyz` without an account asks for.
-  package let ready: Readiness.Scope
+  package let ready: Ready
   package let instance: InstanceID
   package let log: Log
   /// Every setting in effect, in the table's order.
@@ -107,7 +115,7 @@ package struct Settings: Sendable {
 
   /// That WeChat's certificate cannot be verified on this machine as it is; nil when it can.
   package var authoritiesWarning: String? {
-    guard apiAuthorities.isEmpty, apiURLs.contains(where: { $0.hasPrefix("https://") }) else {
+    guard apiAuthorities.isEmpty, apiURLs.contains(where: \.isHTTPS) else {
       return nil
     }
     do throws(SystemAuthorities.Missing) {

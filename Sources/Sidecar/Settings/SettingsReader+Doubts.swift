@@ -37,10 +37,8 @@ extension SettingsReader {
   /// Warns about what a Redis URL says beside the place.
   ///
   /// - Returns: what looks wrong with the password that counts.
-  mutating func weigh(redisURL url: String?, password: SecretSource?) -> String? {
+  mutating func weigh(_ endpoint: RedisEndpoint, password: SecretSource?) -> String? {
     let origin = sources[.redisUrl]?.origin ?? .fallback
-    // What cannot be read at all is a problem, and told as one.
-    guard let url, let endpoint = try? RedisEndpoint(url: url) else { return nil }
     if let tls = endpoint.tls {
       let files = [
         ("ca_file", tls.caFile), ("cert_file", tls.certFile), ("key_file", tls.keyFile),
@@ -101,26 +99,21 @@ extension SettingsReader {
   }
 
   /// Warns about addresses of WeChat that are probably a slip.
-  mutating func weigh(apiURLs urls: [String]) {
+  mutating func weigh(apiURLs urls: [BaseURL]) {
     let origin = sources[.apiUrl]?.origin ?? .fallback
     var seen: Set<String> = []
     for url in urls {
-      guard let start = url.firstRange(of: "://")?.upperBound else { continue }
-      let authority = url[start...].prefix { $0 != "/" }
-      let path = url[authority.endIndex...]
-      if !path.isEmpty {
+      if !url.path.isEmpty {
         warn(
           origin,
-          "\(quoted(url)) has a path: tokens are asked for at \(quoted("\(path)/cgi-bin/token"));"
-            + " right for a relay, wrong for WeChat itself")
+          "\(quoted(url.text)) has a path: tokens are asked for at"
+            + " \(quoted("\(url.path)/cgi-bin/token")); right for a relay, wrong for WeChat itself")
       }
-      let standard = url.hasPrefix("https://") ? ":443" : ":80"
-      var host = authority.lowercased()
-      if host.hasSuffix(standard) { host.removeLast(standard.count) }
-      if !seen.insert(host).inserted {
+      if !seen.insert(url.authority).inserted {
         warn(
           origin,
-          "\(quoted(host)) is given twice: after a failure the next attempt goes to the same host")
+          "\(quoted(url.authority)) is given twice: after a failure the next attempt goes to the"
+            + " same host")
       }
     }
   }

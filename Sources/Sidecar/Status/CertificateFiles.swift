@@ -91,35 +91,19 @@ package final class CertificateFiles: Sendable {
       do throws(FileProblem) {
         return try readFile(path)
       } catch {
-        throw StatusServerError.unusableCertificate(reason: "\(path) \(error.reason)")
+        throw .unusableCertificate(reason: "\(path) \(error.reason)")
       }
     }
     return (try contents(files.certificate), try contents(files.key))
   }
 
-  /// What a certificate chain and its key make, both in PEM.
-  static func context(
+  private static func context(
     _ certificate: [UInt8], _ key: [UInt8]
   ) throws(StatusServerError) -> NIOSSLContext {
-    do {
-      let chain = try NIOSSLCertificate.fromPEMBytes(certificate).map {
-        NIOSSLCertificateSource.certificate($0)
-      }
-      guard !chain.isEmpty else {
-        throw StatusServerError.unusableCertificate(reason: "its file holds no PEM certificate")
-      }
-      let privateKey = try NIOSSLPrivateKey(bytes: key, format: .pem)
-      var configuration = TLSConfiguration.makeServerConfiguration(
-        certificateChain: chain, privateKey: .privateKey(privateKey))
-      configuration.minimumTLSVersion = .tlsv12
-      // A client that does not say farewell is not waited for.
-      configuration.shutdownTimeout = .milliseconds(500)
-      return try NIOSSLContext(configuration: configuration)
-    } catch let error as StatusServerError {
-      throw error
+    do throws(FileProblem) {
+      return try Settings.TLSFiles.context(certificate, key)
     } catch {
-      throw StatusServerError.unusableCertificate(
-        reason: "the files are not a PEM certificate chain with its matching key")
+      throw .unusableCertificate(reason: error.reason)
     }
   }
 }

@@ -94,13 +94,6 @@ struct Schema: Hashable, Sendable {
     return schema
   }
 
-  /// With an example.
-  func example(_ value: JSONValue) -> Schema {
-    var schema = self
-    schema.members["examples"] = .array([value])
-    return schema
-  }
-
   /// With a length of at least and at most so many characters.
   func length(_ range: ClosedRange<Int>) -> Schema {
     var schema = self
@@ -121,11 +114,5 @@ struct Schema: Hashable, Sendable {
     var schema = self
     schema.members["not"] = other.json
     return schema
-  }
-
-  /// The names of an object's members.
-  var propertyNames: Set<String> {
-    guard case .object(let properties)? = members["properties"] else { return [] }
-    return Set(properties.keys)
   }
 }

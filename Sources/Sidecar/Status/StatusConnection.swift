@@ -86,9 +86,6 @@ final class StatusConnection: ChannelInboundHandler {
   /// few.
   var mayMakeRoom: Bool { if case .waiting = phase { false } else { true } }
 
-  /// Whether no request is under way.
-  private var isIdle: Bool { if case .idle = phase { parts.isEmpty } else { false } }
-
   /// Closes it at once.
   func drop() {
     if case .closed = phase { return }

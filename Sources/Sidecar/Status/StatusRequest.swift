@@ -1,3 +1,4 @@
+import Dialing
 import NIOCore
 import NIOHTTP1
 
@@ -117,22 +118,9 @@ struct StatusRequest: Sendable {
   }
 
   private static func decode(_ text: Substring) -> String? {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      switch byte {
-      case UInt8(ascii: "%"):
-        let digits = rest.prefix(2)
-        guard digits.count == 2, digits.allSatisfy(isHexadecimal),
-          let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
-        else { return nil }
-        bytes.append(value)
-        rest = rest.dropFirst(2)
-      case UInt8(ascii: "+"): bytes.append(UInt8(ascii: " "))
-      default: bytes.append(byte)
-      }
-    }
-    return String(validating: bytes, as: UTF8.self)
+    let plus = UInt8(ascii: "+")
+    return PercentEncoding.decoded(text.utf8.lazy.map { $0 == plus ? UInt8(ascii: " ") : $0 })
+      .flatMap { String(validating: $0, as: UTF8.self) }
   }
 
   /// Whether every authority that the request names is this host's loopback.

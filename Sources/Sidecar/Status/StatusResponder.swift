@@ -1,4 +1,3 @@
-import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 import TokenCore
@@ -326,12 +325,8 @@ extension StatusResponse {
     _ value: some Encodable, status: HTTPResponseStatus = .ok,
     contentType: String = "application/json"
   ) -> StatusResponse {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(value) else {
-      preconditionFailure("our own values of strings and numbers always encode")
-    }
-    return StatusResponse(status, contentType: contentType, ByteBuffer(bytes: data))
+    StatusResponse(
+      status, contentType: contentType, ByteBuffer(string: JSONText.value(value)))
   }
 
   /// An answer that is all in its head.

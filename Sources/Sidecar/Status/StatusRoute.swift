@@ -62,6 +62,9 @@ package enum StatusRoute: CaseIterable, Sendable {
     .badRequest, .targetTooLong, .headersTooLong, .unknownCoding, .unknownVersion,
   ]
 
+  /// Each path with the method that asks there, as the metrics count them.
+  package static let counted = allCases.map { ($0.path, $0.row.method) }
+
   /// The exact path.
   package var path: String { row.path }
 

@@ -140,13 +140,13 @@ package struct StatusSnapshot: Hashable, Sendable {
     /// The AppID, shortened: enough to tell which it is.
     package var appID: String?
     /// WeChat's endpoint for it.
-    package var api: Settings.API?
+    package var api: API?
 
     package init(
       name: AccountName, hasToken: Bool, expiresAt: Int64? = nil, remainingSeconds: Int64? = nil,
       refreshesSucceeded: Int64 = 0, refreshesFailed: Int64 = 0, lastFailure: Failure? = nil,
       nextRefreshAt: Timestamp? = nil, phase: String, fetchedBy: String? = nil,
-      life: Life? = nil, appID: String? = nil, api: Settings.API? = nil
+      life: Life? = nil, appID: String? = nil, api: API? = nil
     ) {
       self.name = name
       self.hasToken = hasToken

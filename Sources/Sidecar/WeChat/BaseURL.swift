@@ -1,8 +1,9 @@
 import Dialing
-import FoundationEssentials
 
-/// The parts of a base URL.
-struct BaseURL: Hashable {
+/// A base URL of WeChat's: a scheme, a host, mostly no port and no path.
+package struct BaseURL: Hashable, Sendable, CustomStringConvertible {
+  /// As it was given, without a slash at its end.
+  package let text: String
   /// As it is dialled: see ``URLHost``.
   let host: String
   let port: Int
@@ -13,21 +14,21 @@ struct BaseURL: Hashable {
   /// In the usual spelling, without a slash at its end.
   var url: String { "\(isHTTPS ? "https" : "http")://\(authority)\(path)" }
 
-  init(_ text: String) {
-    let isHTTPS = !text.lowercased().hasPrefix("http://")
-    let rest = text.firstRange(of: "://").map { text[$0.upperBound...] } ?? text[...]
-    let whole = rest.prefix { $0 != "/" }
-    // A user name before an @ has no place in a log.
-    let authority = whole.lastIndex(of: "@").map { whole[$0...].dropFirst() } ?? whole
-    let afterAddress = authority.hasPrefix("[") ? authority.firstIndex(of: "]") : nil
-    let colon = authority[(afterAddress ?? authority.startIndex)...].firstIndex(of: ":")
-    let host = authority[..<(colon ?? authority.endIndex)]
-    self.isHTTPS = isHTTPS
-    // Settings have checked it; what is no host is not reached, and says so.
-    self.host = URLHost(host)?.name ?? String(host)
-    port =
-      colon.flatMap { Int(authority[$0...].dropFirst()) } ?? Self.usualPort(isHTTPS: isHTTPS)
-    path = String(rest[whole.endIndex...].reversed().drop { $0 == "/" }.reversed())
+  /// Reads `http(s)://host[:port][/path]`, without blanks around it; nil for anything else.
+  package init?(_ given: some StringProtocol) {
+    var text = Substring(given).drop { $0 == " " }
+    while text.last == " " || text.last == "/" { text.removeLast() }
+    let schemes = ["https://", "http://"]
+    guard let scheme = schemes.first(where: text.lowercased().hasPrefix),
+      isVisibleASCII(String(text)), !text.contains(where: { "?#@\\\"<>".contains($0) })
+    else { return nil }
+    let whole = text.dropFirst(scheme.count).prefix { $0 != "/" }
+    guard let authority = try? URLAuthority(whole) else { return nil }
+    self.text = String(text)
+    isHTTPS = scheme == schemes[0]
+    host = authority.host.name
+    port = authority.port ?? Self.usualPort(isHTTPS: isHTTPS)
+    path = String(text[whole.endIndex...])
   }
 
   private static func usualPort(isHTTPS: Bool) -> Int { isHTTPS ? 443 : 80 }
@@ -37,4 +38,6 @@ struct BaseURL: Hashable {
     let shown = URLHost.inURL(host)
     return port == Self.usualPort(isHTTPS: isHTTPS) ? shown : "\(shown):\(port)"
   }
+
+  package var description: String { text }
 }

@@ -1,3 +1,4 @@
+import Dialing
 import FoundationEssentials
 
 /// A setting of the outbound proxy that cannot be used.
@@ -45,10 +46,12 @@ package struct OutboundProxy: Hashable, Sendable, CustomStringConvertible {
       guard kind == .http else {
         throw ProxyProblem(description: "A SOCKS proxy with a password is not supported")
       }
-      guard let decoded = Self.decode(rest[..<at]) else {
+      guard let decoded = PercentEncoding.decoded(rest[..<at].utf8),
+        let text = String(validating: decoded, as: UTF8.self)
+      else {
         throw ProxyProblem(description: "The proxy's user or password is not percent-encoded right")
       }
-      credentials = Secret(decoded)
+      credentials = Secret(text)
       rest = rest[rest.index(after: at)...]
     } else {
       credentials = nil
@@ -57,8 +60,7 @@ package struct OutboundProxy: Hashable, Sendable, CustomStringConvertible {
   }
 
   package var description: String {
-    let shown = host.contains(":") ? "[\(host)]" : host
-    return "\(kind.rawValue)://\(credentials == nil ? "" : "***@")\(shown):\(port)"
+    "\(kind.rawValue)://\(credentials == nil ? "" : "***@")\(URLHost.bracketed(host)):\(port)"
   }
 
   /// What `Proxy-Authorization` says; nil when there is nothing to say.
@@ -85,24 +87,6 @@ package struct OutboundProxy: Hashable, Sendable, CustomStringConvertible {
       throw ProxyProblem(description: "The proxy's port must be a number from 1 to 65535")
     }
     return (String(host), number)
-  }
-
-  private static func decode(_ text: Substring) -> String? {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      let digits = rest.prefix(2)
-      guard digits.count == 2, digits.allSatisfy(isHexadecimal),
-        let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
-      else { return nil }
-      bytes.append(value)
-      rest = rest.dropFirst(2)
-    }
-    return String(validating: bytes, as: UTF8.self)
   }
 }
 

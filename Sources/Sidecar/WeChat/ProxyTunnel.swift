@@ -1,3 +1,4 @@
+import Dialing
 import NIOHTTP1
 
 /// The talk with a proxy that ends in a connection to the host behind it: what to say, and what its
@@ -46,7 +47,7 @@ struct ProxyTunnel {
   var opening: [UInt8] {
     switch proxy.kind {
     case .http:
-      let target = "\(host.contains(":") ? "[\(host)]" : host):\(port)"
+      let target = "\(URLHost.bracketed(host)):\(port)"
       let credentials = proxy.authorization.map { "proxy-authorization: \($0)\r\n" } ?? ""
       return Array("CONNECT \(target) HTTP/1.1\r\nhost: \(target)\r\n\(credentials)\r\n".utf8)
     // Version 5, and one way to be known: none.

@@ -161,16 +161,6 @@ package enum ErrorMessage {
 
 }
 
-/// Whether the byte is a digit of base 16.
-func isHexadecimal(_ byte: UInt8) -> Bool {
-  switch byte {
-  case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
-    UInt8(ascii: "A")...UInt8(ascii: "F"):
-    true
-  default: false
-  }
-}
-
 extension String.UTF8View {
   /// The first place of that ASCII text.
   fileprivate func firstRange(of text: StaticString) -> Range<Index>? {

@@ -191,22 +191,7 @@ extension WeChatClient {
   /// `?name=value&…` with everything but the unreserved characters escaped.
   static func encode(_ query: [(String, String)]) -> String {
     guard !query.isEmpty else { return "" }
-    return "?" + query.map { "\($0)=\(escape($1))" }.joined(separator: "&")
-  }
-
-  static func escape(_ text: String) -> String {
-    let digits = Array("0123456789ABCDEF".utf8)
-    var escaped: [UInt8] = []
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-        UInt8(ascii: "_"), UInt8(ascii: "~"):
-        escaped.append(byte)
-      default: escaped += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-      }
-    }
-    return String(decoding: escaped, as: UTF8.self)
+    return "?" + query.map { "\($0)=\(PercentEncoding.encoded($1))" }.joined(separator: "&")
   }
 
   static func skew(of answer: OutboundAnswer, duration: Duration) -> Duration? {

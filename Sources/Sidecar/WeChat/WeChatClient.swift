@@ -1,5 +1,4 @@
 package import Dialing
-import FoundationEssentials
 package import Logging
 package import NIOCore
 package import NIOSSL
@@ -9,14 +8,6 @@ package import TokenCore
 
 /// One fetch that is to be made.
 package struct WeChatRequest: Sendable {
-  /// Which of the two endpoints to ask.
-  package enum API: String, Hashable, Sendable, CaseIterable {
-    /// `GET /cgi-bin/token`: mints a token with each call.
-    case token
-    /// `POST /cgi-bin/stable_token`: hands out the same token until it is near its end.
-    case stableToken = "stable_token"
-  }
-
   package var account: AccountName
   package var appID: String
   package var appSecret: Secret
@@ -106,7 +97,7 @@ package final class WeChatClient: Sendable {
   /// A client for those base URLs, the preferred first.
   ///
   /// - Parameters:
-  ///   - hosts: such as `https://api.weixin.qq.com`, at least one; settings have checked them.
+  ///   - hosts: such as `https://api.weixin.qq.com`, at least one.
   ///   - concurrency: so many calls are under way at a time; the others wait for their turn.
   ///   - proxies: which of them are reached through a proxy.
   ///   - extraCertificates: authorities that are trusted besides the system's.
@@ -114,7 +105,7 @@ package final class WeChatClient: Sendable {
   ///   - family: over which of their addresses they are asked; with `any`, the other family is
   ///     tried when WeChat refuses the address of one.
   package init(
-    hosts: [String], concurrency: Int = usualConcurrency, proxies: ProxyRules = .none,
+    hosts: [BaseURL], concurrency: Int = usualConcurrency, proxies: ProxyRules = .none,
     extraCertificates: [NIOSSLCertificate] = [], dialer: Dialer = Dialer(),
     family: Dialer.Family = .any, logger: Logger, eventLoopGroup: any EventLoopGroup
   ) {
@@ -124,9 +115,8 @@ package final class WeChatClient: Sendable {
     caller = OutboundCaller(dialer: dialer, eventLoopGroup: eventLoopGroup)
     limiter = CallLimiter(limit: concurrency)
     let tls = ClientTLS { try SystemAuthorities.configuration(beside: extraCertificates) }
-    self.hosts = hosts.map { url in
-      let base = BaseURL(url)
-      return Host(
+    self.hosts = hosts.map { base in
+      Host(
         base: base,
         proxy: proxies.proxy(forHost: base.host, port: base.port, isHTTPS: base.isHTTPS),
         tls: base.isHTTPS ? tls : nil)
@@ -173,7 +163,7 @@ package final class WeChatClient: Sendable {
 
   /// Asks WeChat for the quota of the endpoint with that token: proves the token, mints nothing.
   package func probe(
-    _ token: AccessToken, of account: AccountName = .unnamed, quotaOf api: WeChatRequest.API,
+    _ token: AccessToken, of account: AccountName = .unnamed, quotaOf api: API,
     notAfter: ContinuousClock.Instant, timeout: Duration
   ) async -> (outcome: ProbeOutcome, facts: CallFacts) {
     let call = Call(
@@ -207,8 +197,7 @@ package final class WeChatClient: Sendable {
     let body = Body(
       appid: request.appID, secret: request.appSecret.revealed,
       force_refresh: request.forceRefresh)
-    // Three strings and a truth value always have a JSON form.
-    return (try? JSONEncoder().encode(body)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    return JSONText.value(body)
   }
 
   static func judge(status: Int, body: [UInt8]) -> ProbeOutcome {

@@ -51,7 +51,7 @@ final class SteppedReplica {
 
   private init(
     redis: RedisClient, clock: SteppedClock, simulator: Simulator, server: SimulatorServer,
-    timing: Timing, api: Settings.API
+    timing: Timing, api: API
   ) throws {
     self.redis = redis
     self.clock = clock
@@ -82,7 +82,7 @@ final class SteppedReplica {
   /// Runs the body with a replica that has just put a token into Redis.
   static func run(
     hosts: Int = 1, life: Duration = life, timing: Timing = Timing(),
-    api: Settings.API = .token, _ body: @Sendable (SteppedReplica) async throws -> Void
+    api: API = .token, _ body: @Sendable (SteppedReplica) async throws -> Void
   ) async throws {
     try await MachineShare.shared.take(alone: false) {
       let clock = try SteppedClock()
@@ -120,7 +120,7 @@ final class SteppedReplica {
 
   private static func client(_ hosts: [String]) -> WeChatClient {
     WeChatClient(
-      hosts: hosts, logger: Logger(label: "test"),
+      hosts: hosts.map { BaseURL($0)! }, logger: Logger(label: "test"),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
   }
 

@@ -16,14 +16,14 @@ import TokenCore
   }
 
   @Test(arguments: [
-    (Readiness.Scope.any, [], true), (.any, [shop], true), (.any, [.unnamed, shop], true),
+    (Settings.Ready.any, [], true), (.any, [shop], true), (.any, [.unnamed, shop], true),
     (.any, [.unnamed, shop, game], false), (.any, [nil], false),
     (.all([]), [], true), (.all([]), [shop], false), (.all([shop]), [shop], false),
     (.all([shop]), [game, .unnamed], true), (.all([shop, game]), [game], false),
     (.all([shop]), [nil], false),
   ])
   func `it is ready as its scope says`(
-    scope: Readiness.Scope, without: [AccountName?], isReady: Bool
+    scope: Settings.Ready, without: [AccountName?], isReady: Bool
   ) {
     let readiness = Readiness(
       of: scope, accounts: Self.accounts, conditions: without.map(Self.missing))

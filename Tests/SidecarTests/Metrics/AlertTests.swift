@@ -46,7 +46,7 @@ import TokenCore
   /// What compares with zero is silent where there is no series: those have one from the start.
   @Test func `what an alert finds to be zero is there before anything happens`() {
     let registry = MetricsRegistry(readProcess: { nil })
-    registry.preregister(accounts: [.unnamed], version: "1")
+    registry.preregister(accounts: [.unnamed], version: "1", routes: StatusRoute.counted)
     let lines = registry.exposition().split(separator: "\n").filter { !$0.hasPrefix("#") }
     for rule in AlertRule.table where rule.expression.contains("== 0") {
       for selector in Self.selectors(of: rule.expression) {

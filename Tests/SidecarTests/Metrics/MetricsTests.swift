@@ -17,7 +17,8 @@ import TokenCore
   @Test func `what is documented is exported, and nothing else`() throws {
     let registry = registry()
     registry.preregister(
-      accounts: [.unnamed], version: "1.2.3", redisCommands: ["acquire"])
+      accounts: [.unnamed], version: "1.2.3", redisCommands: ["acquire"],
+      routes: StatusRoute.counted)
     let exported = registry.exposition().split(separator: "\n")
       .filter { $0.hasPrefix("# TYPE ") }
       .map { $0.split(separator: " ")[2...].joined(separator: " ") }
@@ -28,7 +29,8 @@ import TokenCore
     let registry = registry()
     let shop = try #require(AccountName("shop"))
     registry.preregister(
-      accounts: [.unnamed, shop], version: "1.2.3", redisCommands: ["acquire"])
+      accounts: [.unnamed, shop], version: "1.2.3", redisCommands: ["acquire"],
+      routes: StatusRoute.counted)
     let lines = Set(registry.exposition().split(separator: "\n").map(String.init))
     for account in ["default", "shop"] {
       #expect(lines.contains("wechat_token_valid{account=\"\(account)\"} 0"))
@@ -67,7 +69,7 @@ import TokenCore
 
   @Test func `what can be wrong with a replica has a series from the start, and keeps it`() throws {
     let registry = registry()
-    registry.preregister(accounts: [.unnamed], version: "1")
+    registry.preregister(accounts: [.unnamed], version: "1", routes: StatusRoute.counted)
     func values() -> [String: String] {
       Dictionary(
         uniqueKeysWithValues: registry.exposition().split(separator: "\n").filter {

@@ -25,8 +25,7 @@ struct AddressSettingsTests {
       ("http://[::ffff:127.0.0.1]", "::ffff:127.0.0.1", 80, "http://[::ffff:127.0.0.1]"),
     ])
   func spelling(url: String, host: String, port: Int, usual: String) throws {
-    let given = try #require(try settings(["WCH_API_URL": url]).apiURLs.first)
-    let base = BaseURL(given)
+    let base = try #require(try settings(["WCH_API_URL": url]).apiURLs.first)
     #expect(base.host == host)
     #expect(base.port == port)
     #expect(base.url == usual)

@@ -27,12 +27,11 @@ let leastEnvironment = ["WCH_APPID": "wx0123456789abcdef", "WCH_APPSECRET": "s3c
 /// Loads settings from memory.
 func loadSettings(
   _ arguments: [String] = [], _ environment: [String: String] = [:],
-  files: FakeFiles = FakeFiles(), requiresAccount: Bool = true,
-  redisURLProblem: (String) -> String? = { _ in nil }
+  files: FakeFiles = FakeFiles(), requiresAccount: Bool = true
 ) throws(SettingsError) -> Settings {
   try Settings.load(
     arguments: arguments, environment: environment, requiresAccount: requiresAccount,
-    redisURLProblem: redisURLProblem, readFile: files.read, nameInstance: { "host-1" })
+    readFile: files.read, nameInstance: { "host-1" })
 }
 
 /// The problems of settings that must not load, as text.

@@ -42,7 +42,7 @@ import TokenCore
     #expect(Set(rows.map(\.path)).count == rows.count)
     #expect(Set(rows.map(\.name)).count == rows.count)
     let metrics = MetricsRegistry(readProcess: { nil })
-    metrics.preregister(accounts: [], version: "1")
+    metrics.preregister(accounts: [], version: "1", routes: StatusRoute.counted)
     let text = metrics.exposition()
     for row in rows { #expect(text.contains("route=\"\(row.path)\",method=\"\(row.method)\"")) }
   }

@@ -2,7 +2,7 @@
 struct HTML: Sendable {
   /// The elements that the page is made of.
   enum Tag: String {
-    case html, head, title, meta, link, style, script, noscript, body
+    case html, head, title, meta, link, script, body
     case header, nav, main, section, footer, h1, h2, h3, p, div, ul, ol, li, dl, dt, dd
     case details, summary, span, strong, time, code, a, label, input, svg, rect
 

@@ -1,7 +1,9 @@
+@testable import Sidecar
+
 /// The runbook as a document of the repository, in one language.
-package enum RunbookDocument {
+enum RunbookDocument {
   /// The document in Markdown; each entry has the anchor that the daemon's page has.
-  package static func text(_ language: Language) -> String {
+  static func text(_ language: Language) -> String {
     var lines = ["# \(Runbook.title(language))", "", Runbook.introduction(language), ""]
     for section in Runbook.sections {
       lines += [

@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// A JSON document that is put together by hand; its members are written in order.
 indirect enum JSONValue: Hashable, Sendable {
   case null
@@ -13,13 +11,7 @@ indirect enum JSONValue: Hashable, Sendable {
   ///
   /// - Parameter isForPeople: on lines of its own, as in a file under version control.
   func text(isForPeople: Bool = false) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    if isForPeople { encoder.outputFormatting.insert(.prettyPrinted) }
-    guard let data = try? encoder.encode(self) else {
-      preconditionFailure("our own values of strings and numbers always encode")
-    }
-    return String(decoding: data, as: UTF8.self)
+    JSONText.value(self, isForPeople: isForPeople)
   }
 }
 

@@ -13,18 +13,11 @@ package enum HTTPDate {
     guard clock.count == 3, (0..<24).contains(clock[0]), (0..<60).contains(clock[1]),
       (0...60).contains(clock[2])
     else { return nil }
-    let days = daysSince1970(year: year, month: Int64(month) + 1, day: day)
+    let days = CivilDate(year: year, month: Int64(month) + 1, day: day).dayNumber
     return days * 86_400 + clock[0] * 3600 + clock[1] * 60 + clock[2]
   }
 
   private static let months = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
   ]
-
-  /// Counts from the first of March, so that a leap day is the last of its year.
-  private static func daysSince1970(year: Int64, month: Int64, day: Int64) -> Int64 {
-    let (year, month) = month > 2 ? (year, month - 3) : (year - 1, month + 9)
-    let leapDays = year / 4 - year / 100 + year / 400
-    return 365 * year + leapDays + (153 * month + 2) / 5 + day - 1 - 719_468
-  }
 }

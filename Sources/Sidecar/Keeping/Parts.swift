@@ -1,0 +1,155 @@
+import Dialing
+import Logging
+import NIOCore
+import NIOPosix
+import RedisClient
+import TokenCore
+
+/// What every verb that keeps tokens is made of: connections, keeper, WeChat, journal.
+struct Parts {
+  let links: RedisLinks
+  let journal: Journal
+  let health: HealthCenter
+  let events: EventLog
+  /// Where Redis is, without secrets.
+  let endpoint: String
+  let service: KeeperService
+  let weChat: WeChatClient
+  let secrets: SecretWatch
+  let limits: HeardLimits
+  let metrics: MetricsRegistry
+
+  /// Wires them to each other; nothing runs yet.
+  init(
+    settings: Settings, redis: RedisConfiguration, version: String, logger: Logger,
+    executor: LoopExecutor? = nil
+  ) {
+    let loops = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
+    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
+    metrics = MetricsRegistry()
+    metrics.preregister(
+      accounts: settings.accounts.map(\.name), version: version,
+      redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
+    links = RedisLinks(
+      configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
+      passwordDoubt: settings.redis.passwordDoubt, eventLoopGroup: loops, executor: executor,
+      logger: logger, metrics: metrics)
+    endpoint = "\(redis.endpoint)"
+    health = HealthCenter(settings, version: version)
+    journal = Journal(logger: logger, metrics: metrics)
+    events = EventLog()
+    limits = HeardLimits()
+    weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)
+    let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
+    let store = TokenStore(
+      client: links.commands, layout: layout,
+      appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }),
+      said: { [health] in health.report() })
+    service = KeeperService(
+      keeper: Keeper(settings),
+      effects: Self.effects(store: store, fetcher: fetcher, links: links, metrics: metrics),
+      commandTimeout: settings.timing.opTimeout, eventLoop: loops.next(),
+      journal: Self.notes(journal: journal, events: events, health: health, links: links))
+    secrets = SecretWatch(
+      service: service, fetcher: fetcher, settings: settings, health: health, logger: logger)
+    health.connect(
+      .init(
+        keeper: service, links: { [links] in links.states },
+        clockSkew: { [weChat] in weChat.clockSkew }))
+    Self.connect(links, to: service, limits: limits)
+  }
+
+  /// Who is told of what the keeper notes.
+  private static func notes(
+    journal: Journal, events: EventLog, health: HealthCenter, links: RedisLinks
+  ) -> @Sendable (Note, Moment) -> Void {
+    { note, now in
+      journal.record(note, at: now)
+      events.add(note)
+      switch note {
+      case .storeStepFailed(_, let failure): health.stepFailed(failure, at: now)
+      case .becameLeader: links.leadershipChanged(isLeader: true)
+      case .steppedDown: links.leadershipChanged(isLeader: false)
+      case .reported(let account?, .limited(let wait)): links.announce(.limited(account, wait))
+      default: break
+      }
+    }
+  }
+
+  /// What the keeper's actions are carried out by.
+  private static func effects(
+    store: TokenStore, fetcher: Fetcher, links: RedisLinks, metrics: MetricsRegistry
+  ) -> KeeperService.Effects {
+    .init(
+      perform: { command, deadline in
+        let start = ContinuousClock.now
+        let result = await store.perform(command, deadline: deadline)
+        metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
+        metrics.increment(
+          .redisCommands,
+          ["command": command.kind.rawValue, "result": result.isAnswered ? "ok" : "error"])
+        return result.answer(to: command)
+      },
+      fetch: { order, permit in await fetcher.fetch(order, permit) },
+      probe: { order in await fetcher.probe(order) },
+      giveBack: { report in await links.giveBack(report) })
+  }
+
+  /// Gives the keeper what the connections hear.
+  private static func connect(_ links: RedisLinks, to service: KeeperService, limits: HeardLimits) {
+    links.post(
+      events: { event in service.post(event) },
+      hints: { hint in
+        let now = MonotonicClock.now()
+        limits.hear(hint, at: now)
+        let event = service.look { hint.event(for: $0.keeper, at: now) }
+        if case .limited(let account, _) = hint { service.ring(account) }
+        guard let event else { return false }
+        service.post(event)
+        return true
+      })
+  }
+}
+
+extension KeeperService: KeeperSource {
+  func look<Result: Sendable>(_ read: (KeeperView, _ handledAt: Moment?) -> Result) -> Result {
+    look { read($0.keeper, $0.handledAt) }
+  }
+}
+
+extension HealthCenter {
+  /// For the replica that the settings describe.
+  fileprivate convenience init(_ settings: Settings, version: String) {
+    self.init(
+      .init(
+        instance: settings.instance.rawValue, version: version, startedAt: .now,
+        timing: settings.timing, margins: settings.margins,
+        accountsDigest: HealthReport.digest(settings.accounts.map { ($0.name, $0.appID) })))
+  }
+}
+
+extension Keeper {
+  /// Of the accounts of the settings.
+  fileprivate init(_ settings: Settings) {
+    self.init(
+      instance: settings.instance, accounts: settings.accounts.map(\.name),
+      timing: settings.timing, margins: settings.margins, credentials: settings.credentials,
+      maximumFetches: settings.apiConcurrency, generator: SystemRandomNumberGenerator())
+  }
+}
+
+extension WeChatClient {
+  /// As the settings have it.
+  convenience init(
+    _ settings: Settings, dialer: Dialer, logger: Logger, eventLoopGroup: any EventLoopGroup
+  ) {
+    self.init(
+      hosts: settings.apiURLs, concurrency: settings.apiConcurrency, proxies: settings.proxies,
+      extraCertificates: settings.apiAuthorities, dialer: dialer, family: settings.apiFamily,
+      logger: logger, eventLoopGroup: eventLoopGroup)
+  }
+}
+
+extension Result where Failure == StoreFailure {
+  fileprivate var isAnswered: Bool { if case .success = self { true } else { false } }
+}
