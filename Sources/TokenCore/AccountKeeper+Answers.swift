@@ -31,18 +31,17 @@ extension AccountKeeper {
   ///
   /// Found when nothing of ours is under way, it is asked for again with every tick, and what else
   /// this replica leads is led meanwhile.
-  mutating func refused(_ refusal: StoreAnswer.Refusal, at now: Moment) -> [Outcome] {
+  mutating func refused(_ conflict: Conflict, at now: Moment) -> [Outcome] {
     isRefused = true
     traces.oweUnseen(at: now)
-    let told = Outcome.note(refusal.note)
     switch work {
-    case .follow: return [told]
+    case .follow: return [.met(conflict)]
     case .takeOver, .look:
       go(to: .takeOver, .due(now + timing.tick))
       wanted = nil
-      return [told, .refused(refusal.reason)]
+      return [.met(conflict), .refused(conflict.reason)]
     case .hold, .republish, .recommit, .begin, .waitForLease, .fetch, .commit, .resolve:
-      return [told, .stepDown(refusal.reason)]
+      return [.met(conflict), .stepDown(conflict.reason)]
     }
   }
 
@@ -78,21 +77,5 @@ extension AccountKeeper {
   mutating func storeRetry() -> Duration {
     storeFailures = min(storeFailures + 1, 16)
     return min(timing.retry, .milliseconds(50) * (1 << min(storeFailures, 6)))
-  }
-}
-
-extension StoreAnswer.Refusal {
-  fileprivate var reason: StepDownReason {
-    switch self {
-    case .foreignApp: .foreignApp
-    case .newerLayout: .newerLayout
-    }
-  }
-
-  fileprivate var note: Note {
-    switch self {
-    case .foreignApp(let remaining): .foreignApp(remaining: remaining)
-    case .newerLayout(let layout): .newerLayout(layout)
-    }
   }
 }

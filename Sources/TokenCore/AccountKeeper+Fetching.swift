@@ -53,7 +53,7 @@ extension AccountKeeper {
       lookAt = scene.now
       return []
     case .fenced(let epoch): return fenced(by: epoch)
-    case .refused(let refusal): return refused(refusal, at: scene.now)
+    case .refused(let conflict): return refused(conflict, at: scene.now)
     }
   }
 
@@ -209,7 +209,7 @@ extension AccountKeeper {
     _ attempt: Attempt, _ fetched: FetchedToken, _ step: StepID, _ answer: StoreAnswer.Commit,
     at now: Moment
   ) -> [Outcome] {
-    if case .refused(let refusal) = answer { return refused(refusal, at: now) }
+    if case .refused(let conflict) = answer { return refused(conflict, at: now) }
     storeFailures = 0
     go(to: .hold)
     switch answer {
@@ -229,10 +229,11 @@ extension AccountKeeper {
       }
       prober.restart(at: now)
       return [
+        .succeeded,
         .note(
           .refreshed(
             name, attempt.trigger, attempt.version, lifetime: fetched.lifetime,
-            isUnchanged: isUnchanged))
+            isUnchanged: isUnchanged)),
       ]
     case .superseded(let epoch):
       remember(commitOf: attempt, fetched, at: now)

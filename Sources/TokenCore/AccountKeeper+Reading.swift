@@ -11,7 +11,7 @@ extension AccountKeeper {
       isRefused = false
       observe(view, of: step, at: now)
       return [.saw(view.fence), .recordIsOurs]
-    case .refused(let refusal): return refused(refusal, at: now)
+    case .refused(let conflict): return refused(conflict, at: now)
     }
   }
 
@@ -28,7 +28,7 @@ extension AccountKeeper {
     switch answer {
     case .account(let shown): view = shown
     case .fenced(let epoch): return fenced(by: epoch)
-    case .refused(let refusal): return refused(refusal, at: now)
+    case .refused(let conflict): return refused(conflict, at: now)
     }
     go(to: .hold)
     storeFailures = 0
@@ -50,7 +50,7 @@ extension AccountKeeper {
     let view: AccountView
     switch answer {
     case .account(let shown): view = shown
-    case .refused(let refusal): return refused(refusal, at: now)
+    case .refused(let conflict): return refused(conflict, at: now)
     }
     go(to: .hold)
     storeFailures = 0
@@ -143,7 +143,7 @@ extension AccountKeeper {
       if !wrote, stated?.version != copy?.version { want(.takeover, notBefore: now) }
       return wrote && restores ? [.note(.repaired(name))] : []
     case .fenced(let epoch): return fenced(by: epoch)
-    case .refused(let refusal): return refused(refusal, at: now)
+    case .refused(let conflict): return refused(conflict, at: now)
     }
   }
 
@@ -162,7 +162,7 @@ extension AccountKeeper {
   }
 
   mutating func recommitted(_ answer: StoreAnswer.Commit, at now: Moment) -> [Outcome] {
-    if case .refused(let refusal) = answer { return refused(refusal, at: now) }
+    if case .refused(let conflict) = answer { return refused(conflict, at: now) }
     go(to: .hold)
     storeFailures = 0
     // A Redis that loses it every time is not written to without a pause.

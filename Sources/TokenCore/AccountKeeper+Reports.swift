@@ -4,6 +4,7 @@ extension AccountKeeper {
   mutating func reported(_ rejected: AccessToken?, at now: Moment) -> [Outcome] {
     let outcome = judge(rejected, at: now)
     var outcomes: [Outcome] = [.note(.reported(name, outcome))]
+    if case .limited(let wait) = outcome { outcomes.append(.announce(.limited(name, wait))) }
     if rejected != nil {
       switch outcome {
       case .accepted, .limited: outcomes += diedEarly(at: now)

@@ -35,6 +35,12 @@ package struct AccountKeeper: Sendable {
     case saw(Epoch)
     case stepDown(StepDownReason)
     case note(Note)
+    /// Another program's record, or lock, stands in the way.
+    case met(Conflict)
+    /// WeChat gave a token, and it is published.
+    case succeeded
+    /// What all replicas are to be told.
+    case announce(Announcement)
     /// The account's record is one that this replica may work with.
     case recordIsOurs
     /// Redis's record of this account is not ours to write.

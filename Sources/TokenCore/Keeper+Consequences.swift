@@ -9,7 +9,7 @@ extension Keeper {
       case .won(let leadership):
         conflict = nil
         wantsAbdication = false
-        actions.append(.note(.becameLeader(leadership.epoch)))
+        actions += [.note(.becameLeader(leadership.epoch)), .listen(true)]
         heartbeatAt = now
         table.updateAll { $0.startedLeading(at: now) }
       case .lost(let reason): stepDown(reason, at: now, to: &actions)
@@ -29,9 +29,10 @@ extension Keeper {
       case .probe(let order): actions.append(.probe(order))
       case .renewLease: election.renewSoon(at: now)
       case .saw(let epoch): election.saw(epoch)
-      case .note(let note):
-        if case .refreshed = note { lastSuccess = (account, now) }
-        record(note, to: &actions)
+      case .note(let note): actions.append(.note(note))
+      case .met(let conflict): meet(conflict, to: &actions)
+      case .succeeded: lastSuccess = (account, now)
+      case .announce(let announcement): actions.append(.announce(announcement))
       case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
       case .recordIsOurs:
         if conflict != nil, !table.all.contains(where: \.isRefused) { conflict = nil }
@@ -45,7 +46,7 @@ extension Keeper {
   mutating func noteConflict(_ answer: StoreAnswer.Acquire, to actions: inout [Action]) {
     switch answer {
     case .foreignApp(let remaining):
-      record(.foreignApp(remaining: remaining), to: &actions)
+      meet(.foreignApp(remaining: remaining), to: &actions)
     case .held(let holder, let remaining) where remaining < .zero:
       guard endlessHolder != holder else { return }
       endlessHolder = holder
@@ -56,24 +57,22 @@ extension Keeper {
   }
 
   /// A conflict is told when it begins, not with every look that meets it.
-  mutating func record(_ note: Note, to actions: inout [Action]) {
-    switch note {
-    case .foreignApp:
-      if case .foreignApp = conflict { return conflict = note }
-      conflict = note
-    case .newerLayout:
-      if conflict == note { return }
-      conflict = note
-    default: break
-    }
-    actions.append(.note(note))
+  mutating func meet(_ conflict: Conflict, to actions: inout [Action]) {
+    let isKnown =
+      switch (self.conflict, conflict) {
+      case (.foreignApp, .foreignApp): true
+      case (let known, _): known == conflict
+      }
+    self.conflict = conflict
+    if !isKnown { actions.append(.note(.conflict(conflict))) }
   }
 
   mutating func stepDown(
     _ reason: StepDownReason, at now: Moment, to actions: inout [Action]
   ) {
     guard let leadership = election.leadership else { return }
-    actions.append(.note(.steppedDown(reason)))
+    // Before anything is given back, which must not come to this replica again.
+    actions += [.note(.steppedDown(reason)), .listen(false)]
     election.steppedDown(reason, at: now, using: &generator)
     table.updateAll { account in
       if let report = account.takeUnserved() { actions.append(.giveBack(report)) }

@@ -12,7 +12,7 @@ package struct Keeper: Sendable {
   /// The other replicas, as of the last heartbeat.
   package internal(set) var replicas: [Replica] = []
   /// Why this replica may not lead although nobody else does: the keys are another AppID's.
-  package internal(set) var conflict: Note?
+  package internal(set) var conflict: Conflict?
   /// How many times the regular look at everything was taken.
   package internal(set) var ticks: Int64 = 0
 
@@ -339,6 +339,10 @@ extension Keeper {
     case probe(ProbeOrder)
     /// Put a report back on the list: the leader is somebody else.
     case giveBack(Report)
+    /// Wait for applications' reports, or no longer.
+    case listen(Bool)
+    /// Say it to all replicas; a hint, which may be lost.
+    case announce(Announcement)
     /// Log it, count it.
     case note(Note)
     /// The keeper is done; the process may end.

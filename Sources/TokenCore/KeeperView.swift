@@ -9,7 +9,7 @@ package struct KeeperView: Sendable {
   /// The other replicas, as of the last heartbeat.
   package internal(set) var replicas: [Replica]
   /// Why this replica may not lead although nobody else does.
-  package internal(set) var conflict: Note?
+  package internal(set) var conflict: Conflict?
   /// Who holds a lock that never lapses.
   package internal(set) var endlessHolder: String?
   /// Whether another live replica has this one's name.
@@ -22,7 +22,7 @@ package struct KeeperView: Sendable {
   package private(set) var accounts: [AccountKeeper]
 
   init(
-    election: Election, storeIsConnected: Bool, replicas: [Replica], conflict: Note?,
+    election: Election, storeIsConnected: Bool, replicas: [Replica], conflict: Conflict?,
     endlessHolder: String?, isNamesake: Bool, ticks: Int64,
     redisClock: (time: RedisTime, at: Moment)?, accounts: [AccountKeeper]
   ) {

@@ -44,9 +44,8 @@ package enum Note: Hashable, Sendable {
   /// A token of ours was found dead before its time, so many times lately.
   case diedEarly(AccountName, lately: Int)
   case storeStepFailed(AccountName?, StoreFailure)
-  /// The keys in Redis are another AppID's.
-  case foreignApp(remaining: Duration?)
-  case newerLayout(Int)
+  /// What is in Redis is not this replica's to work with.
+  case conflict(Conflict)
   /// The lock has no TTL, and no replica took it: nobody leads until somebody deletes it.
   case lockNeverLapses(holder: String)
   /// Another live replica has this one's name.

@@ -20,6 +20,16 @@ package struct ProbeOrder: Hashable, Sendable {
   package let deadline: Moment
 }
 
+/// What the leader tells all replicas beside what scripts announce.
+package enum Announcement: Hashable, Sendable {
+  /// An account's token changed.
+  case tokenChanged(AccountName)
+  /// The lock changed hands, or was given back.
+  case leadershipChanged
+  /// Reports of the account's token are held up for so long.
+  case limited(AccountName, Duration)
+}
+
 /// What an application asks for.
 package enum Report: Hashable, Sendable {
   /// WeChat refused this token.

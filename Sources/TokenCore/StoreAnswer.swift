@@ -15,14 +15,6 @@ package enum StoreAnswer: Hashable, Sendable {
   /// The other replicas, as of Redis's time.
   case heartbeat([Replica], now: RedisTime)
 
-  /// Why an account's record is not this replica's to work with.
-  package enum Refusal: Hashable, Sendable {
-    /// The keys belong to another AppID, whose lock is held or whose token lives this long still.
-    case foreignApp(remaining: Duration?)
-    /// A newer version of this program wrote the record.
-    case newerLayout(Int)
-  }
-
   package enum Acquire: Hashable, Sendable {
     case acquired(Epoch)
     /// Negative when the lock has no TTL.
@@ -32,14 +24,14 @@ package enum StoreAnswer: Hashable, Sendable {
 
   package enum Look: Hashable, Sendable {
     case account(AccountView)
-    case refused(Refusal)
+    case refused(Conflict)
   }
 
   package enum TakeOver: Hashable, Sendable {
     case account(AccountView)
     /// A higher epoch has the account; ours is over.
     case fenced(Epoch)
-    case refused(Refusal)
+    case refused(Conflict)
   }
 
   package enum Begin: Hashable, Sendable {
@@ -47,7 +39,7 @@ package enum StoreAnswer: Hashable, Sendable {
     /// It came after a commit of this or a later version.
     case stale(committed: Version)
     case fenced(Epoch)
-    case refused(Refusal)
+    case refused(Conflict)
   }
 
   package enum Commit: Hashable, Sendable {
@@ -59,13 +51,13 @@ package enum StoreAnswer: Hashable, Sendable {
     case deposed(Epoch)
     /// A later version is there, or nothing is left of its life.
     case stale
-    case refused(Refusal)
+    case refused(Conflict)
   }
 
   package enum Republish: Hashable, Sendable {
     case republished(wrote: Bool)
     case fenced(Epoch)
-    case refused(Refusal)
+    case refused(Conflict)
   }
 
   package enum Mark: Hashable, Sendable {
@@ -89,6 +81,21 @@ package enum StoreAnswer: Hashable, Sendable {
   }
 }
 
+/// Why a record, or the lock, is not this replica's to work with.
+package enum Conflict: Hashable, Sendable {
+  /// The keys belong to another AppID, whose lock is held or whose token lives this long still.
+  case foreignApp(remaining: Duration?)
+  /// A newer version of this program wrote the record.
+  case newerLayout(Int)
+
+  var reason: StepDownReason {
+    switch self {
+    case .foreignApp: .foreignApp
+    case .newerLayout: .newerLayout
+    }
+  }
+}
+
 extension StoreAnswer {
   /// What a script said in answer to a command; nil where that command cannot be told so.
   package init?(_ reply: StoreReply, to command: StoreCommand) {
@@ -103,13 +110,13 @@ extension StoreAnswer {
     case (.release, .released): self = .release
     case (.look, .account(let view)): self = .look(.account(view))
     case (.look, let reply):
-      guard let refusal = Refusal(reply) else { return nil }
-      self = .look(.refused(refusal))
+      guard let conflict = Conflict(reply) else { return nil }
+      self = .look(.refused(conflict))
     case (.takeOver, .account(let view)): self = .takeOver(.account(view))
     case (.takeOver, .fenced(let epoch)): self = .takeOver(.fenced(epoch))
     case (.takeOver, let reply):
-      guard let refusal = Refusal(reply) else { return nil }
-      self = .takeOver(.refused(refusal))
+      guard let conflict = Conflict(reply) else { return nil }
+      self = .takeOver(.refused(conflict))
     case (.begin, let reply):
       guard let answer = Begin(reply) else { return nil }
       self = .begin(answer)
@@ -120,8 +127,8 @@ extension StoreAnswer {
     case (.republish, .republished(let wrote)): self = .republish(.republished(wrote: wrote))
     case (.republish, .fenced(let epoch)): self = .republish(.fenced(epoch))
     case (.republish, let reply):
-      guard let refusal = Refusal(reply) else { return nil }
-      self = .republish(.refused(refusal))
+      guard let conflict = Conflict(reply) else { return nil }
+      self = .republish(.refused(conflict))
     case (.mark, .marked): self = .mark(.marked)
     case (.mark, .inOrder): self = .mark(.inOrder)
     case (.mark, .settled): self = .mark(.settled)
@@ -132,7 +139,7 @@ extension StoreAnswer {
   }
 }
 
-extension StoreAnswer.Refusal {
+extension Conflict {
   fileprivate init?(_ reply: StoreReply) {
     switch reply {
     case .foreignApp(let remaining): self = .foreignApp(remaining: remaining)
@@ -160,8 +167,8 @@ extension StoreAnswer.Begin {
     case .stale(let committed): self = .stale(committed: committed)
     case .fenced(let epoch): self = .fenced(epoch)
     default:
-      guard let refusal = StoreAnswer.Refusal(reply) else { return nil }
-      self = .refused(refusal)
+      guard let conflict = Conflict(reply) else { return nil }
+      self = .refused(conflict)
     }
   }
 }
@@ -174,8 +181,8 @@ extension StoreAnswer.Commit {
     case .deposed(let epoch): self = .deposed(epoch)
     case .stale: self = .stale
     default:
-      guard let refusal = StoreAnswer.Refusal(reply) else { return nil }
-      self = .refused(refusal)
+      guard let conflict = Conflict(reply) else { return nil }
+      self = .refused(conflict)
     }
   }
 }

@@ -78,19 +78,23 @@ extension Work.Kind {
 /// From which work to which others a keeper has gone: what tests and simulation compare with
 /// `successors`.
 package struct WorkSteps: Hashable, Sendable {
-  /// By the number of a kind, the numbers of its successors as bits.
-  private var bits = [UInt16](repeating: 0, count: Work.Kind.allCases.count)
+  /// A bit for each pair of kinds: copied with every account, so that it is no array.
+  private var bits: UInt128 = 0
 
   package mutating func add(_ from: Work.Kind, _ next: Work.Kind) {
-    bits[from.rawValue] |= 1 << next.rawValue
+    bits |= Self.bit(from, next)
   }
 
   package mutating func formUnion(_ other: WorkSteps) {
-    for place in bits.indices { bits[place] |= other.bits[place] }
+    bits |= other.bits
+  }
+
+  private static func bit(_ from: Work.Kind, _ next: Work.Kind) -> UInt128 {
+    1 << UInt128(from.rawValue * 11 + next.rawValue)
   }
 
   /// Every kind that has followed this one.
   package func after(_ kind: Work.Kind) -> Set<Work.Kind> {
-    Set(Work.Kind.allCases.filter { bits[kind.rawValue] & 1 << $0.rawValue != 0 })
+    Set(Work.Kind.allCases.filter { bits & Self.bit(kind, $0) != 0 })
   }
 }

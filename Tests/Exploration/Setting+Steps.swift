@@ -162,7 +162,7 @@ extension Setting {
     case .giveBack: state.requests += 1
     case .note(let note): tell?("r\(index) notes \(note)")
     // What is sent is written at once, but for what is held back past the check.
-    case .cancelFetch, .probe, .stop: break
+    case .cancelFetch, .probe, .listen, .announce, .stop: break
     }
   }
 

@@ -5,7 +5,7 @@ import TokenCore
 
 /// What the list and the channel say, as the keeper takes it.
 @Suite struct HintTests {
-  private static let keeper = Keeper(
+  static let keeper = Keeper(
     instance: InstanceID("a")!, accounts: [.unnamed], timing: Timing(), margins: Margins(),
     generator: SystemRandomNumberGenerator())
   private static let digest = String(repeating: "a1", count: 32)
@@ -14,10 +14,10 @@ import TokenCore
     "a digest is a report also when nobody here has the token, and goes back to the list as it was",
     arguments: [digest, digest.uppercased()])
   func digests(digest: String) throws {
-    let hint = try #require(Hint(report: Array("{\"sha256\":\"\(digest)\"}".utf8)))
+    let hint = try #require(ReportItem(Array("{\"sha256\":\"\(digest)\"}".utf8)))
     let event = hint.event(for: Self.keeper.view, at: .origin)
     #expect(event == .reported(.rejectedDigest(Self.digest)))
-    #expect(Hint(.rejectedDigest(Self.digest)).item == "{\"sha256\":\"\(Self.digest)\"}")
+    #expect(ReportItem(.rejectedDigest(Self.digest)).text == "{\"sha256\":\"\(Self.digest)\"}")
   }
 
   @Test(
@@ -26,7 +26,7 @@ import TokenCore
       "", " ", "two words", "{", "{}", "{\"sha256\":\"short\"}", "{\"force\":\"yes\"}", "微信",
     ])
   func nonsense(item: String) {
-    #expect(Hint(report: Array(item.utf8)) == nil)
+    #expect(ReportItem(Array(item.utf8)) == nil)
   }
 
   @Test(
@@ -37,16 +37,16 @@ import TokenCore
       "s:9:\"TOKEN_1-2\";",
     ])
   func serialized(item: String) {
-    #expect(Hint(report: Array(item.utf8)) == .rejected(AccessToken("TOKEN_1-2")))
+    #expect(ReportItem(Array(item.utf8)) == .rejected(AccessToken("TOKEN_1-2")))
   }
 
   @Test("an object is understood as a string of JSON, and between blanks")
   func serializedObject() {
     for item in [" {\"force\":true}\n", "\"{\\\"force\\\":true}\"", "s:14:\"{\"force\":true}\";"] {
-      #expect(Hint(report: Array(item.utf8)) == .force(.unnamed), "\(item)")
+      #expect(ReportItem(Array(item.utf8)) == .force(.unnamed), "\(item)")
     }
     for item in ["\"\"", "\"two words\"", "s:3:\"ab\";x y", "\"\"TOKEN\"\" x"] {
-      #expect(Hint(report: Array(item.utf8)) == nil, "\(item)")
+      #expect(ReportItem(Array(item.utf8)) == nil, "\(item)")
     }
   }
 
@@ -62,8 +62,8 @@ import TokenCore
       ([], "0 bytes"),
     ])
   func forms(item: [UInt8], words: String) {
-    #expect(Hint(report: item) == nil)
-    let form = Hint.form(of: item)
+    #expect(ReportItem(item) == nil)
+    let form = ReportItem.form(of: item)
     #expect(form.contains(words) && !form.contains("secret"), "\(form)")
   }
 
@@ -78,15 +78,15 @@ import TokenCore
 
   @Test("a force for an account that nobody has is nothing")
   func unknownAccount() throws {
-    let hint = try #require(Hint(report: Array(#"{"force":true,"account":"nobody"}"#.utf8)))
+    let hint = try #require(ReportItem(Array(#"{"force":true,"account":"nobody"}"#.utf8)))
     #expect(hint.event(for: Self.keeper.view, at: .origin) == nil)
   }
 
   @Test("what the leader says of a limit is read as it was written, within a day")
   func limits() throws {
     let shop = try #require(AccountName("shop"))
-    for hint in [Hint.limited(shop, .milliseconds(29_500)), .limited(.unnamed, .zero)] {
-      #expect(Hint(event: Array(try #require(hint.event).utf8)) == hint)
+    for hint in [Announcement.limited(shop, .milliseconds(29_500)), .limited(.unnamed, .zero)] {
+      #expect(Announcement(Array(try #require(hint.text).utf8)) == hint)
     }
     for text in [
       #"{"event":"limited","account":"shop"}"#,
@@ -94,29 +94,28 @@ import TokenCore
       #"{"event":"limited","account":"shop","retry_after_ms":-1}"#,
       #"{"event":"limited","account":"shop","retry_after_ms":86400001}"#,
     ] {
-      #expect(Hint(event: Array(text.utf8)) == nil)
+      #expect(Announcement(Array(text.utf8)) == nil)
     }
   }
 
   @Test("a wake names its account, and what names none wakes all")
   func wakes() throws {
     let shop = try #require(AccountName("shop"))
-    for hint in [Hint.wake(shop), .wake(.unnamed), .wake(nil)] {
-      #expect(Hint(report: Array(try #require(hint.item).utf8)) == hint)
+    for hint in [ReportItem.wake(shop), .wake(.unnamed), .wake(nil)] {
+      #expect(ReportItem(Array(hint.text.utf8)) == hint)
     }
-    #expect(Hint(report: Array(#"{"wake":true,"account":"sh op"}"#.utf8)) == .wake(nil))
+    #expect(ReportItem(Array(#"{"wake":true,"account":"sh op"}"#.utf8)) == .wake(nil))
   }
 
   @Test("a limit is known until it is over, the token changed, or another replica leads")
   func hears() throws {
     let shop = try #require(AccountName("shop"))
     let at = Moment.origin
-    for end in [Hint.tokenChanged(shop), .leadershipChanged] {
+    for end in [Announcement.tokenChanged(shop), .leadershipChanged] {
       let limits = HeardLimits()
       #expect(limits.wait(shop, at: at) == nil)
       limits.hear(.limited(shop, .seconds(30)), at: at)
       limits.hear(.tokenChanged(.unnamed), at: at)
-      limits.hear(.wake(nil), at: at)
       #expect(limits.wait(shop, at: at + .seconds(10)) == .seconds(20))
       #expect(limits.wait(.unnamed, at: at + .seconds(10)) == nil)
       #expect(limits.wait(shop, at: at + .seconds(30)) == nil)

@@ -25,9 +25,9 @@ import TokenCore
     let layout = KeyLayout(prefix: "WCH_")
     let links = RedisLinks(
       configuration: RedisConfiguration(endpoint: server.endpoint), layout: layout,
-      popTimeout: .seconds(5), eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+      inbox: KeeperInbox(for: HintTests.keeper), popTimeout: .seconds(5),
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
       logger: Logger(label: "test"), metrics: MetricsRegistry())
-    links.post(events: { _ in }, hints: { _ in true })
     try await server.withClient { client in
       func ask(_ words: String...) async throws -> RedisReply {
         try await client.execute(
@@ -35,11 +35,11 @@ import TokenCore
       }
       let running = Task { try await links.run() }
       for round in 0..<30 {
-        links.leadershipChanged(isLeader: true)
+        links.listen(true)
         try await waitUntil("it waits", within: patience) {
           try await ask("CLIENT", "LIST").text?.contains("cmd=blpop") ?? false
         }
-        links.leadershipChanged(isLeader: false)
+        links.listen(false)
         await links.giveBack(.rejected(AccessToken("t\(round)")))
         // Beside it may stand what was to end a wait that had not begun.
         let items = try await ask("LRANGE", layout.refreshRequests, "0", "-1").elements ?? []

@@ -32,6 +32,7 @@ func digest(of action: Keeper.Action) -> UInt64 {
   case .giveBack: 35
   case .cancelFetch: 38
   case .note: 36
+  case .listen, .announce: 39
   case .stop: 37
   }
 }
@@ -95,7 +96,7 @@ private func digest(of view: AccountView) -> UInt64 {
     ^ UInt64(bitPattern: view.now.milliseconds) << 8
 }
 
-private func digest(of refusal: StoreAnswer.Refusal) -> UInt64 {
+private func digest(of refusal: Conflict) -> UInt64 {
   switch refusal {
   case .foreignApp: 54
   case .newerLayout: 55

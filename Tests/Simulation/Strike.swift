@@ -11,7 +11,7 @@ package struct Strike: Hashable, Sendable, CustomStringConvertible {
       switch action {
       case .fetch: self = .fetch
       case .store(let command, _): self.init(command)
-      case .cancelFetch, .probe, .giveBack, .note, .stop: return nil
+      case .cancelFetch, .probe, .giveBack, .listen, .announce, .note, .stop: return nil
       }
     }
 

@@ -41,7 +41,8 @@ extension World {
     if log != nil {
       if case .woke = event {} else { trace("r\(replica) <- \(brief(event))") }
     }
-    let actions = replicas[replica].keeper.handle(event, at: moment)
+    // Reports reach whoever leads, and nobody need know how long they are held up.
+    let actions = replicas[replica].keeper.handle(event, at: moment).filter { !$0.isHint }
     mix(UInt64(truncatingIfNeeded: now))
     mix(UInt64(replica))
     mix(digest(of: event))
@@ -93,6 +94,7 @@ extension World {
       case .probe(let order): probe(order, replica)
       case .giveBack(let report):
         if now >= redisIsFullUntil { request(report, until: now + 2 * minute) }
+      case .listen, .announce: break
       case .note(let note): noted(note, replica)
       case .stop:
         trace("r\(replica) stopped")
@@ -624,6 +626,16 @@ extension StoreCommand {
     case .acquire, .renew, .release, .takeOver, .begin, .resolve, .commit, .republish, .mark,
       .heartbeat:
       true
+    }
+  }
+}
+
+extension Keeper.Action {
+  /// Whether it tells others what they need not know here.
+  fileprivate var isHint: Bool {
+    switch self {
+    case .listen, .announce: true
+    case .store, .fetch, .cancelFetch, .probe, .giveBack, .note, .stop: false
     }
   }
 }

@@ -134,7 +134,7 @@ extension EventKind.AnswerKind {
       }
   }
 
-  private init(_ refusal: StoreAnswer.Refusal) {
+  private init(_ refusal: Conflict) {
     self =
       switch refusal {
       case .foreignApp: .foreignApp

@@ -64,7 +64,7 @@ struct GoodWorld {
     case .fetch(let order): .fetched(order.account, order.version, it.token("secret of \(steps)"))
     case .probe(let order):
       .probed(order.account, order.version, isDead: false, dailyLimit: nil)
-    case .cancelFetch, .giveBack, .note, .stop: nil
+    case .cancelFetch, .giveBack, .listen, .announce, .note, .stop: nil
     }
   }
 

@@ -106,7 +106,7 @@ struct KeeperBench {
           events.append(
             .probed(order.account, order.version, isDead: isDead, dailyLimit: dailyLimit))
         case .note(.diedEarly): earlyDeaths += 1
-        case .cancelFetch, .note, .giveBack, .stop: break
+        case .cancelFetch, .note, .giveBack, .listen, .announce, .stop: break
         }
       }
     }

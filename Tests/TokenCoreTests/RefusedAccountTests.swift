@@ -22,7 +22,7 @@ import TokenCore
   @Test func `the others are led, and it is asked for again with every tick`() throws {
     var (it, own, other) = try leader()
     let refused = it.answer(other, .foreignApp(remaining: .seconds(7000)))
-    #expect(refused.contains(.note(.foreignApp(remaining: .seconds(7000)))))
+    #expect(refused.contains(.note(.conflict(.foreignApp(remaining: .seconds(7000))))))
     #expect(it.keeper.election.leadership != nil)
     let begun = it.answer(own, .account(it.view())).first(where: \.isBegin)
     #expect(begun != nil)

@@ -225,7 +225,7 @@ extension Trigger {
           if orders.count == 1 {
             it.post(.probed(order.account, order.version, isDead: true, dailyLimit: nil))
           }
-        case .store, .fetch, .cancelFetch, .giveBack, .note, .stop: break
+        case .store, .fetch, .cancelFetch, .giveBack, .listen, .announce, .note, .stop: break
         }
       }
     }

@@ -39,7 +39,8 @@ import Testing
         case .store(.renew, _): it.answer(action, .renewed)
         case .store(.heartbeat, _): it.answer(action, .replicas([], now: it.redisTime))
         case .store(.look, _): it.answer(action, .account(it.published("T")))
-        case .store, .fetch, .cancelFetch, .probe, .giveBack, .note, .stop: break
+        case .store, .fetch, .cancelFetch, .probe, .giveBack, .listen, .announce, .note, .stop:
+          break
         }
       }
       if second == 28 { Self.start(doing, &it) }

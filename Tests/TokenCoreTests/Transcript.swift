@@ -246,7 +246,7 @@ extension Keeper.Action {
   var wantsAnswer: Bool {
     switch self {
     case .store, .fetch, .probe: true
-    case .cancelFetch, .giveBack, .note, .stop: false
+    case .cancelFetch, .giveBack, .listen, .announce, .note, .stop: false
     }
   }
 

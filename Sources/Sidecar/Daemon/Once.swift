@@ -143,7 +143,7 @@ package struct Once {
       if let refused = conditions.first(where: { isRefusal($0, of: name) }) {
         return .refused(words(for: refused))
       }
-      guard let account = parts.service.account(name) else { continue }
+      guard let account = parts.inbox.account(name) else { continue }
       if let failure = account.failures.last, failure.isTransport {
         return .unreachable("account \(name): WeChat: \(failure)")
       }
@@ -152,8 +152,8 @@ package struct Once {
       condition.preventsReading && (condition.account.map(missing.contains) ?? true)
     }
     var reason = cause?.sentence(.english) ?? "no live token was seen in Redis"
-    for name in missing where parts.service.account(name)?.failures.last == nil {
-      if case .fetch = parts.service.account(name)?.work {
+    for name in missing where parts.inbox.account(name)?.failures.last == nil {
+      if case .fetch = parts.inbox.account(name)?.work {
         reason += "; WeChat has not answered yet"
         break
       }
@@ -166,10 +166,10 @@ package struct Once {
   /// A call that is still under way may have minted a token: that it was given
   /// up is said in Redis, so that nobody takes the token there for certain.
   private func end(_ parts: Parts, by deadline: ContinuousClock.Instant) async {
-    parts.service.post(.shutdownRequested)
-    for account in parts.service.look({ $0.keeper.accounts }) {
+    parts.inbox.post(.shutdownRequested)
+    for account in parts.inbox.look({ $0.keeper.accounts }) {
       guard case .fetch(let attempt) = account.work else { continue }
-      parts.service.post(
+      parts.inbox.post(
         .fetched(
           account.name, attempt.version,
           .unknown(

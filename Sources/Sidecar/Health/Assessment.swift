@@ -172,7 +172,7 @@ package struct Assessment {
     }
   }
 
-  private func refused(_ conflict: Note, _ account: AccountName?) -> Condition {
+  private func refused(_ conflict: Conflict, _ account: AccountName?) -> Condition {
     guard case .newerLayout(let layout) = conflict else {
       var condition = condition(.foreignApp, .error, account, at: nil) { facts in
         if case .foreignApp(let remaining?) = conflict {

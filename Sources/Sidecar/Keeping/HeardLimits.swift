@@ -10,14 +10,13 @@ final class HeardLimits: Sendable {
   private let until = Mutex<[AccountName: Moment]>([:])
 
   /// Takes what was said on the channel, in its order.
-  func hear(_ hint: Hint, at now: Moment) {
+  func hear(_ announcement: Announcement, at now: Moment) {
     until.withLock { until in
-      switch hint {
+      switch announcement {
       case .limited(let account, let wait): until[account] = now + wait
       case .tokenChanged(let account): until[account] = nil
       // Another leader has limits of its own.
       case .leadershipChanged: until.removeAll()
-      case .wake, .rejected, .rejectedDigest, .force: break
       }
     }
   }

@@ -89,11 +89,11 @@ package final class Journal: Sendable {
       var metadata = Logger.Metadata.keyed([.error: "\(failure.reason)"])
       if let account { metadata[.account] = "\(account)" }
       logger.tell(.redisStepFailed, "A step at Redis failed; it is tried again", metadata)
-    case .foreignApp(let remaining):
+    case .conflict(.foreignApp(let remaining)):
       var metadata = Logger.Metadata()
       if let remaining { metadata[.tokenRemaining] = .seconds(remaining) }
       logger.tell(.conflictMet, "The keys belong to another AppID", metadata)
-    case .newerLayout(let layout):
+    case .conflict(.newerLayout(let layout)):
       logger.tell(
         .conflictMet, "A newer version wrote the records", .keyed([.count: .number(layout)]))
     case .lockNeverLapses(let holder):

@@ -2,7 +2,7 @@ import TokenCore
 
 /// What the status is made of.
 extension KeeperStatus {
-  func role(_ view: KeeperService.View, at now: Moment) -> StatusSnapshot.Role {
+  func role(_ view: KeeperInbox.View, at now: Moment) -> StatusSnapshot.Role {
     if view.isStopping { return .stopping }
     if view.keeper.isLeader(at: now) { return .leader }
     if !view.keeper.storeIsConnected { return .isolated }

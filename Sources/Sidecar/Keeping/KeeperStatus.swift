@@ -3,11 +3,10 @@ package import TokenCore
 
 /// What the HTTP interface tells, read from the keeper's last state.
 package struct KeeperStatus: StatusSource {
-  let service: KeeperService
+  let inbox: KeeperInbox
   let journal: Journal
   let center: HealthCenter
   let links: RedisLinks
-  let limits: HeardLimits
   let weChat: WeChatClient
   let events: EventLog
   let endpoint: String
@@ -35,11 +34,10 @@ package struct KeeperStatus: StatusSource {
     timers: any EventLoop
   ) {
     self.timers = timers
-    service = parts.service
+    inbox = parts.inbox
     journal = parts.journal
     center = parts.health
     links = parts.links
-    limits = parts.limits
     weChat = parts.weChat
     events = parts.events
     endpoint = parts.endpoint
@@ -50,7 +48,7 @@ package struct KeeperStatus: StatusSource {
   }
 
   package func snapshot() -> StatusSnapshot {
-    let view = service.view
+    let view = inbox.view
     let keeper = view.keeper
     let now = MonotonicClock.now()
     let state = links.state
@@ -77,10 +75,10 @@ package struct KeeperStatus: StatusSource {
   package func health(_ check: HealthCheck) -> Health {
     // What is wrong is judged with a look of its own.
     guard check != .ready else { return readiness }
-    return service.look { health(check, $0) }
+    return inbox.look { health(check, $0) }
   }
 
-  func health(_ check: HealthCheck, _ view: KeeperService.View) -> Health {
+  func health(_ check: HealthCheck, _ view: KeeperInbox.View) -> Health {
     let now = MonotonicClock.now()
     switch check {
     case .started:
@@ -101,7 +99,7 @@ package struct KeeperStatus: StatusSource {
     let found = center.conditions()
     let more = found.count > 1 ? " (and \(found.count - 1) more)" : ""
     if let worst = found.first { return worst.sentence(.english) + more }
-    return service.look { view in
+    return inbox.look { view in
       let count = view.keeper.accounts.count
       let role = view.keeper.isLeader(at: MonotonicClock.now()) ? "leads" : "follows"
       return "all is well: \(role), \(count) account\(count == 1 ? "" : "s")"
@@ -122,7 +120,7 @@ package struct KeeperStatus: StatusSource {
   }
 
   package func token(of account: AccountName) -> TokenAnswer {
-    let answer = service.look { token(of: account, $0.keeper) }
+    let answer = inbox.look { token(of: account, $0.keeper) }
     guard case .none(let reason, let retryAfter, _) = answer else { return answer }
     // Every surface says it in the same words.
     guard
@@ -161,7 +159,7 @@ package struct KeeperStatus: StatusSource {
       // A token that nobody has now was replaced before: its reader should read again.
       let named =
         request.account ?? (settings.accounts.count == 1 ? settings.accounts[0].name : nil)
-      guard let named, service.account(named) != nil else { return .unknownAccount }
+      guard let named, inbox.account(named) != nil else { return .unknownAccount }
       return .current(refreshed(named))
     }
     let account = subject.name
@@ -185,8 +183,8 @@ package struct KeeperStatus: StatusSource {
     }
     defer { place.leave() }
     // Taken before the first look, so that nothing happens unseen between a look and the wait.
-    let bell = service.bell(for: account)
-    defer { service.giveBack(bell) }
+    let bell = inbox.bell(for: account)
+    defer { inbox.giveBack(bell) }
     if let answer = outcome(for: subject, request, since: start) { return answer }
     let end = timers.scheduleTask(in: .init(ContinuousClock.now.duration(to: deadline))) {
       bell.end()
@@ -215,7 +213,7 @@ package struct KeeperStatus: StatusSource {
     for subject: AccountKeeper, _ request: RefreshRequest, since start: Start
   ) -> RefreshAnswer? {
     let account = subject.name
-    guard let kept = service.account(account) else { return .unknownAccount }
+    guard let kept = inbox.account(account) else { return .unknownAccount }
     // WeChat may repeat the token that it was to replace: that is no refresh.
     if let copy = kept.copy, copy.token != subject.copy?.token {
       let token = refreshed(account)
@@ -272,7 +270,7 @@ package struct KeeperStatus: StatusSource {
           + " (\(state.lastError ?? "no connection"))", retryAfter: settings.timing.retry)
     }
     let now = MonotonicClock.now()
-    let kept = service.account(account)
+    let kept = inbox.account(account)
     let isLeader = isLeader(at: now)
     let last = journal.tally(account).lastFailure
     let isFailing = isLeader && (kept?.failures.inARow ?? 0) > 0
@@ -288,7 +286,7 @@ package struct KeeperStatus: StatusSource {
       return .unavailable(
         reason: "\(waited)WeChat has not answered yet", retryAfter: settings.timing.retry)
     }
-    guard let leader = service.look({ leader($0.keeper, isLeader: false) }) else {
+    guard let leader = inbox.look({ leader($0.keeper, isLeader: false) }) else {
       return .unavailable(
         reason: "\(waited)no replica leads", retryAfter: settings.timing.retry)
     }
@@ -311,7 +309,7 @@ package struct KeeperStatus: StatusSource {
 
   /// The account and the token that a request is about; nil when the token is not a current one.
   func subject(of request: RefreshRequest) -> (AccountKeeper, AccessToken?)? {
-    service.look { view in
+    inbox.look { view in
       let accounts =
         request.account.map { view.keeper[$0].map { [$0] } ?? [] } ?? view.keeper.accounts
       switch request.reason {
@@ -333,22 +331,22 @@ package struct KeeperStatus: StatusSource {
   ) async -> Bool {
     let report: Report = rejected.map { .rejected($0) } ?? .force(account)
     if isLeader(at: MonotonicClock.now()) {
-      service.post(.reported(report))
+      inbox.post(.reported(report))
       return true
     }
-    return await links.send(Hint(report))
+    return await links.send(ReportItem(report))
   }
 
   /// How long the account's report waits for a limit: the leader knows, others heard it.
   func heldUp(_ kept: AccountKeeper, at now: Moment) -> Duration? {
-    guard isLeader(at: now) else { return limits.wait(kept.name, at: now) }
+    guard isLeader(at: now) else { return inbox.limits.wait(kept.name, at: now) }
     return kept.reports.asked.flatMap { $0.notBefore > now ? $0.notBefore - now : nil }
   }
 
-  func isLeader(at now: Moment) -> Bool { service.look { $0.keeper.isLeader(at: now) } }
+  func isLeader(at now: Moment) -> Bool { inbox.look { $0.keeper.isLeader(at: now) } }
 
   func refreshed(_ account: AccountName) -> RefreshedToken {
-    service.look { view in
+    inbox.look { view in
       let expiry = view.keeper[account].flatMap {
         clientExpiry($0, keeper: view.keeper, at: MonotonicClock.now())
       }

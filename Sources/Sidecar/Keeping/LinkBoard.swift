@@ -20,8 +20,6 @@ final class LinkBoard: Sendable {
     var keepAlives: [RedisLink: @Sendable (Duration?) -> Void] = [:]
     /// Called when reports can be waited for no longer.
     var deafened: (@Sendable () -> Void)?
-    var post: (@Sendable (Keeper.Event) -> Void)?
-    var take: (@Sendable (Hint) -> Bool)?
     /// How often it was told that Redis is connected.
     var budget = LineBudget()
 
@@ -36,6 +34,7 @@ final class LinkBoard: Sendable {
     }
   }
 
+  private let inbox: KeeperInbox
   private let logger: Logger
   private let metrics: MetricsRegistry
   /// Why the password may be refused, as far as it can be seen on it.
@@ -43,34 +42,18 @@ final class LinkBoard: Sendable {
   /// Connections that were closed by the server while they were silent, and after how long.
   let silences: AsyncStream<(RedisLink, Duration)>
   private let closedWhenSilent: AsyncStream<(RedisLink, Duration)>.Continuation
-  /// Protects the states and the listeners.
+  /// Protects the states and who is called back.
   private let state = Mutex(State())
 
   init(
-    passwordDoubt: String?, logger: Logger, metrics: MetricsRegistry
+    inbox: KeeperInbox, passwordDoubt: String?, logger: Logger, metrics: MetricsRegistry
   ) {
+    self.inbox = inbox
     self.passwordDoubt = passwordDoubt
     self.logger = logger
     self.metrics = metrics
     (silences, closedWhenSilent) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(8))
   }
-
-  // MARK: Who is told
-
-  func post(
-    events: @escaping @Sendable (Keeper.Event) -> Void,
-    hints: @escaping @Sendable (Hint) -> Bool
-  ) {
-    state.withLock { state in
-      state.post = events
-      state.take = hints
-    }
-  }
-
-  func post(_ event: Keeper.Event) { state.withLock { $0.post }?(event) }
-
-  /// False when the hint means nothing here.
-  func take(_ hint: Hint) -> Bool { state.withLock { $0.take }?(hint) ?? false }
 
   // MARK: What is known
 
@@ -176,7 +159,7 @@ final class LinkBoard: Sendable {
     if before.wasConnected { metrics.increment(.redisReconnects) }
     logger.tell(
       .redisConnected, level: withheld == nil ? .debug : .info, "Redis is connected", metadata)
-    post(.storeConnected(runID: server.runID))
+    inbox.post(.storeConnected(runID: server.runID))
   }
 
   private func disconnected(_ link: RedisLink, _ failure: RedisFailure) {
@@ -198,7 +181,7 @@ final class LinkBoard: Sendable {
     deafened?()
     guard link == .commands else { return }
     metrics.set(.redisUp, to: 0)
-    post(.storeDisconnected)
+    inbox.post(.storeDisconnected)
   }
 
   private func connectFailed(_ link: RedisLink, _ failure: RedisFailure) {

@@ -13,10 +13,10 @@ struct Parts {
   let events: EventLog
   /// Where Redis is, without secrets.
   let endpoint: String
+  let inbox: KeeperInbox
   let service: KeeperService
   let weChat: WeChatClient
   let secrets: SecretWatch
-  let limits: HeardLimits
   let metrics: MetricsRegistry
 
   /// Wires them to each other; nothing runs yet.
@@ -30,15 +30,16 @@ struct Parts {
     metrics.preregister(
       accounts: settings.accounts.map(\.name), version: version,
       redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
+    let keeper = Keeper(settings)
+    inbox = KeeperInbox(for: keeper)
     links = RedisLinks(
-      configuration: redis, layout: layout, popTimeout: settings.timing.lease / 3,
+      configuration: redis, layout: layout, inbox: inbox, popTimeout: settings.timing.lease / 3,
       passwordDoubt: settings.redis.passwordDoubt, eventLoopGroup: loops, executor: executor,
       logger: logger, metrics: metrics)
     endpoint = "\(redis.endpoint)"
     health = HealthCenter(settings, version: version)
     journal = Journal(logger: logger, metrics: metrics)
     events = EventLog()
-    limits = HeardLimits()
     weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
     let store = TokenStore(
@@ -46,34 +47,20 @@ struct Parts {
       appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }),
       said: { [health] in health.report() })
     service = KeeperService(
-      keeper: Keeper(settings),
+      keeper: keeper, inbox: inbox,
       effects: Self.effects(store: store, fetcher: fetcher, links: links, metrics: metrics),
       commandTimeout: settings.timing.opTimeout, eventLoop: loops.next(),
-      journal: Self.notes(journal: journal, events: events, health: health, links: links))
+      journal: { [journal, events, health] note, now in
+        journal.record(note, at: now)
+        events.add(note)
+        if case .storeStepFailed(_, let failure) = note { health.stepFailed(failure, at: now) }
+      })
     secrets = SecretWatch(
-      service: service, fetcher: fetcher, settings: settings, health: health, logger: logger)
+      inbox: inbox, fetcher: fetcher, settings: settings, health: health, logger: logger)
     health.connect(
       .init(
-        keeper: service, links: { [links] in links.states },
+        keeper: inbox, links: { [links] in links.states },
         clockSkew: { [weChat] in weChat.clockSkew }))
-    Self.connect(links, to: service, limits: limits)
-  }
-
-  /// Who is told of what the keeper notes.
-  private static func notes(
-    journal: Journal, events: EventLog, health: HealthCenter, links: RedisLinks
-  ) -> @Sendable (Note, Moment) -> Void {
-    { note, now in
-      journal.record(note, at: now)
-      events.add(note)
-      switch note {
-      case .storeStepFailed(_, let failure): health.stepFailed(failure, at: now)
-      case .becameLeader: links.leadershipChanged(isLeader: true)
-      case .steppedDown: links.leadershipChanged(isLeader: false)
-      case .reported(let account?, .limited(let wait)): links.announce(.limited(account, wait))
-      default: break
-      }
-    }
   }
 
   /// What the keeper's actions are carried out by.
@@ -92,26 +79,12 @@ struct Parts {
       },
       fetch: { order, permit in await fetcher.fetch(order, permit) },
       probe: { order in await fetcher.probe(order) },
-      giveBack: { report in await links.giveBack(report) })
-  }
-
-  /// Gives the keeper what the connections hear.
-  private static func connect(_ links: RedisLinks, to service: KeeperService, limits: HeardLimits) {
-    links.post(
-      events: { event in service.post(event) },
-      hints: { hint in
-        let now = MonotonicClock.now()
-        limits.hear(hint, at: now)
-        let event = service.look { hint.event(for: $0.keeper, at: now) }
-        if case .limited(let account, _) = hint { service.ring(account) }
-        guard let event else { return false }
-        service.post(event)
-        return true
-      })
+      giveBack: { report in await links.giveBack(report) },
+      listen: { links.listen($0) }, announce: { links.announce($0) })
   }
 }
 
-extension KeeperService: KeeperSource {
+extension KeeperInbox: KeeperSource {
   func look<Result: Sendable>(_ read: (KeeperView, _ handledAt: Moment?) -> Result) -> Result {
     look { read($0.keeper, $0.handledAt) }
   }

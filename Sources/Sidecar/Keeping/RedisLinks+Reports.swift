@@ -163,7 +163,7 @@ extension RedisLinks {
   private func drain(_ client: RedisClient) async throws(RedisError) -> Drained {
     let script = Steps.drain.script
     let (keys, arguments) = Steps.drain.call(
-      (Self.drainedAtOnce, Hint.longest), in: StepContext(layout: layout))
+      (Self.drainedAtOnce, ReportItem.longest), in: StepContext(layout: layout))
     let rest = ["\(keys.count)"] + keys + arguments
     let deadline = ContinuousClock.now + Self.popSlack
     var reply = try await client.execute(
@@ -185,21 +185,21 @@ extension RedisLinks {
 
   /// Judges items: each of the different ones once.
   private func take(_ items: [[UInt8]]) {
-    var heard: Set<Hint> = []
+    var heard: Set<ReportItem> = []
     for item in items {
-      guard item.count <= Hint.longest else {
+      guard item.count <= ReportItem.longest else {
         metrics.increment(.refreshRequests, ["outcome": "oversized"])
         continue
       }
-      guard let hint = Hint(report: item) else {
+      guard let report = ReportItem(item) else {
         ignore(item)
         continue
       }
-      guard heard.insert(hint).inserted else {
+      guard heard.insert(report).inserted else {
         metrics.increment(.refreshRequests, ["outcome": "coalesced"])
         continue
       }
-      if !board.take(hint) { ignore(item) }
+      if !inbox.take(report) { ignore(item) }
     }
   }
 
@@ -214,7 +214,7 @@ extension RedisLinks {
       only the metric tells
       """,
       .keyed([
-        .redisKey: "\(layout.refreshRequests)", .reason: "\(Hint.form(of: item))",
+        .redisKey: "\(layout.refreshRequests)", .reason: "\(ReportItem.form(of: item))",
       ]))
   }
 }

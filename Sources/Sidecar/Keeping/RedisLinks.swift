@@ -18,11 +18,12 @@ package final class RedisLinks: Service, Sendable {
   let logger: Logger
   let metrics: MetricsRegistry
   let board: LinkBoard
+  let inbox: KeeperInbox
   private let configuration: RedisConfiguration
   private let eventLoopGroup: any EventLoopGroup
   private let executor: (any TaskExecutor)?
-  private let leadership: AsyncStream<Bool>
-  private let leadershipChanges: AsyncStream<Bool>.Continuation
+  private let listening: AsyncStream<Bool>
+  private let listeningChanges: AsyncStream<Bool>.Continuation
   private let announced: AsyncStream<String>
   private let announcements: AsyncStream<String>.Continuation
   private let subscriber: RedisSubscriber
@@ -39,19 +40,20 @@ package final class RedisLinks: Service, Sendable {
   static let popSlack: Duration = .seconds(2)
 
   /// - Parameters:
+  ///   - inbox: of the keeper that hears what these bring.
   ///   - popTimeout: how long one wait for reports lasts; at most a third of the lease, so that an
   ///     item popped by a replica that no longer leads is noticed in time.
   ///   - executor: where `run` runs, and what it starts; nil for the pool of all tasks.
   ///   - passwordDoubt: what looks wrong with the password, for the log when it is refused.
   package init(
-    configuration: RedisConfiguration, layout: KeyLayout, popTimeout: Duration,
-    passwordDoubt: String? = nil, eventLoopGroup: any EventLoopGroup,
+    configuration: RedisConfiguration, layout: KeyLayout, inbox: KeeperInbox,
+    popTimeout: Duration, passwordDoubt: String? = nil, eventLoopGroup: any EventLoopGroup,
     executor: (any TaskExecutor)? = nil, logger: Logger, metrics: MetricsRegistry
   ) {
     let board = LinkBoard(
-      passwordDoubt: passwordDoubt, logger: logger,
-      metrics: metrics)
+      inbox: inbox, passwordDoubt: passwordDoubt, logger: logger, metrics: metrics)
     self.board = board
+    self.inbox = inbox
     var others = configuration
     others.objection = { server in board.objection(to: server) }
     self.configuration = others
@@ -61,7 +63,7 @@ package final class RedisLinks: Service, Sendable {
     self.executor = executor
     self.logger = logger
     self.metrics = metrics
-    (leadership, leadershipChanges) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    (listening, listeningChanges) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     (announced, announcements) = AsyncStream.makeStream(
       bufferingPolicy: .bufferingNewest(Self.announcedAtOnce))
     commands = RedisClient(
@@ -87,22 +89,11 @@ package final class RedisLinks: Service, Sendable {
     RedisLink.allCases.map { ($0, board[$0]) }
   }
 
-  /// Sends the keeper's events and what others say there from now on.
-  ///
-  /// A hint that means nothing is answered with false, and counted.
-  package func post(
-    events: @escaping @Sendable (Keeper.Event) -> Void,
-    hints: @escaping @Sendable (Hint) -> Bool
-  ) {
-    board.post(events: events, hints: hints)
-  }
-
   /// Puts something on the list that the leader reads; false when Redis did not take it.
   @discardableResult
-  package func send(_ hint: Hint) async -> Bool {
-    guard let item = hint.item else { return false }
+  package func send(_ item: ReportItem) async -> Bool {
     let reply = try? await commands.execute(
-      RedisCommand("RPUSH", layout.refreshRequests, item), deadline: .now + Self.popSlack)
+      RedisCommand("RPUSH", layout.refreshRequests, item.text), deadline: .now + Self.popSlack)
     return reply.map { $0.refusal == nil } ?? false
   }
 
@@ -111,12 +102,12 @@ package final class RedisLinks: Service, Sendable {
     if let turn = turn.withLock({ $0 }), turn.isOver {
       await turn.finished(within: Self.popSlack)
     }
-    await send(Hint(report))
+    await send(ReportItem(report))
   }
 
   /// Says something on the channel that all replicas listen to, as soon as may be.
-  package func announce(_ hint: Hint) {
-    if let event = hint.event { announcements.yield(event) }
+  package func announce(_ announcement: Announcement) {
+    if let text = announcement.text { announcements.yield(text) }
   }
 
   private func sayAnnounced() async {
@@ -127,10 +118,10 @@ package final class RedisLinks: Service, Sendable {
   }
 
   /// Starts or ends the waiting for reports.
-  package func leadershipChanged(isLeader: Bool) {
+  package func listen(_ listens: Bool) {
     // At once: what is given back next must not come to this replica.
-    if !isLeader { turn.withLock { $0 }?.end() }
-    leadershipChanges.yield(isLeader)
+    if !listens { turn.withLock { $0 }?.end() }
+    listeningChanges.yield(listens)
   }
 
   /// Keeps the connections until cancelled.
@@ -140,7 +131,7 @@ package final class RedisLinks: Service, Sendable {
   package func run() async throws {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.commands.run() }
-      group.addTask { await self.listen() }
+      group.addTask { await self.hearAnnouncements() }
       group.addTask { await self.warnAboutEviction() }
       group.addTask { await self.waitForReports() }
       group.addTask { await self.sayAnnounced() }
@@ -169,17 +160,17 @@ package final class RedisLinks: Service, Sendable {
   }
 
   /// Hears of changes at once instead of at the next look.
-  private func listen() async {
-    let board = board
+  private func hearAnnouncements() async {
+    let (board, inbox) = (board, inbox)
     await subscriber.run(
       channels: [layout.events],
       onMessage: { message in
-        if let hint = Hint(event: message.payload) { _ = board.take(hint) }
+        if let announcement = Announcement(message.payload) { inbox.hear(announcement) }
       },
       onSubscribed: {
         // Whatever was said while nobody listened.
-        board.post(.leadershipHinted)
-        board.post(.hinted(nil))
+        inbox.post(.leadershipHinted)
+        inbox.post(.hinted(nil))
       },
       onEvent: { event in board.record(.events, event) })
   }
@@ -206,24 +197,24 @@ package final class RedisLinks: Service, Sendable {
   }
 
   private func waitForReports() async {
-    var listening: Task<Void, Never>?
-    for await isLeader in leadership {
+    var hearing: Task<Void, Never>?
+    for await listens in listening {
       if let last = turn.withLock({ $0 }), !last.isFinished {
         last.end()
         // Whoever has waited for the longest is handed it: the wait that is to end.
         await send(.wake(nil))
       }
-      guard isLeader else { continue }
-      let (next, before) = (ReportsTurn(), listening)
+      guard listens else { continue }
+      let (next, before) = (ReportsTurn(), hearing)
       turn.withLock { $0 = next }
-      listening = Task(executorPreference: executor) {
+      hearing = Task(executorPreference: executor) {
         await before?.value
         await self.hearReports(next)
         next.finish()
       }
     }
-    listening?.cancel()
-    await listening?.value
+    hearing?.cancel()
+    await hearing?.value
   }
 
   // MARK: Silences

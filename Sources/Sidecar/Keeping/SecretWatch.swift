@@ -9,7 +9,7 @@ import TokenCore
 /// read once a second, and only while an account waits. Every file of a secret is looked at with
 /// each tick, too: one that has gone bad would be missed only at the next start.
 struct SecretWatch: Service {
-  private let service: KeeperService
+  private let inbox: KeeperInbox
   private let fetcher: Fetcher
   private let settings: Settings
   private let health: HealthCenter
@@ -19,10 +19,10 @@ struct SecretWatch: Service {
   private static let interval: Duration = .seconds(1)
 
   init(
-    service: KeeperService, fetcher: Fetcher, settings: Settings, health: HealthCenter,
+    inbox: KeeperInbox, fetcher: Fetcher, settings: Settings, health: HealthCenter,
     logger: Logger
   ) {
-    self.service = service
+    self.inbox = inbox
     self.fetcher = fetcher
     self.settings = settings
     self.health = health
@@ -44,7 +44,7 @@ struct SecretWatch: Service {
           logger.tell(
             .secretReplaced, "The AppSecret was replaced; WeChat is asked at once",
             .keyed([.account: "\(account)"]))
-          service.post(.secretChanged(account))
+          inbox.post(.secretChanged(account))
         }
         // Cancellation ends the wait early, and the loop notices it.
         try? await Task.sleep(for: Self.interval)
@@ -76,7 +76,7 @@ struct SecretWatch: Service {
   /// The accounts whose next attempt waits for its time after a failure.
   private var waiting: [AccountName] {
     let now = MonotonicClock.now()
-    return service.look { view in
+    return inbox.look { view in
       view.keeper.accounts
         .filter { $0.failures.inARow > 0 && ($0.wanted.map { $0.notBefore > now } ?? false) }
         .map(\.name)

@@ -37,7 +37,7 @@ enum SerializedText {
   }
 }
 
-extension Hint {
+extension ReportItem {
   /// What an item that means nothing looks like, without telling what it holds.
   static func form(of item: [UInt8]) -> String {
     let trimmed = SerializedText.trimmed(item[...])

@@ -89,10 +89,8 @@ package struct TokenStore: Sendable {
     let reply = try await call(Steps.mark, mark, by: deadline)
     guard case .marked = reply else { return reply }
     // The leader looks at once instead of with its next renewal; without this it only takes longer.
-    if let wake = Hint.wake(mark.account).item {
-      _ = try? await send(
-        [RedisCommand("RPUSH", context.layout.refreshRequests, wake)], by: deadline)
-    }
+    let wake = ReportItem.wake(mark.account).text
+    _ = try? await send([RedisCommand("RPUSH", context.layout.refreshRequests, wake)], by: deadline)
     return reply
   }
 

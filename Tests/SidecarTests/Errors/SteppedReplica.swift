@@ -279,7 +279,7 @@ final class SteppedReplica {
       return nil
     case .probe(let order):
       return .probed(order.account, order.version, isDead: false, dailyLimit: nil)
-    case .cancelFetch, .giveBack, .stop:
+    case .cancelFetch, .giveBack, .listen, .announce, .stop:
       return nil
     }
   }

@@ -207,7 +207,7 @@ import TokenCore
         let token = FetchedToken(
           token: AccessToken("t"), lifetime: .seconds(7200), sentAt: now)
         actions += keeper.handle(.fetched(order.account, order.version, .token(token)), at: now)
-      case .fetch, .probe, .cancelFetch, .giveBack, .note, .stop: continue
+      case .fetch, .probe, .cancelFetch, .giveBack, .listen, .announce, .note, .stop: continue
       }
     }
     let view = keeper.view

@@ -89,7 +89,7 @@ import TokenCore
       .refreshFailed(
         .unnamed, .schedule, FetchFailure(.transient, code: -1, reason: "busy"),
         isUnknown: true, inARow: 1, retryIn: .milliseconds(500)), at: .origin)
-    journal.record(.foreignApp(remaining: nil), at: .origin)
+    journal.record(.conflict(.foreignApp(remaining: nil)), at: .origin)
     journal.record(.diedEarly(.unnamed, lately: 2), at: .origin)
     journal.record(
       .storeStepFailed(nil, StoreFailure(mayHaveRun: false, reason: "OOM", kind: .memory)),

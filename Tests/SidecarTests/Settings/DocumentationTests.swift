@@ -70,10 +70,11 @@ import TokenCore
   {
     let text = try Self.text(of: page)
     for event in ["token", "leader"] {
-      #expect(Hint(event: Array("{\"event\":\"\(event)\",\"account\":\"default\"}".utf8)) != nil)
+      #expect(Announcement(Array("{\"event\":\"\(event)\",\"account\":\"default\"}".utf8)) != nil)
       #expect(text.contains("`\(event)`"))
     }
-    #expect(Hint.limited(.unnamed, .seconds(1)).event?.contains("\"event\":\"limited\"") == true)
+    #expect(
+      Announcement.limited(.unnamed, .seconds(1)).text?.contains("\"event\":\"limited\"") == true)
     #expect(text.contains("`limited`"))
     let metrics = Set(MetricFamily.table.map(\.name))
     for match in text.matches(of: /wechat_token_[a-z_]+/) {
