@@ -31,7 +31,7 @@ package struct Traces: Hashable, Sendable {
     var beganAt: Moment
     /// Redis's time of that BEGIN, when it was answered.
     var begunAt: RedisTime?
-    /// When its outcome was known; nil while it is not.
+    /// When it was asked last, or its outcome was known; nil while it may still be asked.
     var knownAt: Moment?
     package internal(set) var flight: Flight
 
@@ -113,8 +113,11 @@ package struct Traces: Hashable, Sendable {
   }
 
   /// Nobody knows whether the attempt minted a token: it may have killed the one that Redis has.
+  ///
+  /// How long it may still be processed counts from when it was asked, as Redis counts it from its
+  /// BEGIN: counted from its end, a fetch that Redis takes for later would be in doubt here.
   mutating func leaveUnresolved(_ attempt: Attempt, at now: Moment) {
-    let debt = Debt(attempt, knownAt: now)
+    let debt = Debt(attempt, knownAt: attempt.askedAt ?? now)
     unresolved = unresolved?.joined(with: debt) ?? debt
   }
 

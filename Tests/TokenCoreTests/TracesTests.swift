@@ -154,6 +154,20 @@ import Testing
     }
   }
 
+  @Test func `how long it may be processed counts from when it was asked, not from its end`() {
+    for (span, isOwed) in [(Timing.straggling, true), (Timing.straggling + .seconds(1), false)] {
+      var traces = Traces()
+      var lost = attempt(1)
+      lost.askedAt = Self.start
+      traces.leaveUnresolved(lost, at: Self.start + .seconds(5))
+      let next = Attempt(
+        version: version(10, 2), trigger: .doubt, firstBeganAt: Self.start + span,
+        beganAt: Self.start + span)
+      traces.settleUnresolved(by: next, at: Self.start + span)
+      #expect(traces.debts.isEmpty != isOwed)
+    }
+  }
+
   @Test func `a call that was left is taken once, and what minted nothing is forgotten`() {
     var traces = acknowledged()
     traces.abandon(attempt(1))
