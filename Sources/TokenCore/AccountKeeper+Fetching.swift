@@ -166,8 +166,7 @@ extension AccountKeeper {
           retryIn: wait))
     ]
     if failures.transportInARow >= Backoff.transportFailuresBeforeAbdication
-      || (failure.code == Backoff.addressRefused && failure.category == .operator
-        && !failure.retriesSoon)
+      || (failure.refusesAddress && !failure.retriesSoon)
     {
       outcomes.append(.unreachable)
     }

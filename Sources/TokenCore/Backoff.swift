@@ -2,8 +2,6 @@
 package enum Backoff {
   /// After so many failures of the transport in a row another replica is let try.
   package static let transportFailuresBeforeAbdication = 4
-  /// WeChat does not accept our address; another replica may have another one.
-  package static let addressRefused = 40164
   /// Waits double up to this.
   package static let longest: Duration = .seconds(30)
   /// No wait is cut below this, however little the token has left.

@@ -33,33 +33,35 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
     case rate
     /// 45009: the day's quota; hold until it is reset, alarm.
     case quota
-    /// The address or the account is refused (40164, 89503, 50004 …): an operator must act.
+    /// The address or the account is refused: an operator must act.
     case `operator`
     /// AppID, AppSecret or the request is wrong (40013, 40125 …): the settings must change.
     case configuration
   }
 
   package let category: Class
-  /// WeChat's `errcode`, when it sent one.
+  /// WeChat's `errcode`, when it sent one: for people, nothing is decided by it.
   package let code: Int?
   /// What happened, with no secret, no token and no URL query: fit for a log.
   package let reason: String
   /// WeChat's request id, to quote to its support.
   package let requestID: String?
-  /// The address that WeChat saw us come from, when 40164 tells it.
+  /// The address that WeChat saw us come from, when it tells it.
   package let egressAddress: String?
   /// Whether the failure was one of the transport (and may be different from another replica).
   package let isTransport: Bool
+  /// Whether it is this replica's address that is refused: another one may have another.
+  package let refusesAddress: Bool
   /// How long WeChat itself says to hold off (89506: a day, 89507: an hour).
   package let holdOff: Duration?
-  /// Whether the next attempt need not wait as the class says: it goes another way (40164 over one
+  /// Whether the next attempt need not wait as the class says: it goes another way (another
   /// family of addresses), or what was missing is this machine's own and may be there by then.
   package let retriesSoon: Bool
 
   package init(
     _ category: Class, code: Int? = nil, reason: String, requestID: String? = nil,
-    egressAddress: String? = nil, isTransport: Bool = false, holdOff: Duration? = nil,
-    retriesSoon: Bool = false
+    egressAddress: String? = nil, isTransport: Bool = false, refusesAddress: Bool = false,
+    holdOff: Duration? = nil, retriesSoon: Bool = false
   ) {
     self.category = category
     self.code = code
@@ -67,6 +69,7 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
     self.requestID = requestID
     self.egressAddress = egressAddress
     self.isTransport = isTransport
+    self.refusesAddress = refusesAddress
     self.holdOff = holdOff
     self.retriesSoon = retriesSoon
   }

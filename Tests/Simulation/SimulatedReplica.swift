@@ -33,7 +33,13 @@ final class SimulatedReplica {
 
   let index: Int
   var clock: SkewedClock
-  var keeper: Keeper
+  private(set) var keeper: Keeper
+  /// The lead by its keeper's reckoning, and when that wants to be woken, as of its last event:
+  /// looked at after every step, for which the keeper is too large to copy.
+  private(set) var leadership: Election.Leadership?
+  private(set) var nextWake: Moment?
+  /// The lock's value by which it believes to lead.
+  private(set) var leadTerm: String?
   var instance: InstanceID
   /// Counts lives; whatever was meant for an earlier one is dropped.
   var life = 0
@@ -83,15 +89,25 @@ final class SimulatedReplica {
     lastFetchAt = Array(repeating: nil, count: accounts)
   }
 
-  /// The lock's value by which its keeper believes to lead.
-  ///
-  /// Asked for after every step; the text is made once a term.
-  var leadTerm: String? {
-    guard let term = keeper.election.leadership?.term else { return nil }
-    if named?.term != term { named = (term, term.description) }
-    return named?.text
+  /// Begins a new life.
+  func begin(_ keeper: Keeper, as instance: InstanceID) {
+    self.keeper = keeper
+    self.instance = instance
+    look()
   }
-  private var named: (term: Term, text: String)?
+
+  /// Hands an event to the keeper; returns what it wants done.
+  func handle(_ event: Keeper.Event, at moment: Moment) -> [Keeper.Action] {
+    defer { look() }
+    return keeper.handle(event, at: moment)
+  }
+
+  private func look() {
+    let before = leadership?.term
+    leadership = keeper.election.leadership
+    nextWake = keeper.nextWake
+    if leadership?.term != before { leadTerm = leadership?.term.description }
+  }
 
   func local(at instant: Instant) -> Moment { Moment(nanoseconds: clock.local(at: instant)) }
 

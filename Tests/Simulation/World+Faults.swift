@@ -50,7 +50,7 @@ extension World {
   }
 
   mutating func someReplica() -> Int {
-    let leader = replicas.firstIndex { $0.keeper.election.leadership != nil }
+    let leader = replicas.firstIndex { $0.leadership != nil }
     if let leader, chance.percent(60) { return leader }
     return Int(chance.below(Int64(replicas.count)))
   }

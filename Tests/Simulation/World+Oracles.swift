@@ -222,7 +222,7 @@ extension World {
   /// Whether the leader's last fetch failed, so that it waits for the next one, or just did not.
   func isFailing(_ index: Int) -> Bool {
     replicas.indices.contains {
-      guard replicas[$0].isAlive, replicas[$0].keeper.election.leadership != nil else {
+      guard replicas[$0].isAlive, replicas[$0].leadership != nil else {
         return false
       }
       if case .commit(let attempt, _) = replicas[$0].keeper.accounts[index].work {
@@ -233,7 +233,7 @@ extension World {
   }
 
   private mutating func leadsAlone(_ index: Int) {
-    guard let leadership = replicas[index].keeper.election.leadership,
+    guard let leadership = replicas[index].leadership,
       leadership.validUntil > replicas[index].local(at: now)
     else { return }
     if holder(for: index) == replicas[index].leadTerm { return }
@@ -287,7 +287,7 @@ extension World {
   mutating func isNotBusy(
     _ event: Keeper.Event, _ actions: [Keeper.Action], _ replica: Int, at moment: Moment
   ) {
-    guard case .woke = event, actions.isEmpty, let due = replicas[replica].keeper.nextWake,
+    guard case .woke = event, actions.isEmpty, let due = replicas[replica].nextWake,
       due <= moment
     else {
       replicas[replica].idleWakes = 0

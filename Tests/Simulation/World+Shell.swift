@@ -23,8 +23,7 @@ extension World {
 
   mutating func restart(_ replica: Int) {
     let (instance, keeper) = birth(replica, life: replicas[replica].life)
-    replicas[replica].instance = instance
-    replicas[replica].keeper = keeper
+    replicas[replica].begin(keeper, as: instance)
     replicas[replica].isAlive = true
     replicas[replica].isEnding = false
     trace("r\(replica) starts as \(instance)")
@@ -42,7 +41,7 @@ extension World {
       if case .woke = event {} else { trace("r\(replica) <- \(brief(event))") }
     }
     // Reports reach whoever leads, and nobody need know how long they are held up.
-    let actions = replicas[replica].keeper.handle(event, at: moment).filter { !$0.isHint }
+    let actions = replicas[replica].handle(event, at: moment).filter { !$0.isHint }
     mix(UInt64(truncatingIfNeeded: now))
     mix(UInt64(replica))
     mix(digest(of: event))
@@ -55,7 +54,7 @@ extension World {
   }
 
   mutating func scheduleWake(_ replica: Int) {
-    guard let due = replicas[replica].keeper.nextWake else { return }
+    guard let due = replicas[replica].nextWake else { return }
     let instant = max(
       replicas[replica].clock.instant(showing: due.nanoseconds), now + 100_000)
     if let scheduled = replicas[replica].scheduledWake, scheduled <= instant { return }
@@ -532,7 +531,9 @@ extension World {
       return .knownFailure(FetchFailure(.quota, code: 45009, reason: "the day's quota"))
     case 45011: return .knownFailure(FetchFailure(.rate, code: 45011, reason: "the minute's"))
     case 40164:
-      return .knownFailure(FetchFailure(.operator, code: 40164, reason: "address refused"))
+      return .knownFailure(
+        FetchFailure(
+          .operator, code: 40164, reason: "address refused", refusesAddress: true))
     case 40125:
       return .knownFailure(FetchFailure(.configuration, code: 40125, reason: "bad secret"))
     default:

@@ -59,7 +59,7 @@ extension World {
     let before = disturbedUntil
     accountAll()
     let leader = replicas.firstIndex {
-      $0.isAlive && !$0.isEnding && $0.keeper.election.leadership != nil && !$0.isPaused(at: now)
+      $0.isAlive && !$0.isEnding && $0.leadership != nil && !$0.isPaused(at: now)
     }
     let effect = chance.percent(70) ? armed?.effect : nil
     switch effect {

@@ -208,7 +208,7 @@ package struct World {
       }
       replicas[replica].scheduledWake = nil
       let moment = replicas[replica].local(at: now)
-      if let due = replicas[replica].keeper.nextWake, due <= moment {
+      if let due = replicas[replica].nextWake, due <= moment {
         handle(.woke, replica)
       } else {
         scheduleWake(replica)

@@ -217,7 +217,7 @@ extension Transcript {
   private var outcomes: [FetchOutcome] {
     let failures: [FetchFailure] = [
       FetchFailure(.transient, reason: "nothing came", isTransport: true),
-      FetchFailure(.operator, code: Backoff.addressRefused, reason: "refused"),
+      FetchFailure(.operator, code: 40164, reason: "refused", refusesAddress: true),
       FetchFailure(.quota, code: 45009, reason: "used up"),
     ]
     let dead = FetchedToken(token: AccessToken("a dead secret"), lifetime: .zero, sentAt: now)

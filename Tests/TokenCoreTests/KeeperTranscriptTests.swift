@@ -119,7 +119,7 @@ import Testing
   @Test func `a report that WeChat refused to serve is handed on with the lead`() {
     var it = Transcript()
     let fetched = reported(&it)
-    let refused = FetchFailure(.operator, code: 40164, reason: "refused")
+    let refused = FetchFailure(.operator, code: 40164, reason: "refused", refusesAddress: true)
     let resolving = it.post(.fetched(Transcript.account, fetched, .knownFailure(refused)))
     it.post(.shutdownRequested)
     let ended = it.answer(resolving.first(where: \.isResolve), .resolved)

@@ -44,7 +44,7 @@ import TokenCore
       it.post(.storeConnected(runID: "one"))
     }
     #expect(notes.filter { $0 == .nameIsShared }.count == (namesake.isAnother ? 1 : 0))
-    let refused = FetchFailure(.operator, code: Backoff.addressRefused, reason: "refused")
+    let refused = FetchFailure(.operator, code: 40164, reason: "refused", refusesAddress: true)
     let after = it.post(.fetched(Transcript.account, order.version, .knownFailure(refused)))
     #expect(after.notes.contains(.steppedDown(.abdicated)) == namesake.isAnother)
   }

@@ -91,7 +91,8 @@ import TokenCore
     var it = Transcript()
     let fetch = it.fetch()
     let order = try #require(fetch)
-    let refusal = FetchFailure(.operator, code: 40164, reason: "IPv6", retriesSoon: true)
+    let refusal = FetchFailure(
+      .operator, code: 40164, reason: "IPv6", refusesAddress: true, retriesSoon: true)
     it.post(.fetched(order.account, order.version, .knownFailure(refusal)))
     #expect(it.keeper.accounts[0].wanted?.notBefore == it.now + Backoff.shortest)
     #expect(it.keeper.isLeader(at: it.now), "it is not yet another replica's turn")

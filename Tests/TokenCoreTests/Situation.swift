@@ -52,7 +52,7 @@ enum Situation: String, CaseIterable, Sendable {
         instance: other, isLeader: false, seenAt: it.redisTime, abdicatedAt: nil)
       it.answer(
         it.outstanding.first(where: \.isHeartbeat), .replicas([replica], now: it.redisTime))
-      let refused = FetchFailure(.operator, code: Backoff.addressRefused, reason: "refused")
+      let refused = FetchFailure(.operator, code: 40164, reason: "refused", refusesAddress: true)
       it.post(.fetched(Transcript.account, order?.version ?? version(0, 0), .knownFailure(refused)))
     case .takingOver: _ = it.lead()
     case .takingOverDue: it.fail(it.lead())

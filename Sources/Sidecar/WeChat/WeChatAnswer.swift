@@ -215,11 +215,13 @@ package enum FetchClassifier {
   package static func failure(_ code: Int, message: String) -> FetchFailure {
     let row = WeChatError.row(code)
     let requestID = ErrorMessage.requestID(in: message)
+    let refusesAddress = code == WeChatError.addressRefused
     return FetchFailure(
       row.category, code: code,
       reason: "WeChat answered with errcode \(code): \(row.advice)",
-      requestID: requestID, egressAddress: code == 40164 ? ErrorMessage.address(in: message) : nil,
-      holdOff: row.holdOff)
+      requestID: requestID,
+      egressAddress: refusesAddress ? ErrorMessage.address(in: message) : nil,
+      refusesAddress: refusesAddress, holdOff: row.holdOff)
   }
 
   /// A gateway's error says nothing about what was minted behind it, whatever its body says; but

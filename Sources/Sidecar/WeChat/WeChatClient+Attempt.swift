@@ -130,7 +130,7 @@ extension WeChatClient {
     guard family == .any, host.proxy == nil, let over = answer.remote?.family else {
       return outcome
     }
-    guard case .knownFailure(let failure) = outcome, failure.code == Backoff.addressRefused,
+    guard case .knownFailure(let failure) = outcome, failure.refusesAddress,
       let address = failure.egressAddress
     else {
       if case .works(let refused)? = families.withLock({ $0.accepted(way, over: over) }) {
@@ -250,7 +250,7 @@ extension FetchFailure {
   fileprivate func saying(_ words: String, soon: Bool = false) -> FetchFailure {
     FetchFailure(
       category, code: code, reason: "\(reason); \(words)", requestID: requestID,
-      egressAddress: egressAddress, isTransport: isTransport, holdOff: holdOff,
-      retriesSoon: soon)
+      egressAddress: egressAddress, isTransport: isTransport,
+      refusesAddress: refusesAddress, holdOff: holdOff, retriesSoon: soon)
   }
 }
