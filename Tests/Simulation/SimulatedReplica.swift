@@ -55,6 +55,8 @@ final class SimulatedReplica {
   var backlog: [World.Happening] = []
   var held: [Held] = []
   var isConnected = false
+  /// When it was first connected in this life.
+  var metRedisAt: Instant?
   var reconnects = 0
   var pendingSteps: [PendingStep] = []
   var pendingCalls: [PendingCall] = []
@@ -93,6 +95,7 @@ final class SimulatedReplica {
   func begin(_ keeper: Keeper, as instance: InstanceID) {
     self.keeper = keeper
     self.instance = instance
+    metRedisAt = nil
     look()
   }
 

@@ -126,6 +126,15 @@ extension World {
       else { return true }
       // The next look of whoever leads tells.
       guard let ledSince = marks.ledSince else { return true }
+      // Who never met the server before reckons with the time for which a lock is waited for, and
+      // nobody could lead for longer.
+      let reach = World.told + timing.successionSpan
+      if let leader = replicas.first(where: { $0.leadTerm == redis.data.lock?.holder }),
+        leader.metRedisAt.map({ $0 > loss.at }) ?? true,
+        ledSince - use.begunAt > reach.wholeNanoseconds
+      {
+        return true
+      }
       return now - max(ledSince, redisServesSince, loss.at) <= World.repair.wholeNanoseconds
     }
   }

@@ -338,6 +338,7 @@ extension World {
       return
     }
     replicas[replica].isConnected = true
+    replicas[replica].metRedisAt = replicas[replica].metRedisAt ?? now
     replicas[replica].disturb(until: now)
     handle(.storeConnected(runID: plan.tellsRunID ? server(of: replica).runID : nil), replica)
   }
