@@ -98,6 +98,13 @@ import TokenCore
     }
   }
 
+  @Test("a member of a wrong type makes an object none of ours, on the list and on the channel")
+  func wrongTypes() {
+    #expect(ReportItem(Array(#"{"force":true,"event":{}}"#.utf8)) == nil)
+    #expect(ReportItem(Array(#"{"wake":true,"retry_after_ms":"x"}"#.utf8)) == nil)
+    #expect(Announcement(Array(#"{"event":"leader","force":"yes"}"#.utf8)) == nil)
+  }
+
   @Test("a wake names its account, and what names none wakes all")
   func wakes() throws {
     let shop = try #require(AccountName("shop"))

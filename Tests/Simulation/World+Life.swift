@@ -125,16 +125,14 @@ extension World {
         loss.at - use.begunAt < World.told.wholeNanoseconds
       else { return true }
       // The next look of whoever leads tells.
-      guard let ledSince = marks.ledSince else { return true }
+      guard let ledSince = marks.ledSince, let holder = redis.data.lock?.holder,
+        let leader = replicas.first(where: { $0.leadTerm == holder })
+      else { return true }
       // Who never met the server before reckons with the time for which a lock is waited for, and
       // nobody could lead for longer.
       let reach = World.told + timing.successionSpan
-      if let leader = replicas.first(where: { $0.leadTerm == redis.data.lock?.holder }),
-        leader.metRedisAt.map({ $0 > loss.at }) ?? true,
-        ledSince - use.begunAt > reach.wholeNanoseconds
-      {
-        return true
-      }
+      let neverMet = leader.metRedisAt.map { $0 > loss.at } ?? true
+      if neverMet, ledSince - use.begunAt > reach.wholeNanoseconds { return true }
       return now - max(ledSince, redisServesSince, loss.at) <= World.repair.wholeNanoseconds
     }
   }

@@ -1,27 +1,13 @@
-import FoundationEssentials
 package import TokenCore
 
 /// Announcements as messages of the channel that all replicas listen to.
 extension Announcement {
-  private struct Message: Decodable {
-    var event: String?
-    var account: String?
-    var retryAfter: Int64?
-
-    enum CodingKeys: String, CodingKey {
-      case event, account
-      case retryAfter = "retry_after_ms"
-    }
-  }
-
   /// No limit holds a report up for longer than a day, in milliseconds.
   private static let longestWait: Int64 = 86_400_000
 
   /// Reads a message of the channel; nil for anything else.
   package init?(_ message: [UInt8]) {
-    guard message.count <= ReportItem.longest,
-      let message = try? JSONDecoder().decode(Message.self, from: Data(message))
-    else { return nil }
+    guard let message = WireMessage(message) else { return nil }
     let account = message.account.flatMap { AccountName(shown: $0) }
     switch (message.event, account, message.retryAfter) {
     case ("token", let account?, _): self = .tokenChanged(account)

@@ -12,13 +12,6 @@ package enum ReportItem: Hashable, Sendable {
   /// A person wants a new token.
   case force(AccountName)
 
-  private struct Message: Decodable {
-    var account: String?
-    var wake: Bool?
-    var sha256: String?
-    var force: Bool?
-  }
-
   /// Longer items are none of ours: WeChat's tokens are below 512 characters.
   package static let longest = 2048
 
@@ -36,9 +29,7 @@ package enum ReportItem: Hashable, Sendable {
       self = .rejected(AccessToken(String(decoding: bytes, as: UTF8.self)))
       return
     }
-    guard bytes.count <= Self.longest,
-      let message = try? JSONDecoder().decode(Message.self, from: Data(bytes))
-    else { return nil }
+    guard let message = WireMessage(bytes) else { return nil }
     if message.wake == true {
       self = .wake(message.account.flatMap { AccountName(shown: $0) })
     } else if let digest = message.sha256 {
@@ -91,6 +82,30 @@ package enum ReportItem: Hashable, Sendable {
       // A replica that no longer leads gives it back: the leader may have the token.
       return .reported(token.map { .rejected($0) } ?? .rejectedDigest(digest))
     }
+  }
+}
+
+/// An object of JSON on the list or the channel: a member of another type than its own makes it none
+/// of ours on either.
+struct WireMessage: Decodable {
+  var event: String?
+  var account: String?
+  var wake: Bool?
+  var sha256: String?
+  var force: Bool?
+  var retryAfter: Int64?
+
+  private enum CodingKeys: String, CodingKey {
+    case event, account, wake, sha256, force
+    case retryAfter = "retry_after_ms"
+  }
+
+  /// Nil when it is too long or no such object.
+  init?(_ bytes: [UInt8]) {
+    guard bytes.count <= ReportItem.longest,
+      let message = try? JSONDecoder().decode(Self.self, from: Data(bytes))
+    else { return nil }
+    self = message
   }
 }
 

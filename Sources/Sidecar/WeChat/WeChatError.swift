@@ -130,7 +130,8 @@ package struct WeChatError: Hashable, Sendable {
       40125, .configuration, "the AppSecret is wrong or was reset; correct it",
       "AppSecret 错误或已被重置，请更正", more: secrets),
     WeChatError(
-      addressRefused, .operator, "this address is not on the account's IP list; add it on mp.weixin.qq.com",
+      addressRefused, .operator,
+      "this address is not on the account's IP list; add it on mp.weixin.qq.com",
       "本机出口地址不在 IP 白名单中，请在 mp.weixin.qq.com 添加", more: editsOfAddresses),
     WeChatError(
       40243, .operator, "the AppSecret is frozen; unfreeze it on mp.weixin.qq.com",
