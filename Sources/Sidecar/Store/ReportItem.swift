@@ -85,8 +85,8 @@ package enum ReportItem: Hashable, Sendable {
   }
 }
 
-/// An object of JSON on the list or the channel: a member of another type than its own makes it none
-/// of ours on either.
+/// An object of JSON on the list or the channel: a member of another type than its own makes it
+/// none of ours on either.
 struct WireMessage: Decodable {
   var event: String?
   var account: String?
