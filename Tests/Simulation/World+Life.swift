@@ -80,6 +80,8 @@ extension World {
     if isLosersCopy(victim, killer, index) { return .fork }
     if isOut, isForgotten(use, index) { return .forgotten }
     if isOut, use.begunAt <= marks.clockSetForwardAt { return .steppedClock }
+    // A record that looks like another AppID's is nobody's to mend when the clock is set meanwhile.
+    if isHidden(index), use.begunAt <= marks.clockSteppedAt { return .steppedClock }
     if marks.accounts[index].repeated.contains(victim.token) { return .repeated }
     return nil
   }

@@ -46,7 +46,8 @@ extension World {
     return until
   }
 
-  private func isHidden(_ index: Int) -> Bool {
+  /// Whether the record looks like one that nobody here may write, or did just now.
+  func isHidden(_ index: Int) -> Bool {
     hidden[index].map { now < $0.until + 40 * second } ?? false
   }
 
