@@ -364,7 +364,10 @@ extension World {
     case (.mark, .marked): marks.allowedFetches += 2
     case (.republish(let republish), .republished(wrote: true)):
       published(republish, arrival.replica)
-      wrote(arrival, republish.account, fence: republish.fence)
+      // Keys that are over are taken away by it, which only shortens a life.
+      if publishedToken(index(of: republish.account)) != nil {
+        wrote(arrival, republish.account, fence: republish.fence)
+      }
     default: break
     }
   }
