@@ -97,6 +97,8 @@ struct CommandQueue<Caller> {
   mutating func stopped() -> [Action] {
     connection = .stopped
     let forgotten = waiting
+    // Each of them would look for itself in what it leaves.
+    waiting = []
     return forgotten.flatMap { abandon($0, .stopped) }
   }
 

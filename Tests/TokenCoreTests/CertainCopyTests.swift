@@ -33,6 +33,27 @@ import Testing
     #expect(Self.freshest(it, after: .seconds(290)) == nil)
   }
 
+  @Test(arguments: [(120, 120), (7200, 290)])
+  func `what is published again from memory ends by Redis's clock with its life or the grace`(
+    lifetime: Int, end: Int
+  ) throws {
+    var it = Transcript()
+    let began = it.redisTime
+    let fetching = it.fetch()
+    let order = try #require(fetching)
+    let fetched = FetchedToken(
+      token: AccessToken("T"), lifetime: .seconds(lifetime), sentAt: it.now)
+    let committing = it.post(.fetched(order.account, order.version, .token(fetched)))
+    // A doubt stood beside it, so that nobody vouches for the whole life; then all is lost.
+    let looking = it.answer(committing.first(where: \.isCommit), .committed(isCertain: false))
+    let again = it.answer(looking.first(where: \.isLook), .account(it.view()))
+    guard case .republish(let republish)? = again.first(where: \.isRepublish)?.command else {
+      Issue.record("it is not published again")
+      return
+    }
+    #expect(republish.until == began + .seconds(end))
+  }
+
   @Test func `beside a doubt it is vouched for no longer than Redis states`() {
     let it = Self.follower(doubtedFor: .seconds(200))
     #expect(Self.freshest(it, after: .milliseconds(89_999)) == AccessToken("T"))

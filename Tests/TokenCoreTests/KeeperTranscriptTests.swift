@@ -300,6 +300,23 @@ import Testing
     #expect(it.keeper.accounts[0].wanted?.notBefore == it.now)
   }
 
+  @Test("an answer that is none of its step's is a failure, and the step is tried again")
+  func answersOfOthers() throws {
+    var it = Transcript()
+    let begun = it.answer(it.lead(), .account(it.view())).first(where: \.isBegin)
+    guard case .store(_, let step)? = begun else {
+      Issue.record("there is no BEGIN")
+      return
+    }
+    let actions = it.post(.stored(step, .success(.resolve)))
+    #expect(
+      actions.notes.contains {
+        if case .storeStepFailed(Transcript.account, _) = $0 { true } else { false }
+      })
+    let again = try #require(it.next { $0.isBegin }?.command)
+    #expect(again == begun?.command)
+  }
+
   @Test(
     "who insists has WeChat asked five seconds after a refusal that people mend, and no sooner",
     arguments: [
