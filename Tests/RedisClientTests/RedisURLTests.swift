@@ -37,7 +37,7 @@ struct RedisURLTests {
     ])
   func hosts(url: String, host: String, port: Int, database: Int) throws {
     let endpoint = try parse(url)
-    #expect(endpoint.address == .tcp(host: host, port: port))
+    #expect(endpoint.topology == .single(.tcp(host: host, port: port)))
     #expect(endpoint.database == database && endpoint.tls == nil)
     #expect(endpoint.username == nil && endpoint.password == nil)
   }
@@ -62,7 +62,7 @@ struct RedisURLTests {
   @Test("a socket's path is percent-decoded and its database is a parameter")
   func sockets() throws {
     let endpoint = try parse("unix:///run/my%20redis.sock?db=2")
-    #expect(endpoint.address == .unix(path: "/run/my redis.sock"))
+    #expect(endpoint.topology == .single(.unix(path: "/run/my redis.sock")))
     #expect(endpoint.database == 2)
     #expect(failure("unix:///" + String(repeating: "a", count: 106)) == nil)
     #expect(failure("unix:///" + String(repeating: "a", count: 107)) == .pathTooLong(limit: 107))

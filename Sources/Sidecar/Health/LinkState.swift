@@ -156,7 +156,8 @@ extension RedisFailure {
     case .notConnected(nil), .deadlinePassed, .cancelled, .stopped, .tooManyInFlight,
       .commandRefused, .notResolved, .lookUpTimedOut, .unreachable, .connectTimedOut, .tls,
       .handshakeTimedOut, .notReady, .refused, .refusedByServer, .connectionLost,
-      .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive:
+      .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive, .noSentinel,
+      .primaryUnknown, .sentinelsDisagree, .sentinelsBehind, .notPrimary, .primaryMoved:
       .redisAway
     }
   }

@@ -200,6 +200,12 @@ final class LinkBoard: Sendable {
     if link == .commands { metrics.set(.redisUp, to: 0) }
   }
 
+  // MARK: Sentinels
+
+  /// Takes what sentinels said.
+  func saw(_ sight: SentinelSight) {
+  }
+
   // MARK: Silences
 
   /// Takes that the server has closed a silent connection, and what it says of its `timeout`.

@@ -136,6 +136,7 @@ package final class RedisLinks: Service, Sendable {
       group.addTask { await self.waitForReports() }
       group.addTask { await self.sayAnnounced() }
       group.addTask { await self.learnSilences() }
+      group.addTask { await self.watchSentinels() }
       try? await gracefulShutdown()
       group.cancelAll()
     }
@@ -215,6 +216,14 @@ package final class RedisLinks: Service, Sendable {
     }
     hearing?.cancel()
     await hearing?.value
+  }
+
+  // MARK: Sentinels
+
+  private func watchSentinels() async {
+    await configuration.sentinels?.watch(on: eventLoopGroup, logger: logger) { [board] sight in
+      board.saw(sight)
+    }
   }
 
   // MARK: Silences

@@ -43,7 +43,8 @@ package struct SettingsChange: Hashable, Sendable {
   private static func isLive(_ name: String) -> Bool {
     if name == Setting.logLevel.name { return true }
     let last = String(name.split(separator: ".").last ?? "")
-    return [Setting.appsecret, .redisPassword, .httpBearer].contains { secret in
+    return [Setting.appsecret, .redisPassword, .redisSentinelPassword, .httpBearer].contains {
+      secret in
       last == secret.name || last == secret.fileTwin?.name
     }
   }
@@ -56,6 +57,9 @@ package struct SettingsChange: Hashable, Sendable {
     }
     if name.hasPrefix(Setting.redisPassword.name) {
       return (running.redis.password == nil) == (fresh.redis.password == nil)
+    }
+    if name.hasPrefix(Setting.redisSentinelPassword.name) {
+      return (running.redis.sentinelPassword == nil) == (fresh.redis.sentinelPassword == nil)
     }
     guard name != Setting.logLevel.name else { return true }
     let words = name.split(separator: ".")
@@ -99,6 +103,11 @@ extension Settings {
     }
     if let password = redis.password, let other = fresh.redis.password, password.take(other) {
       change.add(secret: Setting.redisPassword.name)
+    }
+    if let password = redis.sentinelPassword, let other = fresh.redis.sentinelPassword,
+      password.take(other)
+    {
+      change.add(secret: Setting.redisSentinelPassword.name)
     }
     if let bearer = http.bearer, let other = fresh.http.bearer, bearer.take(other) {
       change.add(secret: Setting.httpBearer.name)

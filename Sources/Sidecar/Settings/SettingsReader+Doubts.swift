@@ -62,6 +62,15 @@ extension SettingsReader {
     return doubt
   }
 
+  /// Warns about a password that nobody is asked for.
+  mutating func weigh(sentinelPasswordFor endpoint: RedisEndpoint) {
+    guard case .single = endpoint.topology else { return }
+    warn(
+      .combination,
+      "\(Setting.redisSentinelPassword.environmentName) is given, and the Redis URL names no"
+        + " sentinels: it is of no use")
+  }
+
   /// Warns about a prefix that Redis's patterns and `redis-cli` do not read as it stands.
   mutating func weigh(keyPrefix prefix: String) {
     guard let strange = prefix.first(where: { !KeyPattern.isPlain($0) }) else { return }

@@ -253,12 +253,12 @@ import TokenCore
   @Test func `REDIS_URL is an alias that WCH_REDIS_URL overrides`() throws {
     let alias = ["REDIS_URL": "redis://alias"]
     #expect(
-      try loadSettings([], leastEnvironment.merging(alias) { $1 }).redis.endpoint.address
-        == .tcp(host: "alias", port: 6379))
+      try loadSettings([], leastEnvironment.merging(alias) { $1 }).redis.endpoint.topology
+        == .single(.tcp(host: "alias", port: 6379)))
     let both = alias.merging(["WCH_REDIS_URL": "redis://ours"]) { $1 }
     #expect(
-      try loadSettings([], leastEnvironment.merging(both) { $1 }).redis.endpoint.address
-        == .tcp(host: "ours", port: 6379))
+      try loadSettings([], leastEnvironment.merging(both) { $1 }).redis.endpoint.topology
+        == .single(.tcp(host: "ours", port: 6379)))
   }
 
   @Test func `a Redis URL is judged by the client's parser at the same time`() {
