@@ -83,6 +83,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     guard let context, let left = exchanges.silenceLeft(at: .now) else { return }
     silenceTimer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(left)) {
       [self] in
+      if exchanges.isDeaf(at: .now) { return fail(.unresponsive) }
       if exchanges.isTooSilent(at: .now) { sendPing() }
       watchSilence()
     }

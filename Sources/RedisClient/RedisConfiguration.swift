@@ -9,6 +9,8 @@ package struct RedisConfiguration: Sendable {
   package var password: (@Sendable () -> String?)?
   /// What `CLIENT LIST` shows; a server may refuse it.
   package var clientName: String? = nil
+  /// Whether the server is asked who it is when a connection begins; of sentinels nobody cares.
+  var asksWhoItIs = true
   /// Looks up the host's name and connects to it; one for all clients of a process.
   package let dialer: Dialer
   /// Asks the sentinels where the primary is, when the endpoint has any; one for all clients of a

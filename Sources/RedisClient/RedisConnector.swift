@@ -108,7 +108,7 @@ struct RedisConnector: Sendable {
       return (
         try RedisHandshake(
           endpoint: endpoint, address: address, password: password,
-          clientName: configuration.clientName),
+          clientName: configuration.clientName, asksWhoItIs: configuration.asksWhoItIs),
         try endpoint.tls?.makeContext()
       )
     }

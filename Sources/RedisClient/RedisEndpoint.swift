@@ -99,7 +99,7 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
       parameters = set.parameters(hasTLS: tls != nil) + parameters
     }
     let query = parameters.compactMap { name, value in
-      value.map { "\(name)=\(PercentEncoding.encoded($0, keeping: "/"))" }
+      value.map { "\(name)=\(PercentEncoding.encoded($0, keeping: "/*"))" }
     }
     return query.isEmpty ? place : place + "?" + query.joined(separator: "&")
   }

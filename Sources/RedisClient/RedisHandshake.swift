@@ -10,7 +10,7 @@ struct RedisHandshake: Sendable {
   /// - Parameter address: to which of the endpoint's servers the connection leads.
   init(
     endpoint: RedisEndpoint, address: RedisEndpoint.Address, password: String?,
-    clientName: String?
+    clientName: String?, asksWhoItIs: Bool = true
   ) throws(RedisFailure) {
     self.address = address
     var steps: [RedisCommand] = []
@@ -22,7 +22,7 @@ struct RedisHandshake: Sendable {
     }
     if endpoint.database != 0 { steps.append(RedisCommand("SELECT", "\(endpoint.database)")) }
     if let clientName { steps.append(RedisCommand("CLIENT", "SETNAME", clientName)) }
-    steps.append(RedisCommand("INFO", "server"))
+    if asksWhoItIs { steps.append(RedisCommand("INFO", "server")) }
     // INFO answers while the data set is being loaded; PING is refused then.
     steps.append(RedisCommand("PING"))
     // Sentinels name a replica for a moment before it is promoted, and after it was demoted. Some

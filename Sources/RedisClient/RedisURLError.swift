@@ -61,7 +61,8 @@ extension RedisURLError: CustomStringConvertible {
       "the Redis URL has a space, a control character or a non-ASCII character: percent-encode it"
         + " (an international host name is written as xn--…)"
     case .schemeMissing:
-      "the Redis URL has no scheme: write redis://, rediss://, unix:// or redis-sentinel:// in front"
+      "the Redis URL has no scheme: write redis://, rediss://, unix:// or redis-sentinel:// in"
+        + " front"
     case .schemeUnknown(let scheme):
       "the scheme \(scheme):// is not known: use redis://, rediss://, unix:// or redis-sentinel://"
     case .notSupportedYet(let scheme):

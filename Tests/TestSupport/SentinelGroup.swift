@@ -16,10 +16,40 @@ package final class SentinelGroup: Sendable {
     package var sentinelPassword: String?
     package var replicas = 2
     package var sentinels = 3
-    /// Where the sentinels are told that the primary is, in place of its own port.
-    package var announcedHost = "127.0.0.1"
+    /// Certificate, key and authority, with which all speak TLS and nothing else.
+    package var tls: TLSFiles?
+    /// Whether the sentinels know the servers by the name `localhost`.
+    package var usesNames = false
 
     package init() {}
+  }
+
+  /// The files of TLS.
+  package struct TLSFiles: Sendable {
+    package let certificate: String
+    package let key: String
+    package let authority: String
+
+    package init(certificate: String, key: String, authority: String) {
+      self.certificate = certificate
+      self.key = key
+      self.authority = authority
+    }
+
+    /// As redis-server takes them.
+    var lines: [String] {
+      [
+        "tls-cert-file \(certificate)", "tls-key-file \(key)", "tls-ca-cert-file \(authority)",
+        "tls-auth-clients no", "tls-replication yes",
+      ]
+    }
+
+    var arguments: [String] {
+      lines.flatMap { line in
+        let words = line.split(separator: " ", maxSplits: 1)
+        return ["--\(words[0])", "\(words[1])"]
+      }
+    }
   }
 
   /// What the sentinels call the primary.
@@ -31,15 +61,31 @@ package final class SentinelGroup: Sendable {
   private let options: Options
 
   package var endpoint: RedisEndpoint {
-    var set = SentinelSet(sentinels.map(\.address), primary: Self.name)
+    var set = SentinelSet(
+      sentinels.map { .tcp(host: host, port: $0.port) }, primary: Self.name)
     set.password = options.sentinelPassword.map { RedisPassword($0) }
-    return RedisEndpoint(set)
+    set.hasTLS = options.tls != nil
+    var endpoint = RedisEndpoint(set)
+    endpoint.tls = tls
+    return endpoint
+  }
+
+  private var host: String { options.tls == nil ? "127.0.0.1" : "localhost" }
+
+  private var tls: RedisEndpoint.TLS? {
+    guard let files = options.tls else { return nil }
+    var tls = RedisEndpoint.TLS()
+    tls.caFile = files.authority
+    tls.serverName = "localhost"
+    return tls
   }
 
   /// For settings; without the sentinels' password.
   package var url: String {
-    let hosts = sentinels.map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
-    return "redis-sentinel://\(hosts)/0?master=\(Self.name)"
+    let hosts = sentinels.map { "\(host):\($0.port)" }.joined(separator: ",")
+    let url = "://\(hosts)/0?master=\(Self.name)"
+    guard let files = options.tls else { return "redis-sentinel\(url)" }
+    return "rediss-sentinel\(url)&ca_file=\(files.authority)"
   }
 
   private init(servers: [RedisServer], sentinels: [SentinelServer], options: Options) {
@@ -59,26 +105,33 @@ package final class SentinelGroup: Sendable {
     let usual = [
       "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--repl-timeout", "5",
     ]
-    let primary = try await RedisServer.start(arguments: usual + options.serverArguments)
+    let host = options.usesNames ? "localhost" : "127.0.0.1"
+    let own =
+      usual + options.serverArguments + (options.usesNames ? ["--replica-announce-ip", host] : [])
+    let primary = try await RedisServer.start(
+      arguments: own, tlsArguments: options.tls?.arguments)
+    let port = primary.tlsPort ?? primary.port
     var servers = [primary]
     for _ in 0..<options.replicas {
       servers.append(
         try await RedisServer.start(
-          arguments: usual + ["--replicaof", "127.0.0.1", "\(primary.port)"]
-            + options.serverArguments))
+          arguments: own + ["--replicaof", host, "\(port)"],
+          tlsArguments: options.tls?.arguments))
     }
     let quorum = options.sentinels / 2 + 1
     let lines =
-      [
-        "sentinel monitor \(name) \(options.announcedHost) \(primary.port) \(quorum)",
+      (options.usesNames
+        ? ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"] : [])
+      + [
+        "sentinel monitor \(name) \(host) \(port) \(quorum)",
         "sentinel down-after-milliseconds \(name) 1000",
-        "sentinel failover-timeout \(name) 4000", "sentinel parallel-syncs \(name) 2",
+        "sentinel failover-timeout \(name) 2000", "sentinel parallel-syncs \(name) 2",
       ] + options.sentinelLines
     var sentinels: [SentinelServer] = []
     for _ in 0..<options.sentinels {
       sentinels.append(
         try await SentinelServer.start(
-          lines, password: options.sentinelPassword, tlsLines: nil))
+          lines, password: options.sentinelPassword, tlsLines: options.tls?.lines))
     }
     let group = SentinelGroup(servers: servers, sentinels: sentinels, options: options)
     do {
@@ -93,9 +146,12 @@ package final class SentinelGroup: Sendable {
 
   /// Makes a sentinel look and tell more often, so that tests need not wait; one that was starved
   /// by other work must not think that its clock jumped.
+  ///
+  /// Replicas are asked once a second while the primary is down, and are good for a fail-over if
+  /// they have answered within five periods of PING.
   package func hasten(_ sentinel: SentinelServer) async throws {
     try await ask(
-      sentinel, "SENTINEL", "DEBUG", "info-period", "300", "ping-period", "100", "ask-period",
+      sentinel, "SENTINEL", "DEBUG", "info-period", "300", "ping-period", "300", "ask-period",
       "200", "publish-period", "200", "tilt-trigger", "20000", "tilt-period", "1000",
       "election-timeout", "2000")
   }
@@ -124,6 +180,7 @@ package final class SentinelGroup: Sendable {
   ) async throws -> RedisReply {
     var endpoint = RedisEndpoint(sentinel.address)
     endpoint.password = options.sentinelPassword.map { RedisPassword($0) }
+    endpoint.tls = tls
     let client = RedisClient(
       configuration: RedisConfiguration(endpoint: endpoint),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test"))
@@ -151,13 +208,63 @@ package final class SentinelGroup: Sendable {
     let asked = sentinels ?? self.sentinels
     return try await waited(for: "another primary", within: limit, every: .milliseconds(10)) {
       for sentinel in asked {
-        guard let port = try await named(by: sentinel), port != former.port,
-          let server = servers.first(where: { $0.port == port }),
+        guard let port = try await named(by: sentinel), port != former.tlsPort ?? former.port,
+          let server = servers.first(where: { ($0.tlsPort ?? $0.port) == port }),
           try await server.command("ROLE").elements?.first?.text == "master"
         else { continue }
         return server
       }
       return nil
+    }
+  }
+
+  /// Has the primary replaced as an operator does, by the first sentinel that can.
+  package func failOver() async throws {
+    try await waitUntil("a sentinel begins a fail-over", within: patience) {
+      do {
+        try await ask(sentinels[0], "SENTINEL", "FAILOVER", Self.name)
+        return true
+      } catch let refusal as RedisServerError where refusal.code == "NOGOODSLAVE" {
+        // Right after another one, until its replicas have been looked at again.
+        return false
+      } catch let refusal as RedisServerError where refusal.code == "INPROG" {
+        return false
+      }
+    }
+  }
+
+  /// One more sentinel that watches a server, and knows none of the others.
+  package func stranger(watching server: RedisServer) async throws -> SentinelServer {
+    try await SentinelServer.start(
+      ["sentinel monitor \(Self.name) 127.0.0.1 \(server.port) 9"], password: nil, tlsLines: nil)
+  }
+
+  /// Who is connected to a server by that beginning of a name.
+  package func clients(of server: RedisServer, named prefix: String) async throws -> Int {
+    let list = try await server.command("CLIENT", "LIST").text ?? ""
+    return list.split(separator: "\n").filter { $0.contains(" name=\(prefix)") }.count
+  }
+
+  // MARK: Replication
+
+  /// From now on the replicas of the primary get nothing from it, and keep what they have.
+  package func cutOffReplicas() async throws {
+    for replica in servers.dropFirst() {
+      try await replica.command("CONFIG", "SET", "masteruser", "nobody", "masterauth", "nothing")
+    }
+    try await servers[0].command("CLIENT", "KILL", "TYPE", "replica")
+    for replica in servers.dropFirst() {
+      try await waitUntil("a replica is cut off", within: patience) {
+        let information = try await replica.command("INFO", "replication").text ?? ""
+        return information.contains("master_link_status:down")
+      }
+    }
+  }
+
+  /// Lets replicas follow whoever leads next.
+  package func lead(replicasOf former: RedisServer) async throws {
+    for replica in servers where replica !== former {
+      try await replica.command("CONFIG", "SET", "masteruser", "", "masterauth", "")
     }
   }
 }

@@ -50,6 +50,7 @@ package final class SentinelLocator: PrimaryLocator {
       own.password = set.password
       var configuration = RedisConfiguration(endpoint: own, dialer: dialer)
       configuration.password = password
+      configuration.asksWhoItIs = false
       return configuration
     }
   }

@@ -27,6 +27,8 @@ package struct Assessment {
   static let rollOut: Duration = .seconds(60)
   /// A connection that is missed for less is being made anew.
   static let reconnecting: Duration = .seconds(5)
+  /// Sentinels are asked every five seconds: a single asking in vain may be a busy machine's.
+  static let unheard: Duration = .seconds(10)
   /// Steps that fail within less fail for one pause of Redis: each is tried again within seconds.
   static let hiccup: Duration = .seconds(5)
   /// A lock of another AppID whose token is over is taken over within moments.
@@ -47,7 +49,7 @@ package struct Assessment {
   package var conditions: [Condition] {
     var found = replica + heard
     // That nobody leads comes from something itself, where this replica knows of it.
-    let general = found.filter { $0.account == nil && $0.kind.stopsFetches && !$0.isPending }
+    let general = found.filter { $0.account == nil && $0.stopsFetches && !$0.isPending }
       .max { a, b in
         (a.kind == .noLeader) != (b.kind == .noLeader)
           ? a.kind == .noLeader : a.severity < b.severity
@@ -256,6 +258,13 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
+    if let sentinels = known.sentinels, let failure = sentinels.failure {
+      var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
+        $0.reason = Self.cut("\(failure)")
+      }
+      unknown.isPending = isYoung(unknown, Self.unheard)
+      found.append(unknown)
+    }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {
       var lame = condition(.connectionLame, .warning, nil, since: state.since ?? known.wall) {
         $0.subject = link.rawValue
@@ -351,19 +360,6 @@ package struct Assessment {
 }
 
 extension Condition.Kind {
-  /// Whether no account gets tokens while it is so: then it may be why one has none.
-  fileprivate var stopsFetches: Bool {
-    switch self {
-    case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .loopStalled:
-      true
-    case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
-      .sharedName, .replicaSilent, .accountsDiffer, .connectionLame, .clockOff, .secretUnusable,
-      .certificateUnusable, .settingsStale:
-      false
-    }
-  }
-
   /// Whether it is about what the leader itself does, and is over with its lead.
   var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
 
@@ -372,8 +368,9 @@ extension Condition.Kind {
     switch self {
     case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff: true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled,
+      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
+      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
+      .loopStalled,
       .secretUnusable, .certificateUnusable, .settingsStale:
       false
     }

@@ -84,6 +84,9 @@ package final class RedisLinks: Service, Sendable {
   /// What is known of the command connection.
   package var state: LinkState { board[.commands] }
 
+  /// What the sentinels say; nil without any.
+  package var sentinels: SentinelState? { board.sentinels }
+
   /// What is known of every connection.
   package var states: [(link: RedisLink, state: LinkState)] {
     RedisLink.allCases.map { ($0, board[$0]) }

@@ -44,6 +44,7 @@ extension Settings {
     let proxies = reader.proxies(environment)
     let apiAuthorities = reader.authorities(.apiCaFile)
     let redis = reader.redis()
+    reader.refuseNamesOfKeys(accounts, keyPrefix: redis.keyPrefix)
     let timing = Timing(
       lease: reader.requiredDuration(.lease), renew: reader.requiredDuration(.renew),
       retry: reader.requiredDuration(.retry), tick: reader.requiredDuration(.tick),
@@ -137,6 +138,18 @@ extension SettingsReader {
     }
     refuseSharedAppIDs(accounts)
     return accounts
+  }
+
+  /// The record of such an account would be the unnamed account's.
+  fileprivate mutating func refuseNamesOfKeys(_ accounts: [Settings.Account], keyPrefix: String) {
+    let layout = KeyLayout(prefix: keyPrefix)
+    let keys = [layout.accessToken(.unnamed), layout.expiresIn(.unnamed)]
+    for account in accounts where keys.contains(account.name.rawValue) {
+      report(
+        .combination,
+        "an account is named \(quoted(account.name.rawValue)), as a key of the unnamed account is:"
+          + " give it another name")
+    }
   }
 
   private mutating func account(_ given: GivenAccount, api: API) -> Settings.Account? {
