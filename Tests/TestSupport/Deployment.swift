@@ -218,11 +218,12 @@ package final class Deployment: Sendable {
 
   /// Starts replicas `a`, `b`, … and waits until all run, one leads and a live token is in Redis.
   @discardableResult
-  package func start(count: Int, _ settings: [String: String] = [:]) async throws
-    -> SidecarProcess
-  {
+  package func start(
+    count: Int, _ settings: [String: String] = [:], launcher: [String] = []
+  ) async throws -> SidecarProcess {
     for index in 0..<count {
-      try start(String(UnicodeScalar(UInt8(ascii: "a") + UInt8(index))), settings)
+      try start(
+        String(UnicodeScalar(UInt8(ascii: "a") + UInt8(index))), settings, launcher: launcher)
     }
     try await waitForLiveToken()
     for process in processes { try await process.waitForStatus(200, of: "/startupz") }

@@ -20,8 +20,32 @@ package final class SentinelGroup: Sendable {
     package var tls: TLSFiles?
     /// Whether the sentinels know the servers by the name `localhost`.
     package var usesNames = false
+    /// On which networks they are; nil: all on this host's own.
+    package var places: Places?
 
     package init() {}
+  }
+
+  /// Where all are that is not on this host's own network.
+  package struct Places: Sendable {
+    /// Of the first server.
+    package var primary: RedisServer.Place
+    /// Of the others.
+    package var replicas: RedisServer.Place
+    /// Of the first sentinel.
+    package var firstSentinel: RedisServer.Place
+    /// Of the others.
+    package var sentinels: RedisServer.Place
+
+    package init(
+      primary: RedisServer.Place, replicas: RedisServer.Place,
+      firstSentinel: RedisServer.Place, sentinels: RedisServer.Place
+    ) {
+      self.primary = primary
+      self.replicas = replicas
+      self.firstSentinel = firstSentinel
+      self.sentinels = sentinels
+    }
   }
 
   /// The files of TLS.
@@ -62,7 +86,8 @@ package final class SentinelGroup: Sendable {
 
   package var endpoint: RedisEndpoint {
     var set = SentinelSet(
-      sentinels.map { .tcp(host: host, port: $0.port) }, primary: Self.name)
+      sentinels.map { options.tls == nil ? $0.address : .tcp(host: host, port: $0.port) },
+      primary: Self.name)
     set.password = options.sentinelPassword.map { RedisPassword($0) }
     set.hasTLS = options.tls != nil
     var endpoint = RedisEndpoint(set)
@@ -82,7 +107,8 @@ package final class SentinelGroup: Sendable {
 
   /// For settings; without the sentinels' password.
   package var url: String {
-    let hosts = sentinels.map { "\(host):\($0.port)" }.joined(separator: ",")
+    let hosts = sentinels.map { options.tls == nil ? "\($0.address)" : "\(host):\($0.port)" }
+      .joined(separator: ",")
     let url = "://\(hosts)/0?master=\(Self.name)"
     guard let files = options.tls else { return "redis-sentinel\(url)" }
     return "rediss-sentinel\(url)&ca_file=\(files.authority)"
@@ -105,16 +131,18 @@ package final class SentinelGroup: Sendable {
     let usual = [
       "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--repl-timeout", "5",
     ]
-    let host = options.usesNames ? "localhost" : "127.0.0.1"
+    let host =
+      options.usesNames ? "localhost" : options.places?.primary.host ?? "127.0.0.1"
     let own =
       usual + options.serverArguments + (options.usesNames ? ["--replica-announce-ip", host] : [])
     let primary = try await RedisServer.start(
-      arguments: own, tlsArguments: options.tls?.arguments)
+      at: options.places?.primary ?? .init(), arguments: own, tlsArguments: options.tls?.arguments)
     let port = primary.tlsPort ?? primary.port
     var servers = [primary]
     for _ in 0..<options.replicas {
       servers.append(
         try await RedisServer.start(
+          at: options.places?.replicas ?? .init(),
           arguments: own + ["--replicaof", host, "\(port)"],
           tlsArguments: options.tls?.arguments))
     }
@@ -128,10 +156,12 @@ package final class SentinelGroup: Sendable {
         "sentinel failover-timeout \(name) 2000", "sentinel parallel-syncs \(name) 2",
       ] + options.sentinelLines
     var sentinels: [SentinelServer] = []
-    for _ in 0..<options.sentinels {
+    for number in 0..<options.sentinels {
+      let place = number == 0 ? options.places?.firstSentinel : options.places?.sentinels
       sentinels.append(
         try await SentinelServer.start(
-          lines, password: options.sentinelPassword, tlsLines: options.tls?.lines))
+          at: place ?? .init(), lines, password: options.sentinelPassword,
+          tlsLines: options.tls?.lines))
     }
     let group = SentinelGroup(servers: servers, sentinels: sentinels, options: options)
     do {

@@ -9,18 +9,22 @@ package final class SentinelServer: Sendable {
   package let port: Int
   package let directory: URL
   private let password: String?
+  private let place: RedisServer.Place
+  /// The address that it listens on: another one from the next start on, if it is changed.
+  private let host: Mutex<String>
   /// Protects the running process.
   private let process: Mutex<ChildProcess?> = Mutex(nil)
 
-  package var address: RedisEndpoint.Address { .tcp(host: "127.0.0.1", port: port) }
+  package var address: RedisEndpoint.Address { .tcp(host: host.withLock { $0 }, port: port) }
 
   /// - Parameter lines: of its configuration, beside port and directory; without TLS.
   static func start(
-    _ lines: [String], password: String?, tlsLines: [String]?
+    at place: RedisServer.Place = .init(), _ lines: [String], password: String?,
+    tlsLines: [String]?
   ) async throws -> SentinelServer {
     var lastError: any Error = RedisServer.Failure("no attempt was made")
     for _ in 0..<5 {
-      let server = try SentinelServer(lines, password: password, tlsLines: tlsLines)
+      let server = try SentinelServer(place, lines, password: password, tlsLines: tlsLines)
       do {
         try await server.launch()
         return server
@@ -32,15 +36,19 @@ package final class SentinelServer: Sendable {
     throw lastError
   }
 
-  private init(_ lines: [String], password: String?, tlsLines: [String]?) throws {
+  private init(
+    _ place: RedisServer.Place, _ lines: [String], password: String?, tlsLines: [String]?
+  ) throws {
     port = try FreePort.pick()
+    self.place = place
+    host = Mutex(place.host)
     self.password = password
     directory = FileManager.default.temporaryDirectory
       .appendingPathComponent("s\(UInt32.random(in: 0 ... .max))")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     // Of two ports the one without TLS is the tests' own.
     var all = tlsLines.map { ["tls-port \(port)", "port 0"] + $0 } ?? ["port \(port)"]
-    all += ["bind 127.0.0.1", "dir \(directory.path)", "logfile log", "daemonize no"] + lines
+    all += ["bind \(place.host)", "dir \(directory.path)", "logfile log", "daemonize no"] + lines
     if let password { all.append("requirepass \(password)") }
     try Data((all.joined(separator: "\n") + "\n").utf8).write(to: configurationFile)
   }
@@ -77,8 +85,21 @@ package final class SentinelServer: Sendable {
     try await launch()
   }
 
+  /// Starts it again, with what it knew, at another address of this machine.
+  package func restart(at address: String) async throws {
+    kill()
+    let text = try String(contentsOf: configurationFile, encoding: .utf8)
+    let former = host.withLock { $0 }
+    try Data(text.replacing("bind \(former)", with: "bind \(address)").utf8)
+      .write(to: configurationFile)
+    host.withLock { $0 = address }
+    try await launch()
+  }
+
   private func launch() async throws {
-    let new = try ChildProcess(["redis-server", configurationFile.path, "--sentinel"])
+    try? FileManager.default.removeItem(at: directory.appendingPathComponent("log"))
+    let new = try ChildProcess(
+      place.launcher + ["redis-server", configurationFile.path, "--sentinel"])
     process.withLock { $0 = new }
     try await waitUntil("sentinel \(port) listens", within: .seconds(20)) {
       guard new.isRunning else { throw RedisServer.Failure("a sentinel has ended: \(log)") }

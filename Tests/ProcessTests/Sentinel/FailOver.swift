@@ -16,10 +16,22 @@ struct FailOver {
 
   /// Three replicas that are ready, of which one leads.
   static func startReplicas(
+    _ deployment: Deployment, _ settings: [String: String] = [:], launcher: [String] = []
+  ) async throws {
+    try await deployment.start(
+      count: 3, Deployment.brisk.merging(settings) { $1 }, launcher: launcher)
+    for process in deployment.processes { try await process.waitForStatus(200, of: "/readyz") }
+  }
+
+  /// Two more beside the one that there is.
+  static func startMore(
     _ deployment: Deployment, _ settings: [String: String] = [:]
   ) async throws {
-    try await deployment.start(count: 3, Deployment.brisk.merging(settings) { $1 })
-    for process in deployment.processes { try await process.waitForStatus(200, of: "/readyz") }
+    for instance in ["b", "c"] {
+      let process = try deployment.start(
+        instance, Deployment.brisk.merging(settings) { $1 })
+      try await process.waitForStatus(200, of: "/readyz")
+    }
   }
 
   /// Starts three replicas, lets the fault happen under a reader, waits for the next primary and
