@@ -107,7 +107,7 @@ package final class RedisServer: Sendable {
       "--port", "\(port)", "--bind", place.host, "--unixsocket",
       directory.appendingPathComponent("s").path, "--dir", directory.path, "--logfile",
       directory.appendingPathComponent("log").path, "--daemonize", "no", "--save", "",
-      "--appendonly", "no",
+      "--appendonly", "no", "--protected-mode", place.launcher.isEmpty ? "yes" : "no",
     ]
     if let tlsPort, let tlsArguments { all += ["--tls-port", "\(tlsPort)"] + tlsArguments }
     if let password { all += ["--requirepass", password] }

@@ -48,7 +48,11 @@ package final class SentinelServer: Sendable {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     // Of two ports the one without TLS is the tests' own.
     var all = tlsLines.map { ["tls-port \(port)", "port 0"] + $0 } ?? ["port \(port)"]
-    all += ["bind \(place.host)", "dir \(directory.path)", "logfile log", "daemonize no"] + lines
+    all +=
+      [
+        "bind \(place.host)", "dir \(directory.path)", "logfile log", "daemonize no",
+        "protected-mode no",
+      ] + lines
     if let password { all.append("requirepass \(password)") }
     try Data((all.joined(separator: "\n") + "\n").utf8).write(to: configurationFile)
   }

@@ -27,7 +27,13 @@ package final class SplitNetwork: Sendable {
     _ body: (SplitNetwork) async throws -> Result
   ) async throws -> Result {
     let network = SplitNetwork()
-    defer { try? network.shell("for n in near far way; do ip netns del $n\(network.id); done") }
+    defer {
+      try? network.shell(
+        """
+        for n in near far way; do ip netns del $n$ID; done
+        ip link del wn$ID || true; ip link del wf$ID || true
+        """)
+    }
     try network.shell(
       """
       for n in near far way; do ip netns add $n$ID; ip -n $n$ID link set lo up; done
@@ -36,14 +42,14 @@ package final class SplitNetwork: Sendable {
         ip -n $2$ID addr add $3/24 dev $1; ip -n $2$ID link set $1 up
         ip -n $5$ID addr add $6/24 dev $4; ip -n $5$ID link set $4 up
       }
-      pair a far 10.77.1.2 b way 10.77.1.1
-      pair c near 10.77.2.2 d way 10.77.2.1
-      ip link add n$ID type veth peer name e netns near$ID
-      ip addr add 10.77.12.1/24 dev n$ID; ip link set n$ID up
-      ip -n near$ID addr add 10.77.12.2/24 dev e; ip -n near$ID link set e up
-      ip link add f$ID type veth peer name g netns far$ID
-      ip addr add 10.77.11.1/24 dev f$ID; ip link set f$ID up
-      ip -n far$ID addr add 10.77.11.2/24 dev g; ip -n far$ID link set g up
+      pair w0 far 10.77.1.2 w1 way 10.77.1.1
+      pair w2 near 10.77.2.2 w3 way 10.77.2.1
+      ip link add wn$ID type veth peer name w4 netns near$ID
+      ip addr add 10.77.12.1/24 dev wn$ID; ip link set wn$ID up
+      ip -n near$ID addr add 10.77.12.2/24 dev w4; ip -n near$ID link set w4 up
+      ip link add wf$ID type veth peer name w5 netns far$ID
+      ip addr add 10.77.11.1/24 dev wf$ID; ip link set wf$ID up
+      ip -n far$ID addr add 10.77.11.2/24 dev w5; ip -n far$ID link set w5 up
       ip route add 10.77.1.2/32 via 10.77.12.2
       ip route add 10.77.2.2/32 via 10.77.12.2
       ip -n near$ID route add default via 10.77.2.1

@@ -13,6 +13,7 @@ struct SentinelSettingTests {
       let url = group.url.replacing("master=\(SentinelGroup.name)", with: "master=other")
       let replica = try deployment.start(
         "a", Deployment.brisk.merging(["WCH_REDIS_URL": url]) { $1 })
+      try await replica.waitForStatus(200, of: "/startupz")
       try await waitUntil("it says so", within: patience) {
         try await replica.troubles()["primary_unknown"]?.contains("do not know other") == true
       }
@@ -40,6 +41,7 @@ struct SentinelSettingTests {
       try Data("wrong\n".utf8).write(to: file)
       let settings = ["WCH_REDIS_SENTINEL_PASSWORD_FILE": file.path]
       let replica = try deployment.start("a", Deployment.brisk.merging(settings) { $1 })
+      try await replica.waitForStatus(200, of: "/startupz")
       try await waitUntil("it says whose", within: patience) {
         try await replica.troubles()["primary_unknown"]?.contains("redisSentinelPassword") == true
       }
@@ -98,6 +100,7 @@ struct SentinelSettingTests {
     try await Deployment.run(withSentinels: options) { deployment, group in
       if !usesNames {
         let replica = try deployment.start("z", Deployment.brisk)
+        try await replica.waitForStatus(200, of: "/startupz")
         try await waitUntil("it names what helps", within: patience) {
           try await replica.troubles()["redis_away"]?.contains("announce-hostnames") == true
         }
@@ -154,7 +157,7 @@ struct SentinelSettingTests {
 
   @Test("of many followers one leads next, and the sentinels have few connections of each")
   func manyFollowers() async throws {
-    let count = 200
+    let count = ProcessInfo.processInfo.environment["WCH_FOLLOWERS"].flatMap { Int($0) } ?? 200
     try await Deployment.run(withSentinels: .init()) { deployment, group in
       let leader = try await deployment.start(count: 1, ["WCH_LOG_LEVEL": "notice"])
       for number in 1..<count {
