@@ -172,7 +172,7 @@ package struct Assessment {
     }
   }
 
-  private func refused(_ conflict: Conflict, _ account: AccountName?) -> Condition {
+  private func refused(_ conflict: Conflict, _ account: CredentialID?) -> Condition {
     guard case .newerLayout(let layout) = conflict else {
       var condition = condition(.foreignApp, .error, account, at: nil) { facts in
         if case .foreignApp(let remaining?) = conflict {
@@ -317,14 +317,14 @@ package struct Assessment {
   // MARK: Making one
 
   private func condition(
-    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: AccountName?,
+    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     at moment: Moment?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
     condition(kind, severity, account, since: moment.map(known.wallClock), fill)
   }
 
   private func condition(
-    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: AccountName?,
+    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     since: Timestamp?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
     var facts = Condition.Facts()

@@ -28,7 +28,7 @@ struct Parts {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     metrics = MetricsRegistry()
     metrics.preregister(
-      accounts: settings.accounts.map(\.name), version: version,
+      accounts: settings.accounts.map { CredentialID($0.name) }, version: version,
       redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
     let keeper = Keeper(settings)
     inbox = KeeperInbox(for: keeper)
@@ -105,7 +105,7 @@ extension Keeper {
   /// Of the accounts of the settings.
   fileprivate init(_ settings: Settings) {
     self.init(
-      instance: settings.instance, accounts: settings.accounts.map(\.name),
+      instance: settings.instance, accounts: settings.accounts.map { CredentialID($0.name) },
       timing: settings.timing, margins: settings.margins, credentials: settings.credentials,
       maximumFetches: settings.apiConcurrency, generator: SystemRandomNumberGenerator())
   }

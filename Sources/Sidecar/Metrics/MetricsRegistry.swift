@@ -74,7 +74,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   ///   - redisCommands: the names by which commands and scripts are counted.
   ///   - routes: the routes of the HTTP interface, with what asks there.
   package func preregister(
-    accounts: [AccountName], version: String, redisCommands: [String] = [],
+    accounts: [CredentialID], version: String, redisCommands: [String] = [],
     routes: [(path: String, method: String)] = []
   ) {
     for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
