@@ -21,15 +21,23 @@ package final class Fetcher: Sendable {
     guard let account = accounts[order.account.account] else {
       preconditionFailure("the keeper orders only for configured accounts")
     }
-    // Read off the keeper's thread: a slow disk must not keep the lease from being renewed.
-    let secret =
-      (try? await NIOThreadPool.singleton.runIfActive { account.secret.current() })
-      ?? account.secret.current()
-    used.withLock { $0[order.account] = secret }
+    let subject: WeChatRequest.Subject
+    if order.account.kind == .accessToken {
+      // Read off the keeper's thread: a slow disk must not keep the lease from being renewed.
+      let secret =
+        (try? await NIOThreadPool.singleton.runIfActive { account.secret.current() })
+        ?? account.secret.current()
+      used.withLock { $0[order.account] = secret }
+      subject = .token(appID: account.appID, appSecret: secret, isForced: order.isForced)
+    } else {
+      guard let source = order.source else {
+        preconditionFailure("the keeper orders a ticket with the token to ask with")
+      }
+      subject = .ticket(order.account.kind, source: source)
+    }
     let (outcome, facts) = await client.fetch(
       WeChatRequest(
-        account: account.name, appID: account.appID, appSecret: secret,
-        api: account.api, forceRefresh: order.isForced,
+        account: account.name, subject, api: account.api, hosts: account.urls,
         notAfter: MonotonicClock.instant(of: order.notAfter), permit: permit,
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
     count(order.account, facts, code: outcome.errorCode)
@@ -44,13 +52,13 @@ package final class Fetcher: Sendable {
     return account.secret.current() != last
   }
 
-  /// Asks WeChat about the quota of the account's endpoint: proves the token and mints nothing.
+  /// Has the account's token proved, which mints nothing.
   package func probe(_ order: ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?) {
     guard let account = accounts[order.account.account] else {
       preconditionFailure("the keeper probes only configured accounts")
     }
     let (outcome, facts) = await client.probe(
-      order.token, of: account.name, quotaOf: account.api,
+      order.token, of: account.name, from: account.api, hosts: account.urls,
       notAfter: MonotonicClock.instant(of: order.deadline),
       timeout: max(.zero, order.deadline - MonotonicClock.now()))
     let code: String

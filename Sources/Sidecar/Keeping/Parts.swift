@@ -28,8 +28,9 @@ struct Parts {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     metrics = MetricsRegistry()
     metrics.preregister(
-      accounts: settings.accounts.map { CredentialID($0.name) }, version: version,
-      redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
+      credentials: settings.accounts.flatMap { account in
+        account.credentials.map { ($0, account.api.endpoints($0.kind)) }
+      }, version: version, redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
     let keeper = Keeper(settings)
     inbox = KeeperInbox(for: keeper)
     links = RedisLinks(
@@ -97,7 +98,9 @@ extension HealthCenter {
       .init(
         instance: settings.instance.rawValue, version: version, startedAt: .now,
         timing: settings.timing, margins: settings.margins,
-        accountsDigest: HealthReport.digest(settings.accounts.map { ($0.name, $0.appID) })))
+        accountsDigest: HealthReport.digest(
+          settings.accounts.flatMap { account in account.credentials.map { ($0, account.appID) } }),
+        corporations: Set(settings.accounts.filter(\.api.isWeCom).map(\.name))))
   }
 }
 
@@ -105,7 +108,7 @@ extension Keeper {
   /// Of the accounts of the settings.
   fileprivate init(_ settings: Settings) {
     self.init(
-      instance: settings.instance, accounts: settings.accounts.map { CredentialID($0.name) },
+      instance: settings.instance, accounts: settings.accounts.flatMap(\.credentials),
       timing: settings.timing, margins: settings.margins, credentials: settings.credentials,
       maximumFetches: settings.apiConcurrency, generator: SystemRandomNumberGenerator())
   }

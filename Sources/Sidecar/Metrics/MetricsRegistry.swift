@@ -74,18 +74,19 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   ///   - redisCommands: the names by which commands and scripts are counted.
   ///   - routes: the routes of the HTTP interface, with what asks there.
   package func preregister(
-    accounts: [CredentialID], version: String, redisCommands: [String] = [],
+    credentials: [(CredentialID, endpoints: [String])], version: String, redisCommands: [String] = [],
     routes: [(path: String, method: String)] = []
   ) {
     for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
-    for account in accounts.map(\.description) {
+    for (credential, endpoints) in credentials {
+      let account = credential.description
       for family in MetricFamily.daemon where family.labels == ["account"] {
         touch(family, [account])
       }
       for trigger in MetricLabels.triggers {
         for result in MetricLabels.results { touch(.refreshes, [account, trigger, result]) }
       }
-      for endpoint in MetricLabels.endpoints {
+      for endpoint in endpoints {
         for code in MetricLabels.errorCodes {
           touch(.upstreamRequests, [account, endpoint, code])
         }

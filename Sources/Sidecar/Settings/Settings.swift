@@ -12,6 +12,15 @@ package struct Settings: Sendable {
     package let appID: String
     package let secret: SecretSource
     package let api: API
+    /// The tickets that are kept beside its token, in the order of their names.
+    package let tickets: [CredentialID.Kind]
+    /// Where it is asked, the preferred first; at least one.
+    package var urls: [BaseURL] = []
+
+    /// Everything that is kept for it, the access token first.
+    package var credentials: [CredentialID] {
+      [CredentialID(name)] + tickets.map { CredentialID(name, $0) }
+    }
   }
 
   /// Redis, as far as this module understands it.
@@ -82,7 +91,7 @@ package struct Settings: Sendable {
 
   /// The unnamed account first, then by name.
   package let accounts: [Account]
-  /// WeChat's addresses; at least one.
+  /// All addresses that are asked, each once; at least one.
   package let apiURLs: [BaseURL]
   /// Over which of their addresses they are called.
   package let apiFamily: Dialer.Family
@@ -126,15 +135,28 @@ package struct Settings: Sendable {
     }
   }
 
-  /// What each account's kind of token means to its keeper.
+  /// What each credential of each account means to its keeper.
   package var credentials: [CredentialID: Credential] {
     Dictionary(
-      uniqueKeysWithValues: accounts.map { account in
-        var credential = Credential()
-        if account.api == .stableToken { credential.fetch = .renewsWhenForced }
-        credential.probe = probe
-        return (CredentialID(account.name), credential)
+      uniqueKeysWithValues: accounts.flatMap { account in
+        account.credentials.map { ($0, credential($0, of: account)) }
       })
+  }
+
+  private func credential(_ id: CredentialID, of account: Account) -> Credential {
+    var credential = Credential()
+    // KINDS OF CREDENTIALS: what differs between them for the keeper is said here alone.
+    switch Question(account.api, id.kind) {
+    case .token:
+      credential.fetch = account.api == .stableToken ? .renewsWhenForced : .renews
+      credential.probe = probe
+    case .corpToken:
+      credential.fetch = .renewsWhenForced
+      credential.probe = probe
+    case .ticket, .corpTicket:
+      credential.fetch = .renewsWhenForced
+    }
+    return credential
   }
 
   /// The two margins together, as the core takes them.
