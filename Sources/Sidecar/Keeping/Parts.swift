@@ -27,10 +27,11 @@ struct Parts {
     let loops = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     metrics = MetricsRegistry()
+    let apis = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.api) })
     metrics.preregister(
-      credentials: settings.accounts.flatMap { account in
-        account.credentials.map { ($0, account.api.endpoints($0.kind)) }
-      }, version: version, redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
+      accounts: settings.accounts.flatMap(\.credentials),
+      endpoints: { MetricLabels.endpoints(of: $0.kind, apis[$0.account] ?? .token) },
+      version: version, redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
     let keeper = Keeper(settings)
     inbox = KeeperInbox(for: keeper)
     links = RedisLinks(

@@ -1,3 +1,5 @@
+package import TokenCore
+
 /// One documented metric: its name, kind, labels and meaning.
 package struct MetricFamily: Hashable, Sendable {
   /// How a metric behaves.
@@ -147,6 +149,14 @@ package enum MetricLabels {
     "token", "stable_token", "quota", "gettoken", "domain_ip", "getticket", "get_jsapi_ticket",
     "ticket_get",
   ]
+  /// Where a credential of that kind is asked for, and proved.
+  package static func endpoints(of kind: CredentialID.Kind, _ api: API) -> [String] {
+    switch Question(isWeCom: api.isWeCom, kind) {
+    case .token: ["token", "stable_token", "quota"]
+    case .corpToken: ["gettoken", "domain_ip"]
+    case .ticket, .corpTicket: [endpoint(ofPath: api.ticketPath(kind))]
+    }
+  }
   /// What WeChat answers is a code of its own; these two every call can come to.
   package static let errorCodes = ["0", "none"]
   package static let commandResults = ["ok", "error"]

@@ -145,16 +145,16 @@ package struct Settings: Sendable {
 
   private func credential(_ id: CredentialID, of account: Account) -> Credential {
     var credential = Credential()
-    // KINDS OF CREDENTIALS: what differs between them for the keeper is said here alone.
-    switch Question(account.api, id.kind) {
+    switch Question(isWeCom: account.api.isWeCom, id.kind) {
     case .token:
       credential.fetch = account.api == .stableToken ? .renewsWhenForced : .renews
       credential.probe = probe
     case .corpToken:
-      credential.fetch = .renewsWhenForced
+      credential.fetch = .reads(.weComToken)
       credential.probe = probe
     case .ticket, .corpTicket:
-      credential.fetch = .renewsWhenForced
+      credential.fetch = .reads(.ticket)
+      credential.source = CredentialID(account.name)
     }
     return credential
   }

@@ -11,9 +11,9 @@ package enum Question: Hashable, Sendable, CaseIterable {
   /// WeCom's ticket, by an app's access token.
   case corpTicket
 
-  package init(_ api: API, _ kind: CredentialID.Kind) {
+  package init(isWeCom: Bool, _ kind: CredentialID.Kind) {
     self =
-      switch (api.isWeCom, kind == .accessToken) {
+      switch (isWeCom, kind == .accessToken) {
       case (false, true): .token
       case (false, false): .ticket
       case (true, true): .corpToken
@@ -31,6 +31,9 @@ package enum Question: Hashable, Sendable, CaseIterable {
     case .corpToken, .corpTicket: "WeCom"
     }
   }
+
+  /// The same in Chinese.
+  var chineseSpeaker: String { speaker == "WeCom" ? "企业微信" : "微信" }
 
   /// What is wanted, for people.
   var noun: String { isForTicket ? "ticket" : "token" }

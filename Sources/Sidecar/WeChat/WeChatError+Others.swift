@@ -1,3 +1,5 @@
+import TokenCore
+
 /// What tickets and WeCom answer otherwise than `token` and `stable_token`.
 extension WeChatError {
   /// The entry of a ticket's code, which another row of the table before has for tokens.

@@ -38,8 +38,8 @@ package struct WeChatRequest: Sendable {
   /// How the answer is read.
   var question: Question {
     switch subject {
-    case .token: Question(api, .accessToken)
-    case .ticket(let kind, _): Question(api, kind)
+    case .token: Question(isWeCom: api.isWeCom, .accessToken)
+    case .ticket(let kind, _): Question(isWeCom: api.isWeCom, kind)
     }
   }
 
