@@ -44,6 +44,8 @@ final class KeptConnection {
     case .success(let new):
       opened = new
       take(.opened)
+      // It may have moved while this was on its way here.
+      if let address = configuration.locator.moves?.last { primaryMoved(to: address) }
     case .failure(let failure): take(.openingFailed(failure))
     }
   }

@@ -29,6 +29,7 @@ final class PrimaryMoves: Sendable {
   private struct State {
     var nextID: UInt64 = 0
     var observers: [UInt64: Observer] = [:]
+    var last: RedisEndpoint.Address?
   }
 
   /// Protects who is told.
@@ -46,8 +47,15 @@ final class PrimaryMoves: Sendable {
   func forget(_ id: UInt64) { state.withLock { $0.observers[id] = nil } }
 
   func tell(_ address: RedisEndpoint.Address) {
-    for observer in state.withLock({ Array($0.observers.values) }) { observer(address) }
+    let observers = state.withLock { state in
+      state.last = address
+      return Array(state.observers.values)
+    }
+    for observer in observers { observer(address) }
   }
+
+  /// Where it was told to be last; nil before the first move.
+  var last: RedisEndpoint.Address? { state.withLock { $0.last } }
 
   /// Runs the body as long as the primary stays where it is.
   ///
@@ -62,6 +70,8 @@ final class PrimaryMoves: Sendable {
       of: RedisEndpoint.Address.self, bufferingPolicy: .bufferingNewest(1))
     let id = observe { if $0 != address { continuation.yield($0) } }
     defer { forget(id) }
+    // It may have moved before there was anybody to hear it.
+    if let last, last != address { continuation.yield(last) }
     return try await withThrowingTaskGroup(of: Result?.self) { group in
       group.addTask { try await body() }
       group.addTask {

@@ -7,7 +7,7 @@ extension AccountKeeper {
       firstBeganAt: now, beganAt: now)
     reports.began(
       for: attempt.trigger,
-      bringsAnother: bringsAnother(attempt.trigger), at: now)
+      bringsAnother: credential.answersReports(attempt.trigger), at: now)
     return begin(attempt, at: now)
   }
 
@@ -26,7 +26,9 @@ extension AccountKeeper {
       .begin(
         .init(
           account: name, version: attempt.version, span: timing.attemptSpan,
-          kills: bringsAnother(attempt.trigger), hasHistory: published.hasHistory, outputs: kept)),
+          kills: credential.renews(attempt.trigger), hasHistory: published.hasHistory,
+          isMortal: credential.isMortal,
+          outputs: outputs)),
       at: now)
   }
 
@@ -74,11 +76,12 @@ extension AccountKeeper {
     }
     var attempt = attempt
     attempt.askedAt = now
+    attempt.source = source?.token
     go(to: .fetch(attempt))
     lastFetchAt = now
     let order = FetchOrder(
       account: name, version: attempt.version, trigger: attempt.trigger,
-      isForced: credential.repeats && attempt.trigger.needsAnotherToken,
+      isForced: credential.isForced(attempt.trigger), source: attempt.source,
       deadline: now + timing.apiTimeout, notAfter: lead.validUntil)
     return [.note(.refreshStarted(name, attempt.trigger, attempt.version)), .fetch(order)]
   }
@@ -108,10 +111,12 @@ extension AccountKeeper {
       // Nothing was sent at all: the next attempt need not keep its distance from this one.
       if failure.category == .transient { lastFetchAt = nil }
       go(to: .resolve(attempt), .due(now))
-      return backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
+      let told = backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
+      guard failure.rejectsSource, let token = attempt.source else { return told }
+      return told + [.sourceIsRefused(token)]
     case .unknown(let failure):
       go(to: .hold)
-      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
+      if credential.renews(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       return backOff(attempt, failure, isUnknown: true, at: now, using: &generator)
     }
   }
@@ -126,7 +131,7 @@ extension AccountKeeper {
       traces.forget(version)
       return []
     }
-    guard let known, bringsAnother(known.trigger) else { return [] }
+    guard let known, credential.renews(known.trigger) else { return [] }
     traces.owe(known, knownAt: now, at: now)
     return []
   }
@@ -151,7 +156,7 @@ extension AccountKeeper {
       after: failure, isUnknown: isUnknown, inARow: failures.inARow,
       remaining: copy == nil ? nil : statedRemaining(at: now), hasBudget: hasBudget,
       using: &generator)
-    if failure.category == .quota, credential.repeats, attempt.trigger.needsAnotherToken {
+    if failure.category == .quota, credential.isForced(attempt.trigger) {
       // The day's forced fetches are used up, and plain ones are not: if another party's fetch has
       // killed the token, a plain one brings what WeChat gave to that one.
       reports.hold(attempt.trigger, until: now + wait)
@@ -178,19 +183,20 @@ extension AccountKeeper {
   ) -> [Outcome] {
     let now = scene.now
     let age = now - fetched.sentAt
+    let overtime = credential.polling?.overtime ?? .zero
     guard age < fetched.lifetime else {
       // Redis took no writes for the whole of a life: nothing is left to publish.
       go(to: .hold)
-      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
+      if credential.renews(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       want(attempt.trigger, notBefore: now)
       return []
     }
     let command = StoreCommand.Commit(
       account: name, fence: lead.epoch, version: attempt.version,
-      outputs: outputs(of: fetched.token),
-      lifetime: fetched.lifetime, age: max(age, .zero), begunAt: attempt.receipt?.at,
-      parent: attempt.receipt?.committed, kills: bringsAnother(attempt.trigger),
-      isRecommit: false, runID: scene.runID, instance: instance)
+      token: fetched.token, outputs: outputs,
+      lifetime: fetched.lifetime + overtime, age: max(age, .zero), begunAt: attempt.receipt?.at,
+      parent: attempt.receipt?.committed, kills: credential.renews(attempt.trigger),
+      isRecommit: false, least: credential.polling?.least, runID: scene.runID, instance: instance)
     return send(.commit(command), at: now)
   }
 
@@ -198,7 +204,7 @@ extension AccountKeeper {
   private mutating func remember(
     commitOf attempt: Attempt, _ fetched: FetchedToken, at now: Moment
   ) {
-    guard bringsAnother(attempt.trigger) else { return }
+    guard credential.renews(attempt.trigger) else { return }
     traces.lastCommit = .init(
       version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
       committedAt: now, endsAt: fetched.sentAt + fetched.lifetime)
@@ -214,7 +220,9 @@ extension AccountKeeper {
     switch answer {
     case .committed(let isCertain):
       let isUnchanged = copy?.token == fetched.token
-      published.commit(fetched, of: attempt, isCertain: isCertain, sentAt: step.issuedAt)
+      published.commit(
+        fetched, of: attempt, overtime: credential.polling?.overtime ?? .zero,
+        isCertain: isCertain, sentAt: step.issuedAt)
       remember(commitOf: attempt, fetched, at: now)
       wanted = nil
       // What stands in the record beside it decides how long the keys state that it lives.
@@ -222,7 +230,7 @@ extension AccountKeeper {
       if isCertain { traces.settleUnresolved(by: attempt, at: now) }
       if !isUnchanged {
         reports.settled()
-      } else if attempt.trigger.needsAnotherToken {
+      } else if credential.isForced(attempt.trigger) {
         // WeChat forces no sooner than 30 s after the last one, whoever asked for that: again then.
         _ = reports.ask(attempt.trigger, at: now, hasBudget: hasBudget)
       }
@@ -239,13 +247,13 @@ extension AccountKeeper {
       return fenced(by: epoch)
     case .deposed(let epoch):
       // The script has told: nothing is owed here, and it is said to each other server.
-      if bringsAnother(attempt.trigger) {
+      if credential.renews(attempt.trigger) {
         traces.remember(
           acknowledged: Traces.Debt(attempt, knownAt: now), settledBy: nil, at: now)
       }
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
     case .stale, .refused:
-      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
+      if credential.renews(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       want(.takeover, notBefore: now)
       lookAt = now
       return []

@@ -39,10 +39,11 @@ extension AccountKeeper {
     }
   }
 
-  /// When the fetch that is wanted, or the scheduled one, may begin.
+  /// When the fetch that is wanted, or the scheduled one, may begin; nil while what it is fetched
+  /// with is not there.
   var fetchStart: Moment? {
     let spaced = lastFetchAt.map { $0 + Timing.fetchSpacing } ?? .origin
-    guard let start = wanted?.notBefore ?? scheduledStart else { return nil }
+    guard hasSource, let start = wanted?.notBefore ?? scheduledStart else { return nil }
     return max(start, spaced)
   }
 
@@ -61,7 +62,7 @@ extension AccountKeeper {
     guard scene.isConnected else { return outcomes }
     if let debt = traces.due(at: now) { outcomes.append(pay(debt, at: now)) }
     if work == .follow, isDue(at: now) {
-      outcomes += send(.look(name), at: now)
+      outcomes += send(.look(.init(account: name, outputs: outputs)), at: now)
     } else if case .resolve(let attempt) = work, isDue(at: now) {
       outcomes += send(.resolve(resolution(of: attempt)), at: now)
     } else if let lead = scene.lead {
@@ -95,7 +96,8 @@ extension AccountKeeper {
     return send(
       .takeOver(
         .init(
-          account: name, epoch: lead.epoch, runID: scene.runID, away: away, outputs: kept)),
+          account: name, epoch: lead.epoch, runID: scene.runID, away: away,
+          isMortal: credential.isMortal, outputs: outputs)),
       at: scene.now)
   }
 
@@ -103,13 +105,14 @@ extension AccountKeeper {
   private mutating func hold(_ lead: Scene.Lead, in scene: Scene) -> [Outcome] {
     let now = scene.now
     var outcomes: [Outcome] = []
+    if let source, source.until <= now { self.source = nil }
     if !scene.isEnding, !isQueued, let start = fetchStart, start <= now {
       if scene.mayFetch { outcomes += begin(lead, at: now) } else { isQueued = true }
     }
     if work == .hold, lookAt <= now {
       lookAt = now + lead.lookEvery
       go(to: .look)
-      outcomes += send(.look(name), at: now)
+      outcomes += send(.look(.init(account: name, outputs: outputs)), at: now)
     }
     if !scene.isEnding, let copy, prober.ask(about: copy.version, at: now) {
       outcomes.append(
@@ -123,7 +126,7 @@ extension AccountKeeper {
 
   /// What takes an attempt's intent back.
   func resolution(of attempt: Attempt) -> StoreCommand.Resolve {
-    .init(account: name, version: attempt.version, outputs: kept)
+    .init(account: name, version: attempt.version, outputs: outputs)
   }
 
   /// What was not answered in time counts as failed: it may have been carried out.
@@ -155,7 +158,7 @@ extension AccountKeeper {
         .init(
           account: name, version: debt.version, age: max(now - debt.beganAt, .zero),
           begunAt: debt.begunAt, knownFor: debt.knownAt.map { max(now - $0, .zero) },
-          outputs: kept)), at: now)
+          outputs: outputs)), at: now)
     traces.sent(debt, as: step)
     return outcome
   }

@@ -12,6 +12,13 @@ package struct AccountKeeper: Sendable {
     package internal(set) var isBackoff = false
   }
 
+  /// A token that another credential is fetched with.
+  struct Source: Hashable, Sendable {
+    let token: AccessToken
+    /// Until then it lives, as far as is known.
+    let until: Moment
+  }
+
   /// The failures since the last good answer.
   package struct Failures: Hashable, Sendable {
     package internal(set) var inARow = 0
@@ -45,11 +52,13 @@ package struct AccountKeeper: Sendable {
     case recordIsOurs
     /// Redis's record of this account is not ours to write.
     case refused(StepDownReason)
+    /// WeChat refuses the token that this was asked for with.
+    case sourceIsRefused(AccessToken)
     /// WeChat cannot be reached from here, or refuses this address.
     case unreachable
   }
 
-  package let name: AccountName
+  package let name: CredentialID
   /// What is being done, and how far the step at Redis is that it needs.
   package private(set) var work = Work.follow
   package internal(set) var flight = Flight.due(.origin)
@@ -60,6 +69,8 @@ package struct AccountKeeper: Sendable {
   /// Fetches of this replica that may have killed it.
   package internal(set) var traces = Traces()
   package internal(set) var wanted: Wanted?
+  /// What it is fetched with, where that is another credential.
+  var source: Source?
   /// Whether a fetch is due and waits until other accounts' fetches are over.
   var isQueued = false
   package internal(set) var failures = Failures()
@@ -84,19 +95,24 @@ package struct AccountKeeper: Sendable {
 
   let instance: InstanceID
   let timing: Timing
-  let margins: Margins
+  /// How early its token counts as used up.
+  package let margins: Margins
   let credential: Credential
+  /// What its commits publish.
+  let outputs: [Output]
 
   init(
-    name: AccountName, instance: InstanceID, timing: Timing, margins: Margins,
+    name: CredentialID, instance: InstanceID, timing: Timing, margins: Margins,
     credential: Credential
   ) {
     self.name = name
     self.instance = instance
     self.timing = timing
-    self.margins = margins
+    self.margins = credential.margins(margins)
     self.credential = credential
-    reports = ReportLedger(limits: credential.repeats ? .stableToken : .token)
+    outputs = Output.own(self.margins) + credential.otherOutputs
+    reports = ReportLedger(
+      limits: credential.fetch == .renewsWhenForced ? .stableToken : .token)
     prober = Prober(interval: credential.probe, patience: timing.apiTimeout + Timing.slack)
   }
 
@@ -127,8 +143,10 @@ package struct AccountKeeper: Sendable {
   package var copy: Copy? { published.copy }
   package var stated: Stated? { published.stated }
 
-  /// When the leader refreshes the token it has.
-  package var refreshAt: Moment? { published.refreshAt(margins) }
+  /// When the leader refreshes the token it has, or asks for it again.
+  package var refreshAt: Moment? {
+    credential.polling.map { published.pollAt($0) } ?? published.refreshAt(margins)
+  }
 
   /// When the life ends that Redis states of the copy, as far as it is known.
   package var statedEnd: Moment? { published.statedEnd }
@@ -164,19 +182,29 @@ package struct AccountKeeper: Sendable {
     return switch work {
     case .begin(let attempt), .waitForLease(let attempt), .fetch(let attempt),
       .commit(let attempt, _):
-      bringsAnother(attempt.trigger)
+      credential.answersReports(attempt.trigger)
     case .follow, .takeOver, .hold, .look, .republish, .recommit, .resolve:
-      wanted.map { bringsAnother($0.trigger) } ?? false
+      wanted.map { credential.answersReports($0.trigger) } ?? false
     }
-  }
-
-  /// Whether a fetch with this trigger brings a token that WeChat has not given out already.
-  func bringsAnother(_ trigger: Trigger) -> Bool {
-    !credential.repeats || trigger.needsAnotherToken
   }
 
   /// Whether something is under way that an orderly end should wait for.
   var mustFinish: Bool { work.attempt != nil || work == .recommit }
+
+  // MARK: What it is fetched with
+
+  /// Whether it may be asked for at all.
+  var hasSource: Bool { credential.source == nil || source != nil }
+
+  /// The token that others may be fetched with: one that nobody says is dead. That its life may be
+  /// cut short by what is not known yet does not matter: until then it certainly lives.
+  var asSource: Source? {
+    let trigger = work.attempt?.trigger ?? wanted?.trigger
+    guard let copy, let statedEnd, reports.asked == nil, !published.isProvedDead,
+      !(trigger?.needsAnotherToken ?? false)
+    else { return nil }
+    return Source(token: copy.token, until: statedEnd - timing.apiTimeout)
+  }
 
   // MARK: Roles
 
@@ -196,9 +224,9 @@ package struct AccountKeeper: Sendable {
     case .fetch(let attempt):
       outcomes.append(.cancelFetch(attempt.version))
       traces.abandon(attempt)
-      if bringsAnother(attempt.trigger) { traces.owe(attempt, knownAt: nil, at: now) }
+      if credential.renews(attempt.trigger) { traces.owe(attempt, knownAt: nil, at: now) }
     case .commit(let attempt, _):
-      if bringsAnother(attempt.trigger) { traces.owe(attempt, knownAt: now, at: now) }
+      if credential.renews(attempt.trigger) { traces.owe(attempt, knownAt: now, at: now) }
     case .begin(let attempt), .waitForLease(let attempt), .resolve(let attempt):
       // Nothing was minted, and the life that its BEGIN cut short is whole again.
       outcomes.append(tell(.resolve(resolution(of: attempt)), at: now).0)

@@ -9,8 +9,8 @@ package enum StoreCommand: Hashable, Sendable {
   case renew(Term, lease: Duration)
   /// RELEASE: compare, delete, announce.
   case release(Term)
-  /// Read an account's state, token and expiry; writes nothing.
-  case look(AccountName)
+  /// Read a credential's record and outputs; writes nothing.
+  case look(Look)
   /// TAKEOVER: raise the account's fence to the epoch and read it.
   case takeOver(TakeOver)
   /// BEGIN: leave the intent without which nobody fetches.
@@ -27,9 +27,9 @@ package enum StoreCommand: Hashable, Sendable {
   case heartbeat(Heartbeat)
 
   /// The account that the step is about; nil for the lock and the list of replicas.
-  package var account: AccountName? {
+  package var account: CredentialID? {
     switch self {
-    case .look(let name): name
+    case .look(let look): look.account
     case .takeOver(let takeOver): takeOver.account
     case .begin(let begin): begin.account
     case .resolve(let resolve): resolve.account
@@ -65,19 +65,34 @@ package enum StoreCommand: Hashable, Sendable {
     }
   }
 
+  /// What LOOK takes.
+  package struct Look: Hashable, Sendable {
+    package var account: CredentialID
+    /// The keys that are read beside the record.
+    package var outputs: [Output]
+
+    package init(account: CredentialID, outputs: [Output]) {
+      self.account = account
+      self.outputs = outputs
+    }
+  }
+
   /// What TAKEOVER takes.
   package struct TakeOver: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var epoch: Epoch
     /// The server that this replica sees; another one than the record's may have lost writes.
     package var runID: String?
     /// How long ago the server before this one was heard last; zero when none was.
     package var away: Duration
+    /// Whether a fetch can kill the token: else nothing that happens is a doubt about it.
+    package var isMortal: Bool
     /// The keys whose end follows when the stated life changes.
     package var outputs: [Output]
 
     package init(
-      account: AccountName, epoch: Epoch, runID: String?, away: Duration = .zero,
+      account: CredentialID, epoch: Epoch, runID: String?, away: Duration = .zero,
+      isMortal: Bool = true,
       outputs: [Output]
     ) {
       self.account = account
@@ -85,12 +100,13 @@ package enum StoreCommand: Hashable, Sendable {
       self.runID = runID
       self.away = away
       self.outputs = outputs
+      self.isMortal = isMortal
     }
   }
 
   /// What BEGIN takes.
   package struct Begin: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var version: Version
     /// How long from now the attempt is over at the latest.
     package var span: Duration
@@ -98,11 +114,14 @@ package enum StoreCommand: Hashable, Sendable {
     package var kills: Bool
     /// Whether this replica has seen a record of the account: then a missing one was lost.
     package var hasHistory: Bool
+    /// Whether a fetch can kill the token: else nothing that happens is a doubt about it.
+    package var isMortal: Bool
     /// The keys whose end follows when the stated life changes.
     package var outputs: [Output]
 
     package init(
-      account: AccountName, version: Version, span: Duration, kills: Bool, hasHistory: Bool,
+      account: CredentialID, version: Version, span: Duration, kills: Bool, hasHistory: Bool,
+      isMortal: Bool = true,
       outputs: [Output]
     ) {
       self.account = account
@@ -111,17 +130,18 @@ package enum StoreCommand: Hashable, Sendable {
       self.kills = kills
       self.hasHistory = hasHistory
       self.outputs = outputs
+      self.isMortal = isMortal
     }
   }
 
   /// What RESOLVE takes.
   package struct Resolve: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var version: Version
     /// The keys whose end follows when the stated life changes.
     package var outputs: [Output]
 
-    package init(account: AccountName, version: Version, outputs: [Output]) {
+    package init(account: CredentialID, version: Version, outputs: [Output]) {
       self.account = account
       self.version = version
       self.outputs = outputs
@@ -130,11 +150,12 @@ package enum StoreCommand: Hashable, Sendable {
 
   /// What COMMIT takes.
   package struct Commit: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     /// The epoch in which the commit is made: what is compared with the fence.
     package var fence: Epoch
     /// The epoch and number under which the token was fetched.
     package var version: Version
+    package var token: AccessToken
     package var outputs: [Output]
     /// The life that WeChat stated.
     package var lifetime: Duration
@@ -148,18 +169,24 @@ package enum StoreCommand: Hashable, Sendable {
     package var kills: Bool
     /// Whether a token that was committed before is written again, since Redis lost it.
     package var isRecommit: Bool
+    /// So long the token lives at least, counted from the answer, though the life that counts
+    /// from when it was first seen may be over; nil where each answer states a life of its own.
+    package var least: Duration?
     /// The server that the committing replica sees.
     package var runID: String?
     package var instance: InstanceID
 
     package init(
-      account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
+      account: CredentialID, fence: Epoch, version: Version, token: AccessToken, outputs: [Output],
+      lifetime: Duration,
       age: Duration, begunAt: RedisTime?, parent: Version?, kills: Bool, isRecommit: Bool,
+      least: Duration? = nil,
       runID: String?, instance: InstanceID
     ) {
       self.account = account
       self.fence = fence
       self.version = version
+      self.token = token
       self.outputs = outputs
       self.lifetime = lifetime
       self.age = age
@@ -169,14 +196,16 @@ package enum StoreCommand: Hashable, Sendable {
       self.isRecommit = isRecommit
       self.runID = runID
       self.instance = instance
+      self.least = least
     }
   }
 
   /// What REPUBLISH takes.
   package struct Republish: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var fence: Epoch
     package var version: Version
+    package var token: AccessToken
     package var outputs: [Output]
     package var lifetime: Duration
     /// How long from now the token's life is certain, by the replica's own clock.
@@ -188,26 +217,32 @@ package enum StoreCommand: Hashable, Sendable {
     package var slack: Duration
     /// Redis's time of the BEGIN of its fetch; nil when it is not known.
     package var begunAt: RedisTime?
+    /// Whether a fetch can kill the token: else nothing that happens is a doubt about it.
+    package var isMortal: Bool
 
     package init(
-      account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
-      certain: Duration, until: RedisTime?, slack: Duration, begunAt: RedisTime?
+      account: CredentialID, fence: Epoch, version: Version, token: AccessToken, outputs: [Output],
+      lifetime: Duration,
+      certain: Duration, until: RedisTime?, slack: Duration, begunAt: RedisTime?,
+      isMortal: Bool = true
     ) {
       self.account = account
       self.fence = fence
       self.version = version
+      self.token = token
       self.outputs = outputs
       self.lifetime = lifetime
       self.certain = certain
       self.until = until
       self.slack = slack
       self.begunAt = begunAt
+      self.isMortal = isMortal
     }
   }
 
   /// What MARK takes.
   package struct Mark: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var version: Version
     /// How long ago its BEGIN was sent, by the marker's own clock.
     package var age: Duration
@@ -219,7 +254,7 @@ package enum StoreCommand: Hashable, Sendable {
     package var outputs: [Output]
 
     package init(
-      account: AccountName, version: Version, age: Duration, begunAt: RedisTime?,
+      account: CredentialID, version: Version, age: Duration, begunAt: RedisTime?,
       knownFor: Duration?, outputs: [Output]
     ) {
       self.account = account
@@ -248,33 +283,5 @@ package enum StoreCommand: Hashable, Sendable {
       self.abdicates = abdicates
       self.life = life
     }
-  }
-}
-
-/// One key that a commit writes, and whose end follows the stated life.
-package struct Output: Hashable, Sendable {
-  /// Which key, by its role; the layout of names is the store's.
-  package enum Key: String, Hashable, Sendable {
-    case accessToken
-    case expiresIn
-  }
-
-  /// How the value comes about.
-  package enum Format: Hashable, Sendable {
-    /// The token itself.
-    case token(AccessToken)
-    /// Whatever the key holds: only its end follows.
-    case kept
-    /// The Unix second at which clients stop trusting it: the stated end less the margin, which
-    /// is at most a quarter of the life.
-    case clientExpiry(margin: Duration)
-  }
-
-  package var key: Key
-  package var format: Format
-
-  package init(key: Key, format: Format) {
-    self.key = key
-    self.format = format
   }
 }

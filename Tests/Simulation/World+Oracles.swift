@@ -16,6 +16,8 @@ extension World {
       var hadTokenAt: Instant = 0
       /// When Redis lost what this account's record had of fetches.
       var losses: [Loss] = []
+      /// What a foreign hand made endless: what shortens it later knows no better.
+      var endless: Set<String> = []
       /// Tokens that an answer on the way repeated.
       var repeated: Set<String> = []
       /// The time for which Redis has been stating too long a life.
@@ -305,7 +307,7 @@ extension World {
   /// When a copy was published again.
   private mutating func published(_ republish: StoreCommand.Republish, _ replica: Int) {
     let index = index(of: republish.account)
-    let token = token(of: republish.outputs)
+    let token = republish.token.revealed
     // What is over is taken away by the same step.
     guard token != marks.accounts[index].published, token == publishedToken(index),
       let death = weChat.death(of: token, account: index), death <= now,
@@ -372,7 +374,7 @@ extension World {
     }
   }
 
-  private mutating func wrote(_ arrival: Arrival, _ name: AccountName, fence: Epoch) {
+  private mutating func wrote(_ arrival: Arrival, _ name: CredentialID, fence: Epoch) {
     let state = redis.data.accounts[index(of: name)].state
     let owner = marks.owners[fence]
     guard owner?.replica == arrival.replica, owner?.life == arrival.life,

@@ -11,7 +11,7 @@ extension World {
     let credentials = Dictionary(
       uniqueKeysWithValues: zip(accounts, plan.repeats).map { account, repeats in
         var credential = Credential()
-        credential.repeats = repeats
+        if repeats { credential.fetch = .renewsWhenForced }
         credential.probe = plan.probe.map { .nanoseconds($0) }
         return (account, credential)
       })
@@ -442,7 +442,7 @@ extension World {
   }
 
   /// What is not written yet is not written any more.
-  private mutating func withdraw(_ name: AccountName, _ version: Version, _ replica: Int) {
+  private mutating func withdraw(_ name: CredentialID, _ version: Version, _ replica: Int) {
     replicas[replica].withdrawn.insert(version)
     replicas[replica].held.removeAll { held in
       if case .fetch(let order) = held.action {

@@ -32,6 +32,8 @@ package final class SentinelLocator: PrimaryLocator {
 
   /// So long a sentinel may hold up the others that have answered.
   static let patience: Duration = .milliseconds(300)
+  /// Of a subscription that cannot be made: the sentinels are asked every five seconds without it.
+  private static let longestRest: Duration = .seconds(10)
 
   /// - Parameters:
   ///   - endpoint: of the data nodes: the files of TLS are the same.
@@ -51,6 +53,7 @@ package final class SentinelLocator: PrimaryLocator {
       var configuration = RedisConfiguration(endpoint: own, dialer: dialer)
       configuration.password = password
       configuration.asksWhoItIs = false
+      configuration.backoff = Backoff(cap: Self.longestRest)
       return configuration
     }
   }

@@ -81,7 +81,16 @@ package struct Assessment {
     var seen: Set<Condition.Identity> = []
     found = (found.filter { $0.observer == nil } + found.filter { $0.observer != nil })
       .filter { seen.insert($0.identity).inserted }
-    return found.map(lasting).sorted(by: Condition.isTold)
+    return found.map(lasting).map(asked).sorted(by: Condition.isTold)
+  }
+
+  /// The condition with what WeChat was asked for.
+  private func asked(_ condition: Condition) -> Condition {
+    guard let account = condition.account else { return condition }
+    var condition = condition
+    condition.facts.question = Question(
+      isWeCom: known.corporations.contains(account.account), account.kind)
+    return condition
   }
 
   /// The condition since it was met first: who leads from now on, or the next attempt, may have a
@@ -174,7 +183,7 @@ package struct Assessment {
     }
   }
 
-  private func refused(_ conflict: Conflict, _ account: AccountName?) -> Condition {
+  private func refused(_ conflict: Conflict, _ account: CredentialID?) -> Condition {
     guard case .newerLayout(let layout) = conflict else {
       var condition = condition(.foreignApp, .error, account, at: nil) { facts in
         if case .foreignApp(let remaining?) = conflict {
@@ -326,14 +335,14 @@ package struct Assessment {
   // MARK: Making one
 
   private func condition(
-    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: AccountName?,
+    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     at moment: Moment?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
     condition(kind, severity, account, since: moment.map(known.wallClock), fill)
   }
 
   private func condition(
-    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: AccountName?,
+    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     since: Timestamp?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
     var facts = Condition.Facts()

@@ -20,10 +20,12 @@ package final class HealthCenter: Sendable {
     package var timing: Timing
     package var margins: Margins
     package var accountsDigest: String
+    /// The accounts that are WeCom's.
+    package var corporations: Set<AccountName>
 
     package init(
       instance: String, version: String, startedAt: Timestamp, timing: Timing, margins: Margins,
-      accountsDigest: String
+      accountsDigest: String, corporations: Set<AccountName> = []
     ) {
       self.instance = instance
       self.version = version
@@ -31,6 +33,7 @@ package final class HealthCenter: Sendable {
       self.timing = timing
       self.margins = margins
       self.accountsDigest = accountsDigest
+      self.corporations = corporations
     }
   }
 
@@ -165,6 +168,7 @@ package final class HealthCenter: Sendable {
         now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
         isLeader: keeper.isLeader(at: now), timing: subject.timing,
         margins: subject.margins, accountsDigest: subject.accountsDigest)
+      known.corporations = subject.corporations
       known.handledAt = handledAt
       known.links = links
       known.sentinels = sentinels

@@ -26,8 +26,8 @@ package struct HealthReport: Hashable, Sendable {
     self.conditions = conditions
   }
 
-  /// Tells one set of accounts from another.
-  package static func digest(_ accounts: [(name: AccountName, appID: String)]) -> String {
+  /// Tells one set of accounts, with their tickets, from another.
+  package static func digest(_ accounts: [(name: CredentialID, appID: String)]) -> String {
     TokenStore.digest(
       accounts.map { "\($0.name) \($0.appID)" }.sorted().joined(separator: "\n"))
   }
@@ -135,7 +135,7 @@ extension HealthReport.Group {
     let since = Timestamp(second: since)
     guard let accounts else { return [Condition(kind, severity, since: since, facts: facts)] }
     return accounts.compactMap { name in
-      let account = name == AccountName.unnamed.description ? .unnamed : AccountName(name)
+      let account = CredentialID(name)
       return account.map { Condition(kind, severity, account: $0, since: since, facts: facts) }
     }
   }

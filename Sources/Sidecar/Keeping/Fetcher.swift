@@ -8,7 +8,7 @@ package final class Fetcher: Sendable {
   private let client: WeChatClient
   private let metrics: MetricsRegistry
   /// The secret that each account's last fetch was made with.
-  private let used = Mutex<[AccountName: Secret]>([:])
+  private let used = Mutex<[CredentialID: Secret]>([:])
 
   package init(settings: Settings, client: WeChatClient, metrics: MetricsRegistry) {
     accounts = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0) })
@@ -18,39 +18,47 @@ package final class Fetcher: Sendable {
 
   /// Makes the one attempt that the order allows, as long as the permit is not withdrawn.
   package func fetch(_ order: FetchOrder, _ permit: SendPermit) async -> FetchOutcome {
-    guard let account = accounts[order.account] else {
+    guard let account = accounts[order.account.account] else {
       preconditionFailure("the keeper orders only for configured accounts")
     }
-    // Read off the keeper's thread: a slow disk must not keep the lease from being renewed.
-    let secret =
-      (try? await NIOThreadPool.singleton.runIfActive { account.secret.current() })
-      ?? account.secret.current()
-    used.withLock { $0[account.name] = secret }
+    let subject: WeChatRequest.Subject
+    if order.account.kind == .accessToken {
+      // Read off the keeper's thread: a slow disk must not keep the lease from being renewed.
+      let secret =
+        (try? await NIOThreadPool.singleton.runIfActive { account.secret.current() })
+        ?? account.secret.current()
+      used.withLock { $0[order.account] = secret }
+      subject = .token(appID: account.appID, appSecret: secret, isForced: order.isForced)
+    } else {
+      guard let source = order.source else {
+        preconditionFailure("the keeper orders a ticket with the token to ask with")
+      }
+      subject = .ticket(order.account.kind, source: source)
+    }
     let (outcome, facts) = await client.fetch(
       WeChatRequest(
-        account: account.name, appID: account.appID, appSecret: secret,
-        api: account.api, forceRefresh: order.isForced,
+        account: account.name, subject, api: account.api, hosts: account.urls,
         notAfter: MonotonicClock.instant(of: order.notAfter), permit: permit,
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
-    count(account.name, facts, code: outcome.errorCode)
+    count(order.account, facts, code: outcome.errorCode)
     return outcome
   }
 
   /// Whether the account's secret is another one than its last fetch was made with.
-  package func hasNewSecret(_ account: AccountName) -> Bool {
-    guard let last = used.withLock({ $0[account] }), let account = accounts[account] else {
+  package func hasNewSecret(_ account: CredentialID) -> Bool {
+    guard let last = used.withLock({ $0[account] }), let account = accounts[account.account] else {
       return false
     }
     return account.secret.current() != last
   }
 
-  /// Asks WeChat about the quota of the account's endpoint: proves the token and mints nothing.
+  /// Has the account's token proved, which mints nothing.
   package func probe(_ order: ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?) {
-    guard let account = accounts[order.account] else {
+    guard let account = accounts[order.account.account] else {
       preconditionFailure("the keeper probes only configured accounts")
     }
     let (outcome, facts) = await client.probe(
-      order.token, of: account.name, quotaOf: account.api,
+      order.token, of: account.name, from: account.api, hosts: account.urls,
       notAfter: MonotonicClock.instant(of: order.deadline),
       timeout: max(.zero, order.deadline - MonotonicClock.now()))
     let code: String
@@ -61,11 +69,11 @@ package final class Fetcher: Sendable {
     case .unclear(let failure):
       (code, answer) = (failure.code.map(String.init) ?? "none", (false, nil))
     }
-    count(account.name, facts, code: code)
+    count(order.account, facts, code: code)
     return answer
   }
 
-  private func count(_ account: AccountName, _ facts: CallFacts, code: String) {
+  private func count(_ account: CredentialID, _ facts: CallFacts, code: String) {
     metrics.increment(
       .upstreamRequests,
       [

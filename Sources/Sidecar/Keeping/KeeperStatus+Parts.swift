@@ -34,7 +34,8 @@ extension KeeperStatus {
         ? (account.wanted?.notBefore ?? account.refreshAt).map { wallClock($0, from: now) } : nil,
       phase: account.work.word, fetchedBy: account.published.fetchedBy,
       life: copy.flatMap { life(of: account, $0, at: now) },
-      appID: kinds[account.name].map { Self.shortened($0.appID) }, api: kinds[account.name]?.api)
+      appID: kinds[account.name.account].map { Self.shortened($0.appID) },
+      api: kinds[account.name.account]?.api)
   }
 
   func life(

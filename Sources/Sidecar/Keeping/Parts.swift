@@ -27,9 +27,11 @@ struct Parts {
     let loops = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     metrics = MetricsRegistry()
+    let apis = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.api) })
     metrics.preregister(
-      accounts: settings.accounts.map(\.name), version: version,
-      redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
+      accounts: settings.accounts.flatMap(\.credentials),
+      endpoints: { MetricLabels.endpoints(of: $0.kind, apis[$0.account] ?? .token) },
+      version: version, redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
     let keeper = Keeper(settings)
     inbox = KeeperInbox(for: keeper)
     links = RedisLinks(
@@ -98,7 +100,9 @@ extension HealthCenter {
       .init(
         instance: settings.instance.rawValue, version: version, startedAt: .now,
         timing: settings.timing, margins: settings.margins,
-        accountsDigest: HealthReport.digest(settings.accounts.map { ($0.name, $0.appID) })))
+        accountsDigest: HealthReport.digest(
+          settings.accounts.flatMap { account in account.credentials.map { ($0, account.appID) } }),
+        corporations: Set(settings.accounts.filter(\.api.isWeCom).map(\.name))))
   }
 }
 
@@ -106,7 +110,7 @@ extension Keeper {
   /// Of the accounts of the settings.
   fileprivate init(_ settings: Settings) {
     self.init(
-      instance: settings.instance, accounts: settings.accounts.map(\.name),
+      instance: settings.instance, accounts: settings.accounts.flatMap(\.credentials),
       timing: settings.timing, margins: settings.margins, credentials: settings.credentials,
       maximumFetches: settings.apiConcurrency, generator: SystemRandomNumberGenerator())
   }

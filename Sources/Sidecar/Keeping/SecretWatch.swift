@@ -67,14 +67,14 @@ struct SecretWatch: Service {
   }
 
   /// The accounts that wait, and whose secret is another one now.
-  private func renewed() async -> [AccountName] {
+  private func renewed() async -> [CredentialID] {
     let waiting = waiting
     guard !waiting.isEmpty else { return [] }
     return await BlockingWork.run { [fetcher] in waiting.filter(fetcher.hasNewSecret) } ?? []
   }
 
   /// The accounts whose next attempt waits for its time after a failure.
-  private var waiting: [AccountName] {
+  private var waiting: [CredentialID] {
     let now = MonotonicClock.now()
     return inbox.look { view in
       view.keeper.accounts

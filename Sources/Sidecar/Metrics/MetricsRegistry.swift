@@ -69,23 +69,26 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   /// Makes every series whose labels are known, so that a rate over the first event is seen.
   ///
   /// - Parameters:
-  ///   - accounts: all configured accounts.
+  ///   - accounts: the credentials of all configured accounts.
+  ///   - endpoints: where WeChat may be asked for that one.
   ///   - version: for `build_info`.
   ///   - redisCommands: the names by which commands and scripts are counted.
   ///   - routes: the routes of the HTTP interface, with what asks there.
   package func preregister(
-    accounts: [AccountName], version: String, redisCommands: [String] = [],
-    routes: [(path: String, method: String)] = []
+    accounts: [CredentialID],
+    endpoints: (CredentialID) -> [String] = { _ in MetricLabels.endpoints },
+    version: String, redisCommands: [String] = [], routes: [(path: String, method: String)] = []
   ) {
     for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
-    for account in accounts.map(\.description) {
+    for credential in accounts {
+      let account = credential.description
       for family in MetricFamily.daemon where family.labels == ["account"] {
         touch(family, [account])
       }
       for trigger in MetricLabels.triggers {
         for result in MetricLabels.results { touch(.refreshes, [account, trigger, result]) }
       }
-      for endpoint in MetricLabels.endpoints {
+      for endpoint in endpoints(credential) {
         for code in MetricLabels.errorCodes {
           touch(.upstreamRequests, [account, endpoint, code])
         }

@@ -215,8 +215,8 @@ struct StatusResponder: Sendable {
     }
   }
 
-  static func account(_ name: String) -> AccountName? {
-    name.isEmpty || name == AccountName.unnamed.description ? .unnamed : AccountName(name)
+  static func account(_ name: String) -> CredentialID? {
+    name.isEmpty ? .unnamed : CredentialID(name)
   }
 
   static func malformedAccount(at route: StatusRoute) -> StatusResponse {

@@ -26,17 +26,21 @@ package struct KeyLayout: Hashable, Sendable {
   /// The key that applications read the expiry from.
   package func expiresIn(_ account: AccountName) -> String { named("expires_in", account) }
 
-  /// The account's record, in the slot of its token.
-  package func state(_ account: AccountName) -> String {
-    let tag = account.isUnnamed ? accessToken(account) : account.rawValue
-    return "\(prefix)state:{\(tag)}"
+  /// The credential's record, in the slot of its first output.
+  package func state(_ credential: CredentialID) -> String {
+    let (account, kind) = (credential.account, credential.kind)
+    if account.isUnnamed { return "\(prefix)state:{\(key(.credential, credential))}" }
+    let suffix = kind == .accessToken ? "" : ":\(kind.rawValue)"
+    return "\(prefix)state:{\(account.rawValue)}\(suffix)"
   }
 
   /// The key of an output.
-  package func key(_ output: Output.Key, _ account: AccountName) -> String {
-    switch output {
-    case .accessToken: accessToken(account)
-    case .expiresIn: expiresIn(account)
+  package func key(_ output: Output.Key, _ credential: CredentialID) -> String {
+    switch (output, credential.kind) {
+    case (.credential, let kind): named(kind.rawValue, credential.account)
+    case (.expiry, .accessToken): expiresIn(credential.account)
+    case (.expiry, let kind): named("\(kind.rawValue)_expires_in", credential.account)
+    case (.other(let name), _): name
     }
   }
 

@@ -24,16 +24,16 @@ extension WeChatClient {
   }
 
   func attempt(
-    _ call: Call, for account: AccountName, notAfter: ContinuousClock.Instant,
-    permit: SendPermit? = nil, timeout: Duration
+    _ call: Call, for account: AccountName, among hosts: [BaseURL],
+    notAfter: ContinuousClock.Instant, permit: SendPermit? = nil, timeout: Duration
   ) async -> (Reply, CallFacts) {
     let start = ContinuousClock.now
-    let index = current.withLock { $0 }
-    let host = hosts[index]
+    let index = current.withLock { $0[hosts] ?? 0 }
+    let host = host(hosts[index])
     let gate = SendGate(notAfter: notAfter, permit: permit, timeout: timeout)
     var facts = CallFacts(
-      host: host.base.authority, hostIndex: index, endpoint: call.path, duration: .zero)
-    let way = AddressFamilies.Way(account: account, host: index)
+      host: host.base.authority, base: host.base, endpoint: call.path, duration: .zero)
+    let way = AddressFamilies.Way(account: account, host: host.base)
     let result = await send(call, to: host, way, gate: gate, deadline: start + timeout)
     let passage = gate.close()
     facts.duration = ContinuousClock.now - start
@@ -63,7 +63,7 @@ extension WeChatClient {
           // Descriptors may be there again at any moment, and nobody says when.
           retriesSoon: failure.isOutOfDescriptors))
     }
-    if Self.isHostAtFault(reply) { moveOn(from: index) }
+    if Self.isHostAtFault(reply) { moveOn(from: index, of: hosts) }
     return (reply, facts)
   }
 
@@ -125,8 +125,8 @@ extension WeChatClient {
     _ outcome: FetchOutcome, _ answer: OutboundAnswer, _ facts: CallFacts,
     for request: WeChatRequest
   ) async -> FetchOutcome {
-    let way = AddressFamilies.Way(account: request.account, host: facts.hostIndex)
-    let host = hosts[facts.hostIndex]
+    let way = AddressFamilies.Way(account: request.account, host: facts.base)
+    let host = host(facts.base)
     guard family == .any, host.proxy == nil, let over = answer.remote?.family else {
       return outcome
     }
@@ -182,9 +182,12 @@ extension WeChatClient {
   }
 
   /// Lets the next attempt ask the next host, unless another call has seen to it.
-  func moveOn(from index: Int) {
+  func moveOn(from index: Int, of hosts: [BaseURL]) {
     current.withLock { current in
-      if current == index { current = (index + 1) % hosts.count }
+      guard current[hosts] ?? 0 == index else { return }
+      let next = (index + 1) % hosts.count
+      // Only what is not as at the start is kept: lists that are no longer used leave nothing.
+      current[hosts] = next == 0 ? nil : next
     }
   }
 

@@ -27,7 +27,7 @@ import TokenCore
 
   @Test func `every series whose labels are known is there from the start`() throws {
     let registry = registry()
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     registry.preregister(
       accounts: [.unnamed, shop], version: "1.2.3", redisCommands: ["acquire"],
       routes: StatusRoute.counted)
