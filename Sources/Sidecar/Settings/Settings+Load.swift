@@ -147,18 +147,6 @@ extension SettingsReader {
     return accounts
   }
 
-  /// The record of such an account would be the unnamed account's.
-  fileprivate mutating func refuseNamesOfKeys(_ accounts: [Settings.Account], keyPrefix: String) {
-    let layout = KeyLayout(prefix: keyPrefix)
-    let keys = [layout.accessToken(.unnamed), layout.expiresIn(.unnamed)]
-    for account in accounts where keys.contains(account.name.rawValue) {
-      report(
-        .combination,
-        "an account is named \(quoted(account.name.rawValue)), as a key of the unnamed account is:"
-          + " give it another name")
-    }
-  }
-
   private mutating func account(_ given: GivenAccount, api: API) -> Settings.Account? {
     guard case .file(let path, let key) = given.origin else { return nil }
     guard let name = AccountName(given.name) else {
