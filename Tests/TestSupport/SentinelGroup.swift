@@ -248,18 +248,18 @@ package final class SentinelGroup: Sendable {
     }
   }
 
-  /// Has the primary replaced as an operator does, by the first sentinel that can.
+  /// Has the primary replaced as an operator does, and waits until the first sentinel names another.
+  ///
+  /// It refuses while its last look at the replicas is too old, and gives up one that it has begun
+  /// when a replica does not obey in time.
   package func failOver() async throws {
-    try await waitUntil("a sentinel begins a fail-over", within: patience) {
+    let former = try await named(by: sentinels[0])
+    try await waitUntil("a fail-over", within: patience, every: .milliseconds(50)) {
+      guard try await named(by: sentinels[0]) == former else { return true }
       do {
         try await ask(sentinels[0], "SENTINEL", "FAILOVER", Self.name)
-        return true
-      } catch let refusal as RedisServerError where refusal.code == "NOGOODSLAVE" {
-        // Right after another one, until its replicas have been looked at again.
-        return false
-      } catch let refusal as RedisServerError where refusal.code == "INPROG" {
-        return false
-      }
+      } catch is RedisServerError {}
+      return false
     }
   }
 
