@@ -158,6 +158,11 @@ extension SentinelTrouble: CustomStringConvertible {
       """
     case .tls(.notTLS), .tls(.handshakeTimedOut):
       "\(sentinel): TLS: it does not speak TLS (sentinel_tls=off in the URL connects without)"
+    // The place is said already.
+    case .unreachable(sentinel, let reason): "\(sentinel): \(reason)"
+    case .connectTimedOut(sentinel): "\(sentinel): connecting took too long"
+    case .handshakeTimedOut(sentinel):
+      "\(sentinel) took the connection, but did not answer as Redis in time"
     default: "\(sentinel): \(failure)"
     }
   }

@@ -248,7 +248,7 @@ package final class SentinelGroup: Sendable {
     }
   }
 
-  /// Has the primary replaced as an operator does, and waits until the first sentinel names another.
+  /// Has the primary replaced as an operator does; waits until the first sentinel names another.
   ///
   /// It refuses while its last look at the replicas is too old, and gives up one that it has begun
   /// when a replica does not obey in time.

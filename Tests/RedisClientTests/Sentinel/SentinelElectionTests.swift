@@ -179,6 +179,7 @@ struct SentinelElectionTests {
     let down = SentinelTrouble(
       sentinel: "s2:26379", failure: .unreachable("s2:26379", reason: "connection refused"))
     #expect(!RedisFailure.noSentinel([login, down]).needsOperator)
+    #expect("\(down)" == "s2:26379: connection refused")
     let reported = RedisFailure.tls(.wrongReportedName(expected: "10.0.0.1"))
     #expect("\(reported)".contains("announce-hostnames"))
   }
