@@ -13,7 +13,7 @@ extension AccountKeeper {
     if let dueAt = flight.dueAt { consider(dueAt) }
     if work == .hold, leads {
       consider(lookAt)
-      guard !isShuttingDown else { return wake }
+      guard !isShuttingDown, !isLeaving else { return wake }
       if !isQueued, let start = fetchStart { consider(start) }
       if let probe = prober.nextWake, copy != nil { consider(probe) }
     }
@@ -103,7 +103,8 @@ extension AccountKeeper {
   private mutating func hold(_ lead: Scene.Lead, in scene: Scene) -> [Outcome] {
     let now = scene.now
     var outcomes: [Outcome] = []
-    if !scene.isEnding, !isQueued, let start = fetchStart, start <= now {
+    let isEnding = scene.isEnding || isLeaving
+    if !isEnding, !isQueued, let start = fetchStart, start <= now {
       if scene.mayFetch { outcomes += begin(lead, at: now) } else { isQueued = true }
     }
     if work == .hold, lookAt <= now {
@@ -111,7 +112,7 @@ extension AccountKeeper {
       go(to: .look)
       outcomes += send(.look(name), at: now)
     }
-    if !scene.isEnding, let copy, prober.ask(about: copy.version, at: now) {
+    if !isEnding, let copy, prober.ask(about: copy.version, at: now) {
       outcomes.append(
         .probe(
           ProbeOrder(

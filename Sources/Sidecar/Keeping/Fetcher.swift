@@ -4,14 +4,14 @@ package import TokenCore
 
 /// Carries out the keeper's orders at WeChat.
 package final class Fetcher: Sendable {
-  private let accounts: [AccountName: Settings.Account]
+  private let accounts: KeptAccounts
   private let client: WeChatClient
   private let metrics: MetricsRegistry
   /// The secret that each account's last fetch was made with.
   private let used = Mutex<[AccountName: Secret]>([:])
 
-  package init(settings: Settings, client: WeChatClient, metrics: MetricsRegistry) {
-    accounts = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0) })
+  package init(accounts: KeptAccounts, client: WeChatClient, metrics: MetricsRegistry) {
+    self.accounts = accounts
     self.client = client
     self.metrics = metrics
   }
@@ -19,7 +19,7 @@ package final class Fetcher: Sendable {
   /// Makes the one attempt that the order allows, as long as the permit is not withdrawn.
   package func fetch(_ order: FetchOrder, _ permit: SendPermit) async -> FetchOutcome {
     guard let account = accounts[order.account] else {
-      preconditionFailure("the keeper orders only for configured accounts")
+      preconditionFailure("the keeper orders only for accounts that are kept")
     }
     // Read off the keeper's thread: a slow disk must not keep the lease from being renewed.
     let secret =
@@ -44,10 +44,13 @@ package final class Fetcher: Sendable {
     return account.secret.current() != last
   }
 
+  /// Forgets an account that is no longer kept.
+  package func forget(_ account: AccountName) { used.withLock { $0[account] = nil } }
+
   /// Asks WeChat about the quota of the account's endpoint: proves the token and mints nothing.
   package func probe(_ order: ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?) {
     guard let account = accounts[order.account] else {
-      preconditionFailure("the keeper probes only configured accounts")
+      preconditionFailure("the keeper probes only accounts that are kept")
     }
     let (outcome, facts) = await client.probe(
       order.token, of: account.name, quotaOf: account.api,

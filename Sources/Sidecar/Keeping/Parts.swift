@@ -18,6 +18,7 @@ struct Parts {
   let weChat: WeChatClient
   let secrets: SecretWatch
   let metrics: MetricsRegistry
+  let accounts: AccountMoves
 
   /// Wires them to each other; nothing runs yet.
   init(
@@ -30,6 +31,7 @@ struct Parts {
     metrics.preregister(
       accounts: settings.accounts.map(\.name), version: version,
       redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
+    let kept = KeptAccounts(settings.accounts)
     let keeper = Keeper(settings)
     inbox = KeeperInbox(for: keeper)
     links = RedisLinks(
@@ -41,10 +43,9 @@ struct Parts {
     journal = Journal(logger: logger, metrics: metrics)
     events = EventLog()
     weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)
-    let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
+    let fetcher = Fetcher(accounts: kept, client: weChat, metrics: metrics)
     let store = TokenStore(
-      client: links.commands, layout: layout,
-      appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }),
+      client: links.commands, layout: layout, apps: kept.apps,
       said: { [health] in health.report() })
     service = KeeperService(
       keeper: keeper, inbox: inbox,
@@ -56,7 +57,14 @@ struct Parts {
         if case .storeStepFailed(_, let failure) = note { health.stepFailed(failure, at: now) }
       })
     secrets = SecretWatch(
-      inbox: inbox, fetcher: fetcher, settings: settings, health: health, logger: logger)
+      inbox: inbox, fetcher: fetcher, accounts: kept, settings: settings, health: health,
+      logger: logger)
+    accounts = AccountMoves(
+      kept: kept, inbox: inbox, metrics: metrics, health: health, logger: logger,
+      forget: { [journal] account in
+        journal.forget(account)
+        fetcher.forget(account)
+      })
     health.connect(
       .init(
         keeper: inbox, links: { [links] in links.states },
@@ -97,7 +105,7 @@ extension HealthCenter {
       .init(
         instance: settings.instance.rawValue, version: version, startedAt: .now,
         timing: settings.timing, margins: settings.margins,
-        accountsDigest: HealthReport.digest(settings.accounts.map { ($0.name, $0.appID) })))
+        accounts: AccountMarks(settings.accounts)))
   }
 }
 

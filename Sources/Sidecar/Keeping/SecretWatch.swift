@@ -11,6 +11,7 @@ import TokenCore
 struct SecretWatch: Service {
   private let inbox: KeeperInbox
   private let fetcher: Fetcher
+  private let accounts: KeptAccounts
   private let settings: Settings
   private let health: HealthCenter
   private let logger: Logger
@@ -19,11 +20,12 @@ struct SecretWatch: Service {
   private static let interval: Duration = .seconds(1)
 
   init(
-    inbox: KeeperInbox, fetcher: Fetcher, settings: Settings, health: HealthCenter,
+    inbox: KeeperInbox, fetcher: Fetcher, accounts: KeptAccounts, settings: Settings, health: HealthCenter,
     logger: Logger
   ) {
     self.inbox = inbox
     self.fetcher = fetcher
+    self.accounts = accounts
     self.settings = settings
     self.health = health
     self.logger = logger
@@ -54,7 +56,9 @@ struct SecretWatch: Service {
 
   /// Says which files have gone bad since the last look, and which are good again.
   private func report(known: inout Set<Origin>) async {
-    let problems = await BlockingWork.run { [settings] in settings.secretProblems() }
+    let problems = await BlockingWork.run { [accounts, settings] in
+      settings.secretProblems(of: accounts.all)
+    }
     guard let problems else { return }
     var bad: Set<Origin> = []
     for problem in problems where bad.insert(problem.origin).inserted {

@@ -31,6 +31,14 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
       return sorted
     }
 
+    /// Where that label stands among the values.
+    func place(of label: String) -> Int? { definition.labels.firstIndex(of: label) }
+
+    mutating func remove(where isGone: ([String]) -> Bool) {
+      series = series.filter { !isGone($0.key) }
+      inOrder = nil
+    }
+
     /// The series with these label values, made when it is missing; nil when there are too many.
     mutating func seriesMade(with values: [String]) -> Series? {
       if let series = series[values] { return series }
@@ -55,6 +63,8 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
 
   /// Protects the families and which series they have; the values have locks of their own.
   private let families: Mutex<[String: Family]>
+  /// Protects whose series are gone: what comes late of an account must not bring them back.
+  private let forgotten = Mutex<Set<String>>([])
   private let readProcess: @Sendable () -> ProcessFigures?
 
   package init(
@@ -69,7 +79,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   /// Makes every series whose labels are known, so that a rate over the first event is seen.
   ///
   /// - Parameters:
-  ///   - accounts: all configured accounts.
+  ///   - accounts: all accounts that are kept at first.
   ///   - version: for `build_info`.
   ///   - redisCommands: the names by which commands and scripts are counted.
   ///   - routes: the routes of the HTTP interface, with what asks there.
@@ -78,6 +88,20 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     routes: [(path: String, method: String)] = []
   ) {
     for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
+    preregister(accounts)
+    for outcome in MetricLabels.refreshOutcomes { touch(.refreshRequests, [outcome]) }
+    for command in redisCommands {
+      for result in MetricLabels.commandResults { touch(.redisCommands, [command, result]) }
+    }
+    for condition in MetricLabels.conditions { touch(.condition, [condition, "", ""]) }
+    for connection in MetricLabels.connections { touch(.redisConnectionUp, [connection]) }
+    for route in routes { touch(.httpRequests, [route.path, route.method, "200"]) }
+    set(.buildInfo, ["version": version], to: 1)
+  }
+
+  /// Makes every series of accounts that are kept from now on.
+  package func preregister(_ accounts: [AccountName]) {
+    forgotten.withLock { $0.subtract(accounts.map(\.description)) }
     for account in accounts.map(\.description) {
       for family in MetricFamily.daemon where family.labels == ["account"] {
         touch(family, [account])
@@ -91,15 +115,22 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         }
       }
     }
-    for outcome in MetricLabels.refreshOutcomes { touch(.refreshRequests, [outcome]) }
-    for command in redisCommands {
-      for result in MetricLabels.commandResults { touch(.redisCommands, [command, result]) }
-    }
-    for condition in MetricLabels.conditions { touch(.condition, [condition, "", ""]) }
-    for connection in MetricLabels.connections { touch(.redisConnectionUp, [connection]) }
-    for route in routes { touch(.httpRequests, [route.path, route.method, "200"]) }
-    set(.buildInfo, ["version": version], to: 1)
   }
+
+  /// Takes away every series of an account that is no longer kept: others look as if it was.
+  package func forget(_ account: AccountName) {
+    let name = account.description
+    _ = forgotten.withLock { $0.insert(name) }
+    families.withLock { families in
+      for family in families.keys {
+        guard let place = families[family]?.place(of: Self.accountLabel) else { continue }
+        families[family]?.remove { $0[place] == name }
+      }
+    }
+  }
+
+  /// The label that says which account a series is about.
+  private static let accountLabel = "account"
 
   // MARK: Recording
 
@@ -217,6 +248,9 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   ) -> Series? {
     let given = Dictionary(labels.map { (PrometheusText.name($0.0), $0.1) }) { $1 }
     let values = family.labels.map { given[$0] ?? "" }
+    if let account = given[Self.accountLabel], forgotten.withLock({ $0.contains(account) }) {
+      return nil
+    }
     return families.withLock { families in
       if families[family.name] == nil {
         guard families.count < Self.familyLimit else { return nil }

@@ -61,15 +61,21 @@ package final class SecretFile: Sendable {
   private static func read(
     _ path: String, with readFile: FileReader, isAcceptable: (String) -> FileProblem?
   ) throws(FileProblem) -> Secret {
+    let text = try text(path, with: readFile)
+    if let problem = isAcceptable(text) { throw problem }
+    return Secret(text)
+  }
+
+  /// The text of a file that holds one value.
+  static func text(_ path: String, with readFile: FileReader) throws(FileProblem) -> String {
     guard var text = String(validating: try readFile(path), as: UTF8.self) else {
       throw FileProblem("is not UTF-8 text")
     }
-    // Editors and `echo` end the line; only that one line end is not part of the secret. Swift
+    // Editors and `echo` end the line; only that one line end is not part of the value. Swift
     // takes CR LF as one character.
     if text.last == "\n" || text.last == "\r\n" { text.removeLast() }
     guard !text.isEmpty else { throw FileProblem("is empty") }
-    if let problem = isAcceptable(text) { throw problem }
-    return Secret(text)
+    return text
   }
 }
 

@@ -16,6 +16,10 @@ extension Setting {
   static let api = Setting(
     "api", .oneOf(["token", "stable_token"]), default: "token",
     "WeChat's endpoint: `stable_token` survives a crash between fetch and store.")
+  static let accountsDir = Setting(
+    "accountsDir", .text("the path of a directory"),
+    "A directory of accounts, as a mounted secret has them: `NAME/appid`, `NAME/appsecret`, and "
+      + "`NAME/api` where it differs; read again when it changes.")
   static let apiUrl = Setting(
     "apiUrl", .text("a comma-separated list of at most 8 `https://host[:port]`"),
     default: "https://api.weixin.qq.com",
@@ -111,7 +115,7 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy,
+    config, strict, appid, appsecret, api, accountsDir, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy,
     apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,

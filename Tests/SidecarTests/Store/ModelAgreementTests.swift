@@ -124,7 +124,7 @@ struct ModelAgreementTests {
       self.seed = seed
       self.client = client
       self.clock = clock
-      store = TokenStore(client: client, layout: layout, appIDs: [account: "wx1"])
+      store = TokenStore(client: client, layout: layout, apps: AppRegister([account: "wx1"]))
       random = SplitMix64(seed: seed)
       model = ModelRedis(accounts: [account])
       for instance in instances {

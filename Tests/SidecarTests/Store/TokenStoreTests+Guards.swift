@@ -181,7 +181,7 @@ extension TokenStoreTests {
       for step in steps {
         // Each on a connection of its own, since the client gives up one that is refused so.
         let outcome = try await redis.server.withClient { client in
-          await TokenStore(client: client, layout: Self.layout, appIDs: [Self.account: "wx1"])
+          await TokenStore(client: client, layout: Self.layout, apps: AppRegister([Self.account: "wx1"]))
             .perform(step, deadline: .now + patience)
         }
         switch outcome {

@@ -18,7 +18,8 @@ struct TokenStoreTests {
     defer { server.stop() }
     try await server.withClient { client in
       try await body(
-        TokenStore(client: client, layout: Self.layout, appIDs: [Self.account: "wx1"]), server)
+        TokenStore(
+          client: client, layout: Self.layout, apps: AppRegister([Self.account: "wx1"])), server)
     }
   }
 

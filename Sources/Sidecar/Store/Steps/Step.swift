@@ -109,17 +109,15 @@ enum StepConstant {
 /// What steps know of where they are carried out.
 struct StepContext: Sendable {
   let layout: KeyLayout
-  /// What marks the records of each account as this AppID's.
-  var apps: [AccountName: TokenDigest] = [:]
-  /// What marks the lock as this deployment's: the first account's AppID.
-  var lockApp: TokenDigest = ""
+  /// What marks records, and the lock.
+  var apps = AppRegister([:])
   /// What this replica tells people with each heartbeat.
   var said: @Sendable () -> String = { "" }
 
   /// The entries of replicas that were not seen for this long are removed.
   static let replicaMemory: Duration = .seconds(60)
 
-  func app(_ account: AccountName) -> TokenDigest { apps[account] ?? "" }
+  func app(_ account: AccountName) -> TokenDigest { apps.mark(account) }
 
   func viewed(_ account: AccountName) -> [String] {
     [layout.state(account), layout.accessToken(account), layout.expiresIn(account)]

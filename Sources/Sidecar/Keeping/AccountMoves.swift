@@ -1,0 +1,100 @@
+import Logging
+import Synchronization
+import TokenCore
+
+/// Lets accounts come and go while all else runs: everything that knows of them hears of it here.
+///
+/// The keeper is told, and lets what is under way end. Once it has let an account go, nothing of it
+/// is left but its keys in Redis, which lapse by themselves.
+final class AccountMoves: Sendable {
+  let kept: KeptAccounts
+  private let inbox: KeeperInbox
+  private let metrics: MetricsRegistry
+  private let health: HealthCenter
+  private let logger: Logger
+  private let forget: @Sendable (AccountName) -> Void
+  /// Protects who comes as soon as who had the name before is gone.
+  private let waiting = Mutex<[Arrival]>([])
+
+  /// An account and what its kind of token means to its keeper.
+  struct Arrival {
+    let account: Settings.Account
+    let credential: Credential
+  }
+
+  init(
+    kept: KeptAccounts, inbox: KeeperInbox, metrics: MetricsRegistry, health: HealthCenter,
+    logger: Logger, forget: @escaping @Sendable (AccountName) -> Void
+  ) {
+    self.kept = kept
+    self.inbox = inbox
+    self.metrics = metrics
+    self.health = health
+    self.logger = logger
+    self.forget = forget
+  }
+
+  /// Takes what the settings, read again, say of accounts.
+  func take(_ change: SettingsChange, of fresh: Settings) {
+    guard !change.added.isEmpty || !change.removed.isEmpty else { return }
+    let credentials = fresh.credentials
+    let arrivals = change.added.map {
+      Arrival(account: $0, credential: credentials[$0.name] ?? Credential())
+    }
+    // Whose call is under way has the name until that has ended.
+    let later = arrivals.filter { arrival in
+      kept.leaving.contains(arrival.account.name)
+        && !(kept[arrival.account.name]?.isSame(as: arrival.account) ?? true)
+    }
+    waiting.withLock { waiting in
+      waiting.removeAll { change.removed.contains($0.account.name) }
+      waiting += later
+    }
+    let names = Set(later.map(\.account.name))
+    move(arrivals.filter { !names.contains($0.account.name) }, removing: change.removed)
+    logger.tell(
+      .accountsChanged, "Accounts are kept from now on, or no longer",
+      .keyed([
+        .accountsAdded: .list(change.added.map(\.name.description)),
+        .accountsRemoved: .list(change.removed.map(\.description)),
+        .accountCount: .number(fresh.accounts.count),
+      ]))
+  }
+
+  /// Forgets those that the keeper has let go, and lets come who waited for that.
+  func settle() {
+    let leaving = kept.leaving
+    guard !leaving.isEmpty else { return }
+    let gone = inbox.look { view in leaving.filter { view.keeper[$0] == nil } }
+    guard !gone.isEmpty else { return }
+    kept.forget(gone.sorted())
+    for account in gone {
+      metrics.forget(account)
+      forget(account)
+    }
+    let arrivals = waiting.withLock { waiting in
+      let free = waiting.filter { gone.contains($0.account.name) }
+      waiting.removeAll { gone.contains($0.account.name) }
+      return free
+    }
+    if !arrivals.isEmpty { move(arrivals, removing: []) }
+  }
+
+  private func move(_ arrivals: [Arrival], removing removed: [AccountName]) {
+    // Before the keeper asks for anything of them.
+    kept.change(adding: arrivals.map(\.account), removing: removed)
+    metrics.preregister(arrivals.map(\.account.name))
+    health.keep(AccountMarks(kept.all))
+    inbox.post(
+      .accountsChanged(
+        added: arrivals.map { NewAccount(name: $0.account.name, credential: $0.credential) },
+        removed: removed))
+  }
+}
+
+extension Settings.Account {
+  /// Whether its tokens are those of the other, too.
+  fileprivate func isSame(as other: Settings.Account) -> Bool {
+    appID == other.appID && api == other.api
+  }
+}
