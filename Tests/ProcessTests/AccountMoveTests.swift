@@ -258,4 +258,70 @@ import WeChatSimulator
       #expect(deployment.mints == 3)
     }
   }
+
+  // Of two places one is the hung account's nearly all the time, and each of its failures is a
+  // reason to ask another host, where nobody listens.
+  @Test("an account that WeChat never answers delays nobody else's refresh, nor makes one fail")
+  func hung() async throws {
+    try await Deployment.run { deployment in
+      let fleet = try Fleet(deployment, ["shop"])
+      let (others, keys) = try deployment.accounts(count: 4, life: 6000)
+      deployment.simulator.setFault(.holdBeforeMint, appID: "wxshop", count: nil)
+      let hosts = "\(deployment.weChat.url),http://127.0.0.1:\(try FreePort.pick())"
+      let replica = try deployment.start(
+        "a",
+        fleet.settings.merging(others) { $1 }
+          .merging(["WCH_API_CONCURRENCY": "2", "WCH_API_URL": hosts]) { $1 })
+      let count = Int64(keys.count)
+      try await waitUntil("the others' tokens", within: patience) {
+        try await deployment.ask(RedisCommand("EXISTS", keys)).number == count
+      }
+      let mints = deployment.mints
+      try await waitUntil("two more of each short life", within: patience) {
+        let there = try await deployment.ask(RedisCommand("EXISTS", keys)).number
+        #expect(there == count)
+        return deployment.mints >= mints + 2 * (keys.count - 1)
+      }
+      let failed = replica.log.filter {
+        $0.message == "WeChat gave no token; what Redis has stays"
+      }
+      #expect(failed.count > 1)
+      #expect(failed.allSatisfy { $0.fields["account"] == "shop" }, "\(failed.map(\.text))")
+      #expect(try await fleet.token("shop") == nil)
+    }
+  }
+
+  @Test("status and check look at one account with --account")
+  func verbs() async throws {
+    try await Deployment.run { deployment in
+      let fleet = try Fleet(deployment, ["shop", "club"])
+      let replica = try await deployment.start(count: 1, fleet.settings)
+      for name in ["shop", "club"] { try await fleet.waitForToken(name) }
+      try await replica.waitForStatus(200, of: "/readyz?account=shop")
+      func ask(_ arguments: String...) async throws -> SidecarProcess {
+        let process = try SidecarProcess(
+          arguments + ["--accounts-dir", fleet.volume.path],
+          environment: deployment.environment(instance: "a"), instance: arguments[0])
+        _ = try await process.waitForExit()
+        return process
+      }
+      let shown = try await ask("status", "--account", "shop")
+      #expect(shown.exit == .code(0), "\(shown.errorText)")
+      #expect(shown.outputText.contains("shop") && !shown.outputText.contains("club"))
+      let json = try await ask("status", "-o", "json", "--account", "default")
+      #expect(json.outputText.contains(#""account":"default""#), "\(json.outputText)")
+      #expect(!json.outputText.contains(#""account":"shop""#))
+      let unknown = try await ask("status", "--account", "nobody")
+      #expect(unknown.exit == .code(1))
+      #expect(unknown.errorText.contains("the accounts are default, club, shop"))
+      let checked = try await ask("check", "--connect", "--account", "club")
+      #expect(checked.exit == .code(0), "\(checked.errorText)")
+      #expect(checked.outputText.contains("wechat, account club: answers"))
+      #expect(!checked.outputText.contains("wechat, account shop"))
+      replica.kill()
+      let alone = try await ask("status", "--account", "shop")
+      #expect(alone.exit == .code(69))
+      #expect(alone.outputText.contains("shop") && !alone.outputText.contains("club"))
+    }
+  }
 }

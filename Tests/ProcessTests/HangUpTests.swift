@@ -92,6 +92,8 @@ import WeChatSimulator
         Deployment.brisk.merging([
           "WCH_APPID": "", "WCH_APPSECRET": "", "WCH_LOG_LEVEL": "",
           "WCH_CONFIG": directory.appendingPathComponent("settings.json5").path,
+          // The file is not looked at before it is asked for.
+          "WCH_TICK": "1h",
         ]) { $1 })
       try await replica.waitForLog("WeChat gave no token; what Redis has stays")
       func hangUp() -> Int {

@@ -1,7 +1,7 @@
 package import Foundation
 
-/// A directory as Kubernetes mounts secrets in it: what is seen are links through `..data`, which is
-/// renamed to give all of them other contents in one step.
+/// A directory as Kubernetes mounts secrets in it: what is seen are links through `..data`, and
+/// another one is renamed to that, so that all have other contents in one step.
 package final class SecretVolume {
   package let path: String
   private let directory: URL

@@ -4,9 +4,10 @@ import Synchronization
 import TokenCore
 import UnixSignals
 
-/// Reads the settings again, at SIGHUP and when their file or the directory of accounts changes:
-/// file, accounts, secrets, bearer, certificate and log level. SIGHUP opens the log file anew, too,
-/// as whoever moves logs away expects.
+/// Reads the settings again, at SIGHUP and when their file or the directory of accounts changes.
+///
+/// What they say of accounts, secrets, bearer, certificate and log level is taken.
+/// SIGHUP opens the log file anew, too, as whoever moves logs away expects.
 ///
 /// Either all settings are good and what may change does, or nothing changes; what is wrong, or
 /// waits for a restart, is the condition `settings_stale` until it is mended.

@@ -394,16 +394,3 @@ extension Condition.Kind {
     }
   }
 }
-
-extension StoreFailure.Kind {
-  /// What people are told of such failures.
-  var condition: Condition.Kind {
-    switch self {
-    case .permission: .redisPermission
-    case .memory: .redisMemory
-    case .writes: .redisWrites
-    case .type: .redisKeyType
-    case .transport, .other: .redisStep
-    }
-  }
-}

@@ -223,3 +223,16 @@ extension LinkState {
   /// What people are told when it is away.
   var trouble: Condition.Kind { lastFailure?.condition ?? .redisAway }
 }
+
+extension StoreFailure.Kind {
+  /// What people are told of such failures.
+  var condition: Condition.Kind {
+    switch self {
+    case .permission: .redisPermission
+    case .memory: .redisMemory
+    case .writes: .redisWrites
+    case .type: .redisKeyType
+    case .transport, .other: .redisStep
+    }
+  }
+}

@@ -1,4 +1,3 @@
-import NIOPosix
 import Synchronization
 package import TokenCore
 
@@ -9,6 +8,9 @@ package final class Fetcher: Sendable {
   private let metrics: MetricsRegistry
   /// The secret that each account's last fetch was made with.
   private let used = Mutex<[AccountName: Secret]>([:])
+
+  /// A disk that takes longer hangs.
+  private static let readingLimit: Duration = .milliseconds(500)
 
   package init(accounts: KeptAccounts, client: WeChatClient, metrics: MetricsRegistry) {
     self.accounts = accounts
@@ -21,10 +23,11 @@ package final class Fetcher: Sendable {
     guard let account = accounts[order.account] else {
       preconditionFailure("the keeper orders only for accounts that are kept")
     }
-    // Read off the keeper's thread: a slow disk must not keep the lease from being renewed.
+    // Read off the keeper's thread: a slow disk must not keep the lease from being renewed, nor one
+    // that hangs the last secret from being used.
     let secret =
-      (try? await NIOThreadPool.singleton.runIfActive { account.secret.current() })
-      ?? account.secret.current()
+      await BlockingWork.run(within: Self.readingLimit) { account.secret.current() }
+      ?? account.secret.latest
     used.withLock { $0[account.name] = secret }
     let (outcome, facts) = await client.fetch(
       WeChatRequest(

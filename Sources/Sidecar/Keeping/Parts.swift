@@ -21,9 +21,11 @@ struct Parts {
   let accounts: AccountMoves
 
   /// Wires them to each other; nothing runs yet.
+  ///
+  /// - Parameter only: the one account that is kept; nil for all.
   init(
     settings: Settings, redis: RedisConfiguration, version: String, logger: Logger,
-    executor: LoopExecutor? = nil
+    executor: LoopExecutor? = nil, only: AccountName? = nil
   ) {
     let loops = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
@@ -32,7 +34,7 @@ struct Parts {
       accounts: settings.accounts.map(\.name), version: version,
       redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
     let kept = KeptAccounts(settings.accounts)
-    let keeper = Keeper(settings)
+    let keeper = Keeper(settings, only: only)
     inbox = KeeperInbox(for: keeper)
     links = RedisLinks(
       configuration: redis, layout: layout, inbox: inbox, popTimeout: settings.timing.lease / 3,
@@ -110,10 +112,10 @@ extension HealthCenter {
 }
 
 extension Keeper {
-  /// Of the accounts of the settings.
-  fileprivate init(_ settings: Settings) {
+  /// Of the accounts of the settings, or one of them.
+  fileprivate init(_ settings: Settings, only: AccountName?) {
     self.init(
-      instance: settings.instance, accounts: settings.accounts.map(\.name),
+      instance: settings.instance, accounts: only.map { [$0] } ?? settings.accounts.map(\.name),
       timing: settings.timing, margins: settings.margins, credentials: settings.credentials,
       maximumFetches: settings.apiConcurrency, generator: SystemRandomNumberGenerator())
   }

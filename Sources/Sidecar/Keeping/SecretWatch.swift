@@ -18,9 +18,12 @@ struct SecretWatch: Service {
 
   /// Between two looks at the files of accounts that wait.
   private static let interval: Duration = .seconds(1)
+  /// One file that hangs keeps those of others from being looked at for so long, once.
+  private static let patience: Duration = .seconds(2)
 
   init(
-    inbox: KeeperInbox, fetcher: Fetcher, accounts: KeptAccounts, settings: Settings, health: HealthCenter,
+    inbox: KeeperInbox, fetcher: Fetcher, accounts: KeptAccounts, settings: Settings,
+    health: HealthCenter,
     logger: Logger
   ) {
     self.inbox = inbox
@@ -56,7 +59,7 @@ struct SecretWatch: Service {
 
   /// Says which files have gone bad since the last look, and which are good again.
   private func report(known: inout Set<Origin>) async {
-    let problems = await BlockingWork.run { [accounts, settings] in
+    let problems = await BlockingWork.run(within: Self.patience) { [accounts, settings] in
       settings.secretProblems(of: accounts.all)
     }
     guard let problems else { return }
@@ -74,7 +77,9 @@ struct SecretWatch: Service {
   private func renewed() async -> [AccountName] {
     let waiting = waiting
     guard !waiting.isEmpty else { return [] }
-    return await BlockingWork.run { [fetcher] in waiting.filter(fetcher.hasNewSecret) } ?? []
+    return await BlockingWork.run(within: Self.patience) { [fetcher] in
+      waiting.filter(fetcher.hasNewSecret)
+    } ?? []
   }
 
   /// The accounts whose next attempt waits for its time after a failure.

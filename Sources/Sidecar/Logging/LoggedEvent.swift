@@ -98,7 +98,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .processStarting: "The settings are accepted; nothing has been touched yet."
     case .processEnded: "The lock was given back, and everything is closed."
     case .settingDoubtful: "A setting that works and is unwise; only at the start."
-    case .settingsRead: 
+    case .settingsRead:
       "After SIGHUP, or when the file or the directory of accounts changed: what is different, and"
         + " what waits for a restart."
     case .settingsRefused:

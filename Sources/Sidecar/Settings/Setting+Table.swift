@@ -115,7 +115,8 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, accountsDir, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy,
+    config, strict, appid, appsecret, api, accountsDir, apiUrl, apiTimeout, apiIp, apiConcurrency,
+    apiProxy,
     apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,

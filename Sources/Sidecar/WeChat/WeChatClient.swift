@@ -87,8 +87,8 @@ package final class WeChatClient: Sendable {
   let caller: OutboundCaller
   let limiter: CallLimiter
   let logger: Logger
-  /// The host that is asked next, as an index.
-  let current = Mutex(0)
+  /// Which host each account asks next; written by calls.
+  let order: Mutex<HostOrder>
   /// Over which family each account asks; written by calls.
   let families = Mutex(AddressFamilies())
   /// What the last answer that told it said; written by calls, read by the status.
@@ -114,6 +114,7 @@ package final class WeChatClient: Sendable {
     self.family = family
     caller = OutboundCaller(dialer: dialer, eventLoopGroup: eventLoopGroup)
     limiter = CallLimiter(limit: concurrency)
+    order = Mutex(HostOrder(count: hosts.count))
     let tls = ClientTLS { try SystemAuthorities.configuration(beside: extraCertificates) }
     self.hosts = hosts.map { base in
       Host(
@@ -169,7 +170,7 @@ package final class WeChatClient: Sendable {
     let call = Call(
       method: "POST", path: "/cgi-bin/openapi/quota/get",
       query: [("access_token", token.revealed)],
-      body: #"{"cgi_path":"/cgi-bin/\#(api.rawValue)"}"#)
+      body: #"{"cgi_path":"/cgi-bin/\#(api.rawValue)"}"#, canWait: true)
     let (reply, facts) = await attempt(call, for: account, notAfter: notAfter, timeout: timeout)
     let outcome: ProbeOutcome =
       switch reply {

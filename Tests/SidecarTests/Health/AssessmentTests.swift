@@ -231,7 +231,8 @@ import TokenCore
       .init(
         instance: "b", isLeader: false, age: .seconds(2),
         report: HealthReport(
-          version: "1", startedAt: Self.wall, accounts: Self.mine.digest, conditions: [failing, held]))
+          version: "1", startedAt: Self.wall, accounts: Self.mine.digest,
+          conditions: [failing, held]))
     ]
     for hasToken in [false, true] {
       let view = try Self.elected(withToken: hasToken)

@@ -561,7 +561,8 @@ import TokenCore
       ["--appsecret-file=/s", "--http-bearer-file=/b"], ["WCH_APPID": "wx1"], files: files)
     #expect(settings.secretProblems(of: settings.accounts) == [])
     files["/s"] = ""
-    #expect(settings.secretProblems(of: settings.accounts).map(\.description) == ["file /s: is empty"])
+    #expect(
+      settings.secretProblems(of: settings.accounts).map(\.description) == ["file /s: is empty"])
     #expect(settings.accounts[0].secret.current() == Secret("first"))
     files["/s"] = "second"
     #expect(settings.secretProblems(of: settings.accounts) == [])

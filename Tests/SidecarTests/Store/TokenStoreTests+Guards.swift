@@ -181,8 +181,10 @@ extension TokenStoreTests {
       for step in steps {
         // Each on a connection of its own, since the client gives up one that is refused so.
         let outcome = try await redis.server.withClient { client in
-          await TokenStore(client: client, layout: Self.layout, apps: AppRegister([Self.account: "wx1"]))
-            .perform(step, deadline: .now + patience)
+          await TokenStore(
+            client: client, layout: Self.layout, apps: AppRegister([Self.account: "wx1"])
+          )
+          .perform(step, deadline: .now + patience)
         }
         switch outcome {
         case .success(let reply): Issue.record("\(reply) to \(step)")
