@@ -93,7 +93,7 @@ import WeChatSimulator
           "WCH_APPID": "", "WCH_APPSECRET": "", "WCH_LOG_LEVEL": "",
           "WCH_CONFIG": directory.appendingPathComponent("settings.json5").path,
           // The file is not looked at before it is asked for.
-          "WCH_TICK": "1h",
+          "WCH_TICK": "4m",
         ]) { $1 })
       try await replica.waitForLog("WeChat gave no token; what Redis has stays")
       func hangUp() -> Int {
@@ -166,7 +166,7 @@ import WeChatSimulator
       let file = deployment.redis.directory.appendingPathComponent("settings.json5")
       try Data("{}".utf8).write(to: file)
       let replica = try deployment.start(
-        "a", ["WCH_CONFIG": file.path, "WCH_TICK": "1h"])
+        "a", ["WCH_CONFIG": file.path, "WCH_TICK": "4m"])
       try await deployment.waitForLiveToken()
       deployment.simulator.register(AppSettings(appID: "wxnew", secret: Deployment.secret))
       let more = "{ accounts: { new: { appid: 'wxnew', appsecret: '\(Deployment.secret)' } } }"
