@@ -7,7 +7,7 @@ extension AccountKeeper {
       firstBeganAt: now, beganAt: now)
     reports.began(
       for: attempt.trigger,
-      bringsAnother: bringsAnother(attempt.trigger), at: now)
+      bringsAnother: credential.renews(attempt.trigger), at: now)
     return begin(attempt, at: now)
   }
 
@@ -26,7 +26,8 @@ extension AccountKeeper {
       .begin(
         .init(
           account: name, version: attempt.version, span: timing.attemptSpan,
-          kills: bringsAnother(attempt.trigger), hasHistory: published.hasHistory, outputs: kept)),
+          kills: credential.renews(attempt.trigger), hasHistory: published.hasHistory,
+          outputs: outputs)),
       at: now)
   }
 
@@ -78,7 +79,7 @@ extension AccountKeeper {
     lastFetchAt = now
     let order = FetchOrder(
       account: name, version: attempt.version, trigger: attempt.trigger,
-      isForced: credential.repeats && attempt.trigger.needsAnotherToken,
+      isForced: credential.repeats && attempt.trigger.needsAnotherToken, source: nil,
       deadline: now + timing.apiTimeout, notAfter: lead.validUntil)
     return [.note(.refreshStarted(name, attempt.trigger, attempt.version)), .fetch(order)]
   }
@@ -111,7 +112,7 @@ extension AccountKeeper {
       return backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
     case .unknown(let failure):
       go(to: .hold)
-      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
+      if credential.renews(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       return backOff(attempt, failure, isUnknown: true, at: now, using: &generator)
     }
   }
@@ -126,7 +127,7 @@ extension AccountKeeper {
       traces.forget(version)
       return []
     }
-    guard let known, bringsAnother(known.trigger) else { return [] }
+    guard let known, credential.renews(known.trigger) else { return [] }
     traces.owe(known, knownAt: now, at: now)
     return []
   }
@@ -181,15 +182,15 @@ extension AccountKeeper {
     guard age < fetched.lifetime else {
       // Redis took no writes for the whole of a life: nothing is left to publish.
       go(to: .hold)
-      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
+      if credential.renews(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       want(attempt.trigger, notBefore: now)
       return []
     }
     let command = StoreCommand.Commit(
       account: name, fence: lead.epoch, version: attempt.version,
-      outputs: outputs(of: fetched.token),
+      token: fetched.token, outputs: outputs,
       lifetime: fetched.lifetime, age: max(age, .zero), begunAt: attempt.receipt?.at,
-      parent: attempt.receipt?.committed, kills: bringsAnother(attempt.trigger),
+      parent: attempt.receipt?.committed, kills: credential.renews(attempt.trigger),
       isRecommit: false, runID: scene.runID, instance: instance)
     return send(.commit(command), at: now)
   }
@@ -198,7 +199,7 @@ extension AccountKeeper {
   private mutating func remember(
     commitOf attempt: Attempt, _ fetched: FetchedToken, at now: Moment
   ) {
-    guard bringsAnother(attempt.trigger) else { return }
+    guard credential.renews(attempt.trigger) else { return }
     traces.lastCommit = .init(
       version: attempt.version, beganAt: attempt.firstBeganAt, begunAt: attempt.receipt?.at,
       committedAt: now, endsAt: fetched.sentAt + fetched.lifetime)
@@ -239,13 +240,13 @@ extension AccountKeeper {
       return fenced(by: epoch)
     case .deposed(let epoch):
       // The script has told: nothing is owed here, and it is said to each other server.
-      if bringsAnother(attempt.trigger) {
+      if credential.renews(attempt.trigger) {
         traces.remember(
           acknowledged: Traces.Debt(attempt, knownAt: now), settledBy: nil, at: now)
       }
       return [.saw(epoch), .note(.deposed(name, attempt.trigger)), .stepDown(.fenced)]
     case .stale, .refused:
-      if bringsAnother(attempt.trigger) { leaveUnresolved(attempt, at: now) }
+      if credential.renews(attempt.trigger) { leaveUnresolved(attempt, at: now) }
       want(.takeover, notBefore: now)
       lookAt = now
       return []

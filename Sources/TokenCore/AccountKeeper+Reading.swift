@@ -103,7 +103,7 @@ extension AccountKeeper {
       if !isAnotherTokenDue { _ = reports.ask(.probe, at: now, hasBudget: hasBudget) }
       return []
     }
-    return published.isDamaged(view, margins, at: now) ? republish(lead, at: now) : []
+    return published.isDamaged(view, outputs, at: now) ? republish(lead, at: now) : []
   }
 
   mutating func republish(_ lead: Scene.Lead, at now: Moment) -> [Outcome] {
@@ -124,7 +124,7 @@ extension AccountKeeper {
       .republish(
         .init(
           account: name, fence: lead.epoch, version: copy.version,
-          outputs: outputs(of: copy.token), lifetime: copy.lifetime, certain: end - now,
+          token: copy.token, outputs: outputs, lifetime: copy.lifetime, certain: end - now,
           // Also where the record knows it: it may be gone when this comes to be carried out.
           until: copy.certainEndTime,
           slack: stated?.slack(lifetime: copy.lifetime)
@@ -155,7 +155,7 @@ extension AccountKeeper {
     }
     let command = StoreCommand.Commit(
       account: name, fence: lead.epoch, version: copy.version,
-      outputs: outputs(of: copy.token), lifetime: copy.lifetime,
+      token: copy.token, outputs: outputs, lifetime: copy.lifetime,
       age: copy.lifetime - copy.remaining(at: now), begunAt: copy.begunAt, parent: nil,
       kills: true, isRecommit: true, runID: scene.runID, instance: instance)
     return send(.commit(command), at: now)
@@ -177,21 +177,5 @@ extension AccountKeeper {
       want(.takeover, notBefore: now)
       return []
     }
-  }
-
-  /// Everything that a commit of this token publishes.
-  func outputs(of token: AccessToken) -> [Output] {
-    [
-      Output(key: .accessToken, format: .token(token)),
-      Output(key: .expiresIn, format: .clientExpiry(margin: margins.clientExpiresBefore)),
-    ]
-  }
-
-  /// The same keys, whatever token they hold.
-  var kept: [Output] {
-    [
-      Output(key: .accessToken, format: .kept),
-      Output(key: .expiresIn, format: .clientExpiry(margin: margins.clientExpiresBefore)),
-    ]
   }
 }

@@ -61,7 +61,7 @@ extension AccountKeeper {
     guard scene.isConnected else { return outcomes }
     if let debt = traces.due(at: now) { outcomes.append(pay(debt, at: now)) }
     if work == .follow, isDue(at: now) {
-      outcomes += send(.look(name), at: now)
+      outcomes += send(.look(.init(account: name, outputs: outputs)), at: now)
     } else if case .resolve(let attempt) = work, isDue(at: now) {
       outcomes += send(.resolve(resolution(of: attempt)), at: now)
     } else if let lead = scene.lead {
@@ -95,7 +95,7 @@ extension AccountKeeper {
     return send(
       .takeOver(
         .init(
-          account: name, epoch: lead.epoch, runID: scene.runID, away: away, outputs: kept)),
+          account: name, epoch: lead.epoch, runID: scene.runID, away: away, outputs: outputs)),
       at: scene.now)
   }
 
@@ -110,7 +110,7 @@ extension AccountKeeper {
     if work == .hold, lookAt <= now {
       lookAt = now + lead.lookEvery
       go(to: .look)
-      outcomes += send(.look(name), at: now)
+      outcomes += send(.look(.init(account: name, outputs: outputs)), at: now)
     }
     if !isEnding, let copy, prober.ask(about: copy.version, at: now) {
       outcomes.append(
@@ -124,7 +124,7 @@ extension AccountKeeper {
 
   /// What takes an attempt's intent back.
   func resolution(of attempt: Attempt) -> StoreCommand.Resolve {
-    .init(account: name, version: attempt.version, outputs: kept)
+    .init(account: name, version: attempt.version, outputs: outputs)
   }
 
   /// What was not answered in time counts as failed: it may have been carried out.
@@ -156,7 +156,7 @@ extension AccountKeeper {
         .init(
           account: name, version: debt.version, age: max(now - debt.beganAt, .zero),
           begunAt: debt.begunAt, knownFor: debt.knownAt.map { max(now - $0, .zero) },
-          outputs: kept)), at: now)
+          outputs: outputs)), at: now)
     traces.sent(debt, as: step)
     return outcome
   }

@@ -49,7 +49,7 @@ package struct AccountKeeper: Sendable {
     case unreachable
   }
 
-  package let name: AccountName
+  package let name: CredentialID
   /// What is being done, and how far the step at Redis is that it needs.
   package private(set) var work = Work.follow
   package internal(set) var flight = Flight.due(.origin)
@@ -88,9 +88,11 @@ package struct AccountKeeper: Sendable {
   let timing: Timing
   let margins: Margins
   let credential: Credential
+  /// What its commits publish.
+  let outputs: [Output]
 
   init(
-    name: AccountName, instance: InstanceID, timing: Timing, margins: Margins,
+    name: CredentialID, instance: InstanceID, timing: Timing, margins: Margins,
     credential: Credential
   ) {
     self.name = name
@@ -98,6 +100,7 @@ package struct AccountKeeper: Sendable {
     self.timing = timing
     self.margins = margins
     self.credential = credential
+    outputs = Output.own(margins) + credential.otherOutputs
     reports = ReportLedger(limits: credential.repeats ? .stableToken : .token)
     prober = Prober(interval: credential.probe, patience: timing.apiTimeout + Timing.slack)
   }
@@ -166,15 +169,10 @@ package struct AccountKeeper: Sendable {
     return switch work {
     case .begin(let attempt), .waitForLease(let attempt), .fetch(let attempt),
       .commit(let attempt, _):
-      bringsAnother(attempt.trigger)
+      credential.renews(attempt.trigger)
     case .follow, .takeOver, .hold, .look, .republish, .recommit, .resolve:
-      wanted.map { bringsAnother($0.trigger) } ?? false
+      wanted.map { credential.renews($0.trigger) } ?? false
     }
-  }
-
-  /// Whether a fetch with this trigger brings a token that WeChat has not given out already.
-  func bringsAnother(_ trigger: Trigger) -> Bool {
-    !credential.repeats || trigger.needsAnotherToken
   }
 
   /// Whether something is under way that an orderly end should wait for.
@@ -207,9 +205,9 @@ package struct AccountKeeper: Sendable {
     case .fetch(let attempt):
       outcomes.append(.cancelFetch(attempt.version))
       traces.abandon(attempt)
-      if bringsAnother(attempt.trigger) { traces.owe(attempt, knownAt: nil, at: now) }
+      if credential.renews(attempt.trigger) { traces.owe(attempt, knownAt: nil, at: now) }
     case .commit(let attempt, _):
-      if bringsAnother(attempt.trigger) { traces.owe(attempt, knownAt: now, at: now) }
+      if credential.renews(attempt.trigger) { traces.owe(attempt, knownAt: now, at: now) }
     case .begin(let attempt), .waitForLease(let attempt), .resolve(let attempt):
       // Nothing was minted, and the life that its BEGIN cut short is whole again.
       outcomes.append(tell(.resolve(resolution(of: attempt)), at: now).0)

@@ -105,7 +105,7 @@ struct AccountTable: Sendable {
   }
 
   /// The place of the account with that name.
-  func place(of account: AccountName) -> Int? {
+  func place(of account: CredentialID) -> Int? {
     var low = 0
     var high = all.count
     while low < high {

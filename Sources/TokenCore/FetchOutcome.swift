@@ -52,6 +52,9 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
   package let isTransport: Bool
   /// Whether it is this replica's address that is refused: another one may have another.
   package let refusesAddress: Bool
+  /// Whether it is the token that was asked with that WeChat refuses (40001, 40014, 42001): then
+  /// it counts as one report of that token.
+  package let rejectsSource: Bool
   /// How long WeChat itself says to hold off (89506: a day, 89507: an hour).
   package let holdOff: Duration?
   /// Whether the next attempt need not wait as the class says: it goes another way (another
@@ -61,7 +64,7 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
   package init(
     _ category: Class, code: Int? = nil, reason: String, requestID: String? = nil,
     egressAddress: String? = nil, isTransport: Bool = false, refusesAddress: Bool = false,
-    holdOff: Duration? = nil, retriesSoon: Bool = false
+    rejectsSource: Bool = false, holdOff: Duration? = nil, retriesSoon: Bool = false
   ) {
     self.category = category
     self.code = code
@@ -70,6 +73,7 @@ package struct FetchFailure: Hashable, Sendable, CustomStringConvertible {
     self.egressAddress = egressAddress
     self.isTransport = isTransport
     self.refusesAddress = refusesAddress
+    self.rejectsSource = rejectsSource
     self.holdOff = holdOff
     self.retriesSoon = retriesSoon
   }

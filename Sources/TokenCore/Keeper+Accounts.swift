@@ -1,9 +1,9 @@
 /// An account that is to be kept from now on.
 package struct NewAccount: Hashable, Sendable {
-  package let name: AccountName
+  package let name: CredentialID
   package let credential: Credential
 
-  package init(name: AccountName, credential: Credential) {
+  package init(name: CredentialID, credential: Credential) {
     self.name = name
     self.credential = credential
   }
@@ -16,7 +16,7 @@ extension Keeper {
   /// One that comes knows nothing: it begins from what Redis has. One that comes again while it is
   /// still let end has never gone.
   mutating func change(
-    adding added: [NewAccount], removing removed: [AccountName], at now: Moment
+    adding added: [NewAccount], removing removed: [CredentialID], at now: Moment
   ) {
     for name in removed {
       guard let index = index(of: name), !table[index].isLeaving else { continue }
@@ -31,7 +31,7 @@ extension Keeper {
     letGo(at: now)
     // Other replicas hear of it at once, and this one of theirs.
     heartbeatAt = min(heartbeatAt, now)
-    var names: Set<AccountName> = []
+    var names: Set<CredentialID> = []
     let new = added.filter { index(of: $0.name) == nil && names.insert($0.name).inserted }
     guard !new.isEmpty, shutdownBy == nil else { return }
     table.rearrange(adding: new.map { newcomer($0, at: now) }) { _ in false }

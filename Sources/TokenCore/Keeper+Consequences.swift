@@ -19,7 +19,7 @@ extension Keeper {
   }
 
   mutating func apply(
-    _ outcomes: [AccountKeeper.Outcome], of account: AccountName, at now: Moment,
+    _ outcomes: [AccountKeeper.Outcome], of account: CredentialID, at now: Moment,
     to actions: inout [Action]
   ) {
     for outcome in outcomes {

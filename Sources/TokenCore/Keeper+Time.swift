@@ -51,7 +51,7 @@ extension Keeper {
 
   /// Whether WeChat gave another account a token since it fails for this one: then it can be
   /// reached from here.
-  func succeedsElsewhere(_ account: AccountName, at now: Moment) -> Bool {
+  func succeedsElsewhere(_ account: CredentialID, at now: Moment) -> Bool {
     guard let lastSuccess, lastSuccess.account != account else { return false }
     return now - lastSuccess.at < Timing.abdicationDoubt
   }
@@ -152,5 +152,5 @@ extension Keeper {
       isEnding: shutdownBy != nil)
   }
 
-  func index(of account: AccountName) -> Int? { table.place(of: account) }
+  func index(of account: CredentialID) -> Int? { table.place(of: account) }
 }

@@ -36,7 +36,7 @@ package struct Keeper: Sendable {
   var tickAt: Moment = .origin
   var wantsAbdication = false
   /// Which account WeChat gave a token to last.
-  var lastSuccess: (account: AccountName, at: Moment)?
+  var lastSuccess: (account: CredentialID, at: Moment)?
   private(set) var shutdownBy: Moment?
   /// Whether the lock was given back; the answer, and those to what is owed, end the shutdown.
   var isReleasing = false
@@ -51,7 +51,7 @@ package struct Keeper: Sendable {
   let timing: Timing
   let margins: Margins
   /// Who is let go once what is under way has ended (TokenCore.md#accounts-that-come-and-go).
-  var leaving: [AccountName] = []
+  var leaving: [CredentialID] = []
   /// No account that comes in the middle of this lead numbers its fetches from below: whoever was
   /// there before under its name may have used these numbers.
   var sequenceFloor: Int64 = 0
@@ -63,8 +63,8 @@ package struct Keeper: Sendable {
   package static let accountsLookedAtWithRenewal = 100
 
   package init(
-    instance: InstanceID, accounts: [AccountName], timing: Timing, margins: Margins,
-    credentials: [AccountName: Credential] = [:], maximumFetches: Int = 32,
+    instance: InstanceID, accounts: [CredentialID], timing: Timing, margins: Margins,
+    credentials: [CredentialID: Credential] = [:], maximumFetches: Int = 32,
     generator: any RandomNumberGenerator & Sendable
   ) {
     precondition(!accounts.isEmpty, "a keeper without accounts has nothing to keep")
@@ -110,7 +110,7 @@ package struct Keeper: Sendable {
 
   /// Brings a view of this keeper up to date, at the cost of the accounts that were changed since
   /// this was last called; returns which these are.
-  package mutating func show(in view: inout KeeperView) -> [AccountName] {
+  package mutating func show(in view: inout KeeperView) -> [CredentialID] {
     view.election = election
     view.storeIsConnected = storeIsConnected
     view.replicas = replicas
@@ -327,19 +327,19 @@ extension Keeper {
     /// A step at Redis was answered, or was not.
     case stored(StepID, Result<StoreAnswer, StoreFailure>)
     /// A fetch ended.
-    case fetched(AccountName, Version, FetchOutcome)
+    case fetched(CredentialID, Version, FetchOutcome)
     /// An account's keys or state may have changed; nil for all accounts.
-    case hinted(AccountName?)
+    case hinted(CredentialID?)
     /// The lock may have changed hands.
     case leadershipHinted
     /// A probe was answered: whether WeChat refused the token, and its daily limit if it told.
-    case probed(AccountName, Version, isDead: Bool, dailyLimit: Int?)
+    case probed(CredentialID, Version, isDead: Bool, dailyLimit: Int?)
     /// An application says that a token does not work, or wants another one.
     case reported(Report)
     /// An account's secret was replaced by its owner.
-    case secretChanged(AccountName)
+    case secretChanged(CredentialID)
     /// Accounts are to be kept from now on, and others no longer.
-    case accountsChanged(added: [NewAccount], removed: [AccountName])
+    case accountsChanged(added: [NewAccount], removed: [CredentialID])
     /// The process is to end in order.
     case shutdownRequested
   }
@@ -351,7 +351,7 @@ extension Keeper {
     /// Ask WeChat for a token, once.
     case fetch(FetchOrder)
     /// Write nothing of that fetch any more, as far as nothing is written yet.
-    case cancelFetch(AccountName, Version)
+    case cancelFetch(CredentialID, Version)
     /// Ask WeChat whether a token lives, once; mints nothing.
     case probe(ProbeOrder)
     /// Put a report back on the list: the leader is somebody else.

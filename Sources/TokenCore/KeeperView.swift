@@ -45,7 +45,7 @@ package struct KeeperView: Sendable {
   package var nobodyFetches: Bool { !storeIsConnected && replicas.isEmpty }
 
   /// The account of that name; nil when there is none.
-  package subscript(account: AccountName) -> AccountKeeper? {
+  package subscript(account: CredentialID) -> AccountKeeper? {
     var low = 0
     var high = accounts.count
     while low < high {

@@ -26,24 +26,24 @@ package enum Note: Hashable, Sendable {
   case becameLeader(Epoch)
   case steppedDown(StepDownReason)
   /// Our own live token was found in Redis and is kept, without a fetch.
-  case adopted(AccountName, Version, remaining: Duration)
-  case refreshStarted(AccountName, Trigger, Version)
-  case refreshed(AccountName, Trigger, Version, lifetime: Duration, isUnchanged: Bool)
+  case adopted(CredentialID, Version, remaining: Duration)
+  case refreshStarted(CredentialID, Trigger, Version)
+  case refreshed(CredentialID, Trigger, Version, lifetime: Duration, isUnchanged: Bool)
   case refreshFailed(
-    AccountName, Trigger, FetchFailure, isUnknown: Bool, inARow: Int, retryIn: Duration)
+    CredentialID, Trigger, FetchFailure, isUnknown: Bool, inARow: Int, retryIn: Duration)
   /// A token was fetched and its commit was refused: another replica leads.
-  case deposed(AccountName, Trigger)
+  case deposed(CredentialID, Trigger)
   /// Damaged outputs were restored from memory.
-  case repaired(AccountName)
+  case repaired(CredentialID)
   /// Redis had lost a commit, and it was made again.
-  case recommitted(AccountName, Version)
+  case recommitted(CredentialID, Version)
   /// The life of what Redis has was cut short, since a fetch of this replica may have killed it.
-  case marked(AccountName, Version)
+  case marked(CredentialID, Version)
   /// What became of a request to refresh; nil when no account knows the token.
-  case reported(AccountName?, ReportOutcome)
+  case reported(CredentialID?, ReportOutcome)
   /// A token of ours was found dead before its time, so many times lately.
-  case diedEarly(AccountName, lately: Int)
-  case storeStepFailed(AccountName?, StoreFailure)
+  case diedEarly(CredentialID, lately: Int)
+  case storeStepFailed(CredentialID?, StoreFailure)
   /// What is in Redis is not this replica's to work with.
   case conflict(Conflict)
   /// The lock has no TTL, and no replica took it: nobody leads until somebody deletes it.

@@ -91,7 +91,7 @@ package struct Published: Sendable {
   }
 
   /// Whether the published keys differ from what the record states.
-  func isDamaged(_ view: AccountView, _ margins: Margins, at now: Moment) -> Bool {
+  func isDamaged(_ view: AccountView, _ outputs: [Output], at now: Moment) -> Bool {
     guard let stated, let copy else { return false }
     let left = stated.end - now
     // What has no life left is not there; the next token follows.
@@ -101,12 +101,18 @@ package struct Published: Sendable {
     let slack = stated.slack(lifetime: copy.lifetime)
     let expected = min(recorded, left + slack)
     let tolerance = RemainingTolerance.ofTTL(lifetime: copy.lifetime)
-    guard recorded <= expected, let token = view.tokenRemaining,
-      let expiry = view.clientExpiryRemaining,
-      abs((token - expected).wholeMilliseconds) <= tolerance.wholeMilliseconds,
-      abs((expiry - expected).wholeMilliseconds) <= tolerance.wholeMilliseconds
+    func isRight(_ remaining: Duration?) -> Bool {
+      remaining.map {
+        abs(($0 - expected).wholeMilliseconds) <= tolerance.wholeMilliseconds
+      } ?? false
+    }
+    guard recorded <= expected, isRight(view.tokenRemaining),
+      view.others.count == outputs.count - 1
     else { return true }
-    return view.clientExpiry != margins.clientExpiry(end: end, lifetime: copy.lifetime)
+    return !zip(outputs.dropFirst(), view.others).allSatisfy { output, held in
+      isRight(held.remaining)
+        && held.text == output.text(of: copy.token, end: end, lifetime: copy.lifetime)
+    }
   }
 
   /// Whether a token that Redis has lost would still be certain to live when it is written again so

@@ -176,20 +176,3 @@ package struct Prober: Hashable, Sendable {
     }
   }
 }
-
-/// What an account's kind of token means to its keeper.
-package struct Credential: Hashable, Sendable {
-  /// Whether a plain fetch returns the token that WeChat already has, so that a dead one needs a
-  /// forced one (`stable_token`).
-  package var repeats = false
-  /// How often the token is proved alive; nil for never.
-  package var probe: Duration?
-  /// How many fetches a day may be made for reports, together with all others; nil for a half of
-  /// what WeChat says that it allows, or of 2000.
-  package var dailyBudget: Int?
-
-  package init() {}
-
-  /// WeChat's own limit for accounts that do not tell theirs (WeChat.md#habits).
-  package static let assumedDailyLimit = 2000
-}

@@ -2,7 +2,7 @@
 package struct StepID: Hashable, Sendable {
   package let kind: StoreCommand.Kind
   /// The account that the step is about; nil for the lock and the list of replicas.
-  package let account: AccountName?
+  package let account: CredentialID?
   /// Counts the steps of whoever sent it.
   package let number: Int64
   /// When the step was issued: what its answer tells was so then or later.

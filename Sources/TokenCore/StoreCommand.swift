@@ -9,8 +9,8 @@ package enum StoreCommand: Hashable, Sendable {
   case renew(Term, lease: Duration)
   /// RELEASE: compare, delete, announce.
   case release(Term)
-  /// Read an account's state, token and expiry; writes nothing.
-  case look(AccountName)
+  /// Read a credential's record and outputs; writes nothing.
+  case look(Look)
   /// TAKEOVER: raise the account's fence to the epoch and read it.
   case takeOver(TakeOver)
   /// BEGIN: leave the intent without which nobody fetches.
@@ -27,9 +27,9 @@ package enum StoreCommand: Hashable, Sendable {
   case heartbeat(Heartbeat)
 
   /// The account that the step is about; nil for the lock and the list of replicas.
-  package var account: AccountName? {
+  package var account: CredentialID? {
     switch self {
-    case .look(let name): name
+    case .look(let look): look.account
     case .takeOver(let takeOver): takeOver.account
     case .begin(let begin): begin.account
     case .resolve(let resolve): resolve.account
@@ -65,9 +65,21 @@ package enum StoreCommand: Hashable, Sendable {
     }
   }
 
+  /// What LOOK takes.
+  package struct Look: Hashable, Sendable {
+    package var account: CredentialID
+    /// The keys that are read beside the record.
+    package var outputs: [Output]
+
+    package init(account: CredentialID, outputs: [Output]) {
+      self.account = account
+      self.outputs = outputs
+    }
+  }
+
   /// What TAKEOVER takes.
   package struct TakeOver: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var epoch: Epoch
     /// The server that this replica sees; another one than the record's may have lost writes.
     package var runID: String?
@@ -77,7 +89,7 @@ package enum StoreCommand: Hashable, Sendable {
     package var outputs: [Output]
 
     package init(
-      account: AccountName, epoch: Epoch, runID: String?, away: Duration = .zero,
+      account: CredentialID, epoch: Epoch, runID: String?, away: Duration = .zero,
       outputs: [Output]
     ) {
       self.account = account
@@ -90,7 +102,7 @@ package enum StoreCommand: Hashable, Sendable {
 
   /// What BEGIN takes.
   package struct Begin: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var version: Version
     /// How long from now the attempt is over at the latest.
     package var span: Duration
@@ -102,7 +114,7 @@ package enum StoreCommand: Hashable, Sendable {
     package var outputs: [Output]
 
     package init(
-      account: AccountName, version: Version, span: Duration, kills: Bool, hasHistory: Bool,
+      account: CredentialID, version: Version, span: Duration, kills: Bool, hasHistory: Bool,
       outputs: [Output]
     ) {
       self.account = account
@@ -116,12 +128,12 @@ package enum StoreCommand: Hashable, Sendable {
 
   /// What RESOLVE takes.
   package struct Resolve: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var version: Version
     /// The keys whose end follows when the stated life changes.
     package var outputs: [Output]
 
-    package init(account: AccountName, version: Version, outputs: [Output]) {
+    package init(account: CredentialID, version: Version, outputs: [Output]) {
       self.account = account
       self.version = version
       self.outputs = outputs
@@ -130,11 +142,12 @@ package enum StoreCommand: Hashable, Sendable {
 
   /// What COMMIT takes.
   package struct Commit: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     /// The epoch in which the commit is made: what is compared with the fence.
     package var fence: Epoch
     /// The epoch and number under which the token was fetched.
     package var version: Version
+    package var token: AccessToken
     package var outputs: [Output]
     /// The life that WeChat stated.
     package var lifetime: Duration
@@ -153,13 +166,15 @@ package enum StoreCommand: Hashable, Sendable {
     package var instance: InstanceID
 
     package init(
-      account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
+      account: CredentialID, fence: Epoch, version: Version, token: AccessToken, outputs: [Output],
+      lifetime: Duration,
       age: Duration, begunAt: RedisTime?, parent: Version?, kills: Bool, isRecommit: Bool,
       runID: String?, instance: InstanceID
     ) {
       self.account = account
       self.fence = fence
       self.version = version
+      self.token = token
       self.outputs = outputs
       self.lifetime = lifetime
       self.age = age
@@ -174,9 +189,10 @@ package enum StoreCommand: Hashable, Sendable {
 
   /// What REPUBLISH takes.
   package struct Republish: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var fence: Epoch
     package var version: Version
+    package var token: AccessToken
     package var outputs: [Output]
     package var lifetime: Duration
     /// How long from now the token's life is certain, by the replica's own clock.
@@ -190,12 +206,14 @@ package enum StoreCommand: Hashable, Sendable {
     package var begunAt: RedisTime?
 
     package init(
-      account: AccountName, fence: Epoch, version: Version, outputs: [Output], lifetime: Duration,
+      account: CredentialID, fence: Epoch, version: Version, token: AccessToken, outputs: [Output],
+      lifetime: Duration,
       certain: Duration, until: RedisTime?, slack: Duration, begunAt: RedisTime?
     ) {
       self.account = account
       self.fence = fence
       self.version = version
+      self.token = token
       self.outputs = outputs
       self.lifetime = lifetime
       self.certain = certain
@@ -207,7 +225,7 @@ package enum StoreCommand: Hashable, Sendable {
 
   /// What MARK takes.
   package struct Mark: Hashable, Sendable {
-    package var account: AccountName
+    package var account: CredentialID
     package var version: Version
     /// How long ago its BEGIN was sent, by the marker's own clock.
     package var age: Duration
@@ -219,7 +237,7 @@ package enum StoreCommand: Hashable, Sendable {
     package var outputs: [Output]
 
     package init(
-      account: AccountName, version: Version, age: Duration, begunAt: RedisTime?,
+      account: CredentialID, version: Version, age: Duration, begunAt: RedisTime?,
       knownFor: Duration?, outputs: [Output]
     ) {
       self.account = account
@@ -248,33 +266,5 @@ package enum StoreCommand: Hashable, Sendable {
       self.abdicates = abdicates
       self.life = life
     }
-  }
-}
-
-/// One key that a commit writes, and whose end follows the stated life.
-package struct Output: Hashable, Sendable {
-  /// Which key, by its role; the layout of names is the store's.
-  package enum Key: String, Hashable, Sendable {
-    case accessToken
-    case expiresIn
-  }
-
-  /// How the value comes about.
-  package enum Format: Hashable, Sendable {
-    /// The token itself.
-    case token(AccessToken)
-    /// Whatever the key holds: only its end follows.
-    case kept
-    /// The Unix second at which clients stop trusting it: the stated end less the margin, which
-    /// is at most a quarter of the life.
-    case clientExpiry(margin: Duration)
-  }
-
-  package var key: Key
-  package var format: Format
-
-  package init(key: Key, format: Format) {
-    self.key = key
-    self.format = format
   }
 }

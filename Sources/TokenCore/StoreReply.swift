@@ -99,8 +99,8 @@ package struct AccountView: Hashable, Sendable {
   package var tokenRemaining: Duration?
   /// Whether the published token is the one that was committed.
   package var tokenMatchesRecord = false
-  package var clientExpiry: Int64?
-  package var clientExpiryRemaining: Duration?
+  /// What the outputs after it hold, in their order.
+  package var others: [HeldOutput] = []
 
   package init(now: RedisTime) { self.now = now }
 
@@ -110,6 +110,19 @@ package struct AccountView: Hashable, Sendable {
     if let doubt { end = min(end, doubt.first + Timing.certain) }
     if let intent, intent.kills { end = min(end, intent.at + Timing.certain) }
     return end
+  }
+}
+
+/// What a key holds that is not the credential's own.
+package struct HeldOutput: Hashable, Sendable {
+  /// Nil when there is no such key, or one of another type.
+  package var text: String?
+  /// Nil when the key has no TTL, or is not there.
+  package var remaining: Duration?
+
+  package init(text: String?, remaining: Duration?) {
+    self.text = text
+    self.remaining = remaining
   }
 }
 

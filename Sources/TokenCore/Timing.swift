@@ -166,7 +166,12 @@ package struct Margins: Hashable, Sendable {
 
   /// The Unix second at which clients stop trusting a token that is stated to end at `end`.
   package func clientExpiry(end: RedisTime, lifetime: Duration) -> Int64 {
-    (end.milliseconds - client(lifetime: lifetime).wholeMilliseconds) / 1000
+    Self.clientExpiry(end: end, lifetime: lifetime, margin: clientExpiresBefore)
+  }
+
+  /// The same with this margin.
+  static func clientExpiry(end: RedisTime, lifetime: Duration, margin: Duration) -> Int64 {
+    (end.milliseconds - min(margin, lifetime / 4).wholeMilliseconds) / 1000
   }
 
   /// The remaining life at which the leader refreshes a token of this life.

@@ -21,6 +21,15 @@ package struct AccountName: Hashable, Comparable, Sendable, CustomStringConverti
     rawValue = name
   }
 
+  /// Takes a name as people see it: `default` is the unnamed account's.
+  package init?(written name: String) {
+    if name == Self.unnamed.description {
+      self = .unnamed
+    } else {
+      self.init(name)
+    }
+  }
+
   /// Whether this is the account with the plain key names.
   package var isUnnamed: Bool { rawValue.isEmpty }
 
@@ -37,6 +46,62 @@ func isNameByte(_ byte: UInt8) -> Bool {
     UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
     true
   default: false
+  }
+}
+
+/// One thing that is kept alive and published: a credential of an account
+/// (TokenCore.md#credentials).
+///
+/// In settings, metrics, logs and requests it is written as the account's name where it is the
+/// access token, and as `NAME/KIND` else: `shop`, `shop/jsapi_ticket`, `default/jsapi_ticket`.
+package struct CredentialID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// What kind of credential it is: what differs between kinds is in `Credential`.
+  package enum Kind: String, Hashable, Comparable, Sendable, CaseIterable {
+    /// What every call of WeChat's API needs.
+    case accessToken = "access_token"
+    /// What signs the calls of pages in WeChat, and in WeCom.
+    case jsapiTicket = "jsapi_ticket"
+    /// What signs cards and coupons.
+    case wxCardTicket = "wx_card_ticket"
+    /// What signs the calls of an app's pages in WeCom.
+    case agentConfigTicket = "agent_config_ticket"
+
+    package static func < (a: Kind, b: Kind) -> Bool { a.rawValue < b.rawValue }
+  }
+
+  package let account: AccountName
+  package let kind: Kind
+
+  /// The access token of the account without a name.
+  package static let unnamed = CredentialID(.unnamed)
+
+  package init(_ account: AccountName, _ kind: Kind = .accessToken) {
+    self.account = account
+    self.kind = kind
+  }
+
+  /// Takes `NAME` or `NAME/KIND`, as people write it; nil for anything else.
+  package init?(_ written: String) {
+    let parts = written.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let first = parts.first, let account = AccountName(written: String(first)) else {
+      return nil
+    }
+    self.account = account
+    guard parts.count == 2 else {
+      kind = .accessToken
+      return
+    }
+    guard let kind = Kind(rawValue: String(parts[1])), kind != .accessToken else { return nil }
+    self.kind = kind
+  }
+
+  /// By account, then by kind, whose first is the access token.
+  package static func < (a: CredentialID, b: CredentialID) -> Bool {
+    a.account != b.account ? a.account < b.account : a.kind < b.kind
+  }
+
+  package var description: String {
+    kind == .accessToken ? account.description : "\(account)/\(kind.rawValue)"
   }
 }
 

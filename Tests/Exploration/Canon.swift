@@ -317,7 +317,7 @@ struct Canon {
       read(8)
       read(commit.fence)
       read(commit.version)
-      read(token: token(of: commit.outputs))
+      read(token: commit.token.revealed)
       read(commit.age)
       read(commit.begunAt)
       read(commit.parent)
@@ -328,7 +328,7 @@ struct Canon {
       read(9)
       read(republish.fence)
       read(republish.version)
-      read(token: token(of: republish.outputs))
+      read(token: republish.token.revealed)
       read(republish.certain)
       read(republish.until)
       read(republish.slack)
@@ -405,8 +405,11 @@ struct Canon {
     read(view.expiresAt)
     read(token: view.token?.revealed)
     read(view.tokenRemaining.map { view.now + $0 })
-    read(view.clientExpiryRemaining.map { view.now + $0 })
-    read(expiry: view.clientExpiry, view.clientExpiryRemaining.map { view.now + $0 })
+    for other in view.others {
+      let end = other.remaining.map { view.now + $0 }
+      read(end)
+      read(expiry: other.text.flatMap { Int64($0) }, end)
+    }
   }
 
   // MARK: Numbers

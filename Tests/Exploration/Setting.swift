@@ -33,7 +33,7 @@ package struct Setting: Sendable {
   /// a try and a look (TokenCore.md#invariants, A).
   var tolerance: Duration { timing.lease + timing.retry + timing.renew }
 
-  static let account = AccountName.unnamed
+  static let account = CredentialID.unnamed
 
   /// A new process, with no memory.
   func keeper(_ replica: Int, life: Int) -> Keeper {

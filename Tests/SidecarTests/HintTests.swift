@@ -84,7 +84,7 @@ import TokenCore
 
   @Test("what the leader says of a limit is read as it was written, within a day")
   func limits() throws {
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     for hint in [Announcement.limited(shop, .milliseconds(29_500)), .limited(.unnamed, .zero)] {
       #expect(Announcement(Array(try #require(hint.text).utf8)) == hint)
     }
@@ -107,7 +107,7 @@ import TokenCore
 
   @Test("a wake names its account, and what names none wakes all")
   func wakes() throws {
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     for hint in [ReportItem.wake(shop), .wake(.unnamed), .wake(nil)] {
       #expect(ReportItem(Array(hint.text.utf8)) == hint)
     }
@@ -116,7 +116,7 @@ import TokenCore
 
   @Test("a limit is known until it is over, the token changed, or another replica leads")
   func hears() throws {
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     let at = Moment.origin
     for end in [Announcement.tokenChanged(shop), .leadershipChanged] {
       let limits = HeardLimits()

@@ -22,7 +22,7 @@ struct AccountScripts {
       account.state.runID = runID
     }
     restate(takeOver.outputs, &account)
-    return .account(view(of: account))
+    return .account(view(of: account, takeOver.outputs))
   }
 
   func resolve(
@@ -37,7 +37,7 @@ struct AccountScripts {
 
   // MARK: Reading
 
-  func view(of account: ModelRedis.Account) -> AccountView {
+  func view(of account: ModelRedis.Account, _ outputs: [Output] = []) -> AccountView {
     var view = AccountView(now: now)
     let state = account.state
     view.fence = state.fence
@@ -54,9 +54,11 @@ struct AccountScripts {
       view.tokenRemaining = account.token?.expiresAt.map { $0 - now }
       view.tokenMatchesRecord = state.committed != nil && state.digest == text
     }
-    if let text = account.expiry?.text {
-      view.clientExpiry = Int64(text)
-      view.clientExpiryRemaining = account.expiry?.expiresAt.map { $0 - now }
+    view.others = outputs.indices.dropFirst().map { place in
+      guard let key = account[output: place], let text = key.text else {
+        return HeldOutput(text: nil, remaining: nil)
+      }
+      return HeldOutput(text: text, remaining: key.expiresAt.map { $0 - now })
     }
     return view
   }
@@ -149,7 +151,7 @@ struct AccountScripts {
     account.state.lifetime = commit.lifetime
     // The server that it was taken over on: another one is TAKEOVER's to tell, with a doubt.
     account.state.runID = account.state.runID ?? commit.runID
-    account.state.digest = token(of: commit.outputs)
+    account.state.digest = commit.token.revealed
     if isOwn { account.state.intent = nil }
     if commit.isRecommit || (!isOwn && !isAgain && parts.contains(.intent)) {
       if commit.kills { doubt(&account, Doubt(first: min(begun ?? birth, birth), last: now)) }
@@ -161,7 +163,7 @@ struct AccountScripts {
         account.state.doubt = Doubt(first: begun, last: min(doubt.last, now))
       }
     }
-    write(commit.outputs, to: &account)
+    write(commit.token, commit.outputs, to: &account)
     return .committed(isCertain: account.state.doubt == nil && account.state.intent == nil)
   }
 
@@ -190,7 +192,7 @@ struct AccountScripts {
         left = republish.certain
         account.state.expiresAt = now + left
       }
-      if !isDamaged(account, outputs: republish.outputs, republish.lifetime, left: left) {
+      if !isDamaged(account, republish, left: left) {
         return .republished(wrote: false)
       }
     }
@@ -203,12 +205,12 @@ struct AccountScripts {
     if committed == nil {
       account.state.committed = republish.version
       account.state.lifetime = republish.lifetime
-      account.state.digest = token(of: republish.outputs)
+      account.state.digest = republish.token.revealed
       account.state.expiresAt = now + left
       account.state.fetchedAt = republish.begunAt ?? now + left - republish.lifetime
       doubt(&account, Doubt(first: now, last: now))
     }
-    write(republish.outputs, to: &account)
+    write(republish.token, republish.outputs, to: &account)
     return .republished(wrote: true)
   }
 
@@ -262,44 +264,46 @@ struct AccountScripts {
   private func restate(_ outputs: [Output], _ account: inout ModelRedis.Account) {
     guard let held = account.token, let end = statedEnd(account) ?? bound(account, below: held)
     else { return }
-    for output in outputs {
-      switch output.key {
-      case .accessToken: account.token?.expiresAt = end
-      case .expiresIn: account.expiry = key(output, end: end, account)
+    for (place, output) in outputs.enumerated() {
+      switch output.content {
+      case .token: account[output: place]?.expiresAt = end
+      case .clientExpiry: account[output: place] = key(output, nil, end: end, account)
       }
     }
-    forgetDead(&account, end: end)
+    forgetDead(&account, outputs, end: end)
   }
 
-  private func write(_ outputs: [Output], to account: inout ModelRedis.Account) {
+  private func write(
+    _ token: AccessToken, _ outputs: [Output], to account: inout ModelRedis.Account
+  ) {
     guard let end = statedEnd(account) else { return }
-    for output in outputs {
-      switch output.key {
-      case .accessToken: account.token = key(output, end: end, account)
-      case .expiresIn: account.expiry = key(output, end: end, account)
-      }
+    for (place, output) in outputs.enumerated() {
+      account[output: place] = key(output, token, end: end, account)
     }
-    forgetDead(&account, end: end)
+    forgetDead(&account, outputs, end: end)
   }
 
-  private func forgetDead(_ account: inout ModelRedis.Account, end: RedisTime) {
+  private func forgetDead(
+    _ account: inout ModelRedis.Account, _ outputs: [Output], end: RedisTime
+  ) {
     guard end <= now else { return }
-    account.token = nil
-    account.expiry = nil
+    for place in outputs.indices { account[output: place] = nil }
   }
 
   private func key(
-    _ output: Output, end: RedisTime, _ account: ModelRedis.Account
+    _ output: Output, _ token: AccessToken?, end: RedisTime, _ account: ModelRedis.Account
   ) -> ModelRedis.Key {
     ModelRedis.Key(
-      text: AccountScripts.text(of: output, end, lifetime: account.state.lifetime ?? .zero),
+      text: AccountScripts.text(
+        of: output, token, end, lifetime: account.state.lifetime ?? .zero),
       expiresAt: end)
   }
 
-  private static func text(of output: Output, _ end: RedisTime, lifetime: Duration) -> String? {
-    switch output.format {
-    case .token(let token): return token.revealed
-    case .kept: return nil
+  private static func text(
+    of output: Output, _ token: AccessToken?, _ end: RedisTime, lifetime: Duration
+  ) -> String? {
+    switch output.content {
+    case .token(let spelling): return token.map { spelling.text(of: $0) }
     case .clientExpiry(let margin):
       let quarter = lifetime > .zero ? lifetime.wholeMilliseconds / 4 : .max
       let margin = min(margin.wholeMilliseconds, quarter)
@@ -308,13 +312,15 @@ struct AccountScripts {
   }
 
   private func isDamaged(
-    _ account: ModelRedis.Account, outputs: [Output], _ lifetime: Duration, left: Duration
+    _ account: ModelRedis.Account, _ republish: StoreCommand.Republish, left: Duration
   ) -> Bool {
+    let lifetime = republish.lifetime
     let tolerance = RemainingTolerance.ofTTL(lifetime: lifetime).wholeMilliseconds
-    return outputs.contains { output in
-      let key = output.key == .accessToken ? account.token : account.expiry
-      guard let key, let text = key.text, let expiresAt = key.expiresAt else { return true }
-      return text != AccountScripts.text(of: output, now + left, lifetime: lifetime)
+    return republish.outputs.enumerated().contains { place, output in
+      guard let key = account[output: place], let text = key.text, let expiresAt = key.expiresAt
+      else { return true }
+      return text
+        != AccountScripts.text(of: output, republish.token, now + left, lifetime: lifetime)
         || abs((expiresAt - now - left).wholeMilliseconds) > tolerance
     }
   }

@@ -35,21 +35,13 @@ package func brief(_ command: StoreCommand) -> String {
   case .resolve(let resolve): "resolve \(resolve.version)"
   case .commit(let commit):
     "\(commit.isRecommit ? "recommit" : "commit") \(commit.version) fence \(commit.fence) "
-      + "token \(token(of: commit.outputs))"
+      + "token \(commit.token.revealed)"
   case .republish(let republish):
-    "republish \(republish.version) fence \(republish.fence) token \(token(of: republish.outputs))"
+    "republish \(republish.version) fence \(republish.fence) token \(republish.token.revealed)"
   case .mark(let mark):
     "mark \(mark.version) \(mark.age) old, known for \(mark.knownFor.map { "\($0)" } ?? "-")"
   case .heartbeat: "heartbeat"
   }
-}
-
-/// The token that a command writes.
-package func token(of outputs: [Output]) -> String {
-  for output in outputs {
-    if case .token(let token) = output.format { return token.revealed }
-  }
-  return "-"
 }
 
 /// One line about a reply.

@@ -39,10 +39,38 @@ package struct ModelRedis: Sendable {
 
   /// The keys of one account.
   package struct Account: Hashable, Sendable {
-    package let name: AccountName
+    package let name: CredentialID
     package var token: Key?
     package var expiry: Key?
+    /// What the outputs after these two hold.
+    package var others: [Key?] = []
     package var state = State()
+
+    /// What all outputs hold.
+    var keys: (token: Key?, expiry: Key?, others: [Key?]) {
+      get { (token, expiry, others) }
+      set { (token, expiry, others) = newValue }
+    }
+
+    /// What the output in this place of their list holds.
+    package subscript(output place: Int) -> Key? {
+      get {
+        switch place {
+        case 0: token
+        case 1: expiry
+        default: others.indices.contains(place - 2) ? others[place - 2] : nil
+        }
+      }
+      set {
+        switch place {
+        case 0: token = newValue
+        case 1: expiry = newValue
+        default:
+          while others.count <= place - 2 { others.append(nil) }
+          others[place - 2] = newValue
+        }
+      }
+    }
   }
 
   /// The hash of one account; a missing one reads as an empty one.
@@ -72,7 +100,7 @@ package struct ModelRedis: Sendable {
   /// The parts of the protocol that the scripts have.
   let parts: Parts
 
-  package init(accounts: [AccountName], parts: Parts = .all) {
+  package init(accounts: [CredentialID], parts: Parts = .all) {
     data = Data(accounts: accounts.map { Account(name: $0) })
     self.parts = parts
   }
@@ -84,7 +112,7 @@ package struct ModelRedis: Sendable {
     expire(at: now)
     let scripts = AccountScripts(parts: parts, now: now)
     func changing(
-      _ name: AccountName, _ body: (AccountScripts, inout Account) -> StoreReply
+      _ name: CredentialID, _ body: (AccountScripts, inout Account) -> StoreReply
     ) -> StoreReply {
       let index = data.accounts.firstIndex { $0.name == name } ?? data.accounts.count
       if index == data.accounts.count { data.accounts.append(Account(name: name)) }
@@ -103,8 +131,8 @@ package struct ModelRedis: Sendable {
     case .release(let term):
       if data.lock?.holder == term.description { data.lock = nil }
       return .released
-    case .look(let name):
-      return changing(name) { .account($0.view(of: $1)) }
+    case .look(let look):
+      return changing(look.account) { .account($0.view(of: $1, look.outputs)) }
     case .takeOver(let takeOver):
       return changing(takeOver.account) { $0.takeOver(takeOver, &$1) }
     case .begin(let begin):
@@ -131,6 +159,11 @@ package struct ModelRedis: Sendable {
       }
       if let at = data.accounts[index].expiry?.expiresAt, at < now {
         data.accounts[index].expiry = nil
+      }
+      for other in data.accounts[index].others.indices {
+        if let at = data.accounts[index].others[other]?.expiresAt, at < now {
+          data.accounts[index].others[other] = nil
+        }
       }
     }
   }

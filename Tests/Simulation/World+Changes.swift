@@ -14,7 +14,7 @@ extension World {
       if arrival.command.account == old.name {
         forgive(arrival.command, reply, &rest, old)
       }
-      if rest.token != old.token || rest.expiry != old.expiry
+      if rest.token != old.token || rest.expiry != old.expiry || rest.others != old.others
         || rest.state.committed != old.state.committed
       {
         violate(
@@ -35,7 +35,7 @@ extension World {
     let isSameToken = rest.token == nil || rest.token?.text == old.token?.text
     func forgiveEnd() {
       guard isSameToken, new.committed == old.state.committed else { return }
-      (rest.token, rest.expiry) = (old.token, old.expiry)
+      rest.keys = old.keys
     }
     switch (command, reply) {
     case (.takeOver(let takeOver), .account):
@@ -58,7 +58,7 @@ extension World {
       if old.state.intent?.version == resolve.version { rest.state.intent = old.state.intent }
       forgiveEnd()
     case (.commit(let commit), .committed):
-      let token = token(of: commit.outputs)
+      let token = commit.token.revealed
       guard new.committed == commit.version, new.digest == token,
         rest.token == nil || rest.token?.text == token
       else { break }
@@ -74,7 +74,7 @@ extension World {
       let isSame = new.committed == old.state.committed
       let isFound = old.state.committed == nil && new.committed == republish.version
       guard isSame || isFound,
-        rest.token == nil || rest.token?.text == token(of: republish.outputs)
+        rest.token == nil || rest.token?.text == republish.token.revealed
           || rest.token == old.token,
         new.intent == old.state.intent
       else { break }

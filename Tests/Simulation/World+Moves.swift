@@ -25,7 +25,7 @@ extension World {
   /// What one account's kind of token means to its keeper.
   func credential(of index: Int) -> Credential {
     var credential = Credential()
-    credential.repeats = plan.repeats[index]
+    if plan.repeats[index] { credential.fetch = .renewsWhenForced }
     credential.probe = plan.probe.map { .nanoseconds($0) }
     return credential
   }

@@ -308,7 +308,7 @@ extension World {
   /// When a copy was published again.
   private mutating func published(_ republish: StoreCommand.Republish, _ replica: Int) {
     let index = index(of: republish.account)
-    let token = token(of: republish.outputs)
+    let token = republish.token.revealed
     // What is over is taken away by the same step.
     guard token != marks.accounts[index].published, token == publishedToken(index),
       let death = weChat.death(of: token, account: index), death <= now,
@@ -375,7 +375,7 @@ extension World {
     }
   }
 
-  private mutating func wrote(_ arrival: Arrival, _ name: AccountName, fence: Epoch) {
+  private mutating func wrote(_ arrival: Arrival, _ name: CredentialID, fence: Epoch) {
     let state = redis.data.accounts[index(of: name)].state
     let owner = marks.owners[fence]
     guard owner?.replica == arrival.replica, owner?.life == arrival.life,

@@ -438,7 +438,7 @@ extension World {
   }
 
   /// What is not written yet is not written any more.
-  private mutating func withdraw(_ name: AccountName, _ version: Version, _ replica: Int) {
+  private mutating func withdraw(_ name: CredentialID, _ version: Version, _ replica: Int) {
     replicas[replica].withdrawn.insert(version)
     replicas[replica].held.removeAll { held in
       if case .fetch(let order) = held.action {

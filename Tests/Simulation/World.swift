@@ -65,8 +65,8 @@ package struct World {
   }
 
   let plan: Plan
-  let accounts: [AccountName]
-  private let byName: [AccountName: Int]
+  let accounts: [CredentialID]
+  private let byName: [CredentialID: Int]
   var now: Instant = 0
   var chance: SplitMix64
   var queue = EventQueue<Happening>()
@@ -149,7 +149,7 @@ package struct World {
     self.judges = judges
     self.log = log
     accounts = (0..<plan.accounts).compactMap { index in
-      index == 0 ? .unnamed : AccountName("a\(1000 + index)")
+      index == 0 ? .unnamed : CredentialID("a\(1000 + index)")
     }
     chance = SplitMix64(seed: plan.seed)
     verdict = Verdict(seed: plan.seed)
@@ -294,7 +294,7 @@ package struct World {
     RedisTime(milliseconds: (redisClock.local(at: now) + clockStep) / millisecond)
   }
 
-  func index(of account: AccountName) -> Int { byName[account] ?? 0 }
+  func index(of account: CredentialID) -> Int { byName[account] ?? 0 }
 
   mutating func mix(_ value: UInt64) {
     verdict.fingerprint = (verdict.fingerprint ^ value) &* 0x100_0000_01B3

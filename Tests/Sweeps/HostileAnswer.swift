@@ -53,6 +53,9 @@ package struct HostileAnswer: Sendable {
     acceptsAnything = isBent
   }
 
+  /// Whether the answer is over without a time limit: it is whole, or the connection goes.
+  package var endsByItself: Bool { ending != .kept || required != nil || requiredCode != nil }
+
   /// Whether a change anywhere may have changed the token itself.
   private var acceptsAnything = false
 

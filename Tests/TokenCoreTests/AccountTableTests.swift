@@ -26,7 +26,7 @@ struct AccountTableTests {
   @Test("an event looks at what it changes, however many accounts there are")
   func counted() throws {
     func looks(accounts count: Int) throws -> Int {
-      let names = try (0..<count).map { try #require(AccountName("a\($0)")) }
+      let names = try (0..<count).map { try #require(CredentialID("a\($0)")) }
       var keeper = Keeper(
         instance: try #require(InstanceID("host")), accounts: names, timing: Timing(),
         margins: Margins(), generator: SplitMix(seed: 1))
@@ -46,7 +46,7 @@ struct AccountTableTests {
 
   @Test("a view shows what was changed, and nothing is copied that was not")
   func view() throws {
-    let names = try (0..<8).map { try #require(AccountName("a\($0)")) }
+    let names = try (0..<8).map { try #require(CredentialID("a\($0)")) }
     var keeper = Keeper(
       instance: try #require(InstanceID("host")), accounts: names, timing: Timing(),
       margins: Margins(), generator: SplitMix(seed: 1))
@@ -59,7 +59,7 @@ struct AccountTableTests {
     #expect(keeper.show(in: &view) == [names[3]])
     #expect(view[names[3]]?.work == keeper.accounts[3].work)
     #expect(keeper.show(in: &view).isEmpty)
-    #expect(view[AccountName.unnamed] == nil)
+    #expect(view[CredentialID.unnamed] == nil)
   }
 }
 

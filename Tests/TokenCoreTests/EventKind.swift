@@ -151,7 +151,7 @@ extension Transcript {
   /// of another term, attempt and debt, and all the rest.
   func everything() -> [Keeper.Event] {
     let name = Self.account
-    let other = AccountName("other") ?? name
+    let other = CredentialID("other") ?? name
     var events: [Keeper.Event] = [
       .started, .woke, .storeConnected(runID: nil), .storeConnected(runID: "two"),
       .storeDisconnected, .hinted(nil), .hinted(name), .hinted(other), .leadershipHinted,
@@ -234,16 +234,17 @@ extension Transcript {
     guard let instance = InstanceID("a") else { return [] }
     let name = Self.account
     let epoch = keeper.election.leadership?.epoch ?? Epoch(10)
-    let outputs = [Output(key: .accessToken, format: .token(AccessToken("a new secret")))]
-    let kept = [Output(key: .accessToken, format: .kept)]
+    let token = AccessToken("a new secret")
+    let outputs = [Output(key: .credential, content: .token(.plain))]
     var commands: [StoreCommand] = [
-      .pollLock, .look(name), .look(AccountName("other") ?? name),
+      .pollLock, .look(.init(account: name, outputs: outputs)),
+      .look(.init(account: CredentialID("other") ?? name, outputs: outputs)),
       .heartbeat(.init(instance: instance, isLeader: true, abdicates: false)),
     ]
     for epoch in [epoch, Epoch(3)] {
       commands.append(
         .takeOver(
-          .init(account: name, epoch: epoch, runID: "one", outputs: kept)))
+          .init(account: name, epoch: epoch, runID: "one", outputs: outputs)))
     }
     for term in terms {
       commands += [
@@ -253,7 +254,7 @@ extension Transcript {
     }
     for version in [attempt?.version ?? version(10, 1), version(3, 7)] {
       var commit = StoreCommand.Commit(
-        account: name, fence: epoch, version: version, outputs: outputs,
+        account: name, fence: epoch, version: version, token: token, outputs: outputs,
         lifetime: Self.lifetime, age: .zero, begunAt: redisTime, parent: nil, kills: true,
         isRecommit: false, runID: "one", instance: instance)
       commands.append(.commit(commit))
@@ -262,11 +263,11 @@ extension Transcript {
         .begin(
           .init(
             account: name, version: version, span: .seconds(6), kills: true, hasHistory: true,
-            outputs: kept)),
-        .resolve(.init(account: name, version: version, outputs: kept)), .commit(commit),
+            outputs: outputs)),
+        .resolve(.init(account: name, version: version, outputs: outputs)), .commit(commit),
         .republish(
           .init(
-            account: name, fence: epoch, version: version, outputs: outputs,
+            account: name, fence: epoch, version: version, token: token, outputs: outputs,
             lifetime: Self.lifetime, certain: .seconds(7000), until: nil, slack: .seconds(2),
             begunAt: redisTime)),
       ]
@@ -276,7 +277,7 @@ extension Transcript {
       .mark(
         .init(
           account: name, version: $0, age: .seconds(1), begunAt: redisTime, knownFor: nil,
-          outputs: kept))
+          outputs: outputs))
     }
     return commands
   }

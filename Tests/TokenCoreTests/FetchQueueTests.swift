@@ -7,7 +7,7 @@ import Testing
 @Suite struct FetchQueueTests {
   /// A leader of accounts that have no token, each of which Redis has just shown.
   private static func leader(accounts count: Int, maximumFetches: Int) throws -> Transcript {
-    let names = try (1...count).map { try #require(AccountName("a\($0)")) }
+    let names = try (1...count).map { try #require(CredentialID("a\($0)")) }
     var it = Transcript(accounts: names, maximumFetches: maximumFetches)
     let acquiring = it.acquire()
     for action in it.outstanding where action.isLook { it.answer(action, .account(it.view())) }
@@ -151,8 +151,8 @@ import Testing
           Replica(instance: $0.instance, isLeader: false, seenAt: it.redisTime, abdicatedAt: nil)
         }
         it.answer(action, .replicas(replicas, now: it.redisTime))
-      case .look(let name):
-        let copy = it.keeper.view[name]?.copy
+      case .look(let look):
+        let copy = it.keeper.view[look.account]?.copy
         let view = copy.map {
           it.view($0.token.revealed, $0.version, left: $0.expiresAt - it.now)
         }

@@ -87,9 +87,7 @@ struct GoodWorld {
       return .began(it.receipt(committed: committed?.version))
     case .resolve: return .resolved
     case .commit(let commit):
-      for case .token(let token) in commit.outputs.map(\.format) {
-        committed = (commit.version, token, it.now + (commit.lifetime - commit.age))
-      }
+      committed = (commit.version, commit.token, it.now + (commit.lifetime - commit.age))
       if let begunAt = commit.begunAt, let last = doubt?.last {
         if begunAt > last + Timing.straggling { doubt = nil } else { doubt?.first = begunAt }
       }

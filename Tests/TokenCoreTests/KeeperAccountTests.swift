@@ -4,17 +4,17 @@ import Testing
 
 /// Accounts that come and go while the keeper runs (TokenCore.md#accounts-that-come-and-go).
 @Suite struct KeeperAccountTests {
-  private static func name(_ text: String) throws -> AccountName {
-    let name = AccountName(text)
+  private static func name(_ text: String) throws -> CredentialID {
+    let name = CredentialID(text)
     return try #require(name)
   }
 
-  private static func added(_ names: AccountName...) -> Keeper.Event {
+  private static func added(_ names: CredentialID...) -> Keeper.Event {
     .accountsChanged(
       added: names.map { NewAccount(name: $0, credential: Credential()) }, removed: [])
   }
 
-  private static func removed(_ names: AccountName...) -> Keeper.Event {
+  private static func removed(_ names: CredentialID...) -> Keeper.Event {
     .accountsChanged(added: [], removed: names)
   }
 
@@ -228,7 +228,7 @@ import Testing
 extension Transcript {
   /// Lets time pass until this is done for the account.
   fileprivate mutating func next(
-    where account: AccountName, _ isIt: (Keeper.Action) -> Bool
+    where account: CredentialID, _ isIt: (Keeper.Action) -> Bool
   ) -> Keeper.Action? {
     next { isIt($0) && $0.command?.account == account }
   }

@@ -175,16 +175,12 @@ struct KeeperBench {
     view.lifetime = committed.lifetime
     view.tokenMatchesRecord = true
     guard let end = view.statedEnd, end > redisTime else { return view }
-    for output in committed.outputs {
-      switch output.format {
-      case .token(let token):
-        view.token = token
-        view.tokenRemaining = end - redisTime
-      case .kept: break
-      case .clientExpiry(let margin):
-        view.clientExpiry = (end.milliseconds - margin.wholeMilliseconds) / 1000
-        view.clientExpiryRemaining = end - redisTime
-      }
+    view.token = committed.token
+    view.tokenRemaining = end - redisTime
+    view.others = committed.outputs.dropFirst().map { output in
+      HeldOutput(
+        text: output.text(of: committed.token, end: end, lifetime: committed.lifetime),
+        remaining: end - redisTime)
     }
     return view
   }

@@ -3,7 +3,7 @@ import TokenCore
 
 /// One account whose record is another AppID's is no reason not to lead the others.
 @Suite struct RefusedAccountTests {
-  private static let other = AccountName("shop")
+  private static let other = CredentialID("shop")
 
   /// A leader of two accounts, up to both TAKEOVERs.
   private func leader() throws -> (Transcript, own: Keeper.Action, other: Keeper.Action) {
@@ -15,7 +15,7 @@ import TokenCore
     return (it, own, try #require(won.first { $0.command?.account == other }))
   }
 
-  private func isTakeOver(of name: AccountName?, _ action: Keeper.Action) -> Bool {
+  private func isTakeOver(of name: CredentialID?, _ action: Keeper.Action) -> Bool {
     action.isTakeOver && action.command?.account == name
   }
 

@@ -149,7 +149,7 @@ extension Trigger {
   @Test("with stable_token a day of reports forces 20 times, and the schedule goes on")
   func stableToken() {
     var credential = Credential()
-    credential.repeats = true
+    credential.fetch = .renewsWhenForced
     var bench = KeeperBench(credential)
     bench.run(for: .seconds(86_400), reportingEvery: .seconds(5))
     #expect(bench.forced == 20)
@@ -161,7 +161,7 @@ extension Trigger {
   @Test("a force that WeChat answers with the same token is asked for again after 30 s")
   func forceRefused() {
     var credential = Credential()
-    credential.repeats = true
+    credential.fetch = .renewsWhenForced
     var bench = KeeperBench(credential)
     bench.run(for: .seconds(100), reportingEvery: nil)
     bench.ignoresForce = true
@@ -178,7 +178,7 @@ extension Trigger {
   @Test("a report during a plain fetch of stable_token is served after it")
   func reportDuringPlainFetch() {
     var credential = Credential()
-    credential.repeats = true
+    credential.fetch = .renewsWhenForced
     var bench = KeeperBench(credential)
     bench.run(for: .seconds(100), reportingEvery: nil)
     // WeChat is slow, and repeats the token that is said to be dead.

@@ -9,19 +9,19 @@ struct Transcript {
   private(set) var wasToldToEnd = false
   private(set) var hasStopped = false
 
-  static let account = AccountName.unnamed
+  static let account = CredentialID.unnamed
   static let redisEpoch: Int64 = 1_700_000_000_000
   static let lifetime: Duration = .seconds(7200)
   static let term = "a"
 
   init(
-    probe: Duration? = nil, repeats: Bool = false, accounts: [AccountName] = [Self.account],
+    probe: Duration? = nil, repeats: Bool = false, accounts: [CredentialID] = [Self.account],
     maximumFetches: Int = 32, margins: Margins = Margins()
   ) {
     guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
     var credential = Credential()
     credential.probe = probe
-    credential.repeats = repeats
+    if repeats { credential.fetch = .renewsWhenForced }
     keeper = Keeper(
       instance: instance, accounts: accounts, timing: Timing(), margins: margins,
       credentials: [Self.account: credential], maximumFetches: maximumFetches,
@@ -147,8 +147,7 @@ struct Transcript {
     view.fetchedAt = redisTime + left - Self.lifetime
     view.expiresAt = redisTime + left
     view.lifetime = Self.lifetime
-    view.clientExpiry = ((redisTime + left).milliseconds - 120_000) / 1000
-    view.clientExpiryRemaining = left
+    view.others = [expiry(end: redisTime + left, left)]
     view.runID = runID
     return view
   }
@@ -169,13 +168,15 @@ struct Transcript {
     guard let end = view.statedEnd, end > view.now else {
       view.token = nil
       view.tokenRemaining = nil
-      view.clientExpiry = nil
-      view.clientExpiryRemaining = nil
+      view.others = [HeldOutput(text: nil, remaining: nil)]
       return
     }
     view.tokenRemaining = end - view.now
-    view.clientExpiryRemaining = end - view.now
-    view.clientExpiry = (end.milliseconds - 120_000) / 1000
+    view.others = [expiry(end: end, end - view.now)]
+  }
+
+  private func expiry(end: RedisTime, _ left: Duration) -> HeldOutput {
+    HeldOutput(text: "\((end.milliseconds - 120_000) / 1000)", remaining: left)
   }
 
   /// What a replica that is asked to look finds.

@@ -12,6 +12,16 @@ import TokenCore
   }
 
   @Test(arguments: [
+    ("default", "default"), ("shop", "shop"), ("shop/access_token", nil), ("shop/x", nil),
+    ("/jsapi_ticket", nil), ("", nil), ("shop/", nil),
+  ])
+  func `a credential is written as its account, or as account and kind`(
+    _ text: String, _ shown: String?
+  ) {
+    #expect(CredentialID(text)?.description == shown)
+  }
+
+  @Test(arguments: [
     ("pod-1.example", true), ("", false), ("a:b", false),
     (String(repeating: "x", count: 128), true), (String(repeating: "x", count: 129), false),
   ])

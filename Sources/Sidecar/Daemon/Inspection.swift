@@ -145,7 +145,7 @@ package struct Inspection {
     _ report: inout Report
   ) async throws(RedisError) -> Bool {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
-    let key = layout.state(account.name)
+    let key = layout.state(CredentialID(account.name))
     let replies = try await client.execute(
       [
         RedisCommand("HMGET", key, "app", "v"),

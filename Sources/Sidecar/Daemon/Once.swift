@@ -12,7 +12,7 @@ package struct Once {
   /// What it came to.
   package struct Outcome: Hashable, Sendable {
     /// Where a live token is in Redis; the Unix second of each `WCH_expires_in`.
-    package var live: [AccountName: Int64] = [:]
+    package var live: [CredentialID: Int64] = [:]
     /// Why not everywhere; nil when everywhere.
     package var lack: Lack?
   }
@@ -63,7 +63,7 @@ package struct Once {
     let status = KeeperStatus(
       parts, settings: settings, version: version, startedAt: .now,
       timers: MultiThreadedEventLoopGroup.singleton.next())
-    let names = account.map { [$0] } ?? settings.accounts.map(\.name)
+    let names = settings.credentials.keys.filter { $0.account == account ?? $0.account }.sorted()
     let outcome = await withThrowingTaskGroup { group in
       group.addTask { try await parts.links.run() }
       group.addTask { try await parts.service.run() }
@@ -80,7 +80,7 @@ package struct Once {
   }
 
   private func watch(
-    _ names: [AccountName], _ parts: Parts, status: KeeperStatus,
+    _ names: [CredentialID], _ parts: Parts, status: KeeperStatus,
     until deadline: ContinuousClock.Instant
   ) async -> Outcome {
     let start = Timestamp.now
@@ -119,7 +119,7 @@ package struct Once {
   }
 
   /// Whether WeChat refuses the account until people act.
-  private func isRefusal(_ condition: Condition, of account: AccountName) -> Bool {
+  private func isRefusal(_ condition: Condition, of account: CredentialID) -> Bool {
     condition.kind == .refreshFailing && condition.account == account
       && condition.severity >= .error && condition.facts.code != nil
   }
@@ -136,7 +136,7 @@ package struct Once {
 
   /// Why these accounts have no token, now that the time is over.
   private func lack(
-    _ missing: [AccountName], _ parts: Parts, _ conditions: [Condition]
+    _ missing: [CredentialID], _ parts: Parts, _ conditions: [Condition]
   ) -> Lack {
     guard parts.links.state.isConnected else {
       return .unreachable("Redis: \(parts.links.state.lastError ?? "no connection")")

@@ -31,7 +31,7 @@ struct PermissionTrials {
 
   init(layout: KeyLayout, accounts: [AccountName], database: Int) {
     let probe = "\(layout.prefix)check"
-    let state = layout.state(accounts.first ?? .unnamed)
+    let state = layout.state(CredentialID(accounts.first ?? .unnamed))
     let reports = layout.refreshRequests
     // No number: refused where one is needed, after the ACL was asked.
     let nonsense = "nonsense"
@@ -71,7 +71,10 @@ struct PermissionTrials {
     let names =
       [layout.leader, layout.epoch, layout.replicas, reports]
       + accounts.flatMap { account in
-        [layout.accessToken(account), layout.expiresIn(account), layout.state(account)]
+        [
+          layout.accessToken(account), layout.expiresIn(account),
+          layout.state(CredentialID(account)),
+        ]
       }
     keys = names.map { Trial("exists", "~\($0)", ["EXISTS", $0]) }
     optional = Set(

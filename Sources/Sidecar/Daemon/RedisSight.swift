@@ -105,7 +105,7 @@ package struct RedisSight: Sendable {
         [
           RedisCommand("PTTL", layout.accessToken(name)),
           RedisCommand("GET", layout.expiresIn(name)),
-          RedisCommand("HMGET", layout.state(name), "v", "app", "fetched_by"),
+          RedisCommand("HMGET", layout.state(CredentialID(name)), "v", "app", "fetched_by"),
         ]
       }, deadline: deadline)
     var accounts: [Account] = []
@@ -150,7 +150,9 @@ package struct RedisSight: Sendable {
       for key in (elements[1].elements ?? []).compactMap(\.text) {
         guard key.hasPrefix(start), key.hasSuffix("}") else { continue }
         let tag = String(key.dropFirst(start.count).dropLast())
-        if let name = AccountName(tag), layout.state(name) == key { names.insert(name) }
+        if let name = AccountName(tag), layout.state(CredentialID(name)) == key {
+          names.insert(name)
+        }
       }
       cursor = next
       if cursor == "0" || names.count > SettingsSources.accountLimit { break }

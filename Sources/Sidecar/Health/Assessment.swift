@@ -176,7 +176,7 @@ package struct Assessment {
     }
   }
 
-  private func refused(_ conflict: Conflict, _ account: AccountName?) -> Condition {
+  private func refused(_ conflict: Conflict, _ account: CredentialID?) -> Condition {
     guard case .newerLayout(let layout) = conflict else {
       var condition = condition(.foreignApp, .error, account, at: nil) { facts in
         if case .foreignApp(let remaining?) = conflict {
@@ -313,12 +313,12 @@ package struct Assessment {
   }
 
   /// The accounts of this replica that nobody refreshes: the leader does not keep them.
-  private func unserved(by other: Observation.Heard, _ report: HealthReport) -> [AccountName] {
+  private func unserved(by other: Observation.Heard, _ report: HealthReport) -> [CredentialID] {
     // Who led when it was heard last may lead no longer.
     guard !known.isLeader, let marks = report.marks,
       keeper.election.holder?.hasPrefix("\(other.instance):") ?? true
     else { return [] }
-    return known.accounts.missing(in: marks)
+    return known.accounts.missing(in: marks).map { CredentialID($0) }
   }
 
   /// Whether what the leader before met still is so: WeChat has given this one no token since it
@@ -332,14 +332,14 @@ package struct Assessment {
   // MARK: Making one
 
   private func condition(
-    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: AccountName?,
+    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     at moment: Moment?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
     condition(kind, severity, account, since: moment.map(known.wallClock), fill)
   }
 
   private func condition(
-    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: AccountName?,
+    _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     since: Timestamp?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
     var facts = Condition.Facts()

@@ -115,12 +115,15 @@ package struct Condition: Hashable, Sendable {
   /// What makes two sights the same condition.
   package struct Identity: Hashable, Sendable, Comparable {
     package let kind: Kind
-    package let account: AccountName?
+    package let account: CredentialID?
     package let subject: String?
 
     package static func < (a: Identity, b: Identity) -> Bool {
       if a.kind != b.kind { return a.kind.rawValue < b.kind.rawValue }
-      if a.account != b.account { return (a.account?.rawValue ?? "") < (b.account?.rawValue ?? "") }
+      if a.account != b.account {
+        guard let mine = a.account, let other = b.account else { return a.account == nil }
+        return mine < other
+      }
       return (a.subject ?? "") < (b.subject ?? "")
     }
   }
@@ -128,7 +131,7 @@ package struct Condition: Hashable, Sendable {
   package var kind: Kind
   package var severity: Severity
   /// The account that it is about; nil for the whole replica.
-  package var account: AccountName?
+  package var account: CredentialID?
   /// Since when, by the wall clock.
   package var since: Timestamp
   package var facts: Facts
@@ -138,7 +141,7 @@ package struct Condition: Hashable, Sendable {
   package var isPending = false
 
   package init(
-    _ kind: Kind, _ severity: Severity, account: AccountName? = nil, since: Timestamp,
+    _ kind: Kind, _ severity: Severity, account: CredentialID? = nil, since: Timestamp,
     facts: Facts = Facts(), observer: String? = nil
   ) {
     self.kind = kind

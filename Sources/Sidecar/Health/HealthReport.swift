@@ -133,7 +133,7 @@ extension HealthReport.Group {
     let since = Timestamp(second: since)
     guard let accounts else { return [Condition(kind, severity, since: since, facts: facts)] }
     return accounts.compactMap { name in
-      let account = name == AccountName.unnamed.description ? .unnamed : AccountName(name)
+      let account = CredentialID(name)
       return account.map { Condition(kind, severity, account: $0, since: since, facts: facts) }
     }
   }

@@ -18,7 +18,7 @@ package struct Readiness: Hashable, Sendable {
   package init(of scope: Settings.Ready, accounts: [AccountName], conditions: [Condition]) {
     let preventing = conditions.filter(\.preventsReading)
     let general = preventing.contains { $0.account == nil }
-    let missing = Set(general ? accounts : preventing.compactMap(\.account))
+    let missing = Set(general ? accounts : preventing.compactMap(\.account?.account))
     let named: [AccountName]
     switch scope {
     case .any: named = accounts
@@ -30,7 +30,7 @@ package struct Readiness: Hashable, Sendable {
     case .any: isReady = degraded.count < named.count
     case .all: isReady = degraded.isEmpty
     }
-    let worst = preventing.first { $0.account.map(named.contains) ?? true }
+    let worst = preventing.first { $0.concerns(named) }
     if let worst, !isReady {
       detail = worst.sentence(.english)
     } else if degraded.isEmpty {
@@ -48,7 +48,14 @@ package struct Readiness: Hashable, Sendable {
     self.conditions = Array(
       conditions.filter { condition in
         condition.severity > .notice && (!condition.isPending || condition.preventsReading)
-          && condition.account.map(named.contains) ?? true
+          && condition.concerns(named)
       }.prefix(Self.mostConditions))
+  }
+}
+
+extension Condition {
+  /// Whether it is about one of these accounts, or about the whole replica.
+  fileprivate func concerns(_ accounts: [AccountName]) -> Bool {
+    account.map { accounts.contains($0.account) } ?? true
   }
 }

@@ -12,19 +12,19 @@ final class AccountMoves: Sendable {
   private let metrics: MetricsRegistry
   private let health: HealthCenter
   private let logger: Logger
-  private let forget: @Sendable (AccountName) -> Void
+  private let forget: @Sendable (CredentialID) -> Void
   /// Protects who comes as soon as who had the name before is gone.
   private let waiting = Mutex<[Arrival]>([])
 
-  /// An account and what its kind of token means to its keeper.
+  /// An account and what of it is kept.
   struct Arrival {
     let account: Settings.Account
-    let credential: Credential
+    let credentials: [NewAccount]
   }
 
   init(
     kept: KeptAccounts, inbox: KeeperInbox, metrics: MetricsRegistry, health: HealthCenter,
-    logger: Logger, forget: @escaping @Sendable (AccountName) -> Void
+    logger: Logger, forget: @escaping @Sendable (CredentialID) -> Void
   ) {
     self.kept = kept
     self.inbox = inbox
@@ -37,9 +37,13 @@ final class AccountMoves: Sendable {
   /// Takes what the settings, read again, say of accounts.
   func take(_ change: SettingsChange, of fresh: Settings) {
     guard !change.added.isEmpty || !change.removed.isEmpty else { return }
-    let credentials = fresh.credentials
-    let arrivals = change.added.map {
-      Arrival(account: $0, credential: credentials[$0.name] ?? Credential())
+    let credentials = fresh.credentials.sorted { $0.key < $1.key }
+    let arrivals = change.added.map { account in
+      Arrival(
+        account: account,
+        credentials: credentials.filter { $0.key.account == account.name }.map {
+          NewAccount(name: $0.key, credential: $0.value)
+        })
     }
     // Whose call is under way has the name until that has ended.
     let later = arrivals.filter { arrival in
@@ -65,12 +69,14 @@ final class AccountMoves: Sendable {
   func settle() {
     let leaving = kept.leaving
     guard !leaving.isEmpty else { return }
-    let gone = inbox.look { view in leaving.filter { view.keeper[$0] == nil } }
+    let gone = inbox.look { view in
+      leaving.filter { name in Self.credentials(of: name).allSatisfy { view.keeper[$0] == nil } }
+    }
     guard !gone.isEmpty else { return }
     kept.forget(gone.sorted())
-    for account in gone {
-      metrics.forget(account)
-      forget(account)
+    for credential in gone.flatMap(Self.credentials) {
+      metrics.forget(credential)
+      forget(credential)
     }
     let arrivals = waiting.withLock { waiting in
       let free = waiting.filter { gone.contains($0.account.name) }
@@ -83,12 +89,16 @@ final class AccountMoves: Sendable {
   private func move(_ arrivals: [Arrival], removing removed: [AccountName]) {
     // Before the keeper asks for anything of them.
     kept.change(adding: arrivals.map(\.account), removing: removed)
-    metrics.preregister(arrivals.map(\.account.name))
+    let credentials = arrivals.flatMap(\.credentials)
+    metrics.preregister(credentials.map(\.name))
     health.keep(AccountMarks(kept.all))
     inbox.post(
-      .accountsChanged(
-        added: arrivals.map { NewAccount(name: $0.account.name, credential: $0.credential) },
-        removed: removed))
+      .accountsChanged(added: credentials, removed: removed.flatMap(Self.credentials)))
+  }
+
+  /// Everything that may be kept of an account.
+  private static func credentials(of account: AccountName) -> [CredentialID] {
+    CredentialID.Kind.allCases.map { CredentialID(account, $0) }
   }
 }
 

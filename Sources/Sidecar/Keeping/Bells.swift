@@ -22,14 +22,14 @@ final class Bells: Sendable {
 
   private struct State {
     var last: UInt64 = 0
-    var waiting: [UInt64: (account: AccountName, continuation: AsyncStream<Void>.Continuation)] =
+    var waiting: [UInt64: (account: CredentialID, continuation: AsyncStream<Void>.Continuation)] =
       [:]
   }
 
   /// Protects who waits: the keeper's loop rings, requests come and go.
   private let state = Mutex(State())
 
-  func bell(for account: AccountName) -> Bell {
+  func bell(for account: CredentialID) -> Bell {
     let (rings, continuation) = AsyncStream.makeStream(
       of: Void.self, bufferingPolicy: .bufferingNewest(1))
     let id = state.withLock { state in
@@ -45,7 +45,7 @@ final class Bells: Sendable {
     bell.continuation.finish()
   }
 
-  func ring(_ accounts: [AccountName]) {
+  func ring(_ accounts: [CredentialID]) {
     guard !accounts.isEmpty else { return }
     let rung = state.withLock { state in
       state.waiting.isEmpty

@@ -7,7 +7,7 @@ package final class Fetcher: Sendable {
   private let client: WeChatClient
   private let metrics: MetricsRegistry
   /// The secret that each account's last fetch was made with.
-  private let used = Mutex<[AccountName: Secret]>([:])
+  private let used = Mutex<[CredentialID: Secret]>([:])
 
   /// A disk that takes longer hangs.
   private static let readingLimit: Duration = .milliseconds(500)
@@ -20,7 +20,7 @@ package final class Fetcher: Sendable {
 
   /// Makes the one attempt that the order allows, as long as the permit is not withdrawn.
   package func fetch(_ order: FetchOrder, _ permit: SendPermit) async -> FetchOutcome {
-    guard let account = accounts[order.account] else {
+    guard let account = accounts[order.account.account] else {
       preconditionFailure("the keeper orders only for accounts that are kept")
     }
     // Read off the keeper's thread: a slow disk must not keep the lease from being renewed, nor one
@@ -28,31 +28,31 @@ package final class Fetcher: Sendable {
     let secret =
       await BlockingWork.run(within: Self.readingLimit) { account.secret.current() }
       ?? account.secret.latest
-    used.withLock { $0[account.name] = secret }
+    used.withLock { $0[order.account] = secret }
     let (outcome, facts) = await client.fetch(
       WeChatRequest(
         account: account.name, appID: account.appID, appSecret: secret,
         api: account.api, forceRefresh: order.isForced,
         notAfter: MonotonicClock.instant(of: order.notAfter), permit: permit,
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
-    count(account.name, facts, code: outcome.errorCode)
+    count(order.account, facts, code: outcome.errorCode)
     return outcome
   }
 
   /// Whether the account's secret is another one than its last fetch was made with.
-  package func hasNewSecret(_ account: AccountName) -> Bool {
-    guard let last = used.withLock({ $0[account] }), let account = accounts[account] else {
+  package func hasNewSecret(_ account: CredentialID) -> Bool {
+    guard let last = used.withLock({ $0[account] }), let account = accounts[account.account] else {
       return false
     }
     return account.secret.current() != last
   }
 
   /// Forgets an account that is no longer kept.
-  package func forget(_ account: AccountName) { used.withLock { $0[account] = nil } }
+  package func forget(_ account: CredentialID) { used.withLock { $0[account] = nil } }
 
   /// Asks WeChat about the quota of the account's endpoint: proves the token and mints nothing.
   package func probe(_ order: ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?) {
-    guard let account = accounts[order.account] else {
+    guard let account = accounts[order.account.account] else {
       preconditionFailure("the keeper probes only accounts that are kept")
     }
     let (outcome, facts) = await client.probe(
@@ -67,11 +67,11 @@ package final class Fetcher: Sendable {
     case .unclear(let failure):
       (code, answer) = (failure.code.map(String.init) ?? "none", (false, nil))
     }
-    count(account.name, facts, code: code)
+    count(order.account, facts, code: code)
     return answer
   }
 
-  private func count(_ account: AccountName, _ facts: CallFacts, code: String) {
+  private func count(_ account: CredentialID, _ facts: CallFacts, code: String) {
     metrics.increment(
       .upstreamRequests,
       [

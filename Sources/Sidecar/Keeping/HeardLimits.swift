@@ -7,7 +7,7 @@ import TokenCore
 /// said in its absence it does not know: it waits then.
 final class HeardLimits: Sendable {
   /// Protects what the subscription writes and the HTTP interface reads.
-  private let until = Mutex<[AccountName: Moment]>([:])
+  private let until = Mutex<[CredentialID: Moment]>([:])
 
   /// Takes what was said on the channel, in its order.
   func hear(_ announcement: Announcement, at now: Moment) {
@@ -22,7 +22,7 @@ final class HeardLimits: Sendable {
   }
 
   /// How long the account's reports are held up yet; nil when nothing is known.
-  func wait(_ account: AccountName, at now: Moment) -> Duration? {
+  func wait(_ account: CredentialID, at now: Moment) -> Duration? {
     until.withLock { $0[account] }.flatMap { $0 > now ? $0 - now : nil }
   }
 }

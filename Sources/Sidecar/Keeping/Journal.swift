@@ -15,10 +15,10 @@ package final class Journal: Sendable {
   }
 
   private struct State {
-    var tallies: [AccountName: Tally] = [:]
+    var tallies: [CredentialID: Tally] = [:]
     /// How much was logged of what repeats.
     var budget = LineBudget()
-    var startedAt: [AccountName: Moment] = [:]
+    var startedAt: [CredentialID: Moment] = [:]
   }
 
   let logger: Logger
@@ -32,12 +32,12 @@ package final class Journal: Sendable {
   }
 
   /// The figures of an account.
-  package func tally(_ account: AccountName) -> Tally {
+  package func tally(_ account: CredentialID) -> Tally {
     state.withLock { $0.tallies[account] ?? Tally() }
   }
 
   /// Nothing more is told of an account that is no longer kept.
-  package func forget(_ account: AccountName) {
+  package func forget(_ account: CredentialID) {
     state.withLock { state in
       state.tallies[account] = nil
       state.startedAt[account] = nil
@@ -130,7 +130,7 @@ package final class Journal: Sendable {
   }
 
   private func started(
-    _ account: AccountName, _ trigger: Trigger, _ version: Version, at now: Moment
+    _ account: CredentialID, _ trigger: Trigger, _ version: Version, at now: Moment
   ) {
     state.withLock { $0.startedAt[account] = now }
     logger.tell(
@@ -166,7 +166,7 @@ package final class Journal: Sendable {
   }
 
   private func refreshed(
-    _ account: AccountName, _ trigger: Trigger, _ version: Version, _ lifetime: Duration,
+    _ account: CredentialID, _ trigger: Trigger, _ version: Version, _ lifetime: Duration,
     _ isUnchanged: Bool, at now: Moment
   ) {
     let started = state.withLock { state in
@@ -188,7 +188,7 @@ package final class Journal: Sendable {
   }
 
   private func failed(
-    _ account: AccountName, _ trigger: Trigger, _ failure: FetchFailure, _ isUnknown: Bool,
+    _ account: CredentialID, _ trigger: Trigger, _ failure: FetchFailure, _ isUnknown: Bool,
     _ row: Int, _ wait: Duration
   ) {
     state.withLock { state in
@@ -208,7 +208,7 @@ package final class Journal: Sendable {
     logger.tell(.refreshFailed, "WeChat gave no token; what Redis has stays", metadata)
   }
 
-  private func count(_ account: AccountName, _ trigger: Trigger, _ result: String) {
+  private func count(_ account: CredentialID, _ trigger: Trigger, _ result: String) {
     metrics.increment(
       .refreshes,
       ["account": account.description, "trigger": trigger.rawValue, "result": result])

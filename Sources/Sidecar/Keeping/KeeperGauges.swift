@@ -47,7 +47,7 @@ package struct KeeperGauges: StatusSource {
 
   package func health(_ check: HealthCheck) -> Health { status.health(check) }
   package func readiness(of account: AccountName?) -> Readiness? { status.readiness(of: account) }
-  package func token(of account: AccountName) -> TokenAnswer { status.token(of: account) }
+  package func token(of account: CredentialID) -> TokenAnswer { status.token(of: account) }
   package func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     await status.refresh(request)
   }

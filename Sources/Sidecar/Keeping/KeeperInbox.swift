@@ -61,15 +61,15 @@ package final class KeeperInbox: Sendable {
   }
 
   /// An account as of the last event; nil when there is none of that name.
-  package func account(_ name: AccountName) -> AccountKeeper? { look { $0.keeper[name] } }
+  package func account(_ name: CredentialID) -> AccountKeeper? { look { $0.keeper[name] } }
 
   /// A bell that rings when the account may have changed; whoever takes it gives it back.
-  func bell(for account: AccountName) -> Bells.Bell { bells.bell(for: account) }
+  func bell(for account: CredentialID) -> Bells.Bell { bells.bell(for: account) }
 
   func giveBack(_ bell: Bells.Bell) { bells.giveBack(bell) }
 
   /// Has those look who wait for something about the account that the keeper does not know.
-  func ring(_ account: AccountName) { bells.ring([account]) }
+  func ring(_ account: CredentialID) { bells.ring([account]) }
 
   /// Publishes what an event has changed.
   func show(_ keeper: inout Keeper, at now: Moment) {

@@ -92,7 +92,7 @@ package final class KeeperService: Service, Sendable {
     var keeper = unstarted
     var timer: (at: Moment, scheduled: Scheduled<Void>)?
     // One an account at most: the next fetch begins when the one before is over or given up.
-    var permits: [AccountName: (version: Version, permit: SendPermit)] = [:]
+    var permits: [CredentialID: (version: Version, permit: SendPermit)] = [:]
     await withDiscardingTaskGroup { group in
       inbox.post(.started)
       for await event in inbox.events {
@@ -112,7 +112,7 @@ package final class KeeperService: Service, Sendable {
   /// Starts every effect; false when the keeper is done.
   private func carryOut(
     _ actions: [Keeper.Action], at now: Moment,
-    _ permits: inout [AccountName: (version: Version, permit: SendPermit)],
+    _ permits: inout [CredentialID: (version: Version, permit: SendPermit)],
     in group: inout DiscardingTaskGroup
   ) -> Bool {
     var isRunning = true

@@ -20,7 +20,7 @@ extension KeeperStatus {
     _ account: AccountKeeper, keeper: KeeperView, isLeader: Bool, at now: Moment
   ) -> StatusSnapshot.Account {
     let tally = journal.tally(account.name)
-    let configured = accounts[account.name]
+    let configured = accounts[account.name.account]
     let copy = account.statedRemaining(at: now) > .zero ? account.copy : nil
     let expiry = copy.flatMap { _ in clientExpiry(account, keeper: keeper, at: now) }
     let remaining = copy.map {

@@ -119,7 +119,7 @@ package struct KeeperStatus: StatusSource {
       conditions: center.conditions(withPending: true))
   }
 
-  package func token(of account: AccountName) -> TokenAnswer {
+  package func token(of account: CredentialID) -> TokenAnswer {
     let answer = inbox.look { token(of: account, $0.keeper) }
     guard case .none(let reason, let retryAfter, _) = answer else { return answer }
     // Every surface says it in the same words.
@@ -134,7 +134,7 @@ package struct KeeperStatus: StatusSource {
       condition: condition)
   }
 
-  func token(of account: AccountName, _ keeper: KeeperView) -> TokenAnswer {
+  func token(of account: CredentialID, _ keeper: KeeperView) -> TokenAnswer {
     guard let kept = keeper[account] else { return .unknownAccount }
     let now = MonotonicClock.now()
     guard let token = kept.freshest(at: now, nobodyFetches: keeper.nobodyFetches) else {
@@ -158,7 +158,8 @@ package struct KeeperStatus: StatusSource {
     guard let (subject, rejected) = subject(of: request) else {
       // A token that nobody has now was replaced before: its reader should read again.
       let named =
-        request.account ?? (accounts.names.count == 1 ? accounts.names.first : nil)
+        request.account
+        ?? (accounts.names.count == 1 ? accounts.names.first.map { CredentialID($0) } : nil)
       guard let named, inbox.account(named) != nil else { return .unknownAccount }
       return .current(refreshed(named))
     }
@@ -242,7 +243,7 @@ package struct KeeperStatus: StatusSource {
   }
 
   /// That WeChat gives the account no token, in the words of every other surface.
-  func failing(_ account: AccountName) -> Condition? {
+  func failing(_ account: CredentialID) -> Condition? {
     center.conditions(withPending: true).first {
       $0.kind == .refreshFailing && $0.account == account
     }
@@ -261,7 +262,7 @@ package struct KeeperStatus: StatusSource {
   }
 
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
-  func unanswered(_ account: AccountName, since start: Start) -> RefreshAnswer {
+  func unanswered(_ account: CredentialID, since start: Start) -> RefreshAnswer {
     let waited = "no new token within \(Int(KeeperStatus.longestWait.inSeconds)) seconds: "
     let state = links.state
     guard state.isConnected else {
@@ -327,7 +328,7 @@ package struct KeeperStatus: StatusSource {
   }
 
   func pass(
-    on request: RefreshRequest, rejected: AccessToken?, _ account: AccountName
+    on request: RefreshRequest, rejected: AccessToken?, _ account: CredentialID
   ) async -> Bool {
     let report: Report = rejected.map { .rejected($0) } ?? .force(account)
     if isLeader(at: MonotonicClock.now()) {
@@ -345,7 +346,7 @@ package struct KeeperStatus: StatusSource {
 
   func isLeader(at now: Moment) -> Bool { inbox.look { $0.keeper.isLeader(at: now) } }
 
-  func refreshed(_ account: AccountName) -> RefreshedToken {
+  func refreshed(_ account: CredentialID) -> RefreshedToken {
     inbox.look { view in
       let expiry = view.keeper[account].flatMap {
         clientExpiry($0, keeper: view.keeper, at: MonotonicClock.now())

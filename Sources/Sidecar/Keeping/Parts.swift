@@ -31,7 +31,7 @@ struct Parts {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     metrics = MetricsRegistry()
     metrics.preregister(
-      accounts: settings.accounts.map(\.name), version: version,
+      accounts: settings.accounts.map { CredentialID($0.name) }, version: version,
       redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
     let kept = KeptAccounts(settings.accounts)
     let keeper = Keeper(settings, only: only)
@@ -115,7 +115,8 @@ extension Keeper {
   /// Of the accounts of the settings, or one of them.
   fileprivate init(_ settings: Settings, only: AccountName?) {
     self.init(
-      instance: settings.instance, accounts: only.map { [$0] } ?? settings.accounts.map(\.name),
+      instance: settings.instance,
+      accounts: settings.credentials.keys.filter { $0.account == only ?? $0.account }.sorted(),
       timing: settings.timing, margins: settings.margins, credentials: settings.credentials,
       maximumFetches: settings.apiConcurrency, generator: SystemRandomNumberGenerator())
   }

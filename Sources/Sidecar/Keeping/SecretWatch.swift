@@ -74,7 +74,7 @@ struct SecretWatch: Service {
   }
 
   /// The accounts that wait, and whose secret is another one now.
-  private func renewed() async -> [AccountName] {
+  private func renewed() async -> [CredentialID] {
     let waiting = waiting
     guard !waiting.isEmpty else { return [] }
     return await BlockingWork.run(within: Self.patience) { [fetcher] in
@@ -83,7 +83,7 @@ struct SecretWatch: Service {
   }
 
   /// The accounts whose next attempt waits for its time after a failure.
-  private var waiting: [AccountName] {
+  private var waiting: [CredentialID] {
     let now = MonotonicClock.now()
     return inbox.look { view in
       view.keeper.accounts

@@ -84,7 +84,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   ///   - redisCommands: the names by which commands and scripts are counted.
   ///   - routes: the routes of the HTTP interface, with what asks there.
   package func preregister(
-    accounts: [AccountName], version: String, redisCommands: [String] = [],
+    accounts: [CredentialID], version: String, redisCommands: [String] = [],
     routes: [(path: String, method: String)] = []
   ) {
     for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
@@ -100,7 +100,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   }
 
   /// Makes every series of accounts that are kept from now on.
-  package func preregister(_ accounts: [AccountName]) {
+  package func preregister(_ accounts: [CredentialID]) {
     forgotten.withLock { $0.subtract(accounts.map(\.description)) }
     for account in accounts.map(\.description) {
       for family in MetricFamily.daemon where family.labels == ["account"] {
@@ -118,7 +118,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   }
 
   /// Takes away every series of an account that is no longer kept: others look as if it was.
-  package func forget(_ account: AccountName) {
+  package func forget(_ account: CredentialID) {
     let name = account.description
     _ = forgotten.withLock { $0.insert(name) }
     families.withLock { families in

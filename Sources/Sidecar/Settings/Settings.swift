@@ -129,13 +129,13 @@ package struct Settings: Sendable {
   }
 
   /// What each account's kind of token means to its keeper.
-  package var credentials: [AccountName: Credential] {
+  package var credentials: [CredentialID: Credential] {
     Dictionary(
       uniqueKeysWithValues: accounts.map { account in
         var credential = Credential()
-        credential.repeats = account.api == .stableToken
+        if account.api == .stableToken { credential.fetch = .renewsWhenForced }
         credential.probe = probe
-        return (account.name, credential)
+        return (CredentialID(account.name), credential)
       })
   }
 

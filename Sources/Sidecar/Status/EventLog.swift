@@ -16,7 +16,7 @@ package final class EventLog: Sendable {
     package var tone: Tone
     package var words: Words
     /// The account that it is about; nil for the whole replica, and when it happened to several.
-    package var account: AccountName?
+    package var account: CredentialID?
     /// What is known beside it, in the words of who met it.
     package var detail: Words?
     package var firstAt: Timestamp
@@ -26,7 +26,7 @@ package final class EventLog: Sendable {
     package var isOfSeveral = false
 
     package init(
-      _ tone: Tone, _ words: Words, account: AccountName? = nil, detail: Words? = nil,
+      _ tone: Tone, _ words: Words, account: CredentialID? = nil, detail: Words? = nil,
       at time: Timestamp
     ) {
       self.tone = tone

@@ -55,9 +55,9 @@ enum RefreshBody {
         reason: "The body may have account, rejected_token, rejected_sha256 and force, and it has"
           + " something else.")
     }
-    var account: AccountName?
+    var account: CredentialID?
     if let name = members.account, !name.isEmpty {
-      account = name == AccountName.unnamed.description ? .unnamed : AccountName(name)
+      account = CredentialID(name)
       guard account != nil else {
         throw RefreshBodyProblem(
           reason: "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.")

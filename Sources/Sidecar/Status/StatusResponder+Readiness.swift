@@ -6,7 +6,7 @@ extension StatusResponder {
   func readiness(_ request: StatusRequest) -> StatusResponse {
     var account: AccountName?
     if let name = request.parameter("account") {
-      account = Self.account(name)
+      account = name.isEmpty ? .unnamed : AccountName(written: name)
       if account == nil { return Self.malformedAccount(at: .ready) }
     }
     guard let readiness = source.readiness(of: account) else {

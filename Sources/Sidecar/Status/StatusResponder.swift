@@ -116,7 +116,7 @@ struct StatusResponder: Sendable {
     guard let name = request.parameter("account") else {
       return .page(pages.get(.status) { .json(source.snapshot()) })
     }
-    guard let account = Self.account(name) else {
+    guard let account = name.isEmpty ? .unnamed : AccountName(written: name) else {
       return .answer(Self.malformedAccount(at: .status))
     }
     // Not for any name, or strangers could fill the memory with them.
@@ -230,8 +230,8 @@ struct StatusResponder: Sendable {
     }
   }
 
-  static func account(_ name: String) -> AccountName? {
-    name.isEmpty || name == AccountName.unnamed.description ? .unnamed : AccountName(name)
+  static func account(_ name: String) -> CredentialID? {
+    name.isEmpty ? .unnamed : CredentialID(name)
   }
 
   static func malformedAccount(at route: StatusRoute) -> StatusResponse {

@@ -119,7 +119,7 @@ package struct StatusSnapshot: Hashable, Sendable {
 
   /// One account.
   package struct Account: Hashable, Sendable {
-    package var name: AccountName
+    package var name: CredentialID
     /// Whether an unexpired token is in Redis, as far as this replica knows.
     package var hasToken: Bool
     /// The Unix second at which clients stop trusting the token, as in `WCH_expires_in`.
@@ -143,7 +143,7 @@ package struct StatusSnapshot: Hashable, Sendable {
     package var api: API?
 
     package init(
-      name: AccountName, hasToken: Bool, expiresAt: Int64? = nil, remainingSeconds: Int64? = nil,
+      name: CredentialID, hasToken: Bool, expiresAt: Int64? = nil, remainingSeconds: Int64? = nil,
       refreshesSucceeded: Int64 = 0, refreshesFailed: Int64 = 0, lastFailure: Failure? = nil,
       nextRefreshAt: Timestamp? = nil, phase: String, fetchedBy: String? = nil,
       life: Life? = nil, appID: String? = nil, api: API? = nil
@@ -227,8 +227,8 @@ extension StatusSnapshot {
   /// The same with one account, and without what is wrong with others.
   func only(_ account: AccountName) -> StatusSnapshot {
     var copy = self
-    copy.accounts.removeAll { $0.name != account }
-    copy.conditions.removeAll { $0.account.map { $0 != account } ?? false }
+    copy.accounts.removeAll { $0.name.account != account }
+    copy.conditions.removeAll { $0.account.map { $0.account != account } ?? false }
     return copy
   }
 }

@@ -15,7 +15,7 @@ package protocol StatusSource: Sendable {
   func readiness(of account: AccountName?) -> Readiness?
 
   /// The account's token from memory.
-  func token(of account: AccountName) -> TokenAnswer
+  func token(of account: CredentialID) -> TokenAnswer
 
   /// Asks for a refresh, and waits at most ten seconds for what becomes of it.
   func refresh(_ request: RefreshRequest) async -> RefreshAnswer
@@ -60,10 +60,10 @@ package struct RefreshRequest: Hashable, Sendable {
   }
 
   /// The account; nil when the request names none (a rejected token tells its account).
-  package let account: AccountName?
+  package let account: CredentialID?
   package let reason: Reason
 
-  package init(account: AccountName?, reason: Reason) {
+  package init(account: CredentialID?, reason: Reason) {
     self.account = account
     self.reason = reason
   }
@@ -78,7 +78,7 @@ package enum RefreshAnswer: Hashable, Sendable {
   /// Another request's fetch served this one too.
   case coalesced(RefreshedToken)
   /// A limit holds it up; it is kept and served later.
-  case limited(account: AccountName, retryAfter: Duration, reason: String)
+  case limited(account: CredentialID, retryAfter: Duration, reason: String)
   /// No such account is configured.
   case unknownAccount
   /// Nothing could be learnt within the wait: no leader, no Redis, or WeChat refuses, with this
@@ -89,11 +89,11 @@ package enum RefreshAnswer: Hashable, Sendable {
 
 /// What is told about a token without telling it.
 package struct RefreshedToken: Hashable, Sendable {
-  package let account: AccountName
+  package let account: CredentialID
   /// The Unix second of `WCH_expires_in`.
   package let expiresAt: Int64?
 
-  package init(account: AccountName, expiresAt: Int64?) {
+  package init(account: CredentialID, expiresAt: Int64?) {
     self.account = account
     self.expiresAt = expiresAt
   }

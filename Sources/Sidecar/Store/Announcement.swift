@@ -8,7 +8,7 @@ extension Announcement {
   /// Reads a message of the channel; nil for anything else.
   package init?(_ message: [UInt8]) {
     guard let message = WireMessage(message) else { return nil }
-    let account = message.account.flatMap { AccountName(shown: $0) }
+    let account = message.account.flatMap { CredentialID($0) }
     switch (message.event, account, message.retryAfter) {
     case ("token", let account?, _): self = .tokenChanged(account)
     case ("leader", _, _): self = .leadershipChanged

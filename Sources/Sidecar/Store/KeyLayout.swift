@@ -26,17 +26,18 @@ package struct KeyLayout: Hashable, Sendable {
   /// The key that applications read the expiry from.
   package func expiresIn(_ account: AccountName) -> String { named("expires_in", account) }
 
-  /// The account's record, in the slot of its token.
-  package func state(_ account: AccountName) -> String {
-    let tag = account.isUnnamed ? accessToken(account) : account.rawValue
-    return "\(prefix)state:{\(tag)}"
+  /// The credential's record, in the slot of its first output.
+  package func state(_ credential: CredentialID) -> String {
+    let account = credential.account
+    return "\(prefix)state:{\(account.isUnnamed ? accessToken(account) : account.rawValue)}"
   }
 
   /// The key of an output.
-  package func key(_ output: Output.Key, _ account: AccountName) -> String {
+  package func key(_ output: Output.Key, _ credential: CredentialID) -> String {
     switch output {
-    case .accessToken: accessToken(account)
-    case .expiresIn: expiresIn(account)
+    case .credential: accessToken(credential.account)
+    case .expiry: expiresIn(credential.account)
+    case .other(let name): name
     }
   }
 

@@ -4,13 +4,13 @@ package import TokenCore
 /// What other programs put on the list that the leader reads.
 package enum ReportItem: Hashable, Sendable {
   /// Look again: something was marked.
-  case wake(AccountName?)
+  case wake(CredentialID?)
   /// An application says that this token does not work.
   case rejected(AccessToken)
   /// An application says that the token with this SHA-256 does not work (64 hexadecimal digits).
   case rejectedDigest(String)
   /// A person wants a new token.
-  case force(AccountName)
+  case force(CredentialID)
 
   /// Longer items are none of ours: WeChat's tokens are below 512 characters.
   package static let longest = 2048
@@ -31,12 +31,12 @@ package enum ReportItem: Hashable, Sendable {
     }
     guard let message = WireMessage(bytes) else { return nil }
     if message.wake == true {
-      self = .wake(message.account.flatMap { AccountName(shown: $0) })
+      self = .wake(message.account.flatMap { CredentialID($0) })
     } else if let digest = message.sha256 {
       guard digest.utf8.count == 64 else { return nil }
       self = .rejectedDigest(digest.lowercased())
     } else if message.force == true {
-      guard let account = AccountName(shown: message.account ?? AccountName.unnamed.description)
+      guard let account = CredentialID(message.account ?? CredentialID.unnamed.description)
       else { return nil }
       self = .force(account)
     } else {
@@ -106,16 +106,5 @@ struct WireMessage: Decodable {
       let message = try? JSONDecoder().decode(Self.self, from: Data(bytes))
     else { return nil }
     self = message
-  }
-}
-
-extension AccountName {
-  /// The account by the name that people see; nil when it is none.
-  init?(shown name: String) {
-    guard name != AccountName.unnamed.description else {
-      self = .unnamed
-      return
-    }
-    self.init(name)
   }
 }

@@ -45,28 +45,42 @@ struct ScriptReply {
     }
   }
 
-  /// The fields of `view` in `Script.record`, in its order.
+  /// What `view` in `record.lua` tells: the time, the record's fields, and of each output what it
+  /// holds and how long.
   private var view: AccountView? {
-    guard fields.count == 21, let now = integer(1) else { return nil }
+    let firstOutput = place(of: .epoch) + RecordField.allCases.count
+    guard fields.count >= firstOutput + 2, (fields.count - firstOutput).isMultiple(of: 2),
+      let now = integer(1)
+    else { return nil }
     var view = AccountView(now: RedisTime(milliseconds: now))
-    view.fence = Epoch(integer(2) ?? 0)
-    view.committed = version(3)
-    if let version = version(5), let at = time(7) {
-      view.intent = Intent(version: version, at: at, kills: text(8) != "0")
+    view.fence = Epoch(integer(place(of: .epoch)) ?? 0)
+    view.committed = version(place(of: .committedEpoch))
+    if let version = version(place(of: .intentEpoch)), let at = time(place(of: .intentAt)) {
+      view.intent = Intent(
+        version: version, at: at, kills: text(place(of: .intentKills)) != "0")
     }
-    if let first = time(9) { view.doubt = Doubt(first: first, last: time(10) ?? first) }
-    view.runID = text(11)
-    view.fetchedAt = time(12)
-    view.expiresAt = time(13)
-    view.lifetime = integer(14).map { .milliseconds($0) }
-    view.fetchedBy = text(15)
-    let token = text(17)
-    view.token = token.map { AccessToken($0) }
-    view.tokenRemaining = token == nil ? nil : milliseconds(18)
-    view.tokenMatchesRecord = token.map { TokenStore.digest($0) == text(16) } ?? false
-    view.clientExpiry = integer(19)
-    view.clientExpiryRemaining = text(19) == nil ? nil : milliseconds(20)
+    if let first = time(place(of: .doubtFirst)) {
+      view.doubt = Doubt(first: first, last: time(place(of: .doubtLast)) ?? first)
+    }
+    view.runID = text(place(of: .runID))
+    view.fetchedAt = time(place(of: .fetchedAt))
+    view.expiresAt = time(place(of: .expiresAt))
+    view.lifetime = integer(place(of: .lifetime)).map { .milliseconds($0) }
+    view.fetchedBy = text(place(of: .fetchedBy))
+    let token = held(firstOutput)
+    view.token = token.text.map { AccessToken($0) }
+    view.tokenRemaining = token.remaining
+    view.tokenMatchesRecord =
+      token.text.map { TokenStore.digest($0) == text(place(of: .digest)) } ?? false
+    view.others = stride(from: firstOutput + 2, to: fields.count, by: 2).map(held)
     return view
+  }
+
+  private func place(of field: RecordField) -> Int { 2 + field.place }
+
+  private func held(_ index: Int) -> HeldOutput {
+    let text = text(index)
+    return HeldOutput(text: text, remaining: text == nil ? nil : milliseconds(index + 1))
   }
 
   private var replicas: StoreReply? {

@@ -52,7 +52,7 @@ package struct TokenStore: Sendable {
       try await call(Steps.acquire, (term, lease, floor), by: deadline)
     case .renew(let term, let lease): try await call(Steps.renew, (term, lease), by: deadline)
     case .release(let term): try await call(Steps.release, term, by: deadline)
-    case .look(let account): try await call(Steps.look, account, by: deadline)
+    case .look(let look): try await call(Steps.look, look, by: deadline)
     case .takeOver(let takeOver): try await call(Steps.takeOver, takeOver, by: deadline)
     case .begin(let begin): try await call(Steps.begin, begin, by: deadline)
     case .resolve(let resolve): try await call(Steps.resolve, resolve, by: deadline)

@@ -289,7 +289,7 @@ final class SteppedReplica {
     let deadline = MonotonicClock.now() + callLimit
     let real = FetchOrder(
       account: order.account, version: order.version, trigger: order.trigger,
-      isForced: order.isForced, deadline: deadline, notAfter: deadline)
+      isForced: order.isForced, source: order.source, deadline: deadline, notAfter: deadline)
     let fetcher = Fetcher(
       accounts: KeptAccounts(settings.accounts), client: client, metrics: metrics)
     let outcome = await fetcher.fetch(real, SendPermit())

@@ -257,7 +257,7 @@ import TokenCore
   func strangersAccounts() {
     var known = Self.known()
     let failing = Condition(
-      .refreshFailing, .error, account: AccountName("other"), since: Self.wall)
+      .refreshFailing, .error, account: CredentialID("other"), since: Self.wall)
     known.others = [
       .init(
         instance: "b", isLeader: true, age: .zero,

@@ -25,14 +25,14 @@ import TokenCore
     facts.code = code
     facts.reason = code.map { "errcode \($0)" } ?? "no answer"
     return Condition(
-      .refreshFailing, severity, account: AccountName(account), since: Timestamp(second: since),
+      .refreshFailing, severity, account: CredentialID(account), since: Timestamp(second: since),
       facts: facts, observer: observer)
   }
 
   private static func missing(
     _ severity: Condition.Severity = .critical, kind: Condition.Kind = .noToken
   ) -> Condition {
-    Condition(kind, severity, account: AccountName("shop"), since: Timestamp(second: 0))
+    Condition(kind, severity, account: CredentialID("shop"), since: Timestamp(second: 0))
   }
 
   @Test("an outage of 18 minutes: it begins, worsens, lapses, is reminded of, and ends")

@@ -9,7 +9,7 @@ import TokenCore
     HealthReport(version: "1.2.3", startedAt: start, accounts: "0a1b", conditions: conditions)
   }
 
-  private static func failing(_ account: AccountName, code: Int = 40164) -> Condition {
+  private static func failing(_ account: CredentialID, code: Int = 40164) -> Condition {
     var facts = Condition.Facts()
     facts.code = code
     facts.reason = "WeChat answered with errcode \(code)"
@@ -20,8 +20,8 @@ import TokenCore
     return Condition(.refreshFailing, .error, account: account, since: start, facts: facts)
   }
 
-  private static func account(_ number: Int) -> AccountName {
-    AccountName("account-\(number)") ?? .unnamed
+  private static func account(_ number: Int) -> CredentialID {
+    CredentialID("account-\(number)") ?? .unnamed
   }
 
   @Test("what a replica says is heard by another one as it was said")
@@ -89,7 +89,7 @@ import TokenCore
 
   @Test("the order of accounts does not tell sets of them apart, and AppIDs do")
   func digests() {
-    let (one, two) = (Self.account(1), Self.account(2))
+    let (one, two) = (Self.account(1).account, Self.account(2).account)
     #expect(
       AccountMarks([(one, "wx1"), (two, "wx2")]).digest
         == AccountMarks([(two, "wx2"), (one, "wx1")]).digest)

@@ -11,7 +11,7 @@ import TokenCore
 
   private static func missing(_ account: AccountName?) -> Condition {
     Condition(
-      account == nil ? .foreignApp : .noToken, .critical, account: account,
+      account == nil ? .foreignApp : .noToken, .critical, account: account.map { CredentialID($0) },
       since: Timestamp(second: 1))
   }
 
@@ -36,10 +36,10 @@ import TokenCore
 
   @Test func `what prevents it comes first in its sentence, and mild things are not told`() {
     let failing = Condition(
-      .refreshFailing, .warning, account: Self.shop, since: Timestamp(second: 1))
+      .refreshFailing, .warning, account: CredentialID(Self.shop), since: Timestamp(second: 1))
     let mild = Condition(.replicaSilent, .notice, since: Timestamp(second: 1))
     let foreign = Condition(
-      .refreshFailing, .error, account: Self.game, since: Timestamp(second: 1))
+      .refreshFailing, .error, account: CredentialID(Self.game), since: Timestamp(second: 1))
     let readiness = Readiness(
       of: .all([Self.shop]), accounts: Self.accounts,
       conditions: [Self.missing(Self.shop), foreign, failing, mild])

@@ -21,7 +21,7 @@ import TokenCore
     facts.count = 3
     facts.nextAt = Timestamp(second: 1300)
     return Condition(
-      .refreshFailing, .error, account: AccountName(account), since: Timestamp(second: 940),
+      .refreshFailing, .error, account: CredentialID(account), since: Timestamp(second: 940),
       facts: facts)
   }
 
@@ -102,7 +102,7 @@ import TokenCore
     "a quiet day takes fewer than 30 lines, however many accounts there are",
     arguments: [1, 12, 250])
   func quietDay(accounts: Int) throws {
-    let names = (0..<accounts).compactMap { AccountName("a\($0)") }
+    let names = (0..<accounts).compactMap { CredentialID("a\($0)") }
     try #require(names.count == accounts)
     journal.record(.becameLeader(Epoch(1)), at: .origin)
     let refreshes = names.enumerated().flatMap { index, name in

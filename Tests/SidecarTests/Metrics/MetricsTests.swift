@@ -27,7 +27,7 @@ import TokenCore
 
   @Test func `of an account that is gone nothing is left, also of what comes late`() throws {
     let registry = registry()
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     registry.preregister(accounts: [.unnamed], version: "1", routes: StatusRoute.counted)
     let before = registry.exposition()
     registry.preregister([shop])
@@ -44,7 +44,7 @@ import TokenCore
 
   @Test func `every series whose labels are known is there from the start`() throws {
     let registry = registry()
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     registry.preregister(
       accounts: [.unnamed, shop], version: "1.2.3", redisCommands: ["acquire"],
       routes: StatusRoute.counted)

@@ -10,7 +10,7 @@ import TokenCore
     _ account: String?, at second: Int64, words: Words = words, detail: String? = nil
   ) -> EventLog.Entry {
     EventLog.Entry(
-      .warning, words, account: account.flatMap { AccountName($0) },
+      .warning, words, account: account.flatMap { CredentialID($0) },
       detail: detail.map { Words($0, $0) }, at: Timestamp(second: second))
   }
 
@@ -21,7 +21,7 @@ import TokenCore
     #expect(log.all[0].count == 3)
     #expect(log.all[0].firstAt == Timestamp(second: 10))
     #expect(log.all[0].lastAt == Timestamp(second: 900))
-    #expect(log.all[0].account == AccountName("shop"))
+    #expect(log.all[0].account == CredentialID("shop"))
   }
 
   @Test func `what happens to many accounts at once is one entry, later it is another`() {
@@ -33,7 +33,7 @@ import TokenCore
     #expect(log.all[0].account == nil)
     log.add(entry("b", at: 100))
     #expect(log.all.count == 2)
-    #expect(log.all[1].account == AccountName("b"))
+    #expect(log.all[1].account == CredentialID("b"))
   }
 
   @Test func `another reason is another entry`() {
@@ -55,7 +55,7 @@ import TokenCore
 
   @Test func `notes and changes of what is wrong become events, reminders do not`() throws {
     let log = EventLog()
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     log.add(.becameLeader(Epoch(4)))
     log.add(
       .refreshed(

@@ -33,7 +33,7 @@ final class FakeSource: StatusSource {
       AccessToken("tok-123"), expiresAt: 1_700_007_080, expiresIn: 7020)
     var refresh = RefreshAnswer.refreshed(RefreshedToken(account: .unnamed, expiresAt: 1))
     var snapshots = 0
-    var asked: [AccountName] = []
+    var asked: [CredentialID] = []
     var requests: [RefreshRequest] = []
   }
 
@@ -50,11 +50,11 @@ final class FakeSource: StatusSource {
   }
   func readiness(of account: AccountName?) -> Readiness? {
     answers.withLock { answers in
-      if let account { answers.asked.append(account) }
+      if let account { answers.asked.append(CredentialID(account)) }
       return answers.readiness
     }
   }
-  func token(of account: AccountName) -> TokenAnswer {
+  func token(of account: CredentialID) -> TokenAnswer {
     answers.withLock { answers in
       answers.asked.append(account)
       return answers.token

@@ -11,7 +11,7 @@ import TokenCore
   private func snapshot(_ names: [String] = ["shop"]) throws -> StatusSnapshot {
     let accounts = try names.map { name in
       StatusSnapshot.Account(
-        name: try #require(AccountName(name)), hasToken: true, expiresAt: 1_700_007_080,
+        name: try #require(CredentialID(name)), hasToken: true, expiresAt: 1_700_007_080,
         remainingSeconds: 7020, phase: "holding", fetchedBy: "host-1",
         life: .init(
           bornAt: Timestamp(second: 1_700_000_000), refreshAt: Timestamp(second: 1_700_007_020),
@@ -34,7 +34,7 @@ import TokenCore
     facts.reason = reason
     facts.cause = cause
     return Condition(
-      kind, severity, account: account.flatMap { AccountName($0) },
+      kind, severity, account: account.flatMap { CredentialID($0) },
       since: Timestamp(second: 1_699_998_980), facts: facts)
   }
 

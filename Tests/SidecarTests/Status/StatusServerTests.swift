@@ -109,12 +109,12 @@ import TokenCore
   }
 
   @Test func `readiness tells what is wrong, of one account or of all`() async throws {
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     let source = FakeSource()
     var missing = Condition(
       .noToken, .critical, account: shop, since: Timestamp(second: 1_700_000_000))
     missing.facts.reason = "WeChat answered with errcode 40125"
-    let (conditions, accounts) = ([missing], [AccountName.unnamed, shop])
+    let (conditions, accounts) = ([missing], [AccountName.unnamed, shop.account])
     try await withStatusServer(source: source) { port in
       source.answers.withLock {
         $0.readiness = Readiness(of: .any, accounts: accounts, conditions: conditions)
@@ -126,7 +126,8 @@ import TokenCore
       let told = try #require(try degraded.json()["conditions"] as? [[String: Any]])
       #expect((told[0]["sentence"] as? String)?.contains("40125") == true)
       source.answers.withLock {
-        $0.readiness = Readiness(of: .all([shop]), accounts: accounts, conditions: conditions)
+        $0.readiness = Readiness(
+          of: .all([shop.account]), accounts: accounts, conditions: conditions)
       }
       let bad = try await ask("/readyz?account=shop", port: port)
       #expect(bad.status == 503)
@@ -166,11 +167,11 @@ import TokenCore
   // MARK: Token
 
   @Test(arguments: [
-    ("/v1/token", AccountName.unnamed), ("/v1/token?account=", .unnamed),
-    ("/v1/token?account=default", .unnamed), ("/v1/token?account=shop", AccountName("shop")),
+    ("/v1/token", CredentialID.unnamed), ("/v1/token?account=", .unnamed),
+    ("/v1/token?account=default", .unnamed), ("/v1/token?account=shop", CredentialID("shop")),
   ])
   func `the token comes with its expiry and is not to be stored`(
-    path: String, account: AccountName?
+    path: String, account: CredentialID?
   ) async throws {
     let account = try #require(account)
     let source = FakeSource()
@@ -334,7 +335,7 @@ import TokenCore
     ("{\"force\":true}", RefreshRequest(account: .unnamed, reason: .force)),
     (
       "{\"account\":\"shop\",\"rejected_token\":\"t\",\"force\":false}",
-      RefreshRequest(account: AccountName("shop"), reason: .rejected(AccessToken("t")))
+      RefreshRequest(account: CredentialID("shop"), reason: .rejected(AccessToken("t")))
     ),
   ])
   func `a request to refresh says which token failed, or forces`(

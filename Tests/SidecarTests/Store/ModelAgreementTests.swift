@@ -109,7 +109,7 @@ struct ModelAgreementTests {
     private let clock: SteppedClock
     private let store: TokenStore
     private let layout = KeyLayout(prefix: "WCH_")
-    private let account = AccountName("shop")!
+    private let account = CredentialID("shop")!
     private let instances = ["a", "b", "c"].map { InstanceID($0)! }
     private var random: SplitMix64
     private var model: ModelRedis
@@ -117,14 +117,18 @@ struct ModelAgreementTests {
     private var terms: [Term] = []
     private var epochs: [Epoch] = [Epoch(1)]
     private var begunAt: RedisTime?
+    /// With every other seed those of other software, too.
+    private let outputs: [Output]
     private var history: [String] = []
     private(set) var coverage = Coverage()
 
     init(seed: UInt64, client: RedisClient, clock: SteppedClock) {
       self.seed = seed
+      outputs = Self.outputs(withOthers: seed.isMultiple(of: 2))
       self.client = client
       self.clock = clock
-      store = TokenStore(client: client, layout: layout, apps: AppRegister([account: "wx1"]))
+      store = TokenStore(
+        client: client, layout: layout, apps: AppRegister([account.account: "wx1"]))
       random = SplitMix64(seed: seed)
       model = ModelRedis(accounts: [account])
       for instance in instances {
@@ -195,7 +199,7 @@ struct ModelAgreementTests {
     private func compare() async throws -> String? {
       model.expire(at: now)
       let before = model.data
-      for command in [StoreCommand.look(account), .pollLock] {
+      for command in [StoreCommand.look(.init(account: account, outputs: outputs)), .pollLock] {
         let expected = model.execute(command, at: now)
         let answer = await store.perform(command, deadline: .now + patience)
         guard case .success(let actual) = answer, actual == expected else {
@@ -204,7 +208,7 @@ struct ModelAgreementTests {
       }
       guard model.data == before else { return "a look changed the model" }
       let contents = try await RedisContents.of(client).modelled(layout)
-      let modelled = RedisContents(of: model.data, at: now, layout)
+      let modelled = RedisContents(of: model.data, at: now, layout, others: others)
       let differences = contents.changes(since: modelled)
       guard differences.isEmpty else {
         let others = modelled.changes(since: contents)
@@ -254,17 +258,19 @@ struct ModelAgreementTests {
       Version(epoch: pick(epochs.suffix(3)), sequence: Int64.random(in: 1...4, using: &random))
     }
 
-    private func outputs(_ version: Version) -> [Output] {
-      [
-        Output(key: .accessToken, format: .token(AccessToken("T\(version)"))),
-        Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
-      ]
-    }
+    /// The keys of other software among them.
+    private static let others = ["other:token", "other:expiry"]
 
-    private var kept: [Output] {
-      [
-        Output(key: .accessToken, format: .kept),
-        Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
+    private var others: [String] { outputs.count > 2 ? Self.others : [] }
+
+    private static func outputs(withOthers: Bool) -> [Output] {
+      guard withOthers else { return Output.own(Margins()) }
+      return Output.own(Margins()) + [
+        Output(
+          key: .other(others[0]),
+          content: .token(
+            Spelling([.text("s:"), .count, .text(":\""), .token, .text("\";")]))),
+        Output(key: .other(others[1]), content: .clientExpiry(margin: .zero)),
       ]
     }
 
@@ -285,23 +291,23 @@ struct ModelAgreementTests {
       case 1, 2: return .acquire(pick(terms), lease: .seconds(pick([10, 15])), floor: pick(epochs))
       case 3: return .renew(pick(terms), lease: .seconds(15))
       case 4: return .release(pick(terms))
-      case 5: return .look(account)
+      case 5: return .look(.init(account: account, outputs: outputs))
       case 6:
         return .takeOver(
           .init(
             account: account, epoch: pick(epochs.suffix(3)), runID: pick(["r1", "r2", nil]),
-            away: chance(0.3) ? seconds(0...300) : .zero, outputs: kept))
+            away: chance(0.3) ? seconds(0...300) : .zero, outputs: outputs))
       case 7, 8:
         return .begin(
           .init(
             account: account, version: version, span: .milliseconds(6500), kills: kills,
-            hasHistory: chance(0.5), outputs: kept))
-      case 9: return .resolve(.init(account: account, version: version, outputs: kept))
+            hasHistory: chance(0.5), outputs: outputs))
+      case 9: return .resolve(.init(account: account, version: version, outputs: outputs))
       case 10, 11, 16:
         return .commit(
           .init(
             account: account, fence: pick(epochs.suffix(3)), version: version,
-            outputs: outputs(version), lifetime: .seconds(7200),
+            token: AccessToken("T\(version)"), outputs: outputs, lifetime: .seconds(7200),
             age: seconds(0...(chance(0.1) ? 8000 : 5)), begunAt: begun(),
             parent: chance(0.5) ? Version(epoch: pick(epochs), sequence: 1) : nil,
             kills: kills, isRecommit: chance(0.4), runID: pick(["r1", "r2", nil]),
@@ -312,14 +318,14 @@ struct ModelAgreementTests {
         return .republish(
           .init(
             account: account, fence: pick(epochs.suffix(3)), version: version,
-            outputs: outputs(version), lifetime: .seconds(7200),
+            token: AccessToken("T\(version)"), outputs: outputs, lifetime: .seconds(7200),
             certain: seconds(0...(chance(0.5) ? 290 : 7200)), until: begun(),
             slack: seconds(0...5), begunAt: begun()))
       case 14:
         return .mark(
           .init(
             account: account, version: version, age: seconds(0...(chance(0.2) ? 400 : 9)),
-            begunAt: begun(), knownFor: chance(0.7) ? seconds(0...200) : nil, outputs: kept))
+            begunAt: begun(), knownFor: chance(0.7) ? seconds(0...200) : nil, outputs: outputs))
       default:
         return .heartbeat(
           .init(
@@ -330,15 +336,25 @@ struct ModelAgreementTests {
 
     /// What others do to the keys.
     private func damage() async throws {
-      let token = layout.accessToken(account)
-      let expiry = layout.expiresIn(account)
+      let token = layout.accessToken(account.account)
+      let expiry = layout.expiresIn(account.account)
       let index = 0
       func run(_ words: String...) async throws {
         try await send(words)
         history.append("\(second): \(words.joined(separator: " "))")
       }
       model.expire(at: now)
-      switch Int.random(in: 0..<11, using: &random) {
+      switch Int.random(in: 0..<12, using: &random) {
+      case 11:
+        guard let place = others.indices.randomElement(using: &random) else { break }
+        if chance(0.5) {
+          try await run("DEL", others[place])
+          model.data.accounts[index][output: place + 2] = nil
+        } else {
+          try await run("SET", others[place], "foreign")
+          model.data.accounts[index][output: place + 2] = .init(
+            text: "foreign", expiresAt: nil)
+        }
       case 0:
         try await run("DEL", token)
         model.data.accounts[index].token = nil

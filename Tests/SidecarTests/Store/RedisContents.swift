@@ -88,7 +88,11 @@ extension RedisContents {
 
 extension RedisContents {
   /// What a Redis holds that holds what the model does, as far as the model has it.
-  init(of data: ModelRedis.Data, at now: RedisTime, _ layout: KeyLayout) {
+  ///
+  /// - Parameter others: the keys of the outputs after each account's own two.
+  init(
+    of data: ModelRedis.Data, at now: RedisTime, _ layout: KeyLayout, others: [String] = []
+  ) {
     func left(_ expiresAt: RedisTime?) -> Int64 {
       expiresAt.map { ($0 - now).wholeMilliseconds } ?? -1
     }
@@ -113,10 +117,11 @@ extension RedisContents {
       return texts[0] + (others.isEmpty ? "}" : ",\"others\":[\(others)]}")
     }
     for account in data.accounts {
-      for (name, key) in [
-        (layout.accessToken(account.name), account.token),
-        (layout.expiresIn(account.name), account.expiry),
-      ] {
+      let own = [
+        (layout.accessToken(account.name.account), account.token),
+        (layout.expiresIn(account.name.account), account.expiry),
+      ]
+      for (name, key) in own + zip(others, account.others) {
         guard let key else { continue }
         // Of another type is what the test puts there.
         let value = key.text.map { Value.string($0) } ?? .list(["x"])

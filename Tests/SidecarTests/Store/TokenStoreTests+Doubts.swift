@@ -8,8 +8,8 @@ import TokenCore
 /// (TokenCore.md#the-record).
 extension TokenStoreTests {
   private static let state = layout.state(account)
-  private static let token = layout.accessToken(account)
-  private static let expiry = layout.expiresIn(account)
+  private static let token = layout.accessToken(account.account)
+  private static let expiry = layout.expiresIn(account.account)
   private static let first = Version(epoch: Epoch(1), sequence: 1)
   private static let second = Version(epoch: Epoch(1), sequence: 2)
 
@@ -687,7 +687,7 @@ extension TokenStoreTests {
       _ = try await redis.store.run(begin(Epoch(1), 2))
       let commit = commit(fence: Epoch(1), Epoch(1), 2, token: "T2")
       #expect(try await redis.store.run(commit) == .committed(isCertain: true))
-      guard case .account(let view) = try await redis.store.run(.look(Self.account)) else {
+      guard case .account(let view) = try await redis.store.run(Self.looking) else {
         Issue.record("no view")
         return
       }
@@ -709,7 +709,7 @@ extension TokenStoreTests {
       _ = try await redis.store.run(begin(Epoch(1), 3))
       let commit = commit(fence: Epoch(1), Epoch(1), 3, token: "T3")
       #expect(try await redis.store.run(commit) == .committed(isCertain: false))
-      guard case .account(let view) = try await redis.store.run(.look(Self.account)) else {
+      guard case .account(let view) = try await redis.store.run(Self.looking) else {
         Issue.record("no view")
         return
       }

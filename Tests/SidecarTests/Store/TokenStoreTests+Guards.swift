@@ -19,14 +19,14 @@ extension TokenStoreTests {
     _ = try await redis.store.run(commit(fence: epoch, epoch, 1, token: "T1"))
     _ = try await redis.store.run(begin(epoch, 2))
     _ = try await redis.store.run(mark(Version(epoch: Epoch(4), sequence: 9)))
-    try await redis.server.command("DEL", Self.layout.expiresIn(Self.account))
+    try await redis.server.command("DEL", Self.layout.expiresIn(Self.account.account))
   }
 
   /// The steps that heed the guards: such as would write, such as would only mark the account, and
   /// such as would only be refused.
   private var guarded: [StoreCommand] {
     [
-      .look(Self.account), takeOver(Epoch(6)), takeOver(Epoch(4)),
+      Self.looking, takeOver(Epoch(6)), takeOver(Epoch(4)),
       begin(Epoch(6), 1), begin(Epoch(5), 2), begin(Epoch(5), 1), begin(Epoch(4), 1),
       commit(fence: Epoch(5), Epoch(5), 2, token: "T2"),
       commit(fence: Epoch(6), Epoch(6), 1, token: "T3"),
@@ -72,7 +72,7 @@ extension TokenStoreTests {
   func foreignRecord(damage: String?) async throws {
     try await StoppedRedis.run { redis in
       try await fill(redis)
-      let token = Self.layout.accessToken(Self.account)
+      let token = Self.layout.accessToken(Self.account.account)
       if damage == "PERSIST" { try await redis.server.command("PERSIST", token) }
       if damage == "RPUSH" {
         try await redis.server.command("DEL", token)
@@ -120,8 +120,8 @@ extension TokenStoreTests {
   func adopting(_ adoption: Adoption) async throws {
     try await StoppedRedis.run { redis in
       try await fill(redis)
-      try await redis.server.command("DEL", Self.layout.accessToken(Self.account))
-      let look = try await redis.outcome(of: .look(Self.account), by: redis.other)
+      try await redis.server.command("DEL", Self.layout.accessToken(Self.account.account))
+      let look = try await redis.outcome(of: Self.looking, by: redis.other)
       #expect(look == .init(reply: .foreignApp(remaining: nil), changes: [:]))
       _ = try await redis.other.run(adoption.command)
       let own = ["v": "2", "app": TokenStore.digest("wx2"), "epoch": "6"]
@@ -133,7 +133,7 @@ extension TokenStoreTests {
   func foreignFence() async throws {
     try await StoppedRedis.run { redis in
       try await fill(redis)
-      try await redis.server.command("DEL", Self.layout.accessToken(Self.account))
+      try await redis.server.command("DEL", Self.layout.accessToken(Self.account.account))
       for command in [begin(Epoch(4), 1), takeOver(Epoch(4))] {
         let outcome = try await redis.outcome(of: command, by: redis.other)
         #expect(outcome == .init(reply: .fenced(Epoch(5)), changes: [:]))
@@ -182,7 +182,8 @@ extension TokenStoreTests {
         // Each on a connection of its own, since the client gives up one that is refused so.
         let outcome = try await redis.server.withClient { client in
           await TokenStore(
-            client: client, layout: Self.layout, apps: AppRegister([Self.account: "wx1"])
+            client: client, layout: Self.layout,
+            apps: AppRegister([Self.account.account: "wx1"])
           )
           .perform(step, deadline: .now + patience)
         }
@@ -194,7 +195,7 @@ extension TokenStoreTests {
         }
       }
       // Only what writes nothing is answered, from what this server has.
-      guard case .account(let view) = try await redis.store.run(.look(Self.account)),
+      guard case .account(let view) = try await redis.store.run(Self.looking),
         case .lock(let holder, _) = try await redis.store.run(.pollLock)
       else { return #expect(Bool(false), "a replica can be read") }
       #expect(view.committed == (isEmpty ? nil : Self.current))

@@ -8,8 +8,8 @@ import TokenCore
 /// version that is newer still.
 extension TokenStoreTests {
   private static let state = layout.state(account)
-  private static let token = layout.accessToken(account)
-  private static let expiry = layout.expiresIn(account)
+  private static let token = layout.accessToken(account.account)
+  private static let expiry = layout.expiresIn(account.account)
   private static let own = Version(epoch: Epoch(5), sequence: 1)
 
   private static func at(_ seconds: Double) -> String { "\(StoppedRedis.time(seconds))" }
@@ -80,7 +80,7 @@ extension TokenStoreTests {
   func lookingAtVersion1(_ trace: Trace) async throws {
     try await StoppedRedis.run { redis in
       try await writeVersion1(redis, trace)
-      let outcome = try await redis.outcome(of: .look(Self.account))
+      let outcome = try await redis.outcome(of: Self.looking)
       guard case .account(let view) = outcome.reply else {
         return #expect(Bool(false), "\(outcome.reply)")
       }
@@ -122,7 +122,7 @@ extension TokenStoreTests {
         "HSET", Self.state, "dirty", "5.2@\(Self.at(10))", "marked", " 7-1", "sweep",
         Self.at(100))
       try redis.move(to: 20)
-      guard case .account(let view) = try await redis.store.run(.look(Self.account)) else {
+      guard case .account(let view) = try await redis.store.run(Self.looking) else {
         return #expect(Bool(false), "it can be read")
       }
       #expect(view.doubt == Doubt(first: StoppedRedis.time(10), last: StoppedRedis.time(20)))

@@ -7,7 +7,7 @@ import TokenCore
 /// The scripts, step by step, on a real Redis.
 @Suite("The steps at Redis")
 struct TokenStoreTests {
-  static let account = AccountName.unnamed
+  static let account = CredentialID.unnamed
   static let layout = KeyLayout(prefix: "WCH_")
 
   /// A store on a fresh Redis of its own.
@@ -19,7 +19,8 @@ struct TokenStoreTests {
     try await server.withClient { client in
       try await body(
         TokenStore(
-          client: client, layout: Self.layout, apps: AppRegister([Self.account: "wx1"])), server)
+          client: client, layout: Self.layout, apps: AppRegister([Self.account.account: "wx1"])),
+        server)
     }
   }
 
@@ -28,7 +29,7 @@ struct TokenStoreTests {
   }
 
   func takeOver(_ epoch: Epoch, runID: String? = "r") -> StoreCommand {
-    .takeOver(.init(account: Self.account, epoch: epoch, runID: runID, outputs: kept))
+    .takeOver(.init(account: Self.account, epoch: epoch, runID: runID, outputs: Self.outputs))
   }
 
   func begin(
@@ -37,11 +38,11 @@ struct TokenStoreTests {
     .begin(
       .init(
         account: Self.account, version: Version(epoch: epoch, sequence: sequence),
-        span: .seconds(6), kills: kills, hasHistory: hasHistory, outputs: kept))
+        span: .seconds(6), kills: kills, hasHistory: hasHistory, outputs: Self.outputs))
   }
 
   func resolve(_ version: Version) -> StoreCommand {
-    .resolve(.init(account: Self.account, version: version, outputs: kept))
+    .resolve(.init(account: Self.account, version: version, outputs: Self.outputs))
   }
 
   func commit(
@@ -52,7 +53,8 @@ struct TokenStoreTests {
     .commit(
       .init(
         account: Self.account, fence: fence, version: Version(epoch: epoch, sequence: sequence),
-        outputs: outputs(token), lifetime: .seconds(7200), age: age, begunAt: begunAt,
+        token: AccessToken(token), outputs: Self.outputs, lifetime: .seconds(7200), age: age,
+        begunAt: begunAt,
         parent: parent, kills: kills, isRecommit: isRecommit, runID: "r",
         instance: InstanceID(instance)!))
   }
@@ -63,7 +65,8 @@ struct TokenStoreTests {
   ) -> StoreCommand {
     .republish(
       .init(
-        account: Self.account, fence: fence, version: version, outputs: outputs(token),
+        account: Self.account, fence: fence, version: version, token: AccessToken(token),
+        outputs: Self.outputs,
         lifetime: .seconds(7200), certain: certain, until: until, slack: slack,
         begunAt: begunAt))
   }
@@ -78,25 +81,14 @@ struct TokenStoreTests {
     .mark(
       .init(
         account: Self.account, version: version, age: age, begunAt: begunAt, knownFor: known,
-        outputs: kept))
+        outputs: Self.outputs))
   }
 
-  private func outputs(_ token: String) -> [Output] {
-    [
-      Output(key: .accessToken, format: .token(AccessToken(token))),
-      Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
-    ]
-  }
-
-  private var kept: [Output] {
-    [
-      Output(key: .accessToken, format: .kept),
-      Output(key: .expiresIn, format: .clientExpiry(margin: .seconds(120))),
-    ]
-  }
+  static let outputs = Output.own(Margins())
+  static let looking = StoreCommand.look(.init(account: account, outputs: outputs))
 
   private func view(_ store: TokenStore) async throws -> AccountView {
-    let reply = try await store.run(.look(Self.account))
+    let reply = try await store.run(Self.looking)
     guard case .account(let view) = reply else { throw Unexpected(reply: reply) }
     return view
   }
@@ -161,11 +153,12 @@ struct TokenStoreTests {
       #expect(seen.intent == nil && seen.doubt == nil)
       #expect(seen.fetchedAt == receipt.at && seen.fetchedBy == "a" && seen.runID == "r")
       let record = try #require(seen.expiresAt)
-      #expect(seen.clientExpiry == (record.milliseconds - 120_000) / 1000)
+      let expiry = try #require(seen.others.first)
+      #expect(expiry.text == "\((record.milliseconds - 120_000) / 1000)")
       let left = try #require(seen.tokenRemaining)
       #expect(left <= .milliseconds(7_199_900) && left > .seconds(7190))
       // Redis 7.0 reads its clock for each of the two.
-      let other = try #require(seen.clientExpiryRemaining)
+      let other = try #require(expiry.remaining)
       #expect(abs((left - other).wholeMilliseconds) < 1000)
     }
   }
@@ -224,7 +217,7 @@ struct TokenStoreTests {
     arguments: ["none", "deleted", "overwritten", "list", "persisted", "longer", "shorter"])
   func republishing(damage: String) async throws {
     try await withStore { store, server in
-      let key = Self.layout.accessToken(Self.account)
+      let key = Self.layout.accessToken(Self.account.account)
       _ = try await store.run(takeOver(Epoch(1)))
       _ = try await store.run(begin(Epoch(1), 1))
       _ = try await store.run(commit(fence: Epoch(1), Epoch(1), 1, token: "T1"))

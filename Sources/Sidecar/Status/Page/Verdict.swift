@@ -5,7 +5,7 @@ struct ConditionGroup {
   /// The one that is told for all.
   let first: Condition
   /// Those that it is about, by name; empty when it is about the whole replica.
-  private(set) var accounts: [AccountName]
+  private(set) var accounts: [CredentialID]
   private(set) var since: Timestamp
   /// What it covers: failures whose outcome is told here, too.
   private(set) var kinds: [Condition.Kind]
@@ -116,7 +116,7 @@ struct Verdict {
       : text("All \(total) accounts have a live token", "全部 \(total) 个帐号的 token 均有效")
   }
 
-  private static func dead(_ accounts: [AccountName], of total: Int, _ text: PageText) -> String {
+  private static func dead(_ accounts: [CredentialID], of total: Int, _ text: PageText) -> String {
     if total == 1 { return text("There is no live token", "没有可用的 token") }
     return accounts.count == 1
       ? text(

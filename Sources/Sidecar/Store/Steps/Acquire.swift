@@ -7,7 +7,7 @@ extension Steps {
   /// term extends the lock and returns the same epoch. A lock that has more than its lease left is
   /// shortened to that.
   static let acquire = Step<(term: Term, lease: Duration, floor: Epoch)>(
-    "acquire", PackageResources.acquire_lua, after: [PackageResources.time_lua],
+    "acquire", PackageResources.acquire_lua, after: .time,
     keys: { _, context in [context.layout.leader, context.layout.epoch] },
     arguments: [
       .text("term") { command, _ in command.term.description },

@@ -7,8 +7,8 @@ extension Steps {
   /// `stale epoch seq`, `foreign PTTL` or `newer v`. Repeating it keeps the first moment.
   static let begin = Step<StoreCommand.Begin>(
     "begin", PackageResources.begin_lua,
-    after: [PackageResources.time_lua, PackageResources.record_lua],
-    keys: { $1.written($0.outputs, $0.account) },
+    after: .record,
+    keys: { $1.keys($0.account, $0.outputs) },
     arguments: [
       .text("app") { $1.app($0.account) },
       .number("epoch") { command, _ in command.version.epoch.rawValue },
@@ -16,5 +16,5 @@ extension Steps {
       .milliseconds("span") { $0.span },
       .flag("kills") { $0.kills },
       .flag("history") { $0.hasHistory },
-    ], outputs: { $0.outputs })
+    ], outputs: { ($0.outputs, nil) })
 }

@@ -7,8 +7,8 @@ extension Steps {
   /// `foreign PTTL` or `newer v`. Repeating it writes the same again.
   static let commit = Step<StoreCommand.Commit>(
     "commit", PackageResources.commit_lua,
-    after: [PackageResources.time_lua, PackageResources.record_lua],
-    keys: { $1.written($0.outputs, $0.account) },
+    after: .record,
+    keys: { $1.keys($0.account, $0.outputs) },
     arguments: [
       .text("app") { $1.app($0.account) },
       .number("fence") { command, _ in command.fence.rawValue },
@@ -23,9 +23,9 @@ extension Steps {
       .flag("recommit") { $0.isRecommit },
       .text("run_id") { command, _ in command.runID ?? "" },
       .text("instance") { command, _ in command.instance.rawValue },
-      .text("sha256") { command, _ in command.outputs.digest },
+      .text("sha256") { command, _ in TokenStore.digest(command.token.revealed) },
       .text("channel") { _, context in context.layout.events },
       .text("account") { command, _ in command.account.description },
       .milliseconds("client_margin") { $0.outputs.clientMargin },
-    ], outputs: { $0.outputs })
+    ], outputs: { ($0.outputs, $0.token) })
 }

@@ -11,7 +11,7 @@ extension Steps {
   /// `others`. A version that knows no lives overwrites these, and they are back with their next
   /// heartbeat.
   static let heartbeat = Step<StoreCommand.Heartbeat>(
-    "heartbeat", PackageResources.heartbeat_lua, after: [PackageResources.time_lua],
+    "heartbeat", PackageResources.heartbeat_lua, after: .time,
     keys: { _, context in [context.layout.replicas] },
     arguments: [
       .text("instance") { command, _ in command.instance.rawValue },

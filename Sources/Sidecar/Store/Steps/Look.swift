@@ -4,11 +4,11 @@ extension Steps {
   /// Reads an account.
   ///
   /// Replies a view, `foreign PTTL` or `newer v`; writes nothing.
-  static let look = Step<AccountName>(
+  static let look = Step<StoreCommand.Look>(
     "look", PackageResources.look_lua,
-    after: [PackageResources.time_lua, PackageResources.record_lua],
-    keys: { $1.viewed($0) },
+    after: .record,
+    keys: { $1.keys($0.account, $0.outputs) },
     arguments: [
-      .text("app") { $1.app($0) }
+      .text("app") { $1.app($0.account) }
     ])
 }

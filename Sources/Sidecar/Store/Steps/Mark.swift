@@ -8,8 +8,8 @@ extension Steps {
   /// which an outcome was not yet known.
   static let mark = Step<StoreCommand.Mark>(
     "mark", PackageResources.mark_lua,
-    after: [PackageResources.time_lua, PackageResources.record_lua],
-    keys: { $1.written($0.outputs, $0.account) },
+    after: .record,
+    keys: { $1.keys($0.account, $0.outputs) },
     arguments: [
       .text("app") { $1.app($0.account) },
       .number("epoch") { command, _ in command.version.epoch.rawValue },
@@ -17,5 +17,5 @@ extension Steps {
       .milliseconds("age") { $0.age },
       .number("begun_at") { command, _ in command.begunAt?.milliseconds },
       .milliseconds("known_for") { $0.knownFor },
-    ], outputs: { $0.outputs })
+    ], outputs: { ($0.outputs, nil) })
 }

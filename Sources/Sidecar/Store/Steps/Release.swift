@@ -5,7 +5,7 @@ extension Steps {
   ///
   /// Replies `released`; deletes only our own lock.
   static let release = Step<Term>(
-    "release", PackageResources.release_lua, after: [PackageResources.time_lua],
+    "release", PackageResources.release_lua, after: .time,
     keys: { _, context in [context.layout.leader, context.layout.epoch] },
     arguments: [
       .text("term") { term, _ in term.description },

@@ -5,7 +5,7 @@ extension Steps {
   ///
   /// Replies `renewed` or `lost`.
   static let renew = Step<(term: Term, lease: Duration)>(
-    "renew", PackageResources.renew_lua, after: [PackageResources.time_lua],
+    "renew", PackageResources.renew_lua, after: .time,
     keys: { _, context in [context.layout.leader, context.layout.epoch] },
     arguments: [
       .text("term") { command, _ in command.term.description },

@@ -7,8 +7,8 @@ extension Steps {
   /// nothing left to do.
   static let republish = Step<StoreCommand.Republish>(
     "republish", PackageResources.republish_lua,
-    after: [PackageResources.time_lua, PackageResources.record_lua],
-    keys: { $1.written($0.outputs, $0.account) },
+    after: .record,
+    keys: { $1.keys($0.account, $0.outputs) },
     arguments: [
       .text("app") { $1.app($0.account) },
       .number("fence") { command, _ in command.fence.rawValue },
@@ -18,11 +18,11 @@ extension Steps {
       .milliseconds("certain") { $0.certain },
       .milliseconds("ttl_tolerance") { RemainingTolerance.ofTTL(lifetime: $0.lifetime) },
       .milliseconds("clock_tolerance") { $0.slack },
-      .text("sha256") { command, _ in command.outputs.digest },
+      .text("sha256") { command, _ in TokenStore.digest(command.token.revealed) },
       .number("begun_at") { command, _ in command.begunAt?.milliseconds },
       .number("until_time") { command, _ in command.until?.milliseconds },
       .text("channel") { _, context in context.layout.events },
       .text("account") { command, _ in command.account.description },
       .milliseconds("client_margin") { $0.outputs.clientMargin },
-    ], outputs: { $0.outputs })
+    ], outputs: { ($0.outputs, $0.token) })
 }

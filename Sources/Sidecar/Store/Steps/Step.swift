@@ -11,25 +11,24 @@ struct Step<Command>: Sendable {
   let script: Script
   private let keys: @Sendable (Command, StepContext) -> [String]
   private let arguments: [StepArgument<Command>]
-  private let outputs: (@Sendable (Command) -> [Output])?
+  private let outputs: (@Sendable (Command) -> (outputs: [Output], token: AccessToken?))?
 
   /// - Parameters:
   ///   - body: the script's file, which ends with a reply.
-  ///   - prelude: the files whose functions it uses.
+  ///   - prelude: the functions that it uses.
   ///   - keys: every key that it touches.
-  ///   - outputs: what the keys from the second on are to hold: `output(i)` tells the script the
-  ///     format and the value of key `i`.
+  ///   - outputs: what the keys from the second on are to hold, and of which token, nil for
+  ///     whichever they hold: `output(i)` tells the script the kind and the value of key `i`.
   init(
-    _ name: String, _ body: [UInt8], after prelude: [[UInt8]],
+    _ name: String, _ body: [UInt8], after prelude: Prelude,
     keys: @escaping @Sendable (Command, StepContext) -> [String],
     arguments: [StepArgument<Command>],
-    outputs: (@Sendable (Command) -> [Output])? = nil
+    outputs: (@Sendable (Command) -> (outputs: [Output], token: AccessToken?))? = nil
   ) {
     self.keys = keys
     self.arguments = arguments
     self.outputs = outputs
-    var text = StepConstant.lua
-    for file in prelude { text += String(decoding: file, as: UTF8.self) }
+    var text = prelude.lua
     if !arguments.isEmpty {
       let values = arguments.enumerated().map { $1.lua(place: $0 + 1) }
       text += "local \(arguments.map(\.name).joined(separator: ", "))\n"
@@ -47,16 +46,16 @@ struct Step<Command>: Sendable {
 
   /// The keys and arguments of one call.
   func call(_ command: Command, in context: StepContext) -> (keys: [String], arguments: [String]) {
-    (
-      keys(command, context),
-      arguments.map { $0.value(command, context) } + (outputs?(command) ?? []).flatMap(Self.format)
-    )
+    var values = arguments.map { $0.value(command, context) }
+    if let (outputs, token) = outputs?(command) {
+      values += outputs.flatMap { Self.words($0, token) }
+    }
+    return (keys(command, context), values)
   }
 
-  private static func format(_ output: Output) -> [String] {
-    switch output.format {
-    case .token(let token): ["token", token.revealed]
-    case .kept: ["kept", ""]
+  private static func words(_ output: Output, _ token: AccessToken?) -> [String] {
+    switch output.content {
+    case .token(let spelling): token.map { ["token", spelling.text(of: $0)] } ?? ["kept", ""]
     case .clientExpiry(let margin): ["expiry", margin.text]
     }
   }
@@ -95,10 +94,25 @@ struct StepArgument<Command>: Sendable {
   }
 }
 
-/// What all scripts know.
-enum StepConstant {
+/// What stands before a script: what all of them know, and the functions that it uses.
+enum Prelude {
+  case none, time, record
+
+  /// As the script's first lines.
+  var lua: String {
+    func text(_ file: [UInt8]) -> String { String(decoding: file, as: UTF8.self) }
+    let time = text(PackageResources.time_lua)
+    return switch self {
+    case .none: Self.constants
+    case .time: Self.constants + time
+    case .record:
+      Self.constants + time + OutputKeys.lua + RecordField.lua
+        + text(PackageResources.record_lua)
+    }
+  }
+
   /// In milliseconds, but for the layout.
-  static let lua = """
+  private static let constants = """
     local CERTAIN, STRAGGLING = \(Timing.certain.wholeMilliseconds), \
     \(Timing.straggling.wholeMilliseconds)
     local LOST_WRITES, LAYOUT = \(Timing.lostWrites.wholeMilliseconds), \(Script.layout)
@@ -117,27 +131,18 @@ struct StepContext: Sendable {
   /// The entries of replicas that were not seen for this long are removed.
   static let replicaMemory: Duration = .seconds(60)
 
-  func app(_ account: AccountName) -> TokenDigest { apps.mark(account) }
+  func app(_ credential: CredentialID) -> TokenDigest { apps.mark(credential.account) }
 
-  func viewed(_ account: AccountName) -> [String] {
-    [layout.state(account), layout.accessToken(account), layout.expiresIn(account)]
-  }
-
-  func written(_ outputs: [Output], _ account: AccountName) -> [String] {
-    [layout.state(account)] + outputs.map { layout.key($0.key, account) }
+  /// The record and its outputs.
+  func keys(_ credential: CredentialID, _ outputs: [Output]) -> [String] {
+    [layout.state(credential)] + outputs.map { layout.key($0.key, credential) }
   }
 }
 
 extension [Output] {
-  /// What the record has of the token that these hold; empty when they hold none.
-  var digest: TokenDigest {
-    for case .token(let token) in map(\.format) { return TokenStore.digest(token.revealed) }
-    return ""
-  }
-
   /// How much earlier than the stated end clients stop trusting a token; nil without such a key.
   var clientMargin: Duration? {
-    for case .clientExpiry(let margin) in map(\.format) { return margin }
+    for case .clientExpiry(let margin) in map(\.content) { return margin }
     return nil
   }
 }

@@ -1,27 +1,9 @@
--- The outputs by their place among the keys. Each call names its key, since managed services read
--- scripts for that before they run them.
+-- What a key holds, whatever that is.
 local function get(i)
-  local value
-  if i == 2 then value = redis.pcall('GET', KEYS[2]) else value = redis.pcall('GET', KEYS[3]) end
+  local value = peek(i)
   -- No token is longer than this; what else somebody left there is not to fill the line.
   if type(value) == 'string' then return string.sub(value, 1, 4096) end
   return false
-end
-local function life(i)
-  if i == 2 then return redis.call('PTTL', KEYS[2]) end
-  return redis.call('PTTL', KEYS[3])
-end
-local function put(i, value, left)
-  if i == 2 then return redis.call('SET', KEYS[2], value, 'PX', int(left)) end
-  return redis.call('SET', KEYS[3], value, 'PX', int(left))
-end
-local function shorten(i, left)
-  if i == 2 then return redis.call('PEXPIRE', KEYS[2], int(left)) end
-  return redis.call('PEXPIRE', KEYS[3], int(left))
-end
-local function drop(i)
-  if i == 2 then return redis.call('DEL', KEYS[2]) end
-  return redis.call('DEL', KEYS[3])
 end
 local function field(name) return redis.call('HGET', KEYS[1], name) or '' end
 local function number(name) return tonumber(field(name)) or 0 end
@@ -120,22 +102,20 @@ local function adopt(now, app)
   redis.call('HSET', KEYS[1], 'v', LAYOUT, 'app', app)
 end
 local function view(now)
-  local h = redis.call('HMGET', KEYS[1], 'epoch', 'committed_epoch', 'committed_seq',
-    'intent_epoch', 'intent_seq', 'intent_at', 'intent_kills', 'doubt_first', 'doubt_last',
-    'run_id', 'fetched_at', 'expires_at', 'lifetime', 'fetched_by', 'sha256')
+  local h = fields()
   -- A trace of version 1 is made a doubt by TAKEOVER, which a run id that is not there asks
   -- for. Until then it is one since it was left, as far as it says when, so that it grows old.
   if old_traces() ~= '' then
     local left = tonumber(string.match(field('dirty'), '@(%d+)$') or '') or now
-    h[8] = int(math.min(left, tonumber(h[8] or '') or now))
-    h[9], h[10] = int(now), ''
+    h[DOUBT_FIRST] = int(math.min(left, tonumber(h[DOUBT_FIRST] or '') or now))
+    h[DOUBT_LAST], h[RUN_ID] = int(now), ''
   end
   local reply = {'account', int(now)}
-  for i = 1, 15 do reply[i + 2] = h[i] or '' end
-  reply[18] = get(2)
-  reply[19] = life(2)
-  reply[20] = get(3)
-  reply[21] = life(3)
+  for i = 1, #h do reply[i + 2] = h[i] or '' end
+  for i = 2, #KEYS do
+    reply[#reply + 1] = get(i)
+    reply[#reply + 1] = life(i)
+  end
   return reply
 end
 -- Writes every key to the record's stated end; what has no life left is not published.
