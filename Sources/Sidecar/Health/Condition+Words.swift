@@ -200,7 +200,7 @@ extension Condition.Kind {
         "若是主动停止则无需处理；否则检查其所在机器与日志。")
     case .accountsDiffer:
       Words(
-        "Give all replicas the same accounts: each takes them from its file or directory by itself.",
+        "Give all replicas the same accounts: each takes them from file or directory by itself.",
         "让所有副本使用相同的帐号：各副本会自行从配置文件或目录读取，无需重启。")
     case .redisAway:
       Words(
