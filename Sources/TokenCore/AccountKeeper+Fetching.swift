@@ -7,7 +7,7 @@ extension AccountKeeper {
       firstBeganAt: now, beganAt: now)
     reports.began(
       for: attempt.trigger,
-      bringsAnother: credential.renews(attempt.trigger), at: now)
+      bringsAnother: credential.answersReports(attempt.trigger), at: now)
     return begin(attempt, at: now)
   }
 
@@ -27,6 +27,7 @@ extension AccountKeeper {
         .init(
           account: name, version: attempt.version, span: timing.attemptSpan,
           kills: credential.renews(attempt.trigger), hasHistory: published.hasHistory,
+          isMortal: credential.isMortal,
           outputs: outputs)),
       at: now)
   }
@@ -75,11 +76,12 @@ extension AccountKeeper {
     }
     var attempt = attempt
     attempt.askedAt = now
+    attempt.source = source?.token
     go(to: .fetch(attempt))
     lastFetchAt = now
     let order = FetchOrder(
       account: name, version: attempt.version, trigger: attempt.trigger,
-      isForced: credential.repeats && attempt.trigger.needsAnotherToken, source: nil,
+      isForced: credential.isForced(attempt.trigger), source: attempt.source,
       deadline: now + timing.apiTimeout, notAfter: lead.validUntil)
     return [.note(.refreshStarted(name, attempt.trigger, attempt.version)), .fetch(order)]
   }
@@ -109,7 +111,9 @@ extension AccountKeeper {
       // Nothing was sent at all: the next attempt need not keep its distance from this one.
       if failure.category == .transient { lastFetchAt = nil }
       go(to: .resolve(attempt), .due(now))
-      return backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
+      let told = backOff(attempt, failure, isUnknown: false, at: now, using: &generator)
+      guard failure.rejectsSource, let token = attempt.source else { return told }
+      return told + [.sourceIsRefused(token)]
     case .unknown(let failure):
       go(to: .hold)
       if credential.renews(attempt.trigger) { leaveUnresolved(attempt, at: now) }
@@ -152,7 +156,7 @@ extension AccountKeeper {
       after: failure, isUnknown: isUnknown, inARow: failures.inARow,
       remaining: copy == nil ? nil : statedRemaining(at: now), hasBudget: hasBudget,
       using: &generator)
-    if failure.category == .quota, credential.repeats, attempt.trigger.needsAnotherToken {
+    if failure.category == .quota, credential.isForced(attempt.trigger) {
       // The day's forced fetches are used up, and plain ones are not: if another party's fetch has
       // killed the token, a plain one brings what WeChat gave to that one.
       reports.hold(attempt.trigger, until: now + wait)
@@ -179,6 +183,7 @@ extension AccountKeeper {
   ) -> [Outcome] {
     let now = scene.now
     let age = now - fetched.sentAt
+    let overtime = credential.polling?.overtime ?? .zero
     guard age < fetched.lifetime else {
       // Redis took no writes for the whole of a life: nothing is left to publish.
       go(to: .hold)
@@ -189,9 +194,9 @@ extension AccountKeeper {
     let command = StoreCommand.Commit(
       account: name, fence: lead.epoch, version: attempt.version,
       token: fetched.token, outputs: outputs,
-      lifetime: fetched.lifetime, age: max(age, .zero), begunAt: attempt.receipt?.at,
+      lifetime: fetched.lifetime + overtime, age: max(age, .zero), begunAt: attempt.receipt?.at,
       parent: attempt.receipt?.committed, kills: credential.renews(attempt.trigger),
-      isRecommit: false, runID: scene.runID, instance: instance)
+      isRecommit: false, least: credential.polling?.least, runID: scene.runID, instance: instance)
     return send(.commit(command), at: now)
   }
 
@@ -215,7 +220,9 @@ extension AccountKeeper {
     switch answer {
     case .committed(let isCertain):
       let isUnchanged = copy?.token == fetched.token
-      published.commit(fetched, of: attempt, isCertain: isCertain, sentAt: step.issuedAt)
+      published.commit(
+        fetched, of: attempt, overtime: credential.polling?.overtime ?? .zero,
+        isCertain: isCertain, sentAt: step.issuedAt)
       remember(commitOf: attempt, fetched, at: now)
       wanted = nil
       // What stands in the record beside it decides how long the keys state that it lives.
@@ -223,7 +230,7 @@ extension AccountKeeper {
       if isCertain { traces.settleUnresolved(by: attempt, at: now) }
       if !isUnchanged {
         reports.settled()
-      } else if attempt.trigger.needsAnotherToken {
+      } else if credential.isForced(attempt.trigger) {
         // WeChat forces no sooner than 30 s after the last one, whoever asked for that: again then.
         _ = reports.ask(attempt.trigger, at: now, hasBudget: hasBudget)
       }

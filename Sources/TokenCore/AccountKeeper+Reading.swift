@@ -129,7 +129,7 @@ extension AccountKeeper {
           until: copy.certainEndTime,
           slack: stated?.slack(lifetime: copy.lifetime)
             ?? RemainingTolerance.ofClock(lifetime: copy.lifetime),
-          begunAt: copy.begunAt)), at: now)
+          begunAt: copy.begunAt, isMortal: credential.isMortal)), at: now)
   }
 
   mutating func republished(
@@ -157,7 +157,8 @@ extension AccountKeeper {
       account: name, fence: lead.epoch, version: copy.version,
       token: copy.token, outputs: outputs, lifetime: copy.lifetime,
       age: copy.lifetime - copy.remaining(at: now), begunAt: copy.begunAt, parent: nil,
-      kills: true, isRecommit: true, runID: scene.runID, instance: instance)
+      kills: credential.isMortal, isRecommit: true, least: credential.polling?.least,
+      runID: scene.runID, instance: instance)
     return send(.commit(command), at: now)
   }
 

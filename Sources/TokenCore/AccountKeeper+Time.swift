@@ -39,10 +39,11 @@ extension AccountKeeper {
     }
   }
 
-  /// When the fetch that is wanted, or the scheduled one, may begin.
+  /// When the fetch that is wanted, or the scheduled one, may begin; nil while what it is fetched
+  /// with is not there.
   var fetchStart: Moment? {
     let spaced = lastFetchAt.map { $0 + Timing.fetchSpacing } ?? .origin
-    guard let start = wanted?.notBefore ?? scheduledStart else { return nil }
+    guard hasSource, let start = wanted?.notBefore ?? scheduledStart else { return nil }
     return max(start, spaced)
   }
 
@@ -95,7 +96,8 @@ extension AccountKeeper {
     return send(
       .takeOver(
         .init(
-          account: name, epoch: lead.epoch, runID: scene.runID, away: away, outputs: outputs)),
+          account: name, epoch: lead.epoch, runID: scene.runID, away: away,
+          isMortal: credential.isMortal, outputs: outputs)),
       at: scene.now)
   }
 
@@ -103,6 +105,7 @@ extension AccountKeeper {
   private mutating func hold(_ lead: Scene.Lead, in scene: Scene) -> [Outcome] {
     let now = scene.now
     var outcomes: [Outcome] = []
+    if let source, source.until <= now { self.source = nil }
     let isEnding = scene.isEnding || isLeaving
     if !isEnding, !isQueued, let start = fetchStart, start <= now {
       if scene.mayFetch { outcomes += begin(lead, at: now) } else { isQueued = true }

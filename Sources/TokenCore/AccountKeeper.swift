@@ -12,6 +12,13 @@ package struct AccountKeeper: Sendable {
     package internal(set) var isBackoff = false
   }
 
+  /// A token that another credential is fetched with.
+  struct Source: Hashable, Sendable {
+    let token: AccessToken
+    /// Until then it lives, as far as is known.
+    let until: Moment
+  }
+
   /// The failures since the last good answer.
   package struct Failures: Hashable, Sendable {
     package internal(set) var inARow = 0
@@ -45,6 +52,8 @@ package struct AccountKeeper: Sendable {
     case recordIsOurs
     /// Redis's record of this account is not ours to write.
     case refused(StepDownReason)
+    /// WeChat refuses the token that this was asked for with.
+    case sourceIsRefused(AccessToken)
     /// WeChat cannot be reached from here, or refuses this address.
     case unreachable
   }
@@ -60,6 +69,8 @@ package struct AccountKeeper: Sendable {
   /// Fetches of this replica that may have killed it.
   package internal(set) var traces = Traces()
   package internal(set) var wanted: Wanted?
+  /// What it is fetched with, where that is another credential.
+  var source: Source?
   /// Whether a fetch is due and waits until other accounts' fetches are over.
   var isQueued = false
   package internal(set) var failures = Failures()
@@ -86,7 +97,8 @@ package struct AccountKeeper: Sendable {
 
   let instance: InstanceID
   let timing: Timing
-  let margins: Margins
+  /// How early its token counts as used up.
+  package let margins: Margins
   let credential: Credential
   /// What its commits publish.
   let outputs: [Output]
@@ -98,10 +110,11 @@ package struct AccountKeeper: Sendable {
     self.name = name
     self.instance = instance
     self.timing = timing
-    self.margins = margins
+    self.margins = credential.margins(margins)
     self.credential = credential
-    outputs = Output.own(margins) + credential.otherOutputs
-    reports = ReportLedger(limits: credential.repeats ? .stableToken : .token)
+    outputs = Output.own(self.margins) + credential.otherOutputs
+    reports = ReportLedger(
+      limits: credential.fetch == .renewsWhenForced ? .stableToken : .token)
     prober = Prober(interval: credential.probe, patience: timing.apiTimeout + Timing.slack)
   }
 
@@ -132,8 +145,10 @@ package struct AccountKeeper: Sendable {
   package var copy: Copy? { published.copy }
   package var stated: Stated? { published.stated }
 
-  /// When the leader refreshes the token it has.
-  package var refreshAt: Moment? { published.refreshAt(margins) }
+  /// When the leader refreshes the token it has, or asks for it again.
+  package var refreshAt: Moment? {
+    credential.polling.map { published.pollAt($0) } ?? published.refreshAt(margins)
+  }
 
   /// When the life ends that Redis states of the copy, as far as it is known.
   package var statedEnd: Moment? { published.statedEnd }
@@ -169,9 +184,9 @@ package struct AccountKeeper: Sendable {
     return switch work {
     case .begin(let attempt), .waitForLease(let attempt), .fetch(let attempt),
       .commit(let attempt, _):
-      credential.renews(attempt.trigger)
+      credential.answersReports(attempt.trigger)
     case .follow, .takeOver, .hold, .look, .republish, .recommit, .resolve:
-      wanted.map { credential.renews($0.trigger) } ?? false
+      wanted.map { credential.answersReports($0.trigger) } ?? false
     }
   }
 
@@ -185,6 +200,21 @@ package struct AccountKeeper: Sendable {
       || traces.abandoned.contains {
         ($0.askedAt ?? $0.beganAt) + timing.apiTimeout + Timing.slack > now
       }
+  }
+
+  // MARK: What it is fetched with
+
+  /// Whether it may be asked for at all.
+  var hasSource: Bool { credential.source == nil || source != nil }
+
+  /// The token that others may be fetched with: one that nobody says is dead. That its life may be
+  /// cut short by what is not known yet does not matter: until then it certainly lives.
+  var asSource: Source? {
+    let trigger = work.attempt?.trigger ?? wanted?.trigger
+    guard let copy, let statedEnd, reports.asked == nil, !published.isProvedDead,
+      !(trigger?.needsAnotherToken ?? false)
+    else { return nil }
+    return Source(token: copy.token, until: statedEnd - timing.apiTimeout)
   }
 
   // MARK: Roles

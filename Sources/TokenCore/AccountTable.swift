@@ -58,8 +58,23 @@ struct AccountTable: Sendable {
       let isFetching = all[place].isFetching
       if isFetching != wasFetching { fetching += isFetching ? 1 : -1 }
       if all[place].isQueued, !wasQueued { queue.append(place) }
+      giveSource(from: place)
     }
     return change(&all[place])
+  }
+
+  /// Tells those that are fetched with it what this credential's token is now: they follow it.
+  private mutating func giveSource(from place: Int) {
+    var next = place + 1
+    guard next < all.count, all[next].credential.source == all[place].name else { return }
+    let source = all[place].asSource
+    while next < all.count, all[next].credential.source == all[place].name {
+      if all[next].source != source {
+        all[next].source = source
+        unsettled.append(next)
+      }
+      next += 1
+    }
   }
 
   /// Lets those go on who have waited longest, while fewer than that many fetch.

@@ -10,4 +10,6 @@ package struct Attempt: Hashable, Sendable {
   package internal(set) var receipt: BeginReceipt?
   /// When WeChat was asked.
   package internal(set) var askedAt: Moment?
+  /// With which token, where it is asked with one.
+  package internal(set) var source: AccessToken?
 }

@@ -37,6 +37,7 @@ extension Keeper {
       case .stepDown(let reason): stepDown(reason, at: now, to: &actions)
       case .recordIsOurs:
         if conflict != nil, !table.all.contains(where: \.isRefused) { conflict = nil }
+      case .sourceIsRefused(let token): take(.rejected(token), at: now, to: &actions)
       case .refused(let reason):
         if table.all.allSatisfy(\.isRefused) { stepDown(reason, at: now, to: &actions) }
       case .unreachable: wantsAbdication = wantsAbdication || !succeedsElsewhere(account, at: now)

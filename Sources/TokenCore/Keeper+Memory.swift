@@ -134,6 +134,13 @@ extension AccountKeeper {
     memory.add(lookAt)
     memory.add(lastFetchAt)
     memory.add(sequence)
+    guard !credential.isMortal || credential.source != nil else { return }
+    memory.add(source != nil)
+    if let source {
+      memory.add(source.token)
+      memory.add(source.until)
+    }
+    memory.add(refreshAt)
   }
 }
 

@@ -9,6 +9,10 @@ package struct Published: Sendable {
   var hasHistory = false
   /// Who fetched the token that Redis has, as its record says.
   package internal(set) var fetchedBy: String?
+  /// When what Redis has was asked for last, as far as this replica saw that.
+  private(set) var polledAt: Moment?
+  /// When the life ends that counts from when this value was first seen.
+  private(set) var reckonedEnd: Moment?
   /// The token that WeChat was last found to refuse before its time.
   var provedDead: Version?
 
@@ -18,6 +22,14 @@ package struct Published: Sendable {
     let margin = margins.refresh(lifetime: copy.lifetime)
     guard let stated, stated.version == copy.version else { return copy.expiresAt - margin }
     return min(stated.refreshAt(margin: margin), copy.expiresAt - margin)
+  }
+
+  /// When the leader asks again for what it has; nil when it has nothing.
+  func pollAt(_ polling: Credential.Polling) -> Moment? {
+    guard let copy, let statedEnd else { return nil }
+    guard let polledAt else { return copy.seenAt }
+    let left = reckonedEnd.map { $0 - polling.overtime - polledAt } ?? copy.lifetime
+    return polledAt + polling.wait(left: left, stated: statedEnd - polledAt)
   }
 
   /// When the life ends that Redis states of the copy, as far as it is known.
@@ -48,6 +60,10 @@ package struct Published: Sendable {
       let expiresAt = view.expiresAt, let stated
     else { return }
     if let copy, copy.version > version { return }
+    if let copy, copy.version < version { polledAt = sentAt }
+    if let seenAt = view.fetchedAt, let lifetime = view.lifetime {
+      reckonedEnd = sentAt + (seenAt + lifetime - view.now)
+    }
     // Whatever begins after this look lets it live for the grace.
     let certain = min(stated.end, sentAt + Timing.certain)
     let certainTime = min(stated.recordedEnd, view.now + Timing.certain)
@@ -69,13 +85,19 @@ package struct Published: Sendable {
 
   /// This replica has published a token.
   ///
-  /// - Parameter isCertain: whether Redis knows of nothing that may have killed it.
+  /// - Parameters:
+  ///   - overtime: how much longer than its life it is left there.
+  ///   - isCertain: whether Redis knows of nothing that may have killed it.
   mutating func commit(
-    _ fetched: FetchedToken, of attempt: Attempt, isCertain: Bool, sentAt: Moment
+    _ fetched: FetchedToken, of attempt: Attempt, overtime: Duration, isCertain: Bool,
+    sentAt: Moment
   ) {
+    let lifetime = fetched.lifetime + overtime
+    if copy?.token != fetched.token { reckonedEnd = nil }
+    polledAt = fetched.sentAt
     copy = Copy(
-      token: fetched.token, version: attempt.version, lifetime: fetched.lifetime,
-      expiresAt: fetched.sentAt + fetched.lifetime, begunAt: attempt.receipt?.at,
+      token: fetched.token, version: attempt.version, lifetime: lifetime,
+      expiresAt: fetched.sentAt + lifetime, begunAt: attempt.receipt?.at,
       certainUntil: attempt.firstBeganAt + Timing.certain,
       certainTime: attempt.receipt.map { $0.at + Timing.certain } ?? RedisTime(milliseconds: 0),
       seenAt: sentAt, isOwn: isCertain)

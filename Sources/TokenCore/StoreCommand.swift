@@ -85,11 +85,14 @@ package enum StoreCommand: Hashable, Sendable {
     package var runID: String?
     /// How long ago the server before this one was heard last; zero when none was.
     package var away: Duration
+    /// Whether a fetch can kill the token: else nothing that happens is a doubt about it.
+    package var isMortal: Bool
     /// The keys whose end follows when the stated life changes.
     package var outputs: [Output]
 
     package init(
       account: CredentialID, epoch: Epoch, runID: String?, away: Duration = .zero,
+      isMortal: Bool = true,
       outputs: [Output]
     ) {
       self.account = account
@@ -97,6 +100,7 @@ package enum StoreCommand: Hashable, Sendable {
       self.runID = runID
       self.away = away
       self.outputs = outputs
+      self.isMortal = isMortal
     }
   }
 
@@ -110,11 +114,14 @@ package enum StoreCommand: Hashable, Sendable {
     package var kills: Bool
     /// Whether this replica has seen a record of the account: then a missing one was lost.
     package var hasHistory: Bool
+    /// Whether a fetch can kill the token: else nothing that happens is a doubt about it.
+    package var isMortal: Bool
     /// The keys whose end follows when the stated life changes.
     package var outputs: [Output]
 
     package init(
       account: CredentialID, version: Version, span: Duration, kills: Bool, hasHistory: Bool,
+      isMortal: Bool = true,
       outputs: [Output]
     ) {
       self.account = account
@@ -123,6 +130,7 @@ package enum StoreCommand: Hashable, Sendable {
       self.kills = kills
       self.hasHistory = hasHistory
       self.outputs = outputs
+      self.isMortal = isMortal
     }
   }
 
@@ -161,6 +169,9 @@ package enum StoreCommand: Hashable, Sendable {
     package var kills: Bool
     /// Whether a token that was committed before is written again, since Redis lost it.
     package var isRecommit: Bool
+    /// So long the token lives at least, counted from the answer, though the life that counts
+    /// from when it was first seen may be over; nil where each answer states a life of its own.
+    package var least: Duration?
     /// The server that the committing replica sees.
     package var runID: String?
     package var instance: InstanceID
@@ -169,6 +180,7 @@ package enum StoreCommand: Hashable, Sendable {
       account: CredentialID, fence: Epoch, version: Version, token: AccessToken, outputs: [Output],
       lifetime: Duration,
       age: Duration, begunAt: RedisTime?, parent: Version?, kills: Bool, isRecommit: Bool,
+      least: Duration? = nil,
       runID: String?, instance: InstanceID
     ) {
       self.account = account
@@ -184,6 +196,7 @@ package enum StoreCommand: Hashable, Sendable {
       self.isRecommit = isRecommit
       self.runID = runID
       self.instance = instance
+      self.least = least
     }
   }
 
@@ -204,11 +217,14 @@ package enum StoreCommand: Hashable, Sendable {
     package var slack: Duration
     /// Redis's time of the BEGIN of its fetch; nil when it is not known.
     package var begunAt: RedisTime?
+    /// Whether a fetch can kill the token: else nothing that happens is a doubt about it.
+    package var isMortal: Bool
 
     package init(
       account: CredentialID, fence: Epoch, version: Version, token: AccessToken, outputs: [Output],
       lifetime: Duration,
-      certain: Duration, until: RedisTime?, slack: Duration, begunAt: RedisTime?
+      certain: Duration, until: RedisTime?, slack: Duration, begunAt: RedisTime?,
+      isMortal: Bool = true
     ) {
       self.account = account
       self.fence = fence
@@ -220,6 +236,7 @@ package enum StoreCommand: Hashable, Sendable {
       self.until = until
       self.slack = slack
       self.begunAt = begunAt
+      self.isMortal = isMortal
     }
   }
 

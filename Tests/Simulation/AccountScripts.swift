@@ -16,7 +16,7 @@ struct AccountScripts {
     }
     account.state.fence = max(account.state.fence, takeOver.epoch)
     if let runID = takeOver.runID, account.state.committed != nil, account.state.runID != runID {
-      if account.state.runID != nil, parts.contains(.runID) {
+      if account.state.runID != nil, takeOver.isMortal, parts.contains(.runID) {
         doubt(&account, Doubt(first: now - takeOver.away - Timing.lostWrites, last: now))
       }
       account.state.runID = runID
@@ -91,7 +91,7 @@ struct AccountScripts {
       }
       account.state.intent = nil
     }
-    if account.state.committed == nil, begin.hasHistory {
+    if account.state.committed == nil, begin.hasHistory, begin.isMortal {
       doubt(&account, Doubt(first: now, last: now))
     }
     if !isRepeated {
@@ -134,6 +134,12 @@ struct AccountScripts {
     } else if let begun {
       left = min(left, begun + commit.lifetime - now)
     }
+    let isRepeated =
+      commit.least != nil && committed != nil && account.state.digest == commit.token.revealed
+    if isRepeated, let seenAt = account.state.fetchedAt, let lifetime = account.state.lifetime {
+      left = min(left, seenAt + lifetime - now)
+    }
+    if let least = commit.least { left = max(left, least - commit.age) }
     guard left > .zero else {
       return .stale(committed: committed ?? Version(epoch: .none, sequence: 0))
     }
@@ -143,12 +149,14 @@ struct AccountScripts {
     account.state.fence = max(account.state.fence, commit.fence)
     if !isAgain {
       account.state.parent = commit.parent
-      account.state.fetchedAt = begun ?? birth
+      if !isRepeated {
+        account.state.fetchedAt = begun ?? birth
+        account.state.lifetime = commit.lifetime
+      }
       if !commit.isRecommit { account.state.fetchedBy = commit.instance.rawValue }
     }
     account.state.committed = version
     account.state.expiresAt = now + left
-    account.state.lifetime = commit.lifetime
     // The server that it was taken over on: another one is TAKEOVER's to tell, with a doubt.
     account.state.runID = account.state.runID ?? commit.runID
     account.state.digest = commit.token.revealed
@@ -208,7 +216,7 @@ struct AccountScripts {
       account.state.digest = republish.token.revealed
       account.state.expiresAt = now + left
       account.state.fetchedAt = republish.begunAt ?? now + left - republish.lifetime
-      doubt(&account, Doubt(first: now, last: now))
+      if republish.isMortal { doubt(&account, Doubt(first: now, last: now)) }
     }
     write(republish.token, republish.outputs, to: &account)
     return .republished(wrote: true)

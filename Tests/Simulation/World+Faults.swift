@@ -390,7 +390,11 @@ extension World {
     switch chance.below(5) {
     case 0: redis.data.accounts[account].token?.text = "foreign"
     case 1: redis.data.accounts[account].token?.text = nil
-    case 2: redis.data.accounts[account].token?.expiresAt = nil
+    case 2:
+      if let text = redis.data.accounts[account].token?.text {
+        marks.accounts[account].endless.insert(text)
+      }
+      redis.data.accounts[account].token?.expiresAt = nil
     case 3: redis.data.accounts[account].expiry = nil
     default:
       let late = redisTime + .seconds(100_000)

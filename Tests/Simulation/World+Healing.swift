@@ -175,7 +175,8 @@ extension World {
     for index in accounts.indices {
       let state = redis.data.accounts[index].state
       if let doubt = state.doubt { return "a doubt of \(doubt.first), and it is \(redisTime)" }
-      if let intent = state.intent { return "an intent of \(intent.version)" }
+      // One that kills nothing may stand until the next fetch: nothing follows from it.
+      if let intent = state.intent, intent.kills { return "an intent of \(intent.version)" }
       guard let token = publishedToken(index) else { return "no token" }
       guard let newest = weChat.newest(account: index) else { return "WeChat was never asked" }
       if token != newest.token, overstatement(index)?.hole == nil {

@@ -24,7 +24,10 @@ extension World {
     guard let token = publishedToken(index),
       let issue = weChat.issue(of: token, account: index)
     else { return nil }
-    let isTampered = redis.data.accounts[index].token?.expiresAt == nil
+    let keys = redis.data.accounts[index]
+    let isTampered =
+      keys.token?.expiresAt == nil
+      || (keys.state.committed == nil && marks.accounts[index].endless.contains(token))
     // A key lives through the last millisecond that it is given.
     let end = redis.data.accounts[index].token?.expiresAt.map { instant(showing: $0) } ?? .max
     let ownEnd = issue.endsAt + World.tolerance(lifetime: issue.endsAt - issue.issuedAt)

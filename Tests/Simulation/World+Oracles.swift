@@ -16,6 +16,8 @@ extension World {
       var hadTokenAt: Instant = 0
       /// When Redis lost what this account's record had of fetches.
       var losses: [Loss] = []
+      /// What a foreign hand made endless: what shortens it later knows no better.
+      var endless: Set<String> = []
       /// Tokens that an answer on the way repeated.
       var repeated: Set<String> = []
       /// The time for which Redis has been stating too long a life.

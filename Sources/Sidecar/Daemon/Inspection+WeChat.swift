@@ -14,7 +14,7 @@ extension Inspection {
     for account in accounts {
       let token = tokens[account.name]
       let (outcome, _) = await client.probe(
-        token ?? Inspection.noToken, of: account.name, quotaOf: account.api,
+        token ?? Inspection.noToken, of: account.name, from: account.api, hosts: account.urls,
         notAfter: .now + settings.timing.apiTimeout, timeout: settings.timing.apiTimeout)
       add(outcome, hasToken: token != nil, account.name, &report)
     }

@@ -83,7 +83,16 @@ package struct Assessment {
     var seen: Set<Condition.Identity> = []
     found = (found.filter { $0.observer == nil } + found.filter { $0.observer != nil })
       .filter { seen.insert($0.identity).inserted }
-    return found.map(lasting).sorted(by: Condition.isTold)
+    return found.map(lasting).map(asked).sorted(by: Condition.isTold)
+  }
+
+  /// The condition with what WeChat was asked for.
+  private func asked(_ condition: Condition) -> Condition {
+    guard let account = condition.account else { return condition }
+    var condition = condition
+    condition.facts.question = Question(
+      isWeCom: known.corporations.contains(account.account), account.kind)
+    return condition
   }
 
   /// The condition since it was met first: who leads from now on, or the next attempt, may have a
@@ -318,7 +327,7 @@ package struct Assessment {
     guard !known.isLeader, let marks = report.marks,
       keeper.election.holder?.hasPrefix("\(other.instance):") ?? true
     else { return [] }
-    return known.accounts.missing(in: marks).map { CredentialID($0) }
+    return known.accounts.missing(in: marks)
   }
 
   /// Whether what the leader before met still is so: WeChat has given this one no token since it

@@ -311,17 +311,20 @@ extension Condition {
 
   /// What happened, in the words of who met it; of WeChat's codes, in the reader's language.
   package func reason(_ language: Language) -> String? {
-    guard language == .chinese, let code = facts.code, WeChatError.anchor(of: code) != nil else {
-      return facts.reason
-    }
-    return "微信返回 errcode \(code)：\(WeChatError.row(code).words.chinese)"
+    guard language == .chinese, let code = facts.code,
+      WeChatError.anchor(of: code, to: facts.question) != nil
+    else { return facts.reason }
+    let words = WeChatError.row(code, to: facts.question).words.chinese
+    return "\(facts.question.chineseSpeaker)返回 errcode \(code)：\(words)"
   }
 
   /// What to do about it; of a missing token about what it comes from, and of WeChat's codes what
   /// helps with that code.
   package func remedy(_ language: Language) -> String {
     let kind = facts.cause ?? kind
-    if kind == .refreshFailing, let code = facts.code, let more = WeChatError.row(code).more {
+    if kind == .refreshFailing, let code = facts.code,
+      let more = WeChatError.row(code, to: facts.question).more
+    {
       return more(language)
     }
     guard kind == .noToken || kind == .tokenLapsing else { return kind.remedy(language) }
@@ -339,7 +342,7 @@ extension Condition {
   package var anchor: String {
     let kind = facts.cause ?? kind
     guard kind == .refreshFailing, let code = facts.code else { return kind.rawValue }
-    return WeChatError.anchor(of: code) ?? kind.rawValue
+    return WeChatError.anchor(of: code, to: facts.question) ?? kind.rawValue
   }
 }
 

@@ -105,6 +105,8 @@ package struct Condition: Hashable, Sendable {
     package var subject: String?
     /// Which condition it comes from.
     package var cause: Kind?
+    /// What WeChat was asked for: what its errcode means differs by that.
+    package var question = Question.token
 
     package init() {}
 

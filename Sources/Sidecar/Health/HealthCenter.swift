@@ -173,6 +173,7 @@ package final class HealthCenter: Sendable {
         now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
         isLeader: keeper.isLeader(at: now), timing: subject.timing,
         margins: subject.margins, accounts: accounts)
+      known.corporations = accounts.corporations
       known.handledAt = handledAt
       known.links = links
       known.steps = steps

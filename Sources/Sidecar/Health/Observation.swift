@@ -47,6 +47,8 @@ package struct Observation: Sendable {
   package var others: [Heard] = []
   /// Which accounts this replica keeps.
   package var accounts: AccountMarks
+  /// The accounts that are WeCom's: errcodes mean other things there.
+  package var corporations: Set<AccountName> = []
 
   package init(
     now: Moment, wall: Timestamp, startedAt: Moment, instance: String, isLeader: Bool,

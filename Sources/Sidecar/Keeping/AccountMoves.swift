@@ -90,7 +90,10 @@ final class AccountMoves: Sendable {
     // Before the keeper asks for anything of them.
     kept.change(adding: arrivals.map(\.account), removing: removed)
     let credentials = arrivals.flatMap(\.credentials)
-    metrics.preregister(credentials.map(\.name))
+    let apis = Dictionary(uniqueKeysWithValues: arrivals.map { ($0.account.name, $0.account.api) })
+    metrics.preregister(
+      credentials.map(\.name),
+      endpoints: { MetricLabels.endpoints(of: $0.kind, apis[$0.account] ?? .token) })
     health.keep(AccountMarks(kept.all))
     inbox.post(
       .accountsChanged(added: credentials, removed: removed.flatMap(Self.credentials)))
@@ -105,6 +108,7 @@ final class AccountMoves: Sendable {
 extension Settings.Account {
   /// Whether its tokens are those of the other, too.
   fileprivate func isSame(as other: Settings.Account) -> Bool {
-    appID == other.appID && api == other.api
+    appID == other.appID && api == other.api && tickets == other.tickets
+      && urls == other.urls
   }
 }

@@ -23,16 +23,24 @@ package final class Fetcher: Sendable {
     guard let account = accounts[order.account.account] else {
       preconditionFailure("the keeper orders only for accounts that are kept")
     }
-    // Read off the keeper's thread: a slow disk must not keep the lease from being renewed, nor one
-    // that hangs the last secret from being used.
-    let secret =
-      await BlockingWork.run(within: Self.readingLimit) { account.secret.current() }
-      ?? account.secret.latest
-    used.withLock { $0[order.account] = secret }
+    let subject: WeChatRequest.Subject
+    if order.account.kind == .accessToken {
+      // Read off the keeper's thread: a slow disk must not keep the lease from being renewed, nor
+      // one that hangs the last secret from being used.
+      let secret =
+        await BlockingWork.run(within: Self.readingLimit) { account.secret.current() }
+        ?? account.secret.latest
+      used.withLock { $0[order.account] = secret }
+      subject = .token(appID: account.appID, appSecret: secret, isForced: order.isForced)
+    } else {
+      guard let source = order.source else {
+        preconditionFailure("the keeper orders a ticket with the token to ask with")
+      }
+      subject = .ticket(order.account.kind, source: source)
+    }
     let (outcome, facts) = await client.fetch(
       WeChatRequest(
-        account: account.name, appID: account.appID, appSecret: secret,
-        api: account.api, forceRefresh: order.isForced,
+        account: account.name, subject, api: account.api, hosts: account.urls,
         notAfter: MonotonicClock.instant(of: order.notAfter), permit: permit,
         timeout: max(.zero, order.deadline - MonotonicClock.now())))
     count(order.account, facts, code: outcome.errorCode)
@@ -50,13 +58,13 @@ package final class Fetcher: Sendable {
   /// Forgets an account that is no longer kept.
   package func forget(_ account: CredentialID) { used.withLock { $0[account] = nil } }
 
-  /// Asks WeChat about the quota of the account's endpoint: proves the token and mints nothing.
+  /// Has the account's token proved, which mints nothing.
   package func probe(_ order: ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?) {
     guard let account = accounts[order.account.account] else {
       preconditionFailure("the keeper probes only accounts that are kept")
     }
     let (outcome, facts) = await client.probe(
-      order.token, of: account.name, quotaOf: account.api,
+      order.token, of: account.name, from: account.api, hosts: account.urls,
       notAfter: MonotonicClock.instant(of: order.deadline),
       timeout: max(.zero, order.deadline - MonotonicClock.now()))
     let code: String

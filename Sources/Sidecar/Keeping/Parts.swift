@@ -30,9 +30,11 @@ struct Parts {
     let loops = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     metrics = MetricsRegistry()
+    let apis = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.api) })
     metrics.preregister(
-      accounts: settings.accounts.map { CredentialID($0.name) }, version: version,
-      redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
+      accounts: settings.accounts.flatMap(\.credentials),
+      endpoints: { MetricLabels.endpoints(of: $0.kind, apis[$0.account] ?? .token) },
+      version: version, redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
     let kept = KeptAccounts(settings.accounts)
     let keeper = Keeper(settings, only: only)
     inbox = KeeperInbox(for: keeper)

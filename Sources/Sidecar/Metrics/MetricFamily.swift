@@ -1,3 +1,5 @@
+package import TokenCore
+
 /// One documented metric: its name, kind, labels and meaning.
 package struct MetricFamily: Hashable, Sendable {
   /// How a metric behaves.
@@ -143,7 +145,18 @@ package enum MetricLabels {
   package static let refreshOutcomes = [
     "refreshed", "current", "coalesced", "limited", "ignored", "oversized",
   ]
-  package static let endpoints = ["token", "stable_token", "quota"]
+  package static let endpoints = [
+    "token", "stable_token", "quota", "gettoken", "domain_ip", "getticket", "get_jsapi_ticket",
+    "ticket_get",
+  ]
+  /// Where a credential of that kind is asked for, and proved.
+  package static func endpoints(of kind: CredentialID.Kind, _ api: API) -> [String] {
+    switch Question(isWeCom: api.isWeCom, kind) {
+    case .token: ["token", "stable_token", "quota"]
+    case .corpToken: ["gettoken", "domain_ip"]
+    case .ticket, .corpTicket: [endpoint(ofPath: api.ticketPath(kind))]
+    }
+  }
   /// What WeChat answers is a code of its own; these two every call can come to.
   package static let errorCodes = ["0", "none"]
   package static let commandResults = ["ok", "error"]
@@ -160,6 +173,11 @@ package enum MetricLabels {
     case "/cgi-bin/token": "token"
     case "/cgi-bin/stable_token": "stable_token"
     case "/cgi-bin/openapi/quota/get": "quota"
+    case "/cgi-bin/gettoken": "gettoken"
+    case "/cgi-bin/get_api_domain_ip": "domain_ip"
+    case "/cgi-bin/ticket/getticket": "getticket"
+    case "/cgi-bin/get_jsapi_ticket": "get_jsapi_ticket"
+    case "/cgi-bin/ticket/get": "ticket_get"
     default: path
     }
   }

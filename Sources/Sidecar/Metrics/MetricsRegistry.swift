@@ -79,16 +79,18 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   /// Makes every series whose labels are known, so that a rate over the first event is seen.
   ///
   /// - Parameters:
-  ///   - accounts: all accounts that are kept at first.
+  ///   - accounts: the credentials of all accounts that are kept at first.
+  ///   - endpoints: where WeChat may be asked for that one.
   ///   - version: for `build_info`.
   ///   - redisCommands: the names by which commands and scripts are counted.
   ///   - routes: the routes of the HTTP interface, with what asks there.
   package func preregister(
-    accounts: [CredentialID], version: String, redisCommands: [String] = [],
-    routes: [(path: String, method: String)] = []
+    accounts: [CredentialID],
+    endpoints: (CredentialID) -> [String] = { _ in MetricLabels.endpoints },
+    version: String, redisCommands: [String] = [], routes: [(path: String, method: String)] = []
   ) {
     for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
-    preregister(accounts)
+    preregister(accounts, endpoints: endpoints)
     for outcome in MetricLabels.refreshOutcomes { touch(.refreshRequests, [outcome]) }
     for command in redisCommands {
       for result in MetricLabels.commandResults { touch(.redisCommands, [command, result]) }
@@ -99,17 +101,21 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     set(.buildInfo, ["version": version], to: 1)
   }
 
-  /// Makes every series of accounts that are kept from now on.
-  package func preregister(_ accounts: [CredentialID]) {
+  /// Makes every series of what is kept from now on.
+  package func preregister(
+    _ accounts: [CredentialID],
+    endpoints: (CredentialID) -> [String] = { _ in MetricLabels.endpoints }
+  ) {
     forgotten.withLock { $0.subtract(accounts.map(\.description)) }
-    for account in accounts.map(\.description) {
+    for credential in accounts {
+      let account = credential.description
       for family in MetricFamily.daemon where family.labels == ["account"] {
         touch(family, [account])
       }
       for trigger in MetricLabels.triggers {
         for result in MetricLabels.results { touch(.refreshes, [account, trigger, result]) }
       }
-      for endpoint in MetricLabels.endpoints {
+      for endpoint in endpoints(credential) {
         for code in MetricLabels.errorCodes {
           touch(.upstreamRequests, [account, endpoint, code])
         }

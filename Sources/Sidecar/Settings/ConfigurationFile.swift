@@ -6,7 +6,7 @@ enum FileValue: Hashable, Sendable, Decodable {
   case number
   case truth(Bool)
   case null
-  case list
+  case list([FileValue])
   case object([String: FileValue])
 
   init(from decoder: any Decoder) throws {
@@ -16,9 +16,10 @@ enum FileValue: Hashable, Sendable, Decodable {
         members[key.stringValue] = try keyed.decode(FileValue.self, forKey: key)
       }
       self = .object(members)
-    } else if (try? decoder.unkeyedContainer()) != nil {
-      // No setting is a list: what is in it does not matter.
-      self = .list
+    } else if var items = try? decoder.unkeyedContainer() {
+      var values: [FileValue] = []
+      while !items.isAtEnd { values.append(try items.decode(FileValue.self)) }
+      self = .list(values)
     } else {
       let single = try decoder.singleValueContainer()
       if single.decodeNil() {
@@ -44,6 +45,15 @@ enum FileValue: Hashable, Sendable, Decodable {
     case .list: "a list"
     case .object: "an object"
     }
+  }
+
+  /// The texts of a list that has nothing else; nil for anything else.
+  var texts: [String]? {
+    guard case .list(let values) = self else { return nil }
+    let texts = values.compactMap { value -> String? in
+      if case .text(let text) = value { text } else { nil }
+    }
+    return texts.count == values.count ? texts : nil
   }
 
   /// The members of a JSON5 document's object.

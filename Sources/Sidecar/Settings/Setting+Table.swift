@@ -9,21 +9,29 @@ extension Setting {
     "With `off`, unknown `WCH_` variables are warnings instead of errors.")
   static let appid = Setting(
     "appid", .text("an AppID such as `wx0123456789abcdef`"),
-    "The AppID of the unnamed account.")
+    "The AppID of the unnamed account; with `gettoken` the corp id.")
   static let appsecret = Setting(
     "appsecret", .text("the AppSecret from WeChat's console"), secret: true,
-    "The AppSecret of the unnamed account.")
+    "The AppSecret of the unnamed account; with `gettoken` the secret of one app.")
   static let api = Setting(
-    "api", .oneOf(["token", "stable_token"]), default: "token",
-    "WeChat's endpoint: `stable_token` survives a crash between fetch and store.")
+    "api", .oneOf(API.allCases.map(\.rawValue)), default: "token",
+    "WeChat's endpoint: `stable_token` survives a crash between fetch and store, `gettoken` is "
+      + "WeCom's.")
+  static let tickets = Setting(
+    "tickets",
+    .list(
+      "a comma-separated list of `jsapi`, `wx_card`, or with `gettoken` "
+        + "`jsapi`, `agent_config`"),
+    "The tickets that are kept beside the unnamed account's token.")
   static let accountsDir = Setting(
     "accountsDir", .text("the path of a directory"),
     "A directory of accounts, as a mounted secret has them: `NAME/appid`, `NAME/appsecret`, and "
-      + "`NAME/api` where it differs; read again when it changes.")
+      + "`NAME/api` and `NAME/tickets` where they differ; read again when it changes.")
   static let apiUrl = Setting(
-    "apiUrl", .text("a comma-separated list of at most 8 `https://host[:port]`"),
-    default: "https://api.weixin.qq.com",
-    "WeChat's addresses, tried in order when one cannot be reached.")
+    "apiUrl", .list("a comma-separated list of at most 8 `https://host[:port]`"),
+    default: API.token.usualURL,
+    "WeChat's addresses, tried in order when one cannot be reached; without any, "
+      + "`\(API.corpToken.usualURL)` with `gettoken`.")
   static let apiTimeout = Setting(
     "apiTimeout", .duration(.milliseconds(50) ... .seconds(60)), default: "5s",
     "The bound of one whole call to WeChat; must fit in the lease.")
@@ -115,8 +123,8 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, accountsDir, apiUrl, apiTimeout, apiIp, apiConcurrency,
-    apiProxy,
+    config, strict, appid, appsecret, api, tickets, accountsDir, apiUrl, apiTimeout, apiIp,
+    apiConcurrency, apiProxy,
     apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,
@@ -124,6 +132,8 @@ extension Setting {
   ].flatMap { [$0] + [$0.fileTwin].compactMap(\.self) }
 
   /// What an entry of `accounts` in the file may hold.
-  static let accountTable: [Setting] = [appid, appsecret, appsecret.fileTwin, api]
-    .compactMap(\.self)
+  static let accountTable: [Setting] = [
+    appid, appsecret, appsecret.fileTwin, api, tickets, apiUrl,
+  ]
+  .compactMap(\.self)
 }

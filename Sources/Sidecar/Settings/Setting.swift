@@ -6,6 +6,8 @@ package struct Setting: Sendable, Hashable {
   package enum Form: Sendable, Hashable {
     /// Free text, described for people.
     case text(String)
+    /// Several with commas between them, described for people; in the file a list, too.
+    case list(String)
     /// One of a few words.
     case oneOf([String])
     /// `500ms`, `15s`, `5m`, `2h`, within a range, or the word `off`.
@@ -68,7 +70,7 @@ extension Setting.Form: CustomStringConvertible {
   /// What would be right, for messages and documentation.
   package var description: String {
     switch self {
-    case .text(let shape): shape
+    case .text(let shape), .list(let shape): shape
     case .oneOf(let words): words.map { "`\($0)`" }.joined(separator: " or ")
     case .duration(let range, let orOff):
       "a duration from `\(range.lowerBound.written)` to `\(range.upperBound.written)`"

@@ -35,10 +35,8 @@ extension Settings {
     _ = reader.value(.config) { $0 }
     _ = reader.value(.strict) { ["on", "off"].contains($0) ? $0 : nil }
     _ = reader.value(.accountsDir) { $0 }
-    let accounts = reader.accounts(required: requiresAccount)
-    let apiURLs = reader.apiURLs()
-    reader.warnAboutPlainHTTP(apiURLs)
-    reader.weigh(apiURLs: apiURLs)
+    var accounts = reader.accounts(required: requiresAccount)
+    let apiURLs = reader.addresses(of: &accounts)
     let apiTimeout = reader.requiredDuration(.apiTimeout)
     let apiConcurrency = reader.value(.apiConcurrency) { text in
       Int(text).flatMap { (1...1000).contains($0) ? $0 : nil }
@@ -113,15 +111,18 @@ extension SettingsReader {
     var accounts: [Settings.Account] = []
     let api: API = choice(.api) ?? .token
     let appID = value(.appid, parseAppID)
-    if let given = sources[.appid] { weigh(appID: given.text, given.origin) }
+    if let given = sources[.appid] { weigh(appID: given.text, of: api, given.origin) }
     let secret = secret(.appsecret, isAcceptable: visibleProblem)
+    let tickets = tickets(sources[.tickets], of: api, shownAs: Setting.tickets.name)
     let hasAppID = sources[.appid] != nil
     let hasSecret =
       sources[.appsecret] != nil || Setting.appsecret.fileTwin.flatMap { sources[$0] } != nil
     switch (hasAppID, hasSecret) {
     case (true, true):
       if let appID, let secret {
-        accounts.append(Settings.Account(name: .unnamed, appID: appID, secret: secret, api: api))
+        accounts.append(
+          Settings.Account(
+            name: .unnamed, appID: appID, secret: secret, api: api, tickets: tickets))
       }
     case (true, false):
       report(
@@ -138,6 +139,12 @@ extension SettingsReader {
             + " (or WCH_APPSECRET), `accounts` in the file, or WCH_ACCOUNTS_DIR"
             + (sources[.accountsDir].map { "; \(quoted($0.text)) has none" } ?? ""))
       }
+    }
+    if let given = sources[.tickets], !hasAppID, !hasSecret {
+      report(
+        given.origin,
+        "is for the unnamed account, which there is none: give WCH_APPID, or `tickets` with an"
+          + " entry of `accounts` in the file")
     }
     for given in sources.accounts {
       if let account = account(given, api: api) { accounts.append(account) }
@@ -157,7 +164,6 @@ extension SettingsReader {
     if let text = given.values[Setting.appid.name] {
       appID = parseAppID(text.text)
       if appID == nil { report(text.origin, "\(quoted(text.text)) is not \(Setting.appid.form)") }
-      weigh(appID: text.text, text.origin)
     } else {
       report(given.place(of: Setting.appid.name), "is missing")
     }
@@ -175,14 +181,21 @@ extension SettingsReader {
       }
       api = chosen
     }
+    if let text = given.values[Setting.appid.name] { weigh(appID: text.text, of: api, text.origin) }
     guard let appID, let secret else { return nil }
     show("\(key).appid", appID, given.origin)
     show("\(key).api", api.rawValue, given.values[Setting.api.name]?.origin ?? .fallback)
-    return Settings.Account(name: name, appID: appID, secret: secret, api: api)
+    let tickets = tickets(
+      given.values[Setting.tickets.name], of: api, shownAs: "\(key).tickets")
+    let urls = urls(given.values[Setting.apiUrl.name], shownAs: "\(key).apiUrl")
+    return Settings.Account(
+      name: name, appID: appID, secret: secret, api: api, tickets: tickets, urls: urls ?? [])
   }
 
-  /// Two accounts with one AppID would kill each other's tokens without end.
+  /// Two accounts with one AppID would kill each other's tokens without end; a corp id is shared by
+  /// all apps of a corporation, each with a token of its own.
   private mutating func refuseSharedAppIDs(_ accounts: [Settings.Account]) {
+    let accounts = accounts.filter { !$0.api.isWeCom }
     for (appID, sharing) in Dictionary(grouping: accounts, by: \.appID).sorted(by: {
       $0.key < $1.key
     })
@@ -195,23 +208,19 @@ extension SettingsReader {
     }
   }
 
-  fileprivate mutating func apiURLs() -> [BaseURL] {
-    if let given = sources[.apiUrl], !given.text.utf8.allSatisfy({ $0 < 0x80 }) {
-      report(
-        given.origin,
-        "\(quoted(RedactedURL(given.text).description)) has a character that is not ASCII: write"
-          + " an international host name in its ASCII form, xn--…")
-      return []
+  /// Completes the accounts' addresses.
+  ///
+  /// - Returns: every address that is asked, at least one.
+  fileprivate mutating func addresses(of accounts: inout [Settings.Account]) -> [BaseURL] {
+    let api = sources[.api].flatMap { API(rawValue: $0.text) } ?? .token
+    let common = apiURLs(usual: api)
+    completeURLs(of: &accounts, common: common)
+    var all: [BaseURL] = []
+    for url in accounts.flatMap(\.urls) + (accounts.isEmpty ? common ?? [] : [])
+    where !all.contains(url) {
+      all.append(url)
     }
-    return value(.apiUrl, shownAs: { RedactedURL($0).description }, parseURLs) ?? []
-  }
-
-  fileprivate mutating func warnAboutPlainHTTP(_ urls: [BaseURL]) {
-    for url in urls where !url.isHTTPS && !URLHost.isLoopback(url.host) {
-      warn(
-        sources[.apiUrl]?.origin ?? .fallback,
-        "\(quoted(url.text)) is not https: the AppSecret crosses the network in clear")
-    }
+    return all.isEmpty ? [BaseURL(api.usualURL)].compactMap(\.self) : all
   }
 
   mutating func redis() -> Settings.Redis {

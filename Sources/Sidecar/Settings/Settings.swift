@@ -12,6 +12,15 @@ package struct Settings: Sendable {
     package let appID: String
     package let secret: SecretSource
     package let api: API
+    /// The tickets that are kept beside its token, in the order of their names.
+    package let tickets: [CredentialID.Kind]
+    /// Where it is asked, the preferred first; at least one.
+    package var urls: [BaseURL] = []
+
+    /// Everything that is kept for it, the access token first.
+    package var credentials: [CredentialID] {
+      [CredentialID(name)] + tickets.map { CredentialID(name, $0) }
+    }
   }
 
   /// Redis, as far as this module understands it.
@@ -84,7 +93,7 @@ package struct Settings: Sendable {
   package internal(set) var accounts: [Account]
   /// What was read, to be looked at for changes.
   package let files: SettingsFiles
-  /// WeChat's addresses; at least one.
+  /// All addresses that are asked, each once; at least one.
   package let apiURLs: [BaseURL]
   /// Over which of their addresses they are called.
   package let apiFamily: Dialer.Family
@@ -128,15 +137,28 @@ package struct Settings: Sendable {
     }
   }
 
-  /// What each account's kind of token means to its keeper.
+  /// What each credential of each account means to its keeper.
   package var credentials: [CredentialID: Credential] {
     Dictionary(
-      uniqueKeysWithValues: accounts.map { account in
-        var credential = Credential()
-        if account.api == .stableToken { credential.fetch = .renewsWhenForced }
-        credential.probe = probe
-        return (CredentialID(account.name), credential)
+      uniqueKeysWithValues: accounts.flatMap { account in
+        account.credentials.map { ($0, credential($0, of: account)) }
       })
+  }
+
+  private func credential(_ id: CredentialID, of account: Account) -> Credential {
+    var credential = Credential()
+    switch Question(isWeCom: account.api.isWeCom, id.kind) {
+    case .token:
+      credential.fetch = account.api == .stableToken ? .renewsWhenForced : .renews
+      credential.probe = probe
+    case .corpToken:
+      credential.fetch = .reads(.weComToken)
+      credential.probe = probe
+    case .ticket, .corpTicket:
+      credential.fetch = .reads(.ticket)
+      credential.source = CredentialID(account.name)
+    }
+    return credential
   }
 
   /// The two margins together, as the core takes them.

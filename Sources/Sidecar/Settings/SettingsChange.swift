@@ -94,11 +94,15 @@ private struct AccountSetting {
   let account: AccountName
   let member: String
 
+  /// The settings that are the unnamed account's alone.
+  private static let unnamed: Set<String> = [
+    Setting.appid.name, Setting.appsecret.name, Setting.appsecret.name + "File",
+    Setting.tickets.name,
+  ]
+
   init?(_ name: String) {
     guard name.hasPrefix("accounts."), let dot = name.lastIndex(of: ".") else {
-      guard Setting.accountTable.contains(where: { $0.name == name && $0 != .api }) else {
-        return nil
-      }
+      guard Self.unnamed.contains(name) else { return nil }
       (account, member) = (.unnamed, name)
       return
     }

@@ -72,16 +72,22 @@ extension SettingsReader {
   }
 
   /// Refuses what is surely no AppID, and warns about what probably is none.
-  mutating func weigh(appID: String, _ origin: Origin) {
+  mutating func weigh(appID: String, of api: API, _ origin: Origin) {
     if appID.hasPrefix("gh_") {
       report(
         origin,
         "\(quoted(appID)) is an original ID (of gh_…): the AppID stands beside it in WeChat's"
           + " console, and begins with wx")
+    } else if api.isWeCom {
+      // The oldest corporations' begin as AppIDs do.
+      if !appID.hasPrefix("ww"), !appID.hasPrefix("wx") {
+        warn(origin, "\(quoted(appID)) does not begin with ww, as WeCom's corp ids do")
+      }
     } else if appID.hasPrefix("ww") {
       report(
         origin,
-        "\(quoted(appID)) is a corp id of WeCom: its tokens are not kept by this version")
+        "\(quoted(appID)) is a corp id of WeCom: its tokens are kept with the api"
+          + " \(API.corpToken.rawValue)")
     } else if !appID.hasPrefix("wx") {
       warn(origin, "\(quoted(appID)) does not begin with wx, as WeChat's AppIDs do")
     }
@@ -99,8 +105,7 @@ extension SettingsReader {
   }
 
   /// Warns about addresses of WeChat that are probably a slip.
-  mutating func weigh(apiURLs urls: [BaseURL]) {
-    let origin = sources[.apiUrl]?.origin ?? .fallback
+  mutating func weigh(apiURLs urls: [BaseURL], _ origin: Origin) {
     var seen: Set<String> = []
     for url in urls {
       if !url.path.isEmpty {

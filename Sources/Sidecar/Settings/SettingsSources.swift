@@ -304,6 +304,12 @@ struct SettingsSources: Sendable {
         continue
       }
       let origin = Origin.file(path: path, key: prefix + name)
+      if case .list = setting.form, let items = value.texts {
+        if !items.isEmpty {
+          layer[name] = Given(text: items.joined(separator: ","), origin: origin)
+        }
+        continue
+      }
       switch value {
       case .text(let text) where !text.isEmpty:
         layer[name] = Given(text: text, origin: origin)

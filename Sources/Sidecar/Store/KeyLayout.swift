@@ -28,16 +28,19 @@ package struct KeyLayout: Hashable, Sendable {
 
   /// The credential's record, in the slot of its first output.
   package func state(_ credential: CredentialID) -> String {
-    let account = credential.account
-    return "\(prefix)state:{\(account.isUnnamed ? accessToken(account) : account.rawValue)}"
+    let (account, kind) = (credential.account, credential.kind)
+    if account.isUnnamed { return "\(prefix)state:{\(key(.credential, credential))}" }
+    let suffix = kind == .accessToken ? "" : ":\(kind.rawValue)"
+    return "\(prefix)state:{\(account.rawValue)}\(suffix)"
   }
 
   /// The key of an output.
   package func key(_ output: Output.Key, _ credential: CredentialID) -> String {
-    switch output {
-    case .credential: accessToken(credential.account)
-    case .expiry: expiresIn(credential.account)
-    case .other(let name): name
+    switch (output, credential.kind) {
+    case (.credential, let kind): named(kind.rawValue, credential.account)
+    case (.expiry, .accessToken): expiresIn(credential.account)
+    case (.expiry, let kind): named("\(kind.rawValue)_expires_in", credential.account)
+    case (.other(let name), _): name
     }
   }
 

@@ -9,7 +9,7 @@ struct AddressFamilies {
   /// An account at a host.
   struct Way: Hashable {
     var account: AccountName
-    var host: Int
+    var host: BaseURL
   }
 
   private enum State: Hashable {

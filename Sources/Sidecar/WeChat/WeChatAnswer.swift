@@ -14,6 +14,7 @@ struct WeChatAnswer: Decodable {
   var errorCode = Number.absent
   var message = ""
   var accessToken: String?
+  var ticket: String?
   var lifetime = Number.absent
   var quota: QuotaFigures?
 
@@ -38,6 +39,7 @@ struct WeChatAnswer: Decodable {
     case errorCode = "errcode"
     case message = "errmsg"
     case accessToken = "access_token"
+    case ticket
     case lifetime = "expires_in"
     case quota
   }
@@ -59,6 +61,7 @@ struct WeChatAnswer: Decodable {
     errorCode = members.number(.errorCode)
     message = (try? members.decode(String.self, forKey: .message)) ?? ""
     accessToken = try? members.decode(String.self, forKey: .accessToken)
+    ticket = try? members.decode(String.self, forKey: .ticket)
     lifetime = members.number(.lifetime)
     quota = try? members.decode(QuotaFigures.self, forKey: .quota)
   }
@@ -121,8 +124,20 @@ enum AnswerText {
 
 /// What is read from an error message, whose wording is never compared: it changes.
 package enum ErrorMessage {
-  /// The request id behind `rid:`; nil when there is none.
+  /// The request id behind `rid:`, or in WeCom's `hint: […]`; nil when there is none.
   package static func requestID(in message: String) -> String? {
+    rid(in: message) ?? hint(in: message)
+  }
+
+  /// WeCom's: digits, of which the first ten are the second.
+  private static func hint(in message: String) -> String? {
+    guard let mark = message.utf8.firstRange(of: "hint: [") else { return nil }
+    let digits = message.utf8[mark.upperBound...].prefix { isDigit($0) }
+    let isClosed = message.utf8[digits.endIndex...].first == UInt8(ascii: "]")
+    return isClosed && (11...40).contains(digits.count) ? String(Substring(digits)) : nil
+  }
+
+  private static func rid(in message: String) -> String? {
     guard let mark = message.utf8.firstRange(of: "rid:") else { return nil }
     let id = message.utf8[mark.upperBound...].drop { $0 == UInt8(ascii: " ") }
       .prefix { isRequestIDByte($0) }
@@ -132,6 +147,7 @@ package enum ErrorMessage {
 
   /// The server's Unix second, which is the first part of a request id; nil when it isn't one.
   package static func second(ofRequestID id: String) -> Int64? {
+    if id.utf8.count > 10, id.utf8.allSatisfy(isDigit) { return Int64(id.prefix(10)) }
     guard let first = id.split(separator: "-").first, first.utf8.count == 8 else { return nil }
     return Int64(first, radix: 16)
   }
@@ -149,6 +165,10 @@ package enum ErrorMessage {
     if text.utf8.count(where: { $0 == UInt8(ascii: ":") }) >= 2 { return text.utf8.count > 2 }
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     return parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }
+  }
+
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
   }
 
   private static func isRequestIDByte(_ byte: UInt8) -> Bool {
@@ -185,94 +205,108 @@ package enum FetchClassifier {
 
   /// The outcome of an answer that arrived whole.
   ///
-  /// - Parameter sentAt: just before the request was written.
+  /// - Parameters:
+  ///   - sentAt: just before the request was written.
   ///   - age: how long caches on the way say that they have kept it: its life began before that.
+  ///   - question: what it answers.
   package static func classify(
-    status: Int, body: [UInt8], sentAt: Moment, age: Duration = .zero
+    status: Int, body: [UInt8], sentAt: Moment, age: Duration = .zero,
+    to question: Question = .token
   ) -> FetchOutcome {
+    let (who, noun) = (question.speaker, question.noun)
     let answer = WeChatAnswer(body)
-    guard status < 500 else { return .unknown(gatewayError(status, answer)) }
+    guard status < 500 else { return .unknown(gatewayError(status, answer, question)) }
     guard let answer else {
       let what = body.isEmpty ? "an empty body" : "a body that is no JSON object"
-      return .unknown(nonsense("WeChat answered with status \(status) and \(what)"))
+      return .unknown(nonsense("\(who) answered with status \(status) and \(what)"))
     }
+    let found = question.isForTicket ? answer.ticket : answer.accessToken
     switch answer.errorCode {
     case .whole(0), .absent:
-      return token(in: answer, status: status, sentAt: sentAt, age: age)
-    case .malformed:
-      return .unknown(nonsense("WeChat answered with an errcode that is no number"))
-    case .whole(let code):
-      guard answer.accessToken == nil else {
-        return .unknown(
-          nonsense("WeChat answered with errcode \(code) and a token in one", code: Int(code)))
+      guard (200..<300).contains(status) else {
+        return .unknown(nonsense("\(who) answered with status \(status) and no errcode"))
       }
-      let failure = failure(Int(clamping: code), message: answer.message)
+      return credential(found, answer.lifetime, sentAt: sentAt, age: age, question)
+    case .malformed:
+      return .unknown(nonsense("\(who) answered with an errcode that is no number"))
+    case .whole(let code):
+      guard found == nil else {
+        return .unknown(
+          nonsense("\(who) answered with errcode \(code) and a \(noun) in one", code: Int(code)))
+      }
+      let failure = failure(Int(clamping: code), message: answer.message, to: question)
       return code == Int64(WeChatError.systemError) ? .unknown(failure) : .knownFailure(failure)
     }
   }
 
   /// The failure that an errcode and its message stand for.
-  package static func failure(_ code: Int, message: String) -> FetchFailure {
-    let row = WeChatError.row(code)
-    let requestID = ErrorMessage.requestID(in: message)
-    let refusesAddress = code == WeChatError.addressRefused
+  package static func failure(
+    _ code: Int, message: String, to question: Question = .token
+  ) -> FetchFailure {
+    let row = WeChatError.row(code, to: question)
+    let refusesAddress = WeChatError.addressRefusals.contains(code)
     return FetchFailure(
       row.category, code: code,
-      reason: "WeChat answered with errcode \(code): \(row.advice)",
-      requestID: requestID,
+      reason: "\(question.speaker) answered with errcode \(code): \(row.advice)",
+      requestID: ErrorMessage.requestID(in: message),
       egressAddress: refusesAddress ? ErrorMessage.address(in: message) : nil,
-      refusesAddress: refusesAddress, holdOff: row.holdOff)
+      refusesAddress: refusesAddress,
+      rejectsSource: question.isForTicket && WeChatError.deadTokenCodes.contains(code),
+      holdOff: row.holdOff)
   }
 
   /// A gateway's error says nothing about what was minted behind it, whatever its body says; but
   /// what that says is worth being read by people.
-  private static func gatewayError(_ status: Int, _ answer: WeChatAnswer?) -> FetchFailure {
-    let gateway = "WeChat's gateway answered with status \(status)"
+  private static func gatewayError(
+    _ status: Int, _ answer: WeChatAnswer?, _ question: Question
+  ) -> FetchFailure {
+    let gateway = "\(question.speaker)'s gateway answered with status \(status)"
     guard case .whole(let number)? = answer?.errorCode, number != 0 else {
       return nonsense(gateway)
     }
     let code = Int(clamping: number)
-    let refusal = failure(code, message: answer?.message ?? "")
+    let refusal = failure(code, message: answer?.message ?? "", to: question)
+    let advice = WeChatError.row(code, to: question).advice
     return FetchFailure(
-      .transient, code: code,
-      reason: "\(gateway) and errcode \(code): \(WeChatError.row(code).advice)",
+      .transient, code: code, reason: "\(gateway) and errcode \(code): \(advice)",
       requestID: refusal.requestID, egressAddress: refusal.egressAddress)
   }
 
-  private static func token(
-    in answer: WeChatAnswer, status: Int, sentAt: Moment, age: Duration
+  /// What an answer without an errcode came to.
+  private static func credential(
+    _ text: String?, _ lifetime: WeChatAnswer.Number, sentAt: Moment, age: Duration,
+    _ question: Question
   ) -> FetchOutcome {
-    guard (200..<300).contains(status) else {
-      return .unknown(nonsense("WeChat answered with status \(status) and no errcode"))
+    let noun = question.noun
+    func answered(_ what: String) -> FetchOutcome {
+      .unknown(nonsense("\(question.speaker) answered with \(what)"))
     }
-    guard let token = answer.accessToken, !token.isEmpty else {
-      return .unknown(nonsense("WeChat answered with neither a token nor an errcode"))
-    }
-    guard token.utf8.count <= maxTokenBytes else {
-      return .unknown(nonsense("WeChat answered with a token longer than \(maxTokenBytes) bytes"))
+    guard let text, !text.isEmpty else { return answered("neither a \(noun) nor an errcode") }
+    guard text.utf8.count <= maxTokenBytes else {
+      return answered("a \(noun) longer than \(maxTokenBytes) bytes")
     }
     // The last one stands for bytes that were no text.
-    guard token.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }), !token.contains("\u{FFFD}") else {
-      return .unknown(nonsense("WeChat answered with a token that has blanks or control bytes"))
+    guard text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }), !text.contains("\u{FFFD}") else {
+      return answered("a \(noun) that has blanks or control bytes")
     }
-    // A token without a life that can be believed was minted, but must not be published.
-    switch answer.lifetime {
-    case .absent: return .unknown(nonsense("WeChat answered with a token but no expires_in"))
-    case .malformed:
-      return .unknown(nonsense("WeChat answered with a token whose expires_in is no number"))
-    case .whole(0): return .unknown(nonsense("WeChat answered with a token whose expires_in is 0"))
+    // What has no life that can be believed was minted, but must not be published.
+    switch lifetime {
+    case .absent: return answered("a \(noun) but no expires_in")
+    case .malformed: return answered("a \(noun) whose expires_in is no number")
+    case .whole(0): return answered("a \(noun) whose expires_in is 0")
     case .whole(let seconds) where seconds < 0:
-      return .unknown(nonsense("WeChat answered with a token whose expires_in is negative"))
+      return answered("a \(noun) whose expires_in is negative")
     case .whole(let seconds) where seconds > maxLifetime:
-      return .unknown(nonsense("WeChat answered with a token whose expires_in is over 30 days"))
+      return answered("a \(noun) whose expires_in is over 30 days")
     case .whole(let seconds) where .seconds(seconds) <= age:
       return .unknown(
         nonsense(
-          "an answer was older (Age) than its token may become; is there a cache before WeChat?"))
+          "an answer was older (Age) than its \(noun) may become; is there a cache before"
+            + " \(question.speaker)?"))
     case .whole(let seconds):
       return .token(
         FetchedToken(
-          token: AccessToken(token), lifetime: .seconds(seconds), sentAt: sentAt + (.zero - age)))
+          token: AccessToken(text), lifetime: .seconds(seconds), sentAt: sentAt + (.zero - age)))
     }
   }
 

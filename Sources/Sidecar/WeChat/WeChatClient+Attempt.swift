@@ -26,16 +26,16 @@ extension WeChatClient {
   }
 
   func attempt(
-    _ call: Call, for account: AccountName, notAfter: ContinuousClock.Instant,
-    permit: SendPermit? = nil, timeout: Duration
+    _ call: Call, for account: AccountName, among hosts: [BaseURL],
+    notAfter: ContinuousClock.Instant, permit: SendPermit? = nil, timeout: Duration
   ) async -> (Reply, CallFacts) {
     let start = ContinuousClock.now
-    let index = order.withLock { $0.place(of: account) }
-    let host = hosts[index]
+    let index = orders.withLock { $0[hosts]?.place(of: account) ?? 0 }
+    let host = host(hosts[index])
     let gate = SendGate(notAfter: notAfter, permit: permit, timeout: timeout)
     var facts = CallFacts(
-      host: host.base.authority, hostIndex: index, endpoint: call.path, duration: .zero)
-    let way = AddressFamilies.Way(account: account, host: index)
+      host: host.base.authority, base: host.base, endpoint: call.path, duration: .zero)
+    let way = AddressFamilies.Way(account: account, host: host.base)
     let result = await send(call, to: host, way, gate: gate, deadline: start + timeout)
     let passage = gate.close()
     facts.duration = ContinuousClock.now - start
@@ -66,7 +66,7 @@ extension WeChatClient {
           retriesSoon: failure.isOutOfDescriptors))
     }
     if let isHosts = Self.isHostsFault(reply) {
-      order.withLock { $0.failed(at: index, for: account, isHostsFault: isHosts) }
+      moveOn(from: index, of: hosts, for: account, isHostsFault: isHosts)
     }
     return (reply, facts)
   }
@@ -130,8 +130,8 @@ extension WeChatClient {
     _ outcome: FetchOutcome, _ answer: OutboundAnswer, _ facts: CallFacts,
     for request: WeChatRequest
   ) async -> FetchOutcome {
-    let way = AddressFamilies.Way(account: request.account, host: facts.hostIndex)
-    let host = hosts[facts.hostIndex]
+    let way = AddressFamilies.Way(account: request.account, host: facts.base)
+    let host = host(facts.base)
     guard family == .any, host.proxy == nil, let over = answer.remote?.family else {
       return outcome
     }
@@ -183,6 +183,19 @@ extension WeChatClient {
       return said.errorCode == .whole(Int64(WeChatError.systemError)) ? false : nil
     case .notSent(let failure): return failure.isTransport ? true : nil
     case .lost(let failure): return failure.isTransport ? false : nil
+    }
+  }
+
+  /// Lets the next attempt ask the next host.
+  func moveOn(
+    from index: Int, of hosts: [BaseURL], for account: AccountName, isHostsFault: Bool
+  ) {
+    orders.withLock { orders in
+      let first = HostOrder(count: hosts.count)
+      var order = orders[hosts] ?? first
+      order.failed(at: index, for: account, isHostsFault: isHostsFault)
+      // Only what is not as at the start is kept: lists that are no longer used leave nothing.
+      orders[hosts] = order == first ? nil : order
     }
   }
 

@@ -6,42 +6,12 @@ import RedisClient
 import Synchronization
 package import TokenCore
 
-/// One fetch that is to be made.
-package struct WeChatRequest: Sendable {
-  package var account: AccountName
-  package var appID: String
-  package var appSecret: Secret
-  package var api: API
-  /// Whether `stable_token` is to replace a live token (20 a day, 30 s apart).
-  package var forceRefresh: Bool
-  /// The request must not be written later than this: the lease is over by then.
-  package var notAfter: ContinuousClock.Instant
-  /// What must not be withdrawn when the request is written; nil for one that nobody withdraws.
-  package var permit: SendPermit?
-  /// For the whole call, from the look-up of the name to the last byte.
-  package var timeout: Duration
-
-  package init(
-    account: AccountName, appID: String, appSecret: Secret, api: API, forceRefresh: Bool = false,
-    notAfter: ContinuousClock.Instant, permit: SendPermit? = nil, timeout: Duration
-  ) {
-    self.account = account
-    self.appID = appID
-    self.appSecret = appSecret
-    self.api = api
-    self.forceRefresh = forceRefresh
-    self.notAfter = notAfter
-    self.permit = permit
-    self.timeout = timeout
-  }
-}
-
 /// What is known about a call besides its outcome; fit for logs and metrics.
 package struct CallFacts: Hashable, Sendable {
   /// The host that was asked, with its port when that isn't the usual one.
   package var host: String
-  /// Its place in the list of hosts.
-  var hostIndex = 0
+  /// The same as it was given.
+  var base: BaseURL
   /// The path, without a query.
   package var endpoint: String
   /// The status of the answer; nil when none came.
@@ -82,13 +52,18 @@ package final class WeChatClient: Sendable {
   /// The other family of addresses is there when it connects within this.
   static let familyTrial: Duration = .seconds(1)
 
-  let hosts: [Host]
+  /// The hosts of requests that name none.
+  let hosts: [BaseURL]
+  let proxies: ProxyRules
+  let tls: ClientTLS
   let family: Dialer.Family
   let caller: OutboundCaller
   let limiter: CallLimiter
   let logger: Logger
-  /// Which host each account asks next; written by calls.
-  let order: Mutex<HostOrder>
+  /// Which host of a list each account asks next, where it is not the first; written by calls.
+  ///
+  /// Accounts with the same list learn from each other, and nothing from others.
+  let orders = Mutex<[[BaseURL]: HostOrder]>([:])
   /// Over which family each account asks; written by calls.
   let families = Mutex(AddressFamilies())
   /// What the last answer that told it said; written by calls, read by the status.
@@ -97,7 +72,7 @@ package final class WeChatClient: Sendable {
   /// A client for those base URLs, the preferred first.
   ///
   /// - Parameters:
-  ///   - hosts: such as `https://api.weixin.qq.com`, at least one.
+  ///   - hosts: such as `https://api.weixin.qq.com`, at least one; a request may name others.
   ///   - concurrency: so many calls are under way at a time; the others wait for their turn.
   ///   - proxies: which of them are reached through a proxy.
   ///   - extraCertificates: authorities that are trusted besides the system's.
@@ -114,45 +89,35 @@ package final class WeChatClient: Sendable {
     self.family = family
     caller = OutboundCaller(dialer: dialer, eventLoopGroup: eventLoopGroup)
     limiter = CallLimiter(limit: concurrency)
-    order = Mutex(HostOrder(count: hosts.count))
-    let tls = ClientTLS { try SystemAuthorities.configuration(beside: extraCertificates) }
-    self.hosts = hosts.map { base in
-      Host(
-        base: base,
-        proxy: proxies.proxy(forHost: base.host, port: base.port, isHTTPS: base.isHTTPS),
-        tls: base.isHTTPS ? tls : nil)
-    }
+    tls = ClientTLS { try SystemAuthorities.configuration(beside: extraCertificates) }
+    self.hosts = hosts
+    self.proxies = proxies
+  }
+
+  /// How that host is reached.
+  func host(_ base: BaseURL) -> Host {
+    Host(
+      base: base,
+      proxy: proxies.proxy(forHost: base.host, port: base.port, isHTTPS: base.isHTTPS),
+      tls: base.isHTTPS ? tls : nil)
   }
 
   /// How far WeChat's clock is ahead of this machine's, by the last answer that told; exact to a
   /// second or so, nil before the first.
   package var clockSkew: Duration? { lastSkew.withLock { $0 } }
 
-  /// Makes one attempt to fetch a token; the outcome says it all.
+  /// Makes one attempt to fetch a token or a ticket; the outcome says it all.
   package func fetch(_ request: WeChatRequest) async -> (outcome: FetchOutcome, facts: CallFacts) {
-    let call =
-      switch request.api {
-      case .token:
-        Call(
-          method: "GET", path: "/cgi-bin/token",
-          query: [
-            ("grant_type", "client_credential"), ("appid", request.appID),
-            ("secret", request.appSecret.revealed),
-          ])
-      case .stableToken:
-        Call(
-          method: "POST", path: "/cgi-bin/stable_token",
-          body: Self.stableBody(request))
-      }
     var (reply, facts) = await attempt(
-      call, for: request.account, notAfter: request.notAfter, permit: request.permit,
-      timeout: request.timeout)
+      request.call, for: request.account, among: request.hosts ?? hosts,
+      notAfter: request.notAfter, permit: request.permit, timeout: request.timeout)
     let outcome: FetchOutcome =
       switch reply {
       case .answered(let answer, let sentAt):
         await judged(
           FetchClassifier.classify(
-            status: answer.status, body: answer.body, sentAt: sentAt, age: answer.age),
+            status: answer.status, body: answer.body, sentAt: sentAt, age: answer.age,
+            to: request.question),
           answer, facts, for: request)
       case .notSent(let failure): .knownFailure(failure)
       case .lost(let failure): .unknown(failure)
@@ -162,19 +127,28 @@ package final class WeChatClient: Sendable {
     return (outcome, facts)
   }
 
-  /// Asks WeChat for the quota of the endpoint with that token: proves the token, mints nothing.
+  /// Proves a token: WeChat is asked for the quota of the endpoint, which mints nothing, and WeCom,
+  /// which has no such call, for the addresses of its API, which costs none of what the account may
+  /// call for itself.
   package func probe(
-    _ token: AccessToken, of account: AccountName = .unnamed, quotaOf api: API,
-    notAfter: ContinuousClock.Instant, timeout: Duration
+    _ token: AccessToken, of account: AccountName = .unnamed, from api: API,
+    hosts: [BaseURL]? = nil, notAfter: ContinuousClock.Instant, timeout: Duration
   ) async -> (outcome: ProbeOutcome, facts: CallFacts) {
-    let call = Call(
-      method: "POST", path: "/cgi-bin/openapi/quota/get",
-      query: [("access_token", token.revealed)],
-      body: #"{"cgi_path":"/cgi-bin/\#(api.rawValue)"}"#, canWait: true)
-    let (reply, facts) = await attempt(call, for: account, notAfter: notAfter, timeout: timeout)
+    let proof = [("access_token", token.revealed)]
+    let call =
+      api.isWeCom
+      ? Call(method: "GET", path: "/cgi-bin/get_api_domain_ip", query: proof, canWait: true)
+      : Call(
+        method: "POST", path: "/cgi-bin/openapi/quota/get", query: proof,
+        body: #"{"cgi_path":"/cgi-bin/\#(api.rawValue)"}"#, canWait: true)
+    let (reply, facts) = await attempt(
+      call, for: account, among: hosts ?? self.hosts, notAfter: notAfter, timeout: timeout)
     let outcome: ProbeOutcome =
       switch reply {
-      case .answered(let answer, _): Self.judge(status: answer.status, body: answer.body)
+      case .answered(let answer, _):
+        Self.judge(
+          status: answer.status, body: answer.body, to: Question(isWeCom: api.isWeCom, .accessToken)
+        )
       case .notSent(let failure), .lost(let failure): .unclear(failure)
       }
     remember(facts)
@@ -188,31 +162,21 @@ package final class WeChatClient: Sendable {
   /// Ends the client: a call lives as long as its caller waits, so that there is nothing to end.
   package func shutdown() async {}
 
-  static func stableBody(_ request: WeChatRequest) -> String {
-    struct Body: Encodable {
-      let grant_type = "client_credential"
-      let appid: String
-      let secret: String
-      let force_refresh: Bool
-    }
-    let body = Body(
-      appid: request.appID, secret: request.appSecret.revealed,
-      force_refresh: request.forceRefresh)
-    return JSONText.value(body)
-  }
-
-  static func judge(status: Int, body: [UInt8]) -> ProbeOutcome {
+  static func judge(status: Int, body: [UInt8], to question: Question) -> ProbeOutcome {
     guard status < 500, let answer = WeChatAnswer(body), case .whole(let code) = answer.errorCode
     else {
       return .unclear(
         FetchFailure(
-          .transient, reason: "WeChat's answer to the probe, status \(status), was not understood"))
+          .transient,
+          reason:
+            "\(question.speaker)'s answer to the probe, status \(status), was not understood"))
     }
     if code == 0 {
       return .alive(
         dailyLimit: answer.quota?.dailyLimit.count, remaining: answer.quota?.remaining.count)
     }
-    let failure = FetchClassifier.failure(Int(clamping: code), message: answer.message)
+    let failure = FetchClassifier.failure(
+      Int(clamping: code), message: answer.message, to: question)
     guard WeChatError.deadTokenCodes.contains(Int(clamping: code)) else { return .unclear(failure) }
     return .dead(code: Int(clamping: code), requestID: failure.requestID)
   }

@@ -1,6 +1,8 @@
 package import TokenCore
 
-/// What an errcode of the credential endpoints means: one row of the table of codes.
+/// What an errcode of the credential endpoints means: one row of a table of codes.
+///
+/// Tickets and WeCom have tables of their own (`WeChatError+Others.swift`).
 package struct WeChatError: Hashable, Sendable {
   package let code: Int
   /// What to do about it.
@@ -12,11 +14,15 @@ package struct WeChatError: Hashable, Sendable {
   /// How long WeChat itself says to hold off.
   package let holdOff: Duration?
 
-  private init(
+  /// What its entry in the runbook is called.
+  private let prefix: String
+
+  init(
     _ code: Int, _ category: FetchFailure.Class, _ english: String, _ chinese: String,
-    more: Words? = nil, holdOff: Duration? = nil
+    more: Words? = nil, holdOff: Duration? = nil, of prefix: String = ""
   ) {
     self.code = code
+    self.prefix = prefix
     self.category = category
     words = Words(english, chinese)
     self.more = more
@@ -27,15 +33,15 @@ package struct WeChatError: Hashable, Sendable {
   package var advice: String { words.english }
 
   /// Where the runbook tells more.
-  package var anchor: String { "errcode-\(code)" }
+  package var anchor: String { "\(prefix)errcode-\(code)" }
 
   /// The codes that mean "this token is dead" when it is used: replaced, of no use, expired.
   package static let deadTokenCodes: Set = [40001, 40014, 42001]
 
   /// WeChat's own trouble: the token may have been minted all the same.
   package static let systemError = -1
-  /// WeChat does not accept this machine's address; another one may be accepted.
-  package static let addressRefused = 40164
+  /// WeChat, or WeCom, does not accept this machine's address; another one may be accepted.
+  package static let addressRefusals: Set = [40164, 60020]
 
   /// What WeChat refuses, where only people can mend it and who does differs.
   package enum Refusal: Hashable, Sendable {
@@ -50,8 +56,8 @@ package struct WeChatError: Hashable, Sendable {
   /// What the code refuses of these; nil when it is another matter.
   package var refusal: Refusal? {
     switch code {
-    case 40001, 40013, 40125, 40243: .credentials
-    case 40164, 45035, 61004, 89503, 89506, 89507: .address
+    case 40001, 40013, 40091, 40125, 40243: .credentials
+    case 40164, 45035, 60020, 61004, 89503, 89506, 89507: .address
     case 45009: .quota
     default: nil
     }
@@ -79,7 +85,7 @@ package struct WeChatError: Hashable, Sendable {
     与后台核对 AppID；若 AppSecret 遗失，在后台重置并写入密钥文件：会自动重新读取并立即重试，无需重启。\
     其他仍用旧密钥的程序从此会失败。
     """)
-  private static let requests = Words(
+  static let requests = Words(
     """
     The daemon sends this request as WeChat documents it, so something changed it on its way, or \
     apiUrl leads to something else than WeChat: look at apiUrl, apiProxy and what lies between.
@@ -130,7 +136,7 @@ package struct WeChatError: Hashable, Sendable {
       40125, .configuration, "the AppSecret is wrong or was reset; correct it",
       "AppSecret 错误或已被重置，请更正", more: secrets),
     WeChatError(
-      addressRefused, .operator,
+      40164, .operator,
       "this address is not on the account's IP list; add it on mp.weixin.qq.com",
       "本机出口地址不在 IP 白名单中，请在 mp.weixin.qq.com 添加", more: editsOfAddresses),
     WeChatError(
@@ -230,29 +236,42 @@ package struct WeChatError: Hashable, Sendable {
       "管理员拒绝了该地址，一小时后可再次请求", more: confirmation, holdOff: .seconds(3600)),
   ]
 
-  /// The codes by number.
-  private static let byCode = Dictionary(uniqueKeysWithValues: table.map { ($0.code, $0) })
+  /// Every row that there is, by what was asked for; where a table has none of a code, the one that
+  /// stands behind it counts.
+  private static let rows: [Question: [Int: WeChatError]] = {
+    func byCode(_ table: [WeChatError]) -> [Int: WeChatError] {
+      Dictionary(uniqueKeysWithValues: table.map { ($0.code, $0) })
+    }
+    let (token, corp) = (byCode(table), byCode(corpTable))
+    return [
+      .token: token, .corpToken: corp,
+      .ticket: byCode(ticketTable).merging(token) { own, _ in own },
+      .corpTicket: byCode(corpTicketTable).merging(corp) { own, _ in own },
+    ]
+  }()
 
   /// The row of a code.
   ///
   /// A code without one is taken as an operator's matter: it is a refusal, so nothing was minted,
   /// and asking often would not help.
-  package static func row(_ code: Int) -> WeChatError {
-    byCode[code]
+  package static func row(_ code: Int, to question: Question = .token) -> WeChatError {
+    rows[question]?[code]
       ?? WeChatError(
-        code, .operator, "this code is not known here; see WeChat's list",
+        code, .operator, "this code is not known here; see \(question.speaker)'s list",
         "此码不在本程序的表中，请查微信的全局返回码")
   }
 
   /// Where the runbook tells more of a code; nil of one that has no entry.
-  package static func anchor(of code: Int) -> String? { byCode[code]?.anchor }
+  package static func anchor(of code: Int, to question: Question = .token) -> String? {
+    rows[question]?[code]?.anchor
+  }
 
   /// Whether the code is known to refuse the credentials, the address or the account.
   ///
   /// A code without a row may be one that only the endpoint of a probe has, and says nothing
   /// about fetches.
-  package static func isRefusal(_ code: Int) -> Bool {
-    switch byCode[code]?.category {
+  package static func isRefusal(_ code: Int, to question: Question = .token) -> Bool {
+    switch rows[question]?[code]?.category {
     case .operator, .configuration: true
     case .transient, .rate, .quota, nil: false
     }

@@ -282,7 +282,7 @@ import TokenCore
 
   @Test("an account that the leader does not keep is told of, and nobody is to read it here")
   func unserved() throws {
-    let shop = try #require(AccountName("shop"))
+    let shop = try #require(CredentialID("shop"))
     var known = Self.known()
     func unserved(_ marks: String?, isLeader: Bool = true) -> [Condition] {
       var report = HealthReport(

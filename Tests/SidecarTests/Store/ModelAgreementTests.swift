@@ -119,11 +119,14 @@ struct ModelAgreementTests {
     private var begunAt: RedisTime?
     /// With every other seed those of other software, too.
     private let outputs: [Output]
+    /// With every third seed answers repeat, and nothing dies of a fetch.
+    private let polls: Bool
     private var history: [String] = []
     private(set) var coverage = Coverage()
 
     init(seed: UInt64, client: RedisClient, clock: SteppedClock) {
       self.seed = seed
+      polls = seed.isMultiple(of: 3)
       outputs = Self.outputs(withOthers: seed.isMultiple(of: 2))
       self.client = client
       self.clock = clock
@@ -283,9 +286,14 @@ struct ModelAgreementTests {
       chance(0.5) ? begunAt : chance(0.7) ? now - seconds(0...400) : nil
     }
 
+    /// Where answers repeat, only every second fetch brings another value.
+    private func token(of version: Version) -> AccessToken {
+      AccessToken(polls ? "T\(version.sequence / 2)" : "T\(version)")
+    }
+
     private func nextCommand() -> StoreCommand {
       let version = version()
-      let kills = chance(0.8)
+      let kills = !polls && chance(0.8)
       switch Int.random(in: 0..<17, using: &random) {
       case 0: return .pollLock
       case 1, 2: return .acquire(pick(terms), lease: .seconds(pick([10, 15])), floor: pick(epochs))
@@ -296,21 +304,22 @@ struct ModelAgreementTests {
         return .takeOver(
           .init(
             account: account, epoch: pick(epochs.suffix(3)), runID: pick(["r1", "r2", nil]),
-            away: chance(0.3) ? seconds(0...300) : .zero, outputs: outputs))
+            away: chance(0.3) ? seconds(0...300) : .zero, isMortal: !polls, outputs: outputs))
       case 7, 8:
         return .begin(
           .init(
             account: account, version: version, span: .milliseconds(6500), kills: kills,
-            hasHistory: chance(0.5), outputs: outputs))
+            hasHistory: chance(0.5), isMortal: !polls, outputs: outputs))
       case 9: return .resolve(.init(account: account, version: version, outputs: outputs))
       case 10, 11, 16:
         return .commit(
           .init(
             account: account, fence: pick(epochs.suffix(3)), version: version,
-            token: AccessToken("T\(version)"), outputs: outputs, lifetime: .seconds(7200),
+            token: token(of: version), outputs: outputs, lifetime: .seconds(7200),
             age: seconds(0...(chance(0.1) ? 8000 : 5)), begunAt: begun(),
             parent: chance(0.5) ? Version(epoch: pick(epochs), sequence: 1) : nil,
-            kills: kills, isRecommit: chance(0.4), runID: pick(["r1", "r2", nil]),
+            kills: kills, isRecommit: chance(0.4), least: polls ? seconds(60...2400) : nil,
+            runID: pick(["r1", "r2", nil]),
             instance: pick(instances)))
       case 12, 13:
         let committed = model.data.accounts.first?.state.committed
@@ -318,9 +327,9 @@ struct ModelAgreementTests {
         return .republish(
           .init(
             account: account, fence: pick(epochs.suffix(3)), version: version,
-            token: AccessToken("T\(version)"), outputs: outputs, lifetime: .seconds(7200),
+            token: token(of: version), outputs: outputs, lifetime: .seconds(7200),
             certain: seconds(0...(chance(0.5) ? 290 : 7200)), until: begun(),
-            slack: seconds(0...5), begunAt: begun()))
+            slack: seconds(0...5), begunAt: begun(), isMortal: !polls))
       case 14:
         return .mark(
           .init(

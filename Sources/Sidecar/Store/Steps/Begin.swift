@@ -16,5 +16,6 @@ extension Steps {
       .milliseconds("span") { $0.span },
       .flag("kills") { $0.kills },
       .flag("history") { $0.hasHistory },
+      .flag("mortal") { $0.isMortal },
     ], outputs: { ($0.outputs, nil) })
 }

@@ -21,6 +21,7 @@ extension Steps {
       .number("parent_seq") { command, _ in command.parent?.sequence ?? 0 },
       .flag("kills") { $0.kills },
       .flag("recommit") { $0.isRecommit },
+      .milliseconds("least") { $0.least },
       .text("run_id") { command, _ in command.runID ?? "" },
       .text("instance") { command, _ in command.instance.rawValue },
       .text("sha256") { command, _ in TokenStore.digest(command.token.revealed) },

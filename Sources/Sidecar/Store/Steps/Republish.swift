@@ -24,5 +24,6 @@ extension Steps {
       .text("channel") { _, context in context.layout.events },
       .text("account") { command, _ in command.account.description },
       .milliseconds("client_margin") { $0.outputs.clientMargin },
+      .flag("mortal") { $0.isMortal },
     ], outputs: { ($0.outputs, $0.token) })
 }

@@ -14,5 +14,6 @@ extension Steps {
       .number("epoch") { command, _ in command.epoch.rawValue },
       .text("run_id") { command, _ in command.runID ?? "" },
       .milliseconds("away") { $0.away },
+      .flag("mortal") { $0.isMortal },
     ], outputs: { ($0.outputs, nil) })
 }

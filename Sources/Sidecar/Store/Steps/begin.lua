@@ -14,7 +14,7 @@ if number('intent_epoch') > 0 and not again then
   if field('intent_kills') ~= '0' then doubt(number('intent_at'), number('intent_at')) end
   drop_intent()
 end
-if committed_epoch == 0 and history then doubt(now, now) end
+if committed_epoch == 0 and history and mortal then doubt(now, now) end
 -- Days end at midnight in China, where WeChat counts.
 local day = math.floor((now + 28800000) / 86400000)
 if number('day') ~= day then redis.call('HSET', KEYS[1], 'day', int(day), 'fetches', 0) end

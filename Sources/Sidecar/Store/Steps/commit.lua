@@ -31,15 +31,21 @@ if again then
 elseif begun then
   left = math.min(left, begun + lifetime - now)
 end
+-- An answer that repeats states a whole life each time: it counts from when it was first seen.
+local repeated = least and committed_epoch > 0 and field('sha256') == sha256
+if repeated then left = math.min(left, number('fetched_at') + number('lifetime') - now) end
+if least then left = math.max(left, least - age) end
 if left <= 0 then return {'stale', int(committed_epoch), int(committed_seq)} end
 adopt(now, app)
 if not again then
-  redis.call('HSET', KEYS[1], 'parent_epoch', int(parent_epoch), 'parent_seq', int(parent_seq),
-    'fetched_at', int(begun or now - age))
+  redis.call('HSET', KEYS[1], 'parent_epoch', int(parent_epoch), 'parent_seq', int(parent_seq))
+  if not repeated then
+    redis.call('HSET', KEYS[1], 'fetched_at', int(begun or now - age), 'lifetime', int(lifetime))
+  end
   if not recommit then redis.call('HSET', KEYS[1], 'fetched_by', instance) end
 end
 redis.call('HSET', KEYS[1], 'epoch', int(fence), 'committed_epoch', int(epoch),
-  'committed_seq', int(seq), 'expires_at', int(now + left), 'lifetime', int(lifetime),
+  'committed_seq', int(seq), 'expires_at', int(now + left),
   'sha256', sha256)
 -- The server that it was taken over on: another one is TAKEOVER's to tell, with a doubt.
 if field('run_id') == '' then redis.call('HSET', KEYS[1], 'run_id', run_id) end

@@ -41,7 +41,7 @@ if not recorded then
   redis.call('HSET', KEYS[1], 'committed_epoch', int(epoch), 'committed_seq', int(seq),
     'lifetime', int(lifetime), 'sha256', sha256, 'expires_at', int(now + left),
     'fetched_at', int(begun_at or now + left - lifetime))
-  doubt(now, now)
+  if mortal then doubt(now, now) end
 end
 write(now, output)
 announce(channel, account, client_expiry(stated_end(), client_margin))

@@ -8,7 +8,7 @@ adopt(now, app)
 redis.call('HSET', KEYS[1], 'epoch', int(epoch))
 local seen = field('run_id')
 if run_id ~= '' and number('committed_epoch') > 0 and seen ~= run_id then
-  if seen ~= '' then doubt(now - away - LOST_WRITES, now) end
+  if seen ~= '' and mortal then doubt(now - away - LOST_WRITES, now) end
   redis.call('HSET', KEYS[1], 'run_id', run_id)
 end
 restate(now, output)
