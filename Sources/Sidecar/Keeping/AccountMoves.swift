@@ -109,6 +109,6 @@ extension Settings.Account {
   /// Whether its tokens are those of the other, too.
   fileprivate func isSame(as other: Settings.Account) -> Bool {
     appID == other.appID && api == other.api && tickets == other.tickets
-      && urls == other.urls
+      && urls == other.urls && outputs.map(\.description) == other.outputs.map(\.description)
   }
 }

@@ -26,7 +26,13 @@ extension Setting {
   static let accountsDir = Setting(
     "accountsDir", .text("the path of a directory"),
     "A directory of accounts, as a mounted secret has them: `NAME/appid`, `NAME/appsecret`, and "
-      + "`NAME/api` and `NAME/tickets` where they differ; read again when it changes.")
+      + "`NAME/api`, `NAME/tickets` and `NAME/outputs` where they differ; read again when it changes."
+  )
+  static let outputs = Setting(
+    "outputs",
+    .list("a comma-separated list of `NAME`, `NAME:PREFIX` or `NAME:PREFIX#PLACEHOLDER`"),
+    "Other software whose keys are written, too, for the unnamed account: "
+      + ForeignLayout.all.map { "`\($0.name)`" }.joined(separator: ", ") + ".")
   static let apiUrl = Setting(
     "apiUrl", .list("a comma-separated list of at most 8 `https://host[:port]`"),
     default: API.token.usualURL,
@@ -123,7 +129,8 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, tickets, accountsDir, apiUrl, apiTimeout, apiIp,
+    config, strict, appid, appsecret, api, tickets, outputs, accountsDir, apiUrl, apiTimeout,
+    apiIp,
     apiConcurrency, apiProxy,
     apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
@@ -133,7 +140,7 @@ extension Setting {
 
   /// What an entry of `accounts` in the file may hold.
   static let accountTable: [Setting] = [
-    appid, appsecret, appsecret.fileTwin, api, tickets, apiUrl,
+    appid, appsecret, appsecret.fileTwin, api, tickets, outputs, apiUrl,
   ]
   .compactMap(\.self)
 }

@@ -97,7 +97,7 @@ private struct AccountSetting {
   /// The settings that are the unnamed account's alone.
   private static let unnamed: Set<String> = [
     Setting.appid.name, Setting.appsecret.name, Setting.appsecret.name + "File",
-    Setting.tickets.name,
+    Setting.tickets.name, Setting.outputs.name,
   ]
 
   init?(_ name: String) {

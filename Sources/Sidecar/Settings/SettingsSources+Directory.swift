@@ -4,7 +4,7 @@
 /// are followed, and entries that begin with a dot are nobody's account.
 extension SettingsSources {
   /// The files that an account's directory may have; each holds one value.
-  static let accountFiles: [Setting] = [.appid, .appsecret, .api, .tickets]
+  static let accountFiles: [Setting] = [.appid, .appsecret, .api, .tickets, .outputs]
 
   mutating func readAccounts(
     in directory: Given, _ readFile: FileReader, _ listFiles: DirectoryReader
