@@ -26,10 +26,12 @@ struct AccessControl: SettingsVerb {
 
   func run() throws {
     let settings = try Setup.load(self, requiresAccount: false).0
-    let rules = AccessRules(layout: KeyLayout(prefix: settings.redis.keyPrefix))
     guard !(reader && sentinel) else {
       throw Failure(.usage, "wch-sidecar acl: give --reader or --sentinel, not both")
     }
+    let rules = AccessRules(
+      layout: KeyLayout(prefix: settings.redis.keyPrefix),
+      others: settings.accounts.flatMap(\.otherKeys))
     let (user, rights) =
       reader
       ? ("wch-reader", rules.reader)

@@ -111,7 +111,8 @@ struct AnswerFuzzTests {
     let start = ContinuousClock.now
     let result = await client.fetch(
       WeChatRequest(
-        account: .unnamed, appID: "wx\(seed)", appSecret: Secret(secret), api: .token,
+        account: .unnamed,
+        .token(appID: "wx\(seed)", appSecret: Secret(secret), isForced: false), api: .token,
         notAfter: .now + .seconds(30), timeout: timeout))
     let took = ContinuousClock.now - start
     var problem: String?

@@ -67,7 +67,8 @@ struct WeChatBench {
   ) async -> FetchOutcome {
     await client.fetch(
       WeChatRequest(
-        account: .unnamed, appID: appID, appSecret: Secret(secret), api: api, forceRefresh: force,
+        account: .unnamed,
+        .token(appID: appID, appSecret: Secret(secret), isForced: force), api: api,
         notAfter: .now + notAfter, timeout: timeout)
     ).outcome
   }
@@ -190,7 +191,8 @@ extension FetchOutcome {
       logger: Logger(label: "test"),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     let request = WeChatRequest(
-      account: .unnamed, appID: "wx1", appSecret: Secret("secret"), api: .token,
+      account: .unnamed, .token(appID: "wx1", appSecret: Secret("secret"), isForced: false),
+      api: .token,
       notAfter: .now + patience, timeout: patience)
     let failure = await client.fetch(request).outcome.known
     #expect(failure?.isTransport == true)
@@ -291,7 +293,9 @@ extension FetchOutcome {
       bench.simulator.configure { $0.skew = 90_000 }
       let facts = await bench.client.fetch(
         WeChatRequest(
-          account: .unnamed, appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret),
+          account: .unnamed,
+          .token(
+            appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret), isForced: false),
           api: .token, notAfter: .now + patience, timeout: patience)
       ).facts
       let skew = try #require(facts.clockSkew)

@@ -164,10 +164,11 @@ package struct Condition: Hashable, Sendable {
   package var preventsReading: Bool {
     switch kind {
     case .noToken, .tokenUnseen, .foreignApp, .newerLayout: true
+    // Of an account: the leader lets its token end.
+    case .accountsDiffer: account != nil
     case .tokenLapsing, .refreshFailing, .reportHeld, .foreignRefresh, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
-      .loopStalled,
+      .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .redisLogin, .redisWrites,
+      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled,
       .clockOff, .secretUnusable, .certificateUnusable, .settingsStale:
       false
     }

@@ -16,10 +16,26 @@ package struct Settings: Sendable {
     package let tickets: [CredentialID.Kind]
     /// Where it is asked, the preferred first; at least one.
     package var urls: [BaseURL] = []
+    /// Which other software's keys are written.
+    package var outputs: [ForeignLayout.Choice] = []
 
     /// Everything that is kept for it, the access token first.
     package var credentials: [CredentialID] {
       [CredentialID(name)] + tickets.map { CredentialID(name, $0) }
+    }
+
+    /// The keys of other software that hold its credentials.
+    package var otherKeys: [String] {
+      credentials.flatMap { id in
+        outputs.flatMap { $0.outputs(of: id.kind) }.compactMap { output in
+          if case .other(let key) = output.key { key } else { nil }
+        }
+      }
+    }
+
+    /// Which software's that key is; nil when it is none of these.
+    package func layout(of key: Output.Key, in kind: CredentialID.Kind) -> ForeignLayout? {
+      outputs.first { $0.outputs(of: kind).contains { $0.key == key } }?.layout
     }
   }
 
@@ -93,8 +109,10 @@ package struct Settings: Sendable {
     package let origin: Origin
   }
 
-  /// The unnamed account first, then by name.
-  package let accounts: [Account]
+  /// The unnamed account first, then by name; some come and go while the program runs.
+  package internal(set) var accounts: [Account]
+  /// What was read, to be looked at for changes.
+  package let files: SettingsFiles
   /// All addresses that are asked, each once; at least one.
   package let apiURLs: [BaseURL]
   /// Over which of their addresses they are called.
@@ -120,7 +138,7 @@ package struct Settings: Sendable {
   package let instance: InstanceID
   package let log: Log
   /// Every setting in effect, in the table's order.
-  package let effective: [Effective]
+  package internal(set) var effective: [Effective]
   /// What deserves a look and is right for many: shown by `check` alone.
   package let remarks: [SettingsProblem]
   /// What was ignored only because `WCH_STRICT` is off, and what works but is unwise.
@@ -160,6 +178,7 @@ package struct Settings: Sendable {
       credential.fetch = .reads(.ticket)
       credential.source = CredentialID(account.name)
     }
+    credential.otherOutputs = account.outputs.flatMap { $0.outputs(of: id.kind) }
     return credential
   }
 
@@ -172,11 +191,11 @@ package struct Settings: Sendable {
   }
 
   /// Reads every secret's file again and says which cannot be used now.
-  package func secretProblems() -> [SettingsProblem] {
-    let sources =
-      accounts.map(\.secret)
-      + [redis.password, redis.sentinelPassword, http.bearer]
-      .compactMap(\.self)
+  ///
+  /// - Parameter accounts: those that there are by now.
+  package func secretProblems(of accounts: [Account]) -> [SettingsProblem] {
+    let others = [redis.password, redis.sentinelPassword, http.bearer].compactMap(\.self)
+    let sources = accounts.map(\.secret) + others
     return sources.compactMap { source in
       guard let file = source.file else { return nil }
       _ = file.current()

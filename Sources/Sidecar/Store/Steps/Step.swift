@@ -11,7 +11,10 @@ struct Step<Command>: Sendable {
   let script: Script
   private let keys: @Sendable (Command, StepContext) -> [String]
   private let arguments: [StepArgument<Command>]
-  private let outputs: (@Sendable (Command) -> (outputs: [Output], token: AccessToken?))?
+  private let outputs: (@Sendable (Command) -> Published)?
+
+  /// Outputs, and what they are to hold: nil for whatever they do.
+  typealias Published = (outputs: [Output], token: (text: AccessToken, lifetime: Duration)?)
 
   /// - Parameters:
   ///   - body: the script's file, which ends with a reply.
@@ -23,7 +26,7 @@ struct Step<Command>: Sendable {
     _ name: String, _ body: [UInt8], after prelude: Prelude,
     keys: @escaping @Sendable (Command, StepContext) -> [String],
     arguments: [StepArgument<Command>],
-    outputs: (@Sendable (Command) -> (outputs: [Output], token: AccessToken?))? = nil
+    outputs: (@Sendable (Command) -> Published)? = nil
   ) {
     self.keys = keys
     self.arguments = arguments
@@ -53,9 +56,12 @@ struct Step<Command>: Sendable {
     return (keys(command, context), values)
   }
 
-  private static func words(_ output: Output, _ token: AccessToken?) -> [String] {
+  private static func words(
+    _ output: Output, _ token: (text: AccessToken, lifetime: Duration)?
+  ) -> [String] {
     switch output.content {
-    case .token(let spelling): token.map { ["token", spelling.text(of: $0)] } ?? ["kept", ""]
+    case .token(let spelling):
+      token.map { ["token", spelling.text(of: $0.text, lifetime: $0.lifetime)] } ?? ["kept", ""]
     case .clientExpiry(let margin): ["expiry", margin.text]
     }
   }
@@ -123,17 +129,15 @@ enum Prelude {
 /// What steps know of where they are carried out.
 struct StepContext: Sendable {
   let layout: KeyLayout
-  /// What marks the records of each account as this AppID's.
-  var apps: [AccountName: TokenDigest] = [:]
-  /// What marks the lock as this deployment's: the first account's AppID.
-  var lockApp: TokenDigest = ""
+  /// What marks records, and the lock.
+  var apps = AppRegister([:])
   /// What this replica tells people with each heartbeat.
   var said: @Sendable () -> String = { "" }
 
   /// The entries of replicas that were not seen for this long are removed.
   static let replicaMemory: Duration = .seconds(60)
 
-  func app(_ credential: CredentialID) -> TokenDigest { apps[credential.account] ?? "" }
+  func app(_ credential: CredentialID) -> TokenDigest { apps.mark(credential.account) }
 
   /// The record and its outputs.
   func keys(_ credential: CredentialID, _ outputs: [Output]) -> [String] {
