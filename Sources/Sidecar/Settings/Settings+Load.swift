@@ -249,8 +249,7 @@ extension SettingsReader {
     if let prefix { weigh(keyPrefix: prefix) }
     let username = value(.redisUsername) { isVisibleASCII($0) ? $0 : nil }
     let password = secret(.redisPassword)
-    let sentinelPassword = secret(.redisSentinelPassword)
-    if let endpoint, sentinelPassword != nil { weigh(sentinelPasswordFor: endpoint) }
+    let sentinelPassword = sentinelPassword(for: endpoint)
     let doubt = endpoint.flatMap { weigh($0, password: password) }
     if let username { endpoint?.username = username }
     return Settings.Redis(

@@ -62,13 +62,15 @@ extension SettingsReader {
     return doubt
   }
 
-  /// Warns about a password that nobody is asked for.
-  mutating func weigh(sentinelPasswordFor endpoint: RedisEndpoint) {
-    guard case .single = endpoint.topology else { return }
+  /// Reads the sentinels' password, and warns about one that nobody is asked for.
+  mutating func sentinelPassword(for endpoint: RedisEndpoint?) -> SecretSource? {
+    guard let password = secret(.redisSentinelPassword) else { return nil }
+    guard case .single? = endpoint?.topology else { return password }
     warn(
       .combination,
       "\(Setting.redisSentinelPassword.environmentName) is given, and the Redis URL names no"
         + " sentinels: it is of no use")
+    return password
   }
 
   /// The record of such an account would be the unnamed account's.

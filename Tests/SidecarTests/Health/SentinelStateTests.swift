@@ -43,7 +43,7 @@ import TokenCore
   private static func known(_ failures: Int, isConnected: Bool) -> Observation {
     var known = Observation(
       now: .origin + .seconds(1000), wall: wall, startedAt: .origin, instance: "a",
-      isLeader: false, timing: Timing(), margins: Margins(), accountsDigest: "mine")
+      isLeader: false, timing: Timing(), margins: Margins(), accounts: AccountMarks([]))
     var link = LinkState(isWanted: true, since: wall)
     if isConnected {
       _ = link.connected(to: RedisServerInfo(runID: "r", version: "7"))
