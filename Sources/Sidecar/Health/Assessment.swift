@@ -27,8 +27,6 @@ package struct Assessment {
   static let rollOut: Duration = .seconds(60)
   /// A connection that is missed for less is being made anew.
   static let reconnecting: Duration = .seconds(5)
-  /// Sentinels are asked every five seconds: a single asking in vain may be a busy machine's.
-  static let unheard: Duration = .seconds(10)
   /// Steps that fail within less fail for one pause of Redis: each is tried again within seconds.
   static let hiccup: Duration = .seconds(5)
   /// A lock of another AppID whose token is over is taken over within moments.
@@ -275,7 +273,7 @@ package struct Assessment {
       var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
         $0.reason = Self.cut("\(failure)")
       }
-      unknown.isPending = isYoung(unknown, Self.unheard)
+      unknown.isPending = isYoung(unknown, SentinelState.unheard)
       found.append(unknown)
     }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {

@@ -19,6 +19,9 @@ package struct SentinelState: Hashable, Sendable {
   /// Since when.
   private(set) var failingSince: Timestamp?
 
+  /// They are asked every five seconds: a single asking in vain may be a busy machine's.
+  static let unheard: Duration = .seconds(10)
+
   package init() {}
 
   /// Takes what came of one asking.

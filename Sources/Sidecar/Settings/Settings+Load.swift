@@ -249,12 +249,12 @@ extension SettingsReader {
     if let prefix { weigh(keyPrefix: prefix) }
     let username = value(.redisUsername) { isVisibleASCII($0) ? $0 : nil }
     let password = secret(.redisPassword)
-    let sentinelPassword = sentinelPassword(for: endpoint)
     let doubt = endpoint.flatMap { weigh($0, password: password) }
     if let username { endpoint?.username = username }
     return Settings.Redis(
       endpoint: endpoint ?? RedisEndpoint(.unix(path: "")), password: password,
-      sentinelPassword: sentinelPassword, passwordDoubt: doubt, keyPrefix: prefix ?? "",
+      sentinelPassword: sentinelPassword(for: endpoint), passwordDoubt: doubt,
+      keyPrefix: prefix ?? "",
       connectTimeout: requiredDuration(.redisConnectTimeout))
   }
 
