@@ -13,7 +13,9 @@ import TokenCore
 
   static func request(timeout: Duration = patience) -> WeChatRequest {
     WeChatRequest(
-      account: .unnamed, appID: "wx1", appSecret: Secret("hush"), api: .token,
+      account: .unnamed,
+      .token(appID: "wx1", appSecret: Secret("hush"), isForced: false),
+      api: .token,
       notAfter: .now + patience, timeout: timeout)
   }
 
@@ -212,7 +214,8 @@ import TokenCore
 }
 
 @Suite("Families of addresses") struct AddressFamilyTests {
-  private static let way = AddressFamilies.Way(account: .unnamed, host: 0)
+  private static let way = AddressFamilies.Way(
+    account: .unnamed, host: BaseURL("https://wechat.test")!)
 
   @Test("the other family is asked next, once, and is preferred when it works")
   func prefers() {

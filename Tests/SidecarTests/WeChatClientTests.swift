@@ -67,7 +67,9 @@ struct WeChatBench {
   ) async -> FetchOutcome {
     await client.fetch(
       WeChatRequest(
-        account: .unnamed, appID: appID, appSecret: Secret(secret), api: api, forceRefresh: force,
+        account: .unnamed,
+        .token(appID: appID, appSecret: Secret(secret), isForced: force),
+        api: api,
         notAfter: .now + notAfter, timeout: timeout)
     ).outcome
   }
@@ -190,7 +192,9 @@ extension FetchOutcome {
       logger: Logger(label: "test"),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     let request = WeChatRequest(
-      account: .unnamed, appID: "wx1", appSecret: Secret("secret"), api: .token,
+      account: .unnamed,
+      .token(appID: "wx1", appSecret: Secret("secret"), isForced: false),
+      api: .token,
       notAfter: .now + patience, timeout: patience)
     let failure = await client.fetch(request).outcome.known
     #expect(failure?.isTransport == true)
@@ -207,7 +211,7 @@ extension FetchOutcome {
     ])
   func losesAnswers(fault: Fault) async throws {
     try await WeChatBench.run { bench in
-      for api in API.allCases {
+      for api in [API.token, .stableToken] {
         bench.simulator.setFault(fault)
         // Long enough for a connection on a busy machine, too short for an answer that never ends.
         let isEndless = [.mintThenHold, .holdBeforeMint, .slowLoris(interval: 100)].contains(fault)
@@ -291,7 +295,8 @@ extension FetchOutcome {
       bench.simulator.configure { $0.skew = 90_000 }
       let facts = await bench.client.fetch(
         WeChatRequest(
-          account: .unnamed, appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret),
+          account: .unnamed,
+          .token(appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret), isForced: false),
           api: .token, notAfter: .now + patience, timeout: patience)
       ).facts
       let skew = try #require(facts.clockSkew)

@@ -106,7 +106,7 @@ import WeChatSimulator
     try await WeChatBench.run(prepare: { $0.maxOldTokens = 0 }) { bench in
       func probe(_ token: AccessToken) async -> ProbeOutcome {
         await bench.client.probe(
-          token, quotaOf: .token, notAfter: .now + patience, timeout: patience
+          token, from: .token, notAfter: .now + patience, timeout: patience
         ).outcome
       }
       let old = try #require(await bench.fetch().fetched?.token)

@@ -10,7 +10,8 @@ import WeChatSimulator
 @Suite("Ways to WeChat") struct WeChatTransportTests {
   private static func request(timeout: Duration = patience) -> WeChatRequest {
     WeChatRequest(
-      account: .unnamed, appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret),
+      account: .unnamed,
+      .token(appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret), isForced: false),
       api: .token, notAfter: .now + patience, timeout: timeout)
   }
 

@@ -1,3 +1,5 @@
+import TokenCore
+
 extension Condition.Kind {
   /// What is wrong, as a headline and as the log's message.
   package var title: Words {

@@ -89,7 +89,7 @@ import TokenCore
 
   @Test("the order of accounts does not tell sets of them apart, and AppIDs do")
   func digests() {
-    let (one, two) = (Self.account(1).account, Self.account(2).account)
+    let (one, two) = (Self.account(1), Self.account(2))
     #expect(
       HealthReport.digest([(one, "wx1"), (two, "wx2")])
         == HealthReport.digest([(two, "wx2"), (one, "wx1")]))
