@@ -103,7 +103,10 @@ extension AccountKeeper {
       if !isAnotherTokenDue { _ = reports.ask(.probe, at: now, hasBudget: hasBudget) }
       return []
     }
-    return published.isDamaged(view, outputs, at: now) ? republish(lead, at: now) : []
+    guard published.isDamaged(view, outputs, at: now) else { return [] }
+    let overwritten = published.overwritten(view, outputs)
+    return republish(lead, at: now)
+      + (overwritten.isEmpty ? [] : [.note(.overwritten(name, overwritten))])
   }
 
   mutating func republish(_ lead: Scene.Lead, at now: Moment) -> [Outcome] {

@@ -196,8 +196,10 @@ package struct AccountKeeper: Sendable {
   /// Whether it may be asked for at all.
   var hasSource: Bool { credential.source == nil || source != nil }
 
-  /// The token that others may be fetched with: one that nobody says is dead. That its life may be
-  /// cut short by what is not known yet does not matter: until then it certainly lives.
+  /// The token that others may be fetched with: one that nobody says is dead.
+  ///
+  /// That its life may be cut short by what is not known yet does not matter: until then it
+  /// certainly lives.
   var asSource: Source? {
     let trigger = work.attempt?.trigger ?? wanted?.trigger
     guard let copy, let statedEnd, reports.asked == nil, !published.isProvedDead,

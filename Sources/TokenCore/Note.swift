@@ -35,6 +35,8 @@ package enum Note: Hashable, Sendable {
   case deposed(CredentialID, Trigger)
   /// Damaged outputs were restored from memory.
   case repaired(CredentialID)
+  /// Somebody else has written to outputs of other software's.
+  case overwritten(CredentialID, [Output.Key])
   /// Redis had lost a commit, and it was made again.
   case recommitted(CredentialID, Version)
   /// The life of what Redis has was cut short, since a fetch of this replica may have killed it.

@@ -42,7 +42,7 @@ package struct Output: Hashable, Sendable {
   /// What the key holds of a token whose life is stated to end at `end`.
   package func text(of token: AccessToken, end: RedisTime, lifetime: Duration) -> String {
     switch content {
-    case .token(let spelling): spelling.text(of: token)
+    case .token(let spelling): spelling.text(of: token, lifetime: lifetime)
     case .clientExpiry(let margin):
       String(Margins.clientExpiry(end: end, lifetime: lifetime, margin: margin))
     }
@@ -56,8 +56,12 @@ package struct Spelling: Hashable, Sendable {
     case text(String)
     /// The credential as WeChat gave it.
     case token
+    /// The same as the inside of a JSON string.
+    case jsonToken
     /// How many bytes it has.
     case count
+    /// The seconds of the life that WeChat stated.
+    case life
   }
 
   package let pieces: [Piece]
@@ -68,14 +72,22 @@ package struct Spelling: Hashable, Sendable {
   package static let plain = Spelling([.token])
 
   /// The value of a key.
-  package func text(of token: AccessToken) -> String {
+  package func text(of token: AccessToken, lifetime: Duration) -> String {
     if pieces == [.token] { return token.revealed }
     return pieces.map { piece in
       switch piece {
       case .text(let text): text
       case .token: token.revealed
+      case .jsonToken: Self.escaped(token.revealed)
       case .count: "\(token.revealed.utf8.count)"
+      case .life: "\(lifetime.wholeMilliseconds / 1000)"
       }
     }.joined()
+  }
+
+  /// What WeChat gives is visible ASCII: these two are all that JSON minds.
+  private static func escaped(_ text: String) -> String {
+    guard text.utf8.contains(where: { $0 == 0x22 || $0 == 0x5c }) else { return text }
+    return String(text.flatMap { $0 == "\"" || $0 == "\\" ? ["\\", $0] : [$0] })
   }
 }

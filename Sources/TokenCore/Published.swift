@@ -137,6 +137,17 @@ package struct Published: Sendable {
     }
   }
 
+  /// The keys of other software that hold what nobody here has written.
+  func overwritten(_ view: AccountView, _ outputs: [Output]) -> [Output.Key] {
+    guard let copy, let end = view.statedEnd else { return [] }
+    return zip(outputs.dropFirst(), view.others).compactMap { output, held in
+      guard case .other = output.key, case .token = output.content, let text = held.text,
+        text != output.text(of: copy.token, end: end, lifetime: copy.lifetime)
+      else { return nil }
+      return output.key
+    }
+  }
+
   /// Whether a token that Redis has lost would still be certain to live when it is written again so
   /// much later: another may have been fetched since, whose traces are lost as well.
   func canCommitAgain(redisTime: RedisTime, within span: Duration) -> Bool {

@@ -20,7 +20,9 @@ struct AccessControl: SettingsVerb {
 
   func run() throws {
     let settings = try Setup.load(self, requiresAccount: false).0
-    let rules = AccessRules(layout: KeyLayout(prefix: settings.redis.keyPrefix))
+    let rules = AccessRules(
+      layout: KeyLayout(prefix: settings.redis.keyPrefix),
+      others: settings.accounts.flatMap(\.otherKeys))
     let words =
       ["redis-cli", "ACL", "SETUSER", reader ? "wch-reader" : "wch-sidecar", "on", ">PASSWORD"]
       + (reader ? rules.reader : rules.replica)

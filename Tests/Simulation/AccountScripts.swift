@@ -311,7 +311,8 @@ struct AccountScripts {
     of output: Output, _ token: AccessToken?, _ end: RedisTime, lifetime: Duration
   ) -> String? {
     switch output.content {
-    case .token(let spelling): return token.map { spelling.text(of: $0) }
+    case .token(let spelling):
+      return token.map { spelling.text(of: $0, lifetime: lifetime) }
     case .clientExpiry(let margin):
       let quarter = lifetime > .zero ? lifetime.wholeMilliseconds / 4 : .max
       let margin = min(margin.wholeMilliseconds, quarter)

@@ -463,6 +463,7 @@ extension World {
       if isUnknown { marks.unanswered[index(of: name)].append(now) }
     case .deposed, .diedEarly: marks.allowedFetches += 2
     case .refreshed, .marked, .steppedDown, .adopted, .refreshStarted, .repaired, .recommitted,
+      .overwritten,
       .reported, .storeStepFailed, .conflict, .lockNeverLapses,
       .nameIsShared:
       break

@@ -19,6 +19,8 @@ package final class Journal: Sendable {
     /// How much was logged of what repeats.
     var budget = LineBudget()
     var startedAt: [CredentialID: Moment] = [:]
+    /// Whose other writers were told of.
+    var overwritten: Set<String> = []
   }
 
   let logger: Logger
@@ -26,9 +28,16 @@ package final class Journal: Sendable {
   /// Protects the figures: written by the keeper's loop, read by the HTTP interface.
   private let state = Mutex(State())
 
-  package init(logger: Logger, metrics: MetricsRegistry) {
+  private let layout: @Sendable (CredentialID, Output.Key) -> ForeignLayout?
+
+  /// - Parameter layout: which software's a key is.
+  package init(
+    logger: Logger, metrics: MetricsRegistry,
+    layout: @escaping @Sendable (CredentialID, Output.Key) -> ForeignLayout? = { _, _ in nil }
+  ) {
     self.logger = logger
     self.metrics = metrics
+    self.layout = layout
   }
 
   /// The figures of an account.
@@ -66,6 +75,7 @@ package final class Journal: Sendable {
         .tokenRestored,
         "Keys in Redis were missing or changed by someone else; restored from memory",
         .keyed([.account: "\(account)"]), at: now)
+    case .overwritten(let account, let keys): overwritten(account, keys)
     case .recommitted(let account, let version):
       tell(
         .tokenRewritten, "Redis had lost the last token; written again from memory",
@@ -199,6 +209,26 @@ package final class Journal: Sendable {
     if let id = failure.requestID { metadata[.wechatRequestID] = "\(id)" }
     if let address = failure.egressAddress { metadata[.wechatEgress] = "\(address)" }
     logger.tell(.refreshFailed, "WeChat gave no token; what Redis has stays", metadata)
+  }
+
+  /// Other software fetches for itself: told once a key, since it may go on for ever.
+  private func overwritten(_ account: CredentialID, _ keys: [Output.Key]) {
+    for key in keys {
+      guard case .other(let name) = key, let layout = layout(account, key) else { continue }
+      metrics.increment(
+        .foreignWrites, ["account": account.description, "layout": layout.name])
+      guard state.withLock({ $0.overwritten.insert(name).inserted }) else { continue }
+      logger.tell(
+        .outputOverwritten,
+        """
+        Other software fetches tokens for itself and has written one to a key that is kept for it; \
+        restored
+        """,
+        .keyed([
+          .account: "\(account)", .redisKey: "\(name)",
+          .remedy: "of \(layout.name): \(layout.switchOff), and give it no AppSecret",
+        ]))
+    }
   }
 
   private func count(_ account: CredentialID, _ trigger: Trigger, _ result: String) {

@@ -40,7 +40,9 @@ struct Parts {
       logger: logger, metrics: metrics)
     endpoint = "\(redis.endpoint)"
     health = HealthCenter(settings, version: version)
-    journal = Journal(logger: logger, metrics: metrics)
+    journal = Journal(logger: logger, metrics: metrics) { [accounts = settings.accounts] id, key in
+      accounts.first { $0.name == id.account }?.layout(of: key, in: id.kind)
+    }
     events = EventLog()
     weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)
     let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)

@@ -29,6 +29,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   case tokenKept = "token.kept"
   case tokenRestored = "token.restored"
   case tokenRewritten = "token.rewritten"
+  case outputOverwritten = "output.overwritten"
   case tokenShortened = "token.shortened"
   case tokenDeposed = "token.deposed"
   case tokenDied = "token.died"
@@ -67,7 +68,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .conditionEnded: [.notice, .debug]
     case .processStarting, .processEnded, .leadTaken, .addressFamily, .certificateReplaced:
       [.notice]
-    case .settingDoubtful, .logKept, .tokenDeposed, .reportsIgnored, .reportsUnheard,
+    case .settingDoubtful, .logKept, .tokenDeposed, .outputOverwritten, .reportsIgnored, .reportsUnheard,
       .redisSilence, .redisEvicts, .httpFewDescriptors:
       [.warning]
     case .tokenRestored, .tokenRewritten, .tokenShortened: [.warning, .debug]
@@ -110,6 +111,8 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
       "A new token is in Redis; of those by the schedule there is a line in 90 min at most."
     case .tokenConfirmed: "WeChat gave the same token again (`stable_token`)."
     case .tokenKept: "A new leader found a live token, and keeps it."
+    case .outputOverwritten:
+      "Other software has written to a key that is kept for it: it fetches for itself."
     case .tokenRestored: "Somebody else removed or changed the keys; they are back."
     case .tokenRewritten: "Redis had lost the last write; it was made again."
     case .tokenShortened: "A fetch without an answer may have replaced the token."

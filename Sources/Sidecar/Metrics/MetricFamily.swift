@@ -78,6 +78,9 @@ extension MetricFamily {
   package static let foreignRefreshes = MetricFamily(
     "wechat_token_foreign_refreshes_total", .counter, labels: ["account"],
     "Tokens reported or proved dead before their time; two in six hours: somebody else fetches.")
+  package static let foreignWrites = MetricFamily(
+    "wechat_token_foreign_writes_total", .counter, labels: ["account", "layout"],
+    "Writes of somebody else to keys that are kept for other software: it fetches for itself.")
   package static let fencingEpoch = MetricFamily(
     "wechat_token_fencing_epoch", .gauge, "The highest epoch that this replica has seen.")
   package static let condition = MetricFamily(

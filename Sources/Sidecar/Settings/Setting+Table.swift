@@ -21,6 +21,11 @@ extension Setting {
     "tickets", .list("a comma-separated list of `jsapi`, `wx_card`, or with `gettoken` "
       + "`jsapi`, `agent_config`"),
     "The tickets that are kept beside the unnamed account's token.")
+  static let outputs = Setting(
+    "outputs",
+    .list("a comma-separated list of `NAME`, `NAME:PREFIX` or `NAME:PREFIX#PLACEHOLDER`"),
+    "Other software whose keys are written, too, for the unnamed account: "
+      + ForeignLayout.all.map { "`\($0.name)`" }.joined(separator: ", ") + ".")
   static let apiUrl = Setting(
     "apiUrl", .list("a comma-separated list of at most 8 `https://host[:port]`"),
     default: API.token.usualURL,
@@ -117,7 +122,7 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, tickets, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy,
+    config, strict, appid, appsecret, api, tickets, outputs, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy,
     apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,
@@ -126,7 +131,7 @@ extension Setting {
 
   /// What an entry of `accounts` in the file may hold.
   static let accountTable: [Setting] = [
-    appid, appsecret, appsecret.fileTwin, api, tickets, apiUrl,
+    appid, appsecret, appsecret.fileTwin, api, tickets, outputs, apiUrl,
   ]
     .compactMap(\.self)
 }

@@ -67,6 +67,7 @@ extension Settings {
       reader.report(given.origin, "the file \(quoted(given.text)) \(problem.reason)")
     }
 
+    reader.refuseSharedKeys(accounts, prefix: redis.keyPrefix)
     guard reader.problems.isEmpty, let instance else {
       throw SettingsError(problems: reader.problems)
     }
@@ -114,9 +115,11 @@ extension SettingsReader {
     switch (hasAppID, hasSecret) {
     case (true, true):
       if let appID, let secret {
-        accounts.append(
-          Settings.Account(
-            name: .unnamed, appID: appID, secret: secret, api: api, tickets: tickets))
+        var account = Settings.Account(
+          name: .unnamed, appID: appID, secret: secret, api: api, tickets: tickets)
+        account.outputs = layouts(
+          sources[.outputs], of: .init(account), shownAs: Setting.outputs.name)
+        accounts.append(account)
       }
     case (true, false):
       report(
@@ -133,11 +136,12 @@ extension SettingsReader {
             + " (or WCH_APPSECRET), or `accounts` in the file")
       }
     }
-    if let given = sources[.tickets], !hasAppID, !hasSecret {
+    for setting in [Setting.tickets, .outputs] where !hasAppID && !hasSecret {
+      guard let given = sources[setting] else { continue }
       report(
         given.origin,
-        "is for the unnamed account, which there is none: give WCH_APPID, or `tickets` with an"
-          + " entry of `accounts` in the file")
+        "is for the unnamed account, which there is none: give WCH_APPID, or"
+          + " `\(setting.name)` with an entry of `accounts` in the file")
     }
     for given in sources.accounts {
       if let account = account(given, api: api) { accounts.append(account) }
@@ -181,8 +185,11 @@ extension SettingsReader {
     let tickets = tickets(
       given.values[Setting.tickets.name], of: api, shownAs: "\(key).tickets")
     let urls = urls(given.values[Setting.apiUrl.name], shownAs: "\(key).apiUrl")
-    return Settings.Account(
+    var account = Settings.Account(
       name: name, appID: appID, secret: secret, api: api, tickets: tickets, urls: urls ?? [])
+    account.outputs = layouts(
+      given.values[Setting.outputs.name], of: .init(account), shownAs: "\(key).outputs")
+    return account
   }
 
   /// Two accounts with one AppID would kill each other's tokens without end; a corp id is shared by

@@ -16,10 +16,26 @@ package struct Settings: Sendable {
     package let tickets: [CredentialID.Kind]
     /// Where it is asked, the preferred first; at least one.
     package var urls: [BaseURL] = []
+    /// Which other software's keys are written.
+    package var outputs: [ForeignLayout.Choice] = []
 
     /// Everything that is kept for it, the access token first.
     package var credentials: [CredentialID] {
       [CredentialID(name)] + tickets.map { CredentialID(name, $0) }
+    }
+
+    /// The keys of other software that hold its credentials.
+    package var otherKeys: [String] {
+      credentials.flatMap { id in
+        outputs.flatMap { $0.outputs(of: id.kind) }.compactMap { output in
+          if case .other(let key) = output.key { key } else { nil }
+        }
+      }
+    }
+
+    /// Which software's that key is; nil when it is none of these.
+    package func layout(of key: Output.Key, in kind: CredentialID.Kind) -> ForeignLayout? {
+      outputs.first { $0.outputs(of: kind).contains { $0.key == key } }?.layout
     }
   }
 
@@ -156,6 +172,7 @@ package struct Settings: Sendable {
       credential.fetch = .reads(.ticket)
       credential.source = CredentialID(account.name)
     }
+    credential.otherOutputs = account.outputs.flatMap { $0.outputs(of: id.kind) }
     return credential
   }
 

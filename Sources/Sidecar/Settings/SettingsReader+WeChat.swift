@@ -85,7 +85,7 @@ extension SettingsReader {
   }
 
   /// Without blanks around it.
-  private func trimmed(_ item: Substring) -> String {
+  func trimmed(_ item: Substring) -> String {
     var item = item.drop { $0 == " " }
     while item.last == " " { item.removeLast() }
     return String(item)

@@ -4,7 +4,13 @@ import TokenCore
 package struct AccessRules: Sendable {
   private let layout: KeyLayout
 
-  package init(layout: KeyLayout) { self.layout = layout }
+  private let others: [String]
+
+  /// - Parameter others: the keys of other software that are written.
+  package init(layout: KeyLayout, others: [String] = []) {
+    self.layout = layout
+    self.others = others
+  }
 
   /// The commands that a replica gives, those of its scripts included.
   package static let replicaCommands = [
@@ -15,7 +21,9 @@ package struct AccessRules: Sendable {
 
   /// What a replica needs: its own keys and channel, and the commands of its scripts.
   package var replica: [String] {
-    rules(keys: ["~\(KeyPattern(layout.prefix))*"], commands: Self.replicaCommands)
+    rules(
+      keys: ["~\(KeyPattern(layout.prefix))*"] + others.map { "~\(KeyPattern($0))" },
+      commands: Self.replicaCommands)
   }
 
   /// What an application needs: to read the keys, tickets' included, to report a token that fails, to listen.

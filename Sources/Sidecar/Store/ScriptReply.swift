@@ -54,8 +54,10 @@ struct ScriptReply {
     else { return nil }
     var view = AccountView(now: RedisTime(milliseconds: now))
     view.fence = Epoch(integer(place(of: .epoch)) ?? 0)
-    view.committed = version(place(of: .committedEpoch))
-    if let version = version(place(of: .intentEpoch)), let at = time(place(of: .intentAt)) {
+    view.committed = version(place(of: .committedEpoch), place(of: .committedSequence))
+    if let version = version(place(of: .intentEpoch), place(of: .intentSequence)),
+      let at = time(place(of: .intentAt))
+    {
       view.intent = Intent(
         version: version, at: at, kills: text(place(of: .intentKills)) != "0")
     }
@@ -122,11 +124,10 @@ struct ScriptReply {
     return .milliseconds(value)
   }
 
-  /// Two fields, epoch and number; nil when there is none.
-  private func version(_ index: Int) -> Version? {
-    guard let epoch = integer(index), epoch > 0, let sequence = integer(index + 1) else {
-      return nil
-    }
+  /// Two fields, epoch and number, the second after the first; nil when there is none.
+  private func version(_ index: Int, _ second: Int? = nil) -> Version? {
+    guard let epoch = integer(index), epoch > 0, let sequence = integer(second ?? index + 1)
+    else { return nil }
     return Version(epoch: Epoch(epoch), sequence: sequence)
   }
 }

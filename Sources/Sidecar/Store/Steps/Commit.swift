@@ -28,5 +28,5 @@ extension Steps {
       .text("channel") { _, context in context.layout.events },
       .text("account") { command, _ in command.account.description },
       .milliseconds("client_margin") { $0.outputs.clientMargin },
-    ], outputs: { ($0.outputs, $0.token) })
+    ], outputs: { ($0.outputs, ($0.token, $0.lifetime)) })
 }

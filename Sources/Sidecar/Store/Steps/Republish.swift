@@ -25,5 +25,5 @@ extension Steps {
       .text("account") { command, _ in command.account.description },
       .milliseconds("client_margin") { $0.outputs.clientMargin },
       .flag("mortal") { $0.isMortal },
-    ], outputs: { ($0.outputs, $0.token) })
+    ], outputs: { ($0.outputs, ($0.token, $0.lifetime)) })
 }

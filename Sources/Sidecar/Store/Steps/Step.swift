@@ -11,7 +11,10 @@ struct Step<Command>: Sendable {
   let script: Script
   private let keys: @Sendable (Command, StepContext) -> [String]
   private let arguments: [StepArgument<Command>]
-  private let outputs: (@Sendable (Command) -> (outputs: [Output], token: AccessToken?))?
+  private let outputs: (@Sendable (Command) -> Published)?
+
+  /// Outputs, and what they are to hold: nil for whatever they do.
+  typealias Published = (outputs: [Output], token: (text: AccessToken, lifetime: Duration)?)
 
   /// - Parameters:
   ///   - body: the script's file, which ends with a reply.
@@ -23,7 +26,7 @@ struct Step<Command>: Sendable {
     _ name: String, _ body: [UInt8], after prelude: Prelude,
     keys: @escaping @Sendable (Command, StepContext) -> [String],
     arguments: [StepArgument<Command>],
-    outputs: (@Sendable (Command) -> (outputs: [Output], token: AccessToken?))? = nil
+    outputs: (@Sendable (Command) -> Published)? = nil
   ) {
     self.keys = keys
     self.arguments = arguments
@@ -53,9 +56,12 @@ struct Step<Command>: Sendable {
     return (keys(command, context), values)
   }
 
-  private static func words(_ output: Output, _ token: AccessToken?) -> [String] {
+  private static func words(
+    _ output: Output, _ token: (text: AccessToken, lifetime: Duration)?
+  ) -> [String] {
     switch output.content {
-    case .token(let spelling): token.map { ["token", spelling.text(of: $0)] } ?? ["kept", ""]
+    case .token(let spelling):
+      token.map { ["token", spelling.text(of: $0.text, lifetime: $0.lifetime)] } ?? ["kept", ""]
     case .clientExpiry(let margin): ["expiry", margin.text]
     }
   }
