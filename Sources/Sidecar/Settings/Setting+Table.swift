@@ -26,7 +26,7 @@ extension Setting {
   static let accountsDir = Setting(
     "accountsDir", .text("the path of a directory"),
     "A directory of accounts, as a mounted secret has them: `NAME/appid`, `NAME/appsecret`, and "
-      + "`NAME/api`, `NAME/tickets` and `NAME/outputs` where they differ; read again when it changes."
+      + "`NAME/api`, `NAME/tickets`, `NAME/outputs` where they differ; read again when it changes."
   )
   static let outputs = Setting(
     "outputs",
