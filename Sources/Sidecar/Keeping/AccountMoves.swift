@@ -94,6 +94,7 @@ final class AccountMoves: Sendable {
     metrics.preregister(
       credentials.map(\.name),
       endpoints: { MetricLabels.endpoints(of: $0.kind, apis[$0.account] ?? .token) })
+    for arrival in arrivals { metrics.preregister(layoutsOf: arrival.account) }
     health.keep(AccountMarks(kept.all))
     inbox.post(
       .accountsChanged(added: credentials, removed: removed.flatMap(Self.credentials)))
@@ -109,6 +110,16 @@ extension Settings.Account {
   /// Whether its tokens are those of the other, too.
   fileprivate func isSame(as other: Settings.Account) -> Bool {
     appID == other.appID && api == other.api && tickets == other.tickets
-      && urls == other.urls && outputs.map(\.description) == other.outputs.map(\.description)
+      && urls == other.urls && otherKeys == other.otherKeys
+  }
+}
+
+extension MetricsRegistry {
+  /// Lets the series of an account's layouts be there from the start.
+  func preregister(layoutsOf account: Settings.Account) {
+    for credential in account.credentials {
+      let layouts = account.outputs.filter { !$0.outputs(of: credential.kind).isEmpty }
+      preregister(layouts: layouts.map(\.layout.name), of: credential)
+    }
   }
 }

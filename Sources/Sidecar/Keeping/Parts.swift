@@ -35,6 +35,7 @@ struct Parts {
       accounts: settings.accounts.flatMap(\.credentials),
       endpoints: { MetricLabels.endpoints(of: $0.kind, apis[$0.account] ?? .token) },
       version: version, redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
+    for account in settings.accounts { metrics.preregister(layoutsOf: account) }
     let kept = KeptAccounts(settings.accounts)
     let keeper = Keeper(settings, only: only)
     inbox = KeeperInbox(for: keeper)
@@ -44,8 +45,8 @@ struct Parts {
       logger: logger, metrics: metrics)
     endpoint = "\(redis.endpoint)"
     health = HealthCenter(settings, version: version)
-    journal = Journal(logger: logger, metrics: metrics) { [accounts = settings.accounts] id, key in
-      accounts.first { $0.name == id.account }?.layout(of: key, in: id.kind)
+    journal = Journal(logger: logger, metrics: metrics) { [kept] id, key in
+      kept[id.account]?.layout(of: key, in: id.kind)
     }
     events = EventLog()
     weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)

@@ -123,6 +123,11 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     }
   }
 
+  /// Lets the series of other software's layouts be there from the start.
+  func preregister(layouts: [String], of credential: CredentialID) {
+    for layout in layouts { touch(.foreignWrites, [credential.description, layout]) }
+  }
+
   /// Takes away every series of an account that is no longer kept: others look as if it was.
   package func forget(_ account: CredentialID) {
     let name = account.description

@@ -23,16 +23,16 @@ extension Setting {
       "a comma-separated list of `jsapi`, `wx_card`, or with `gettoken` "
         + "`jsapi`, `agent_config`"),
     "The tickets that are kept beside the unnamed account's token.")
-  static let accountsDir = Setting(
-    "accountsDir", .text("the path of a directory"),
-    "A directory of accounts, as a mounted secret has them: `NAME/appid`, `NAME/appsecret`, and "
-      + "`NAME/api`, `NAME/tickets`, `NAME/outputs` where they differ; read again when it changes."
-  )
   static let outputs = Setting(
     "outputs",
     .list("a comma-separated list of `NAME`, `NAME:PREFIX` or `NAME:PREFIX#PLACEHOLDER`"),
     "Other software whose keys are written, too, for the unnamed account: "
       + ForeignLayout.all.map { "`\($0.name)`" }.joined(separator: ", ") + ".")
+  static let accountsDir = Setting(
+    "accountsDir", .text("the path of a directory"),
+    "A directory of accounts, as a mounted secret has them: `NAME/appid`, `NAME/appsecret`, and "
+      + "`NAME/api`, `NAME/tickets` and `NAME/outputs` where they differ; read again when it "
+      + "changes.")
   static let apiUrl = Setting(
     "apiUrl", .list("a comma-separated list of at most 8 `https://host[:port]`"),
     default: API.token.usualURL,
@@ -129,8 +129,7 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, tickets, outputs, accountsDir, apiUrl, apiTimeout,
-    apiIp,
+    config, strict, appid, appsecret, api, tickets, outputs, accountsDir, apiUrl, apiTimeout, apiIp,
     apiConcurrency, apiProxy,
     apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
