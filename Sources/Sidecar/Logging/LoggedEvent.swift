@@ -70,8 +70,8 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .processStarting, .processEnded, .accountsChanged, .leadTaken, .addressFamily,
       .certificateReplaced:
       [.notice]
-    case .settingDoubtful, .logKept, .tokenDeposed, .outputOverwritten, .reportsIgnored, .reportsUnheard,
-      .redisSilence, .redisEvicts, .httpFewDescriptors:
+    case .settingDoubtful, .logKept, .tokenDeposed, .outputOverwritten, .reportsIgnored,
+      .reportsUnheard, .redisSilence, .redisEvicts, .httpFewDescriptors:
       [.warning]
     case .tokenRestored, .tokenRewritten, .tokenShortened: [.warning, .debug]
     case .settingsRead, .secretReplaced, .logReopened: [.info]
