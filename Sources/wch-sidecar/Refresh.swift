@@ -19,7 +19,7 @@ struct Refresh: AsyncParsableCommand, SettingsVerb {
   @Flag(help: "Fetch although the token may be alive.")
   var force = false
 
-  @Option(help: "The account's name, when it has one.")
+  @Option(help: "The account's name, when it has one; of a ticket NAME/jsapi_ticket.")
   var account: String?
 
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
@@ -47,7 +47,7 @@ struct Refresh: AsyncParsableCommand, SettingsVerb {
         "wch-sidecar refresh: give --rejected-stdin, with the token that failed on standard input,"
           + " or --force; not both")
     }
-    var order = Order(account: try Setup.account(account))
+    var order = Order(account: try Setup.credential(account))
     if rejectedStdin {
       order.rejected_token = try Self.token(readLine() ?? "")
     } else {

@@ -72,20 +72,28 @@ enum Setup {
     return duration
   }
 
-  /// An account's name given to a verb.
-  static func account(_ name: String?) throws -> String? {
-    guard let name, name != AccountName.unnamed.description else { return nil }
-    guard AccountName(name) != nil else {
+  /// An account, or one of its tickets, given to a verb.
+  static func credential(_ name: String?) throws -> String? {
+    guard let name, name != CredentialID.unnamed.description else { return nil }
+    guard CredentialID(name) != nil else {
+      let tickets = CredentialID.Kind.allCases.filter { $0 != .accessToken }.map(\.rawValue)
+      throw Failure(
+        .usage,
+        "wch-sidecar: --account takes 1 to 64 letters, digits, `.`, `_`, `-`, and behind them for a"
+          + " ticket /\(tickets.joined(separator: ", /")), not \"\(name)\"")
+    }
+    return name
+  }
+
+  /// An account's name given to a verb; nil when none is, and the unnamed one's as it is given.
+  static func accountAsGiven(_ name: String?) throws -> String? {
+    guard let name else { return nil }
+    guard AccountName(written: name) != nil else {
       throw Failure(
         .usage,
         "wch-sidecar: --account takes 1 to 64 letters, digits, `.`, `_`, `-`, not \"\(name)\"")
     }
     return name
-  }
-
-  /// The same, where naming the unnamed account differs from naming none.
-  static func accountAsGiven(_ name: String?) throws -> String? {
-    name == AccountName.unnamed.description ? name : try account(name)
   }
 
   /// A logger for verbs whose result says it all.

@@ -44,7 +44,7 @@ struct Status: AsyncParsableCommand, SettingsVerb {
   }
 
   func run() async throws {
-    _ = try Setup.account(account)
+    _ = try Setup.accountAsGiven(account)
     let question = try DaemonQuestion(self)
     guard watch else {
       let (text, failure) = try await show(question, width: StandardOutput.width)

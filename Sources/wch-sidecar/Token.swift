@@ -9,7 +9,7 @@ struct Token: AsyncParsableCommand, SettingsVerb {
   @Flag(help: "Print the token, and nothing else.")
   var reveal = false
 
-  @Option(help: "The account's name, when it has one.")
+  @Option(help: "The account's name, when it has one; of a ticket NAME/jsapi_ticket.")
   var account: String?
 
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
@@ -26,7 +26,7 @@ struct Token: AsyncParsableCommand, SettingsVerb {
   }
 
   func run() async throws {
-    let account = try Setup.account(account)
+    let account = try Setup.credential(account)
     let content = try await DaemonQuestion(self).ask(
       "/v1/token" + (account.map { "?account=\($0)" } ?? ""), as: Content.self
     ).content

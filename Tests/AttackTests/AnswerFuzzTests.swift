@@ -73,7 +73,7 @@ struct AnswerFuzzTests {
     var contradiction: Contradiction?
   }
 
-  /// What is to be answered to requests that are under way; the AppID is the seed.
+  /// What is to be answered to requests that are under way; the AppID, or a ticket's token, is the seed.
   private final class Scripts: Sendable {
     private let scripts = Mutex<[String: ScriptedServer.Script]>([:])
 
@@ -82,7 +82,8 @@ struct AnswerFuzzTests {
     }
 
     func take(for line: String) -> ScriptedServer.Script {
-      let name = line.firstRange(of: "appid=").map { line[$0.upperBound...].prefix { $0 != "&" } }
+      let name = ["appid=", "access_token="].lazy.compactMap { line.firstRange(of: $0) }.first
+        .map { line[$0.upperBound...].prefix { $0 != "&" } }
       return scripts.withLock { $0.removeValue(forKey: String(name ?? "")) }
         ?? ScriptedServer.Script(pieces: [], ending: .closed)
     }
@@ -105,15 +106,20 @@ struct AnswerFuzzTests {
   private static func judge(
     _ seed: UInt64, by client: WeChatClient, _ scripts: Scripts
   ) async -> Judgement {
-    let answer = HostileAnswer(seed: seed)
+    // Every third call asks for a ticket, whose answers are read in the same way.
+    let asksForTicket = seed.isMultiple(of: 3)
+    let answer = HostileAnswer(seed: seed, member: asksForTicket ? "ticket" : "access_token")
     scripts.give(answer.script, seed: seed)
     let timeout = answer.endsByItself ? patientTimeout : timeout
     let start = ContinuousClock.now
+    // The server tells from the target whose answer it is to give.
+    let subject: WeChatRequest.Subject =
+      asksForTicket
+      ? .ticket(.jsapiTicket, source: AccessToken("wx\(seed)"))
+      : .token(appID: "wx\(seed)", appSecret: Secret(secret), isForced: false)
     let result = await client.fetch(
       WeChatRequest(
-        account: .unnamed,
-        .token(appID: "wx\(seed)", appSecret: Secret(secret), isForced: false), api: .token,
-        notAfter: .now + .seconds(30), timeout: timeout))
+        account: .unnamed, subject, api: .token, notAfter: .now + .seconds(30), timeout: timeout))
     let took = ContinuousClock.now - start
     var problem: String?
     var reason = ""

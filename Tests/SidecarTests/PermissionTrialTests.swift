@@ -9,14 +9,14 @@ import TokenCore
 
   @Test("exactly the commands that the daemon's user is given are tried")
   func commands() {
-    let trials = PermissionTrials(layout: Self.layout, accounts: [.unnamed], database: 0)
+    let trials = PermissionTrials(layout: Self.layout, credentials: [.unnamed], database: 0)
     #expect(trials.permissions.sorted() == AccessRules.replicaCommands.sorted())
   }
 
   @Test("the keys of every account are tried")
   func keys() throws {
-    let shop = try #require(AccountName("shop"))
-    let trials = PermissionTrials(layout: Self.layout, accounts: [.unnamed, shop], database: 0)
+    let shop = try #require(CredentialID("shop"))
+    let trials = PermissionTrials(layout: Self.layout, credentials: [.unnamed, shop], database: 0)
     #expect(
       trials.keys.map { $0.object?.dropFirst() } == [
         "WCH_leader", "WCH_epoch:{WCH_leader}", "WCH_replicas", "WCH_refresh_requests",
@@ -27,7 +27,7 @@ import TokenCore
 
   @Test("another database than 0 cannot be done without SELECT", arguments: [0, 3])
   func select(database: Int) {
-    let trials = PermissionTrials(layout: Self.layout, accounts: [.unnamed], database: database)
+    let trials = PermissionTrials(layout: Self.layout, credentials: [.unnamed], database: database)
     #expect(trials.isOptional("+select") == (database == 0))
     #expect(!trials.isOptional("+evalsha"))
   }

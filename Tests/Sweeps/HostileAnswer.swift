@@ -25,10 +25,14 @@ package struct HostileAnswer: Sendable {
   package private(set) var summary = ""
 
   /// The answer of that seed.
-  package init(seed: UInt64) {
+  ///
+  /// - Parameter member: what holds the token, or whatever else was asked for.
+  package init(seed: UInt64, member: String = "access_token") {
     self.seed = seed
     var random = SeededGenerator(seed: seed)
-    let content = Content(seed: seed, using: &random)
+    var content = Content(seed: seed, using: &random)
+    content.bytes = content.bytes.replacing(
+      Array("access_token".utf8), with: Array(member.utf8))
     let text = Charset.allCases.randomElement(using: &random) ?? .utf8
     let coding = Coding.allCases.randomElement(using: &random) ?? .identity
     let isUsual = Int.random(in: 0...3, using: &random) == 0

@@ -16,7 +16,7 @@ extension Inspection {
       let (outcome, _) = await client.probe(
         token ?? Inspection.noToken, of: account.name, from: account.api, hosts: account.urls,
         notAfter: .now + settings.timing.apiTimeout, timeout: settings.timing.apiTimeout)
-      add(outcome, hasToken: token != nil, account.name, &report)
+      add(outcome, hasToken: token != nil, account, &report)
     }
     if let skew = client.clockSkew {
       // Its `Date` has whole seconds.
@@ -61,9 +61,11 @@ extension Inspection {
   static let mintLimit: Duration = .seconds(15)
 
   func add(
-    _ outcome: ProbeOutcome, hasToken: Bool, _ account: AccountName, _ report: inout Report
+    _ outcome: ProbeOutcome, hasToken: Bool, _ account: Settings.Account,
+    _ report: inout Report
   ) {
-    let subject = "wechat, account \(account)"
+    let (name, question) = (account.name, Question(isWeCom: account.api.isWeCom, .accessToken))
+    let subject = "\(question.speaker.lowercased()), account \(name)"
     switch outcome {
     case .alive(let limit, let remaining):
       let quota = limit.map { "; \(remaining.map(String.init) ?? "?") of \($0) calls left today" }
@@ -72,7 +74,7 @@ extension Inspection {
       report.add(.bad, subject, "answers, but refuses the token in Redis with \(code)")
     case .dead:
       report.add(.good, subject, "answers")
-      report.untried.append(account)
+      report.untried.append(name)
       report.add(
         .open, subject,
         "whether it accepts AppID, AppSecret and this machine's address is not tried: only a fetch"
@@ -82,8 +84,9 @@ extension Inspection {
         report.isRefused = true
         report.add(
           .bad, subject,
-          "refuses our address \(address): add it to the IP list of the account (40164)")
-      } else if let code = failure.code, WeChatError.isRefusal(code) {
+          "refuses our address \(address): add it to the IP list of the account"
+            + " (\(failure.code.map(String.init) ?? "no code"))")
+      } else if let code = failure.code, WeChatError.isRefusal(code, to: question) {
         report.isRefused = true
         let request = failure.requestID.map { " (rid \($0))" } ?? ""
         report.add(.bad, subject, "\(failure)\(request)")

@@ -148,6 +148,7 @@ package struct Inspection {
         } else {
           report.add(.doubtful, key, "holds no token yet")
         }
+        try await inspectTickets(of: account, client, deadline, &report)
       }
       try await inspectLock(client, deadline, &report)
       try await inspectPermissions(client, deadline: deadline, &report)
@@ -190,6 +191,24 @@ package struct Inspection {
           + " one only follows")
     }
     return true
+  }
+
+  /// Whether the account's tickets are there; whether they are ours is told with the token.
+  func inspectTickets(
+    of account: Settings.Account, _ client: RedisClient, _ deadline: ContinuousClock.Instant,
+    _ report: inout Report
+  ) async throws(RedisError) {
+    let layout = KeyLayout(prefix: settings.redis.keyPrefix)
+    for ticket in account.credentials where ticket.kind != .accessToken {
+      let key = layout.key(.credential, ticket)
+      let reply = try await client.execute(RedisCommand("EXISTS", key), deadline: deadline)
+      if let refusal = reply.refusal {
+        report.add(.bad, key, "cannot be read: \(refusal)")
+      } else {
+        let exists = (reply.number ?? 0) > 0
+        report.add(exists ? .good : .doubtful, key, exists ? "holds a ticket" : "holds no ticket yet")
+      }
+    }
   }
 
   /// Who leads, and whether it is a replica of this deployment.
@@ -291,7 +310,7 @@ package struct Inspection {
   ) async throws(RedisError) {
     let trials = PermissionTrials(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
-      accounts: accounts.map(\.name), database: redis.endpoint.database)
+      credentials: accounts.flatMap(\.credentials), database: redis.endpoint.database)
     var missing: Set<String> = []
     var absent: Set<String> = []
     func judge(_ trial: PermissionTrials.Trial, _ reply: RedisReply) {

@@ -29,9 +29,9 @@ struct PermissionTrials {
   /// Of the one key that is written, in milliseconds, in case that it may not be removed.
   private static let longestLife = "1000"
 
-  init(layout: KeyLayout, accounts: [AccountName], database: Int) {
+  init(layout: KeyLayout, credentials: [CredentialID], database: Int) {
     let probe = "\(layout.prefix)check"
-    let state = layout.state(CredentialID(accounts.first ?? .unnamed))
+    let state = layout.state(credentials.first ?? .unnamed)
     let reports = layout.refreshRequests
     // No number: refused where one is needed, after the ACL was asked.
     let nonsense = "nonsense"
@@ -71,10 +71,10 @@ struct PermissionTrials {
     subscription = Trial("subscribe", "&\(layout.events)", ["SUBSCRIBE", layout.events])
     let names =
       [layout.leader, layout.epoch, layout.replicas, reports]
-      + accounts.flatMap { account in
+      + credentials.flatMap { credential in
         [
-          layout.accessToken(account), layout.expiresIn(account),
-          layout.state(CredentialID(account)),
+          layout.key(.credential, credential), layout.key(.expiry, credential),
+          layout.state(credential),
         ]
       }
     keys = names.map { Trial("exists", "~\($0)", ["EXISTS", $0]) }

@@ -8,7 +8,7 @@ package import TokenCore
 package struct RedisSight: Sendable {
   /// One account's keys.
   package struct Account: Hashable, Sendable {
-    package let name: AccountName
+    package let name: CredentialID
     /// What is left of the key's life; nil when there is none, or it has no end.
     package let timeLeft: Duration?
     package let exists: Bool
@@ -98,14 +98,14 @@ package struct RedisSight: Sendable {
       time.count == 2
       ? Timestamp(milliseconds: time[0] * 1000 + time[1] / 1000) : Timestamp.now
     let names = try await accounts(client, settings, layout, deadline).filter {
-      account == nil || $0 == account
+      account == nil || $0.account == account
     }
     let replies = try await client.execute(
       names.flatMap { name in
         [
-          RedisCommand("PTTL", layout.accessToken(name)),
-          RedisCommand("GET", layout.expiresIn(name)),
-          RedisCommand("HMGET", layout.state(CredentialID(name)), "v", "app", "fetched_by"),
+          RedisCommand("PTTL", layout.key(.credential, name)),
+          RedisCommand("GET", layout.key(.expiry, name)),
+          RedisCommand("HMGET", layout.state(name), "v", "app", "fetched_by"),
         ]
       }, deadline: deadline)
     var accounts: [Account] = []
@@ -134,9 +134,9 @@ package struct RedisSight: Sendable {
   private static func accounts(
     _ client: RedisClient, _ settings: RedisSettings, _ layout: KeyLayout,
     _ deadline: ContinuousClock.Instant
-  ) async throws(RedisError) -> [AccountName] {
+  ) async throws(RedisError) -> [CredentialID] {
     if !settings.accounts.isEmpty { return settings.accounts.keys.sorted() }
-    var names: Set<AccountName> = [.unnamed]
+    var names: Set<CredentialID> = [.unnamed]
     var cursor = "0"
     let start = "\(layout.prefix)state:{"
     for _ in 0..<mostScans {
@@ -148,16 +148,23 @@ package struct RedisSight: Sendable {
         break
       }
       for key in (elements[1].elements ?? []).compactMap(\.text) {
-        guard key.hasPrefix(start), key.hasSuffix("}") else { continue }
-        let tag = String(key.dropFirst(start.count).dropLast())
-        if let name = AccountName(tag), layout.state(CredentialID(name)) == key {
-          names.insert(name)
-        }
+        if let name = credential(ofRecord: key, after: start, layout) { names.insert(name) }
       }
       cursor = next
       if cursor == "0" || names.count > SettingsSources.accountLimit { break }
     }
     return names.sorted()
+  }
+
+  /// Whose record that key is; nil of one that is none.
+  private static func credential(
+    ofRecord key: String, after start: String, _ layout: KeyLayout
+  ) -> CredentialID? {
+    guard key.hasPrefix(start) else { return nil }
+    let account = AccountName(String(key.dropFirst(start.count).prefix { $0 != "}" }))
+    return [account, .unnamed].compactMap(\.self).lazy.flatMap { name in
+      CredentialID.Kind.allCases.map { CredentialID(name, $0) }
+    }.first { layout.state($0) == key }
   }
 
   /// What replicas said; entries in another form than ours are left out.

@@ -110,7 +110,7 @@ package struct Assessment {
     var found: [Condition] = []
     let remaining = account.statedRemaining(at: known.now)
     if remaining > .zero, let copy = account.copy {
-      let client = known.margins.client(lifetime: copy.lifetime)
+      let client = account.margins.client(lifetime: copy.lifetime)
       if remaining < client {
         found.append(
           condition(

@@ -1,3 +1,5 @@
+import TokenCore
+
 extension Condition.Kind {
   /// What is wrong, as a headline and as the log's message.
   package var title: Words {
@@ -287,6 +289,10 @@ extension Condition.Kind {
 extension Condition {
   /// What is wrong, as a headline: the kind's, or a better one where it is known how bad it is.
   package var headline: Words {
+    headlineOfToken.about(account)
+  }
+
+  private var headlineOfToken: Words {
     switch (kind, severity) {
     case (.foreignRefresh, .notice):
       Words("A token died before its time", "有一个 token 提前失效")
@@ -359,6 +365,15 @@ extension Condition {
     let kind = facts.cause ?? kind
     guard kind == .refreshFailing, let code = facts.code else { return kind.rawValue }
     return WeChatError.anchor(of: code, to: facts.question) ?? kind.rawValue
+  }
+}
+
+extension Words {
+  /// What is said of tokens, said of that credential.
+  func about(_ credential: CredentialID?) -> Words {
+    guard let noun = credential?.noun, noun != "token" else { return self }
+    return Words(
+      english.replacing("token", with: noun), chinese.replacing("token", with: noun))
   }
 }
 

@@ -2,6 +2,7 @@ package import TokenCore
 
 /// Whether applications may be sent to a replica, by what is wrong: what `/readyz` answers.
 ///
+/// It is about access tokens: nobody is sent elsewhere for want of a ticket.
 /// A pure judgement of conditions that were judged elsewhere.
 package struct Readiness: Hashable, Sendable {
   package let isReady: Bool
@@ -16,6 +17,7 @@ package struct Readiness: Hashable, Sendable {
   package static let mostConditions = 20
 
   package init(of scope: Settings.Ready, accounts: [AccountName], conditions: [Condition]) {
+    let conditions = conditions.filter { $0.account?.kind ?? .accessToken == .accessToken }
     let preventing = conditions.filter(\.preventsReading)
     let general = preventing.contains { $0.account == nil }
     let missing = Set(general ? accounts : preventing.compactMap(\.account?.account))

@@ -189,7 +189,8 @@ package final class Journal: Sendable {
     metrics.set(.consecutiveFailures, ["account": account.description], to: 0)
     tell(
       isUnchanged ? .tokenConfirmed : .tokenNew,
-      isUnchanged ? "The token was confirmed by WeChat" : "A new token is in Redis",
+      isUnchanged
+        ? "The \(account.noun) was confirmed by WeChat" : "A new \(account.noun) is in Redis",
       .keyed([
         .account: "\(account)", .refreshTrigger: "\(trigger.rawValue)",
         .tokenVersion: "\(version)", .tokenRemaining: .seconds(lifetime),

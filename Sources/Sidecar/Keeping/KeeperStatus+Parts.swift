@@ -24,7 +24,7 @@ extension KeeperStatus {
     let copy = account.statedRemaining(at: now) > .zero ? account.copy : nil
     let expiry = copy.flatMap { _ in clientExpiry(account, keeper: keeper, at: now) }
     let remaining = copy.map {
-      account.statedRemaining(at: now) - settings.margins.client(lifetime: $0.lifetime)
+      account.statedRemaining(at: now) - account.margins.client(lifetime: $0.lifetime)
     }
     return .init(
       name: account.name, hasToken: copy != nil, expiresAt: expiry,
@@ -46,7 +46,7 @@ extension KeeperStatus {
       bornAt: wallClock(copy.expiresAt - copy.lifetime, from: now),
       refreshAt: wallClock(refreshAt, from: now),
       trustedUntil: wallClock(
-        end - settings.margins.client(lifetime: copy.lifetime), from: now),
+        end - account.margins.client(lifetime: copy.lifetime), from: now),
       endsAt: wallClock(end, from: now), seenAt: wallClock(copy.seenAt, from: now))
   }
 
@@ -64,11 +64,11 @@ extension KeeperStatus {
     _ account: AccountKeeper, keeper: KeeperView, at now: Moment
   ) -> Int64? {
     guard let token = account.freshest(at: now, nobodyFetches: true) else { return nil }
-    let margin = settings.margins.client(lifetime: token.lifetime)
+    let margin = account.margins.client(lifetime: token.lifetime)
     if let copy = account.copy, copy.token == token.token, let stated = account.stated,
       stated.version == copy.version
     {
-      return settings.margins.clientExpiry(end: stated.recordedEnd, lifetime: copy.lifetime)
+      return account.margins.clientExpiry(end: stated.recordedEnd, lifetime: copy.lifetime)
     }
     guard let clock = keeper.redisClock else {
       return wallClock(token.expiresAt - margin, from: now).second

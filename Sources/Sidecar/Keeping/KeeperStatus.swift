@@ -141,13 +141,13 @@ package struct KeeperStatus: StatusSource {
       let isHeld = kept.copy.map { $0.remaining(at: now) > .zero } ?? false
       return .none(
         reason: isHeld
-          ? "the token of account \(account) may have been replaced: this replica has not seen"
+          ? "the \(account.noun) of account \(account) may have been replaced: this replica has not seen"
             + " for minutes that Redis still has it"
-          : "no live token is known for account \(account)",
+          : "no live \(account.noun) is known for account \(account)",
         retryAfter: settings.timing.retry)
     }
     let expiry = clientExpiry(kept, keeper: keeper, at: now) ?? 0
-    let left = token.expiresAt - settings.margins.client(lifetime: token.lifetime) - now
+    let left = token.expiresAt - kept.margins.client(lifetime: token.lifetime) - now
     return .token(
       token.token, expiresAt: expiry, expiresIn: max(0, Int64(left.inSeconds)))
   }
@@ -263,7 +263,7 @@ package struct KeeperStatus: StatusSource {
 
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
   func unanswered(_ account: CredentialID, since start: Start) -> RefreshAnswer {
-    let waited = "no new token within \(Int(KeeperStatus.longestWait.inSeconds)) seconds: "
+    let waited = "no new \(account.noun) within \(Int(KeeperStatus.longestWait.inSeconds)) seconds: "
     let state = links.state
     guard state.isConnected else {
       return .unavailable(

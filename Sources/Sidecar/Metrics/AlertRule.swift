@@ -64,8 +64,11 @@ package struct AlertRule: Hashable, Sendable {
 
   /// The errcodes by which WeChat refuses that, as a pattern.
   static func codes(_ refusals: Set<WeChatError.Refusal>) -> String {
-    WeChatError.table.filter { $0.refusal.map(refusals.contains) ?? false }
-      .map { String($0.code) }.joined(separator: "|")
+    // A ticket's codes mean the token that it was asked with.
+    Set(
+      (WeChatError.table + WeChatError.corpTable)
+        .filter { $0.refusal.map(refusals.contains) ?? false }.map(\.code)
+    ).sorted().map(String.init).joined(separator: "|")
   }
 
   static let absent = AlertRule(

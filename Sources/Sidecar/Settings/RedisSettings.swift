@@ -3,8 +3,9 @@ package import TokenCore
 /// What it takes to read a deployment's keys in Redis, while no daemon can be asked.
 package struct RedisSettings: Sendable {
   package let redis: Settings.Redis
-  /// The AppIDs of the accounts that the settings name, as far as they can be read.
-  package let accounts: [AccountName: String]
+  /// The AppIDs of the accounts that the settings name, and of their tickets, as far as they can be
+  /// read.
+  package let accounts: [CredentialID: String]
 
   package var keyPrefix: String { redis.keyPrefix }
 
@@ -29,13 +30,21 @@ package struct RedisSettings: Sendable {
     var reader = SettingsReader(sources: all.concerning(settings), readFile: readFile)
     let redis = reader.redis()
     guard reader.problems.isEmpty else { throw SettingsError(problems: reader.problems) }
-    var accounts: [AccountName: String] = [:]
-    if let appID = all[.appid] { accounts[.unnamed] = appID.text }
-    for given in all.accounts {
-      guard let name = AccountName(given.name), let appID = given.values[Setting.appid.name] else {
-        continue
+    var accounts: [CredentialID: String] = [:]
+    func add(_ name: AccountName?, _ appID: Given?, tickets: Given?) {
+      guard let name, let appID else { return }
+      accounts[CredentialID(name)] = appID.text
+      let words = (tickets?.text ?? "").split { $0 == "," || $0 == " " }
+      for kind in CredentialID.Kind.allCases {
+        guard let word = kind.ticketName, words.contains(word[...]) else { continue }
+        accounts[CredentialID(name, kind)] = appID.text
       }
-      accounts[name] = appID.text
+    }
+    add(.unnamed, all[.appid], tickets: all[.tickets])
+    for given in all.accounts {
+      add(
+        AccountName(given.name), given.values[Setting.appid.name],
+        tickets: given.values[Setting.tickets.name])
     }
     return RedisSettings(redis: redis, accounts: accounts)
   }

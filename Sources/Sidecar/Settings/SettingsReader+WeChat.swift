@@ -79,8 +79,9 @@ extension SettingsReader {
           given.origin, "\(quoted(word)) is no ticket; the nearest known one is \(nearest)")
       }
     }
+    kinds.sort()
     show(name, kinds.compactMap(\.ticketName).joined(separator: ","), given.origin)
-    return kinds.sorted()
+    return kinds
   }
 
   /// Without blanks around it.

@@ -30,7 +30,7 @@ package final class EventLog: Sendable {
       at time: Timestamp
     ) {
       self.tone = tone
-      self.words = words
+      self.words = words.about(account)
       self.account = account
       self.detail = detail
       firstAt = time

@@ -51,6 +51,21 @@ package struct Runbook: Sendable {
         "微信不给 token 时的应答。不在此列的错误码请查微信的全局返回码。"),
       entries: WeChatError.table.map(entry)),
     Section(
+      anchor: "ticket-errcodes", title: Words("WeChat's errcodes for tickets", "获取 ticket 的错误码"),
+      introduction: Words(
+        "What WeChat answers when it gives no ticket; other codes mean what they mean for tokens.",
+        "微信不给 ticket 时的应答；其他错误码与获取 token 时相同。"),
+      entries: WeChatError.ticketTable.map(entry)),
+    Section(
+      anchor: "wecom-errcodes", title: Words("WeCom's errcodes", "企业微信错误码"),
+      introduction: Words(
+        """
+        What WeCom answers when it gives no token, or no ticket. Another code: look into WeCom's \
+        own list, to which its message leads.
+        """,
+        "企业微信不给 token 或 ticket 时的应答。不在此列的请查企业微信的全局错误码。"),
+      entries: (WeChatError.corpTable + WeChatError.corpTicketTable).map(entry)),
+    Section(
       anchor: "alerts", title: Words("Alerts", "告警"),
       introduction: Words(
         "The rules of `deploy/monitoring/alerts.yaml`.",

@@ -236,7 +236,9 @@ struct StatusResponder: Sendable {
 
   static func malformedAccount(at route: StatusRoute) -> StatusResponse {
     .problem(
-      .badAccount, "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.", at: route)
+      .badAccount,
+      "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`; a ticket's is"
+        + " NAME/jsapi_ticket, NAME/wx_card_ticket or NAME/agent_config_ticket.", at: route)
   }
 
   /// Names the accounts that there are: whoever named none, or another one, needs just that.

@@ -26,14 +26,17 @@ package struct AccessRules: Sendable {
       commands: Self.replicaCommands)
   }
 
-  /// What an application needs: to read the keys, to report a token that fails, to listen.
+  /// What an application needs: to read the keys, tickets' included, to report a token that fails, to listen.
   ///
   /// Rights to read alone (`%R~`) are Redis 7's.
   package var reader: [String] {
     rules(
-      keys: [
-        "%R~\(KeyPattern(layout.accessToken(.unnamed)))*",
-        "%R~\(KeyPattern(layout.expiresIn(.unnamed)))*",
+      keys: CredentialID.Kind.allCases.flatMap { kind in
+        let credential = CredentialID(.unnamed, kind)
+        let keys = [Output.Key.credential, .expiry].map { layout.key($0, credential) }
+        // A ticket's second key begins as its first one does.
+        return keys[1].hasPrefix(keys[0]) ? [keys[0]] : keys
+      }.map { "%R~\(KeyPattern($0))*" } + [
         "%W~\(KeyPattern(layout.refreshRequests))",
       ],
       commands: [

@@ -23,6 +23,11 @@ package enum API: String, Hashable, Sendable, CaseIterable {
   }
 }
 
+extension CredentialID {
+  /// What it is, for people.
+  var noun: String { kind == .accessToken ? "token" : "ticket" }
+}
+
 extension CredentialID.Kind {
   /// The name of a ticket in settings and in WeChat's requests; nil for an access token.
   package var ticketName: String? {

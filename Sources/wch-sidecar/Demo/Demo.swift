@@ -26,6 +26,12 @@ struct Demo: AsyncParsableCommand {
   @Option(help: "How many replicas, 1 to \(Demo.mostReplicas).")
   var replicas = 3
 
+  @Option(
+    help: """
+      How many accounts, 1 to \(DemoAccounts.most): the second has a ticket, the third is WeCom's.
+      """)
+  var accounts = 1
+
   @Flag(help: "A transcript, on a terminal too.")
   var plain = false
 
@@ -35,6 +41,9 @@ struct Demo: AsyncParsableCommand {
   func validate() throws {
     guard (1...Self.mostReplicas).contains(replicas) else {
       throw ValidationError("--replicas takes 1 to \(Self.mostReplicas).")
+    }
+    guard (1...DemoAccounts.most).contains(accounts) else {
+      throw ValidationError("--accounts takes 1 to \(DemoAccounts.most).")
     }
     if let limit, limit < DemoCourse.shortest {
       throw ValidationError(
@@ -51,7 +60,7 @@ struct Demo: AsyncParsableCommand {
     EndSignals.catchThem()
     let isLive = !plain && DemoTerminal.isUsable
     let stage = try await DemoStage.open(
-      replicas: (0..<replicas).map { DemoStage.name($0) },
+      replicas: (0..<replicas).map { DemoStage.name($0) }, accounts: accounts,
       // Short enough to see refreshes; with a person at the keys, WeChat may be broken for the
       // time between a refresh that is due and the token's end, 3/8 of its life.
       lifetime: isLive ? .seconds(40) : .seconds(20))

@@ -19,9 +19,18 @@ final class DemoRedis: Sendable {
     var token = Key()
     var expiresIn = Key()
     var leader = Key()
+    /// What other accounts have.
+    var others: [Other] = []
+  }
+
+  /// The key of a credential that the application does not use.
+  struct Other: Hashable, Sendable {
+    let name: String
+    let key: Key
   }
 
   let layout = KeyLayout(prefix: "WCH_")
+  private let others: [CredentialID]
   private let client: RedisClient
   private let subscriber: RedisSubscriber
   /// Protects the messages that came since the last look.
@@ -32,7 +41,8 @@ final class DemoRedis: Sendable {
   /// How long one command may take.
   private static let patience: Duration = .seconds(2)
 
-  init(port: Int) throws {
+  init(port: Int, others: [CredentialID] = []) throws {
+    self.others = others
     let configuration = RedisConfiguration(
       endpoint: try RedisEndpoint(url: "redis://127.0.0.1:\(port)/0"))
     let logger = Logger(label: "demo") { _ in SwiftLogNoOpLogHandler() }
@@ -71,7 +81,9 @@ final class DemoRedis: Sendable {
 
   /// Reads everything that is shown, in one go; nil when Redis does not answer.
   func look() async -> Keys? {
-    let names = [layout.accessToken(.unnamed), layout.expiresIn(.unnamed), layout.leader]
+    let names =
+      [layout.accessToken(.unnamed), layout.expiresIn(.unnamed), layout.leader]
+      + others.map { layout.key(.credential, $0) }
     let commands = names.flatMap { [RedisCommand("GET", $0), RedisCommand("PTTL", $0)] }
     guard let replies = try? await execute(commands) else { return nil }
     func key(_ index: Int) -> Key {
@@ -79,7 +91,9 @@ final class DemoRedis: Sendable {
       return Key(
         value: replies[index * 2].text, life: life >= 0 ? .milliseconds(life) : nil)
     }
-    return Keys(token: key(0), expiresIn: key(1), leader: key(2))
+    return Keys(
+      token: key(0), expiresIn: key(1), leader: key(2),
+      others: others.indices.map { Other(name: "\(others[$0])", key: key(3 + $0)) })
   }
 
   /// Reads the token as an application does; nil when there is none.

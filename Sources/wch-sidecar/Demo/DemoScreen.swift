@@ -101,27 +101,34 @@ struct DemoScreen {
 
   private func keys(_ picture: DemoPicture) -> [Line] {
     guard let keys = picture.keys else { return [[Span("Redis does not answer", .bad)]] }
+    let width = keys.others.map { $0.name.count + 2 }.reduce(18, max)
     func line(_ name: String, _ value: String?, _ key: DemoRedis.Key, of life: Duration) -> Line {
-      guard let value else { return [Span(name.padded(18)), Span("-", .warning)] }
+      guard let value else { return [Span(name.padded(width)), Span("-", .warning)] }
       guard let left = key.life else {
-        return [Span(name.padded(18) + value.padded(16)), Span("no TTL", .bad)]
+        return [Span(name.padded(width) + value.padded(16)), Span("no TTL", .bad)]
       }
       let filled = max(0, min(Self.barWidth, Int(left / life * Double(Self.barWidth))))
       let bar =
         String(repeating: "#", count: filled)
         + String(repeating: ".", count: Self.barWidth - filled)
       return [
-        Span(name.padded(18) + value.padded(16) + (left.tenths + " s").flushRight(8) + "  "),
+        Span(name.padded(width) + value.padded(16) + (left.tenths + " s").flushRight(8) + "  "),
         Span(bar, .faint),
       ]
     }
     let life = picture.lifetime
     return [
-      [Span("key".padded(18) + "value".padded(16) + "TTL".flushRight(8), .faint)],
+      [Span("key".padded(width) + "value".padded(16) + "TTL".flushRight(8), .faint)],
       line("WCH_access_token", keys.token.value?.shortened, keys.token, of: life),
       line("WCH_expires_in", keys.expiresIn.value, keys.expiresIn, of: life),
       line("WCH_leader", keys.leader.value?.leaderShortened, keys.leader, of: DemoStage.lease),
     ]
+      + keys.others.map { other in
+        // What does not live for seconds has two hours.
+        let isShort = other.key.life.map { $0 <= life } ?? true
+        return line(
+          other.name, other.key.value?.shortened, other.key, of: isShort ? life : .seconds(7200))
+      }
   }
 
   private static let barWidth = 30

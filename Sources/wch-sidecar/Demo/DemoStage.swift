@@ -18,6 +18,8 @@ final class DemoStage {
 
   let redisPort: Int
   let simulator: Simulator
+  /// The accounts beside the application's own.
+  let accounts: DemoAccounts
   /// Of a token.
   let lifetime: Duration
   private(set) var replicas: [Replica]
@@ -26,7 +28,7 @@ final class DemoStage {
   let guardian: DemoGuardian
   private var revocations: [ContinuousClock.Instant] = []
 
-  /// The only app of the simulated WeChat; its secret guards nothing.
+  /// The application's app of the simulated WeChat; its secret guards nothing.
   static let appID = "wxdemo0000000000"
   private static let secret = "demo-secret-of-a-simulated-wechat"
   /// A replica's lease: long enough for a busy machine, short enough to watch it run out.
@@ -44,8 +46,9 @@ final class DemoStage {
 
   private init(
     redisPort: Int, redis: DemoProcess, simulator: Simulator, server: SimulatorServer,
-    guardian: DemoGuardian, replicas: [String], lifetime: Duration
+    guardian: DemoGuardian, replicas: [String], accounts: DemoAccounts, lifetime: Duration
   ) {
+    self.accounts = accounts
     self.redisPort = redisPort
     self.redis = redis
     self.simulator = simulator
@@ -59,7 +62,9 @@ final class DemoStage {
   ///
   /// - Parameter lifetime: of a token.
   /// - Throws: a `Failure` that says what is missing.
-  static func open(replicas: [String], lifetime: Duration) async throws -> DemoStage {
+  static func open(
+    replicas: [String], accounts: Int, lifetime: Duration
+  ) async throws -> DemoStage {
     guard let program = findRedis() else {
       throw Failure(
         .unreachable,
@@ -72,12 +77,13 @@ final class DemoStage {
     simulator.setLatency(20...60)
     let server = try await SimulatorServer.start(simulator)
     do {
+      let accounts = try DemoAccounts(accounts, lifetime: app.life, at: simulator)
       let guardian = try DemoGuardian()
       do {
         let (redis, port) = try await startRedis(program, guardian)
         let stage = DemoStage(
           redisPort: port, redis: redis, simulator: simulator, server: server,
-          guardian: guardian, replicas: replicas, lifetime: lifetime)
+          guardian: guardian, replicas: replicas, accounts: accounts, lifetime: lifetime)
         do {
           try stage.startMissing()
           return stage
@@ -87,6 +93,7 @@ final class DemoStage {
         }
       } catch {
         guardian.dismiss()
+        accounts.remove()
         throw error
       }
     } catch {
@@ -108,6 +115,7 @@ final class DemoStage {
     redis.kill()
     await server.stop()
     guardian.dismiss()
+    accounts.remove()
   }
 
   // MARK: Redis
@@ -156,7 +164,7 @@ final class DemoStage {
 
   /// Runs connections to the stage's Redis for as long as the body runs.
   func withRedis<Result>(_ body: (DemoRedis) async throws -> Result) async throws -> Result {
-    let redis = try DemoRedis(port: redisPort)
+    let redis = try DemoRedis(port: redisPort, others: accounts.credentials)
     return try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await redis.run() }
       defer { group.cancelAll() }
@@ -188,7 +196,7 @@ final class DemoStage {
       "WCH_HTTP_LISTEN": "off", "WCH_LOG_FORMAT": "text", "WCH_LEASE": Self.lease.written,
       "WCH_RENEW": "1s", "WCH_RETRY": "300ms", "WCH_TICK": "1s",
       "WCH_REDIS_COMMAND_TIMEOUT": "1s", "WCH_API_TIMEOUT": "2s",
-    ]
+    ].merging(accounts.file.map { ["WCH_CONFIG": $0] } ?? [:]) { $1 }
   }
 
   /// SIGKILL; false when there is no such process.

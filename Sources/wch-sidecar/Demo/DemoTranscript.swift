@@ -29,7 +29,16 @@ struct DemoTranscript {
     if let lastState, picture.elapsed < lastState + Self.interval { return }
     lastState = picture.elapsed
     line(picture.elapsed, "keys", keys(picture))
+    if let others = picture.keys?.others, !others.isEmpty {
+      line(picture.elapsed, "others", others.map(other).joined(separator: "  "))
+    }
     line(picture.elapsed, "app", application(picture))
+  }
+
+  private func other(_ other: DemoRedis.Other) -> String {
+    guard let value = other.key.value else { return "\(other.name) -" }
+    let life = other.key.life.map { "\($0.components.seconds) s" } ?? "no TTL"
+    return "\(other.name) \(value.shortened) (\(life))"
   }
 
   private func keys(_ picture: DemoPicture) -> String {

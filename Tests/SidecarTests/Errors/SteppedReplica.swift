@@ -61,7 +61,7 @@ final class SteppedReplica {
       [],
       [
         "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API": api.rawValue,
-        "WCH_PROBE": "off",
+        "WCH_PROBE": "off", "WCH_API_URL": server.urls.joined(separator: ","),
       ])
     store = TokenStore(
       client: redis, layout: KeyLayout(prefix: "WCH_"), apps: AppRegister([.unnamed: Self.appID]))

@@ -34,7 +34,7 @@ import TokenCore
         let known: [String] =
           switch label {
           case "condition": Condition.Kind.allCases.map(\.rawValue)
-          case "errcode": WeChatError.table.map { String($0.code) }
+          case "errcode": WeChatError.all.map { String($0.code) }
           case "connection": MetricLabels.connections
           default: []
           }

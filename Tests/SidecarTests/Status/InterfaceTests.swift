@@ -191,7 +191,7 @@ import TokenCore
     #expect(Set(anchors).count == anchors.count)
     let wanted =
       Condition.Kind.allCases.map(\.rawValue) + Problem.allCases.map(\.rawValue)
-      + WeChatError.table.map { "errcode-\($0.code)" } + AlertRule.table.map(\.name)
+      + WeChatError.all.map(\.anchor) + AlertRule.table.map(\.name)
     #expect(Set(wanted).isSubset(of: anchors))
     for entry in entries {
       #expect(!entry.parts.isEmpty, "\(entry.anchor)")
