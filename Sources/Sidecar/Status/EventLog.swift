@@ -147,7 +147,7 @@ extension EventLog.Entry {
       self.init(
         .warning, Words("The token died before its time", "token 提前失效"), account: account,
         at: time)
-    case .refreshStarted, .reported, .storeStepFailed, .conflict,
+    case .refreshStarted, .reported, .overwritten, .storeStepFailed, .conflict,
       .lockNeverLapses, .nameIsShared:
       return nil
     }
