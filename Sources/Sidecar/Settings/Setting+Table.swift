@@ -122,8 +122,8 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, tickets, outputs, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy,
-    apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
+    config, strict, appid, appsecret, api, tickets, outputs, apiUrl, apiTimeout, apiIp,
+    apiConcurrency, apiProxy, apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,
     httpCaFile, httpBearer, ready, instance, logLevel, logFormat, logFile,

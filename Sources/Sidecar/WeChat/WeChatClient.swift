@@ -146,7 +146,9 @@ package final class WeChatClient: Sendable {
     let outcome: ProbeOutcome =
       switch reply {
       case .answered(let answer, _):
-        Self.judge(status: answer.status, body: answer.body, to: Question(isWeCom: api.isWeCom, .accessToken))
+        Self.judge(
+          status: answer.status, body: answer.body,
+          to: Question(isWeCom: api.isWeCom, .accessToken))
       case .notSent(let failure), .lost(let failure): .unclear(failure)
       }
     remember(facts)
