@@ -73,7 +73,8 @@ struct AnswerFuzzTests {
     var contradiction: Contradiction?
   }
 
-  /// What is to be answered to requests that are under way; the AppID, or a ticket's token, is the seed.
+  /// What is to be answered to requests that are under way; the AppID is the seed, or the token
+  /// that a ticket is asked for with.
   private final class Scripts: Sendable {
     private let scripts = Mutex<[String: ScriptedServer.Script]>([:])
 

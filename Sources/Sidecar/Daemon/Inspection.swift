@@ -206,7 +206,8 @@ package struct Inspection {
         report.add(.bad, key, "cannot be read: \(refusal)")
       } else {
         let exists = (reply.number ?? 0) > 0
-        report.add(exists ? .good : .doubtful, key, exists ? "holds a ticket" : "holds no ticket yet")
+        report.add(
+          exists ? .good : .doubtful, key, exists ? "holds a ticket" : "holds no ticket yet")
       }
     }
   }

@@ -83,24 +83,17 @@ package struct Assessment {
     var seen: Set<Condition.Identity> = []
     found = (found.filter { $0.observer == nil } + found.filter { $0.observer != nil })
       .filter { seen.insert($0.identity).inserted }
-    return found.map(lasting).map(asked).sorted(by: Condition.isTold)
-  }
-
-  /// The condition with what WeChat was asked for.
-  private func asked(_ condition: Condition) -> Condition {
-    guard let account = condition.account else { return condition }
-    var condition = condition
-    condition.facts.question = Question(
-      isWeCom: known.corporations.contains(account.account), account.kind)
-    return condition
+    return found.map(lasting).sorted(by: Condition.isTold)
   }
 
   /// The condition since it was met first: who leads from now on, or the next attempt, may have a
   /// date of its own.
   private func lasting(_ condition: Condition) -> Condition {
-    guard let met = remembered(condition.identity) else { return condition }
     var condition = condition
-    condition.since = min(condition.since, met.since)
+    condition.facts.question = known.question(of: condition.account)
+    if let met = remembered(condition.identity) {
+      condition.since = min(condition.since, met.since)
+    }
     return condition
   }
 

@@ -66,6 +66,12 @@ package struct Observation: Sendable {
     self.accounts = accounts
   }
 
+  /// What WeChat was asked for, of a condition of that account.
+  func question(of account: CredentialID?) -> Question {
+    guard let account else { return .token }
+    return Question(isWeCom: corporations.contains(account.account), account.kind)
+  }
+
   /// A moment as the wall clock shows it.
   func wallClock(_ moment: Moment) -> Timestamp {
     Timestamp(milliseconds: wall.milliseconds + (moment - now).wholeMilliseconds)

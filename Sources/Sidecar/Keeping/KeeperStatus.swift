@@ -141,8 +141,8 @@ package struct KeeperStatus: StatusSource {
       let isHeld = kept.copy.map { $0.remaining(at: now) > .zero } ?? false
       return .none(
         reason: isHeld
-          ? "the \(account.noun) of account \(account) may have been replaced: this replica has not seen"
-            + " for minutes that Redis still has it"
+          ? "the \(account.noun) of account \(account) may have been replaced: this replica has not"
+            + " seen for minutes that Redis still has it"
           : "no live \(account.noun) is known for account \(account)",
         retryAfter: settings.timing.retry)
     }
@@ -263,7 +263,8 @@ package struct KeeperStatus: StatusSource {
 
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
   func unanswered(_ account: CredentialID, since start: Start) -> RefreshAnswer {
-    let waited = "no new \(account.noun) within \(Int(KeeperStatus.longestWait.inSeconds)) seconds: "
+    let limit = Int(KeeperStatus.longestWait.inSeconds)
+    let waited = "no new \(account.noun) within \(limit) seconds: "
     let state = links.state
     guard state.isConnected else {
       return .unavailable(

@@ -56,8 +56,7 @@ extension MetricFamily {
     labels: ["account"], "How long a fetch took, from asking WeChat to the stored token.")
   package static let upstreamRequests = MetricFamily(
     "wechat_token_upstream_requests_total", .counter, labels: ["account", "endpoint", "errcode"],
-    "Calls to WeChat by endpoint (`token`, `stable_token`, `quota`) and errcode (0 is success, "
-      + "`none`: no errcode).")
+    "Calls to WeChat by endpoint and errcode (0 is success, `none`: no errcode).")
   package static let consecutiveFailures = MetricFamily(
     "wechat_token_consecutive_failures", .gauge, labels: ["account"],
     "Fetches that failed in a row, as the leader counts them and tells the others; else 0.")

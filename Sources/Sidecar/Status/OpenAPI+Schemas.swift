@@ -11,7 +11,8 @@ extension OpenAPI {
   ]
 
   private static let second = "in Unix seconds"
-  private static let accountName = "The account; the unnamed one is `default`."
+  private static let accountName =
+    "The account, or its ticket as `NAME/jsapi_ticket`; the unnamed account is `default`."
 
   // MARK: Status
 
@@ -150,7 +151,7 @@ extension OpenAPI {
   ])
 
   private static let namedAccount = Schema.string(
-    "The account; a rejected token tells it by itself.", pattern: "^[A-Za-z0-9._-]{0,64}$")
+    "The account; a rejected token tells it by itself.", pattern: StatusRoute.credentialPattern)
   private static let rejectedToken = Schema.string(
     "The token that WeChat refused.", pattern: "^[!-~]+$"
   ).length(1...RefreshBody.longestToken)

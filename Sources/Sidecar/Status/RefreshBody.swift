@@ -60,7 +60,8 @@ enum RefreshBody {
       account = CredentialID(name)
       guard account != nil else {
         throw RefreshBodyProblem(
-          reason: "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`.")
+          reason: "An account's name has 1 to 64 letters, digits, `.`, `_`, `-`, and a ticket's is"
+            + " NAME/jsapi_ticket, NAME/wx_card_ticket or NAME/agent_config_ticket.")
       }
     }
     if let token = members.rejected_token {

@@ -35,6 +35,16 @@ extension StatusRoute {
     help: Words(
       "The account's name; `default` is the unnamed one.", "帐号名；`default` 指未命名帐号。"))
 
+  /// `NAME`, and behind it the kind of a ticket.
+  static let credentialPattern =
+    "^[A-Za-z0-9._-]{0,64}(/(jsapi_ticket|wx_card_ticket|agent_config_ticket))?$"
+
+  private static let credential = Parameter(
+    name: "account", schema: .string(pattern: credentialPattern),
+    help: Words(
+      "The account's name, or a ticket's as `NAME/jsapi_ticket`; `default` is the unnamed one.",
+      "帐号名，ticket 写作 `NAME/jsapi_ticket`；`default` 指未命名帐号。"))
+
   // MARK: Rows
 
   private static let pageRow = Row(
@@ -100,12 +110,13 @@ extension StatusRoute {
     problems: [.tooManyPages], help: Words("For Prometheus.", "供 Prometheus 抓取。"))
 
   private static let tokenRow = Row(
-    path: "/v1/token", name: "token", isGuarded: true, parameters: [account],
+    path: "/v1/token", name: "token", isGuarded: true, parameters: [credential],
     answers: [
       Answer(
         status: 200, content: .json("Token"),
         meaning: Words(
-          "The token, from memory: also while Redis is down.", "内存中的 token，Redis 断开时也可用。"))
+          "The token, or the ticket, from memory: also while Redis is down.",
+          "内存中的 token 或 ticket，Redis 断开时也可用。"))
     ],
     problems: [
       .badRequest, .badAccount, .bearerRequired, .localOnly, .webPage, .strangeHost,

@@ -26,7 +26,8 @@ package struct AccessRules: Sendable {
       commands: Self.replicaCommands)
   }
 
-  /// What an application needs: to read the keys, tickets' included, to report a token that fails, to listen.
+  /// What an application needs: to read the keys, tickets' included, to report a token that
+  /// fails, to listen.
   ///
   /// Rights to read alone (`%R~`) are Redis 7's.
   package var reader: [String] {

@@ -147,8 +147,8 @@ package final class WeChatClient: Sendable {
       switch reply {
       case .answered(let answer, _):
         Self.judge(
-          status: answer.status, body: answer.body, to: Question(isWeCom: api.isWeCom, .accessToken)
-        )
+          status: answer.status, body: answer.body,
+          to: Question(isWeCom: api.isWeCom, .accessToken))
       case .notSent(let failure), .lost(let failure): .unclear(failure)
       }
     remember(facts)

@@ -23,9 +23,9 @@ extension WeChatError {
 
   private static let corpConsole = Words(
     """
-    In WeCom's admin console (work.weixin.qq.com): the corp id is under My Company, the secret with \
-    the app; each app has its own. Write a new one into the secret's file: it is read again and \
-    WeCom asked at once.
+    In WeCom's admin console (work.weixin.qq.com): the corp id is under My Company, the secret \
+    with the app; each app has its own. Write a new one into the secret's file: it is read again \
+    and WeCom asked at once.
     """,
     """
     在企业微信管理后台（work.weixin.qq.com）：企业 ID 在“我的企业”，Secret 在各自的应用里。把新的 Secret 写入密钥\
@@ -34,9 +34,10 @@ extension WeChatError {
 
   private static let corpLimits = Words(
     """
-    Nothing, unless it lasts: a corporation may call one API 10,000 times a minute and 150,000 times \
-    an hour, and ask for tickets 400 times an hour (100 times with one app's token). Beyond it WeCom \
-    blocks for a minute, or an hour; the daemon needs a few calls an hour, so look for who else asks.
+    Nothing, unless it lasts: a corporation may call one API 10,000 times a minute and 150,000 \
+    times an hour, and ask for tickets 400 times an hour (100 times with one app's token). Beyond \
+    it WeCom blocks for a minute, or an hour; the daemon needs a few calls an hour, so look for \
+    who else asks.
     """,
     """
     一般无需处理：同一企业每个接口每分钟 1 万次、每小时 15 万次，ticket 每小时 400 次（每应用 100 次），超出后封一分钟\

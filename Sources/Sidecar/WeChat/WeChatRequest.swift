@@ -57,7 +57,7 @@ package struct WeChatRequest: Sendable {
       case .stableToken:
         .init(
           method: "POST", path: "/cgi-bin/stable_token",
-          body: JSONText.value(StableBody(appid: appID, secret: secret, isForced: isForced)))
+          body: Self.stableBody(appID, secret, isForced: isForced))
       case .corpToken:
         .init(
           method: "GET", path: "/cgi-bin/gettoken",
@@ -73,17 +73,15 @@ package struct WeChatRequest: Sendable {
   }
 
   /// What `stable_token` takes.
-  private struct StableBody: Encodable {
-    let grant_type = "client_credential"
-    let appid: String
-    let secret: String
-    let force_refresh: Bool
-
-    init(appid: String, secret: Secret, isForced: Bool) {
-      self.appid = appid
-      self.secret = secret.revealed
-      force_refresh = isForced
+  private static func stableBody(_ appID: String, _ secret: Secret, isForced: Bool) -> String {
+    struct Body: Encodable {
+      let grant_type = "client_credential"
+      let appid: String
+      let secret: String
+      let force_refresh: Bool
     }
+    return JSONText.value(
+      Body(appid: appID, secret: secret.revealed, force_refresh: isForced))
   }
 }
 

@@ -36,9 +36,11 @@ struct DemoAccounts {
     simulator.register(shop)
     // WeCom's token lives as long as it does there: the daemon asks for it once a minute at most.
     simulator.register(CorpApp(corpID: "wwdemo0000000002", secret: Self.secret))
-    let texts = ["shop", "shop/jsapi_ticket", "corp", "corp/jsapi_ticket", "corp/agent_config_ticket"]
-    credentials = texts.prefix(count > 2 ? texts.count : 2).compactMap { CredentialID($0) }
-    file = try Self.write("{ accounts: { \(Self.entries.prefix(count - 1).joined(separator: ",\n")) } }")
+    var names = ["shop", "shop/jsapi_ticket"]
+    if count > 2 { names += ["corp", "corp/jsapi_ticket", "corp/agent_config_ticket"] }
+    credentials = names.compactMap { CredentialID($0) }
+    let entries = Self.entries.prefix(count - 1).joined(separator: ",\n")
+    file = try Self.write("{ accounts: { \(entries) } }")
   }
 
   /// Takes the file away.

@@ -43,7 +43,8 @@ import TokenCore
   private static func known(_ failures: Int, isConnected: Bool) -> Observation {
     var known = Observation(
       now: .origin + .seconds(1000), wall: wall, startedAt: .origin, instance: "a",
-      isLeader: false, timing: Timing(), margins: Margins(), accounts: AccountMarks([]))
+      isLeader: false, timing: Timing(), margins: Margins(),
+      accounts: AccountMarks([Settings.Account]()))
     var link = LinkState(isWanted: true, since: wall)
     if isConnected {
       _ = link.connected(to: RedisServerInfo(runID: "r", version: "7"))

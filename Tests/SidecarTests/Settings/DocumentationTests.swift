@@ -115,11 +115,17 @@ import TokenCore
     }
   }
 
-  @Test func `the page about WeChat has every code, and its class`() throws {
+  @Test(arguments: [
+    ("code", WeChatError.table), ("a ticket's code", WeChatError.ticketTable),
+    ("WeCom's code", WeChatError.corpTable),
+  ])
+  func `the page about WeChat has every code, and its class`(
+    name: String, table: [WeChatError]
+  ) throws {
     try compare(
       page: "Sources/Sidecar/Sidecar.docc/WeChat.md",
-      with: ["| code | class | what it means |", "|---|---|---|"]
-        + WeChatError.table.map {
+      with: ["| \(name) | class | what it means |", "|---|---|---|"]
+        + table.map {
           "| [\($0.code)](Runbook.md#\($0.anchor)) | `\($0.category)` | \($0.advice) |"
         })
   }
