@@ -64,7 +64,7 @@ extension AccountKeeper {
     _ attempt: Attempt, _ lead: Scene.Lead, in scene: Scene
   ) -> [Outcome] {
     let now = scene.now
-    guard !scene.isEnding, isFresh(attempt, at: now) else {
+    guard !scene.isEnding, !isLeaving, isFresh(attempt, at: now) else {
       go(to: .resolve(attempt), .due(now))
       // What it was for still is; whoever says so at once again and again gets a pause.
       wanted = Wanted(trigger: attempt.trigger, notBefore: now + Timing.fetchSpacing)

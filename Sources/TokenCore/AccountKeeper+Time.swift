@@ -13,7 +13,7 @@ extension AccountKeeper {
     if let dueAt = flight.dueAt { consider(dueAt) }
     if work == .hold, leads {
       consider(lookAt)
-      guard !isShuttingDown else { return wake }
+      guard !isShuttingDown, !isLeaving else { return wake }
       if !isQueued, let start = fetchStart { consider(start) }
       if let probe = prober.nextWake, copy != nil { consider(probe) }
     }
@@ -106,7 +106,8 @@ extension AccountKeeper {
     let now = scene.now
     var outcomes: [Outcome] = []
     if let source, source.until <= now { self.source = nil }
-    if !scene.isEnding, !isQueued, let start = fetchStart, start <= now {
+    let isEnding = scene.isEnding || isLeaving
+    if !isEnding, !isQueued, let start = fetchStart, start <= now {
       if scene.mayFetch { outcomes += begin(lead, at: now) } else { isQueued = true }
     }
     if work == .hold, lookAt <= now {
@@ -114,7 +115,7 @@ extension AccountKeeper {
       go(to: .look)
       outcomes += send(.look(.init(account: name, outputs: outputs)), at: now)
     }
-    if !scene.isEnding, let copy, prober.ask(about: copy.version, at: now) {
+    if !isEnding, let copy, prober.ask(about: copy.version, at: now) {
       outcomes.append(
         .probe(
           ProbeOrder(

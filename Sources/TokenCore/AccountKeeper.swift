@@ -88,6 +88,8 @@ package struct AccountKeeper: Sendable {
   var sequence: Int64 = 0
   /// Whether Redis's record was not ours to write when it was last read.
   package internal(set) var isRefused = false
+  /// Whether it is no longer kept: nothing is begun, and what is under way is let end.
+  package internal(set) var isLeaving = false
   /// Whether Redis is to be read although the reason for it is not yet old.
   var isHinted = false
   var storeFailures = 0
@@ -190,6 +192,15 @@ package struct AccountKeeper: Sendable {
 
   /// Whether something is under way that an orderly end should wait for.
   var mustFinish: Bool { work.attempt != nil || work == .recommit }
+
+  /// Whether what it did could be lost, or be done and not told, if it were forgotten now.
+  func hasUnfinishedBusiness(at now: Moment) -> Bool {
+    mustFinish || !traces.debts.isEmpty
+      // Of these an answer may still come, and says what is owed.
+      || traces.abandoned.contains {
+        ($0.askedAt ?? $0.beganAt) + timing.apiTimeout + Timing.slack > now
+      }
+  }
 
   // MARK: What it is fetched with
 

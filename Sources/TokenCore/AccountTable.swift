@@ -26,6 +26,8 @@ struct AccountTable: Sendable {
   private(set) var fetching = 0
   /// Who waits until others' fetches are over, in the order in which they became due.
   private var queue: [Int] = []
+  /// Whether accounts have come or gone since this was last asked: then no place is what it was.
+  private var isRearranged = false
   /// How often an account was asked when it is due: what a test counts.
   private(set) var settledCount = 0
 
@@ -93,6 +95,25 @@ struct AccountTable: Sendable {
   /// Whether any account waits until others' fetches are over.
   var hasQueue: Bool { !queue.isEmpty }
 
+  /// Puts accounts in, and takes others out.
+  ///
+  /// Every place may be another one's then: it costs what all of them cost together.
+  mutating func rearrange(
+    adding others: [AccountKeeper], removing isGone: (AccountKeeper) -> Bool
+  ) {
+    let waiting = queue.map { all[$0].name }
+    all.removeAll(where: isGone)
+    all = (all + others).sorted { $0.name < $1.name }
+    wakes = WakeTree(count: all.count)
+    restless = []
+    isChanged = Array(repeating: true, count: all.count)
+    changed = Array(all.indices)
+    fetching = all.count(where: \.isFetching)
+    queue = waiting.compactMap { place(of: $0) }
+    isRearranged = true
+    settleAll()
+  }
+
   /// Changes every account.
   mutating func updateAll(_ change: (inout AccountKeeper) -> Void) {
     for place in indices { update(place, change) }
@@ -147,6 +168,12 @@ struct AccountTable: Sendable {
     let isListed = position < restless.endIndex && restless[position] == place
     if isRestless, !isListed { restless.insert(place, at: position) }
     if !isRestless, isListed { restless.remove(at: position) }
+  }
+
+  /// Whether accounts have come or gone since this was last asked.
+  mutating func takeRearrangement() -> Bool {
+    defer { isRearranged = false }
+    return isRearranged
   }
 
   /// The places of the accounts that were changed since this was last asked.

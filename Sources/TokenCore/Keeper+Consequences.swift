@@ -9,6 +9,7 @@ extension Keeper {
       case .won(let leadership):
         conflict = nil
         wantsAbdication = false
+        sequenceFloor = 0
         actions += [.note(.becameLeader(leadership.epoch)), .listen(true)]
         heartbeatAt = now
         table.updateAll { $0.startedLeading(at: now) }

@@ -66,6 +66,7 @@ extension Keeper {
     memory.add(isReleasing)
     memory.add(isReleased)
     memory.add(isStopped)
+    memory.add(sequenceFloor)
     election.tellMemory(to: &memory)
     for account in accounts { account.tellMemory(to: &memory, least: least) }
   }
@@ -119,6 +120,7 @@ extension AccountKeeper {
     let underWay = work.attempt?.version
     traces.tellMemory(to: &memory, underWay: underWay, least: least)
     memory.add(isRefused)
+    memory.add(isLeaving)
     memory.add(isQueued)
     memory.add(isHinted)
     memory.add(Int64(failures.inARow))

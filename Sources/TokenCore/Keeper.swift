@@ -49,6 +49,12 @@ package struct Keeper: Sendable {
   /// Drawn once by each process.
   let life: UInt64
   let timing: Timing
+  let margins: Margins
+  /// Who is let go once what is under way has ended (TokenCore.md#accounts-that-come-and-go).
+  var leaving: [CredentialID] = []
+  /// No account that comes in the middle of this lead numbers its fetches from below: whoever was
+  /// there before under its name may have used these numbers.
+  var sequenceFloor: Int64 = 0
 
   /// So many accounts ask WeChat at the same time.
   let maximumFetches: Int
@@ -65,6 +71,7 @@ package struct Keeper: Sendable {
     precondition(Set(accounts).count == accounts.count, "every account has its own name")
     self.instance = instance
     self.timing = timing
+    self.margins = margins
     self.maximumFetches = max(maximumFetches, 1)
     self.generator = generator
     let life: UInt64 = self.generator.next()
@@ -90,6 +97,7 @@ package struct Keeper: Sendable {
     apply(election.checkLease(at: now), at: now, to: &actions)
     take(event, at: now, to: &actions)
     advance(at: now, to: &actions)
+    letGo(at: now)
     table.settle(common)
     return actions
   }
@@ -111,6 +119,11 @@ package struct Keeper: Sendable {
     view.isNamesake = isNamesake
     view.ticks = ticks
     view.redisClock = redisClock
+    if table.takeRearrangement() {
+      let gone = view.accounts.map(\.name).filter { table.place(of: $0) == nil }
+      view.replaceAll(with: table.all)
+      return table.takeChanges().map { table[$0].name } + gone
+    }
     return table.takeChanges().map { place in
       view.replace(at: place, with: table[place])
       return table[place].name
@@ -199,6 +212,8 @@ package struct Keeper: Sendable {
     case .secretChanged(let account):
       guard let index = index(of: account) else { break }
       table.update(index) { $0.secretChanged(at: now) }
+    case .accountsChanged(let added, let removed):
+      change(adding: added, removing: removed, at: now)
     case .shutdownRequested:
       guard shutdownBy == nil else { break }
       shutdownBy = now + timing.apiTimeout + timing.opTimeout * 2
@@ -323,6 +338,8 @@ extension Keeper {
     case reported(Report)
     /// An account's secret was replaced by its owner.
     case secretChanged(CredentialID)
+    /// Accounts are to be kept from now on, and others no longer.
+    case accountsChanged(added: [NewAccount], removed: [CredentialID])
     /// The process is to end in order.
     case shutdownRequested
   }

@@ -55,5 +55,7 @@ package struct KeeperView: Sendable {
     return low < accounts.count && accounts[low].name == account ? accounts[low] : nil
   }
 
+  mutating func replaceAll(with accounts: [AccountKeeper]) { self.accounts = accounts }
+
   mutating func replace(at place: Int, with account: AccountKeeper) { accounts[place] = account }
 }

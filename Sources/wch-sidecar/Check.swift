@@ -19,18 +19,24 @@ struct Check: AsyncParsableCommand, SettingsVerb {
   @Flag(help: "Connect, and fetch a token for each account that has none, where nobody leads.")
   var mint = false
 
+  @Option(help: "Look at this account only; `default` is the unnamed one.")
+  var account: String?
+
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
   var flags: [String] = []
 
   func run() async throws {
+    let account = try Setup.accountAsGiven(account)
     let (settings, redis) = try Setup.load(self)
+    let name = try account.map { try Setup.configured($0, settings) }
     print(settings.describe())
     for remark in settings.remarks { print("note: \(remark)") }
     for warning in settings.warnings { StandardError.write("warning: \(warning)") }
     if let warning = settings.authoritiesWarning { StandardError.write("warning: \(warning)") }
     guard connect || mint else { return }
     print("")
-    let inspection = Inspection(settings: settings, redis: redis, logger: Setup.silent())
+    let inspection = Inspection(
+      settings: settings, only: name, redis: redis, logger: Setup.silent())
     var report = await inspection.run()
     let isSound = !report.isUnreachable && !report.findings.contains { $0.grade == .bad }
     if mint, isSound { try await inspection.mint(&report, version: Version.current) }

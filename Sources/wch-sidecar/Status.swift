@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import Sidecar
+import TokenCore
 
 /// `status`: what the running daemon knows, or, without one, what Redis tells.
 struct Status: AsyncParsableCommand, SettingsVerb {
@@ -19,6 +20,10 @@ struct Status: AsyncParsableCommand, SettingsVerb {
 
   @Flag(help: "Again every second, until SIGTERM, Ctrl-C or the reader's end.")
   var watch = false
+
+  @Option(
+    help: "This account only, and what is wrong with it or with all; `default` is the unnamed.")
+  var account: String?
 
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
   var flags: [String] = []
@@ -39,6 +44,7 @@ struct Status: AsyncParsableCommand, SettingsVerb {
   }
 
   func run() async throws {
+    _ = try Setup.accountAsGiven(account)
     let question = try DaemonQuestion(self)
     guard watch else {
       let (text, failure) = try await show(question, width: StandardOutput.width)
@@ -70,7 +76,8 @@ struct Status: AsyncParsableCommand, SettingsVerb {
     _ question: DaemonQuestion, width: Int?
   ) async throws(Failure) -> (text: String, failure: Failure?) {
     do throws(Failure) {
-      let (content, body) = try await question.ask("/v1/status", as: StatusText.Content.self)
+      let (content, body) = try await question.ask(
+        "/v1/status" + (account.map { "?account=\($0)" } ?? ""), as: StatusText.Content.self)
       return (output == .json ? body : StatusText(content, width: width).text, nil)
     } catch {
       guard output == .text, error.code == .unreachable else { throw error }
@@ -86,7 +93,8 @@ struct Status: AsyncParsableCommand, SettingsVerb {
     let reason: String
     do {
       let (settings, redis) = try Setup.redis(self)
-      return try await RedisSight.look(settings, redis, logger: Setup.silent())
+      return try await RedisSight.look(
+        settings, redis, only: account.flatMap { AccountName(written: $0) }, logger: Setup.silent())
     } catch let error as Failure {
       reason = error.message
     } catch {

@@ -81,6 +81,27 @@ import Testing
   }
 }
 
+extension SendGateTests {
+  @Test("calls that can wait leave half of the places, and come after all others")
+  func patientCalls() async {
+    let limiter = CallLimiter(limit: 2)
+    let loop = MultiThreadedEventLoopGroup.singleton.next()
+    func enter(canWait: Bool, within limit: Duration = .milliseconds(5)) async -> Bool {
+      await limiter.enter(before: .now + limit, canWait: canWait, on: loop)
+    }
+    #expect(await enter(canWait: true))
+    #expect(await !enter(canWait: true))
+    #expect(await enter(canWait: false))
+    async let patient = enter(canWait: true, within: patience)
+    async let next = enter(canWait: false, within: patience)
+    limiter.leave()
+    #expect(await next)
+    limiter.leave()
+    limiter.leave()
+    #expect(await patient)
+  }
+}
+
 /// How a connection ends, as its other end sees it: with an error, or in order.
 private final class EndOfConnection: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer

@@ -7,7 +7,7 @@ package func brief(_ event: Keeper.Event) -> String {
   case .stored(let step, .failure(let failure)): "\(step.kind) failed: \(failure)"
   case .fetched(_, let version, let outcome): "fetched \(version): \(brief(outcome))"
   case .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
-    .secretChanged, .probed, .reported, .shutdownRequested:
+    .secretChanged, .probed, .reported, .accountsChanged, .shutdownRequested:
     "\(event)"
   }
 }

@@ -20,6 +20,7 @@ func digest(of event: Keeper.Event) -> UInt64 {
   case .reported: 13
   case .secretChanged: 14
   case .shutdownRequested: 15
+  case .accountsChanged: 40
   }
 }
 

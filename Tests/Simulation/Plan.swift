@@ -20,6 +20,8 @@ package struct Plan: Sendable {
   package let replicas: Int
   package let profile: Profile
   let accounts: Int
+  /// Whether accounts come and go.
+  let moves: Bool
   let parts: Parts
   let lifetime: Int64
   let grace: Int64 = 300 * second
@@ -68,7 +70,8 @@ package struct Plan: Sendable {
   /// With `onlyFaults` there are no others, in a storm when no other profile is asked for.
   package init(
     seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
-    profile: Profile? = nil, probeSeconds: Int64? = nil, onlyFaults: [Fault]? = nil
+    profile: Profile? = nil, probeSeconds: Int64? = nil, onlyFaults: [Fault]? = nil,
+    moves: Bool = false
   ) {
     var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
     self.seed = seed
@@ -78,13 +81,16 @@ package struct Plan: Sendable {
     let drawn: Profile = chance.pick([.storm, .single, .single, .chaos, .chaos, .chaos])
     self.profile = profile ?? (onlyFaults == nil ? drawn : .storm)
     let isUsual = profile == .usual || profile == .calm
-    accounts =
+    let many =
       switch isUsual ? chance.below(90) : chance.below(100) {
       case 0..<78: 1
       case 78..<95: 2
       case 95..<98: Int(chance.within(3...12))
       default: Int(chance.within(40...300))
       }
+    // Who goes leaves others behind.
+    accounts = moves ? many % 4 + 2 : many
+    self.moves = moves
     // Of many accounts an hour is as long as a day of one.
     self.hours = accounts > 12 ? min(hours, 1) : accounts > 2 ? min(hours, 6) : hours
     lifetime =
@@ -129,6 +135,7 @@ package struct Plan: Sendable {
     if hours != 12 { arguments += ["--hours", "\(hours)"] }
     if replicas != 3 { arguments += ["--replicas", "\(replicas)"] }
     if let profile { arguments += ["--profile", profile.rawValue] }
+    if moves { arguments.append("--moves") }
     if let probeSeconds { arguments += ["--probe", "\(probeSeconds)"] }
     for fault in onlyFaults ?? [] { arguments += ["--only", fault.rawValue] }
     for part in Part.allCases where !parts.contains(Parts(part)) {

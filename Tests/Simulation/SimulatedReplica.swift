@@ -81,6 +81,10 @@ final class SimulatedReplica {
   /// Wakes in a row at which nothing was done.
   var idleWakes = 0
   var lastFetchAt: [Moment?]
+  /// Whether it keeps each account.
+  var keeps: [Bool]
+  /// When it let each account go last that was configured no longer.
+  var letGoAt: [Instant?]
 
   init(index: Int, clock: SkewedClock, keeper: Keeper, instance: InstanceID, accounts: Int) {
     self.index = index
@@ -89,6 +93,8 @@ final class SimulatedReplica {
     self.instance = instance
     copies = Array(repeating: nil, count: accounts)
     lastFetchAt = Array(repeating: nil, count: accounts)
+    keeps = Array(repeating: true, count: accounts)
+    letGoAt = lastFetchAt.map { _ in nil }
   }
 
   /// Begins a new life.

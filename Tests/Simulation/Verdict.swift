@@ -21,6 +21,7 @@ package struct Violation: Hashable, Sendable, CustomStringConvertible {
     case leaderAfterHealing = "liveness: a leader"
     case tokenAfterHealing = "liveness: a usable token"
     case quietAfterHealing = "liveness: everything quiet"
+    case removedGoes = "liveness: what is configured no longer goes"
     case workFollows = "only what may follow follows"
     case leaderAfterCrash = "liveness: a leader after a crash"
     case leaderAfterRelease = "liveness: a leader after a release"

@@ -15,6 +15,7 @@ extension World {
     repeatsUntil = now
     sendsSlowlyUntil = now
     hidden = [:]
+    bringAllBack()
     endFork()
     redisDownUntil = min(redisDownUntil, now)
     redisRefusesUntil = now
@@ -182,7 +183,7 @@ extension World {
         return "\(token) is not \(newest.token)"
       }
       for (number, replica) in replicas.enumerated() where replica.isAlive {
-        let copy = replica.keeper.accounts[index].copy?.token.revealed
+        let copy = kept(index, by: number)?.copy?.token.revealed
         if copy != token { return "r\(number) has \(copy ?? "nothing") instead of \(token)" }
       }
     }

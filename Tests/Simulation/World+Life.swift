@@ -93,6 +93,8 @@ extension World {
   private func isOut(_ call: Call) -> Bool {
     let replica = replicas[call.replica]
     guard replica.life == call.life, replica.isAlive else { return true }
+    // Whoever let the account go has forgotten what it did.
+    if replica.letGoAt[call.account].map({ $0 >= call.sentAt }) ?? false { return true }
     return !replica.isConnected || replica.isPaused(at: now)
       || now - max(replica.undisturbedSince, redisServesSince)
         < World.repair.wholeNanoseconds
@@ -166,6 +168,8 @@ extension World {
     case .some: return
     case nil: break
     }
+    // Of one that nobody keeps nobody looks at the record.
+    let isMoving = isMoving(index)
     // What a server that stands still has in its buffers it carries out once it goes on.
     let wasReadable = over.death > redisServesSince
     if plan.profile == .single, over.death < now, wasReadable, isStatedWrongly(index) {
@@ -174,6 +178,8 @@ extension World {
     var begin = max(since, redisServesSince, marks.clockSteppedAt)
     // What a clock that was set back made too long is seen by the next look of a leader.
     if marks.clockSteppedAt > since - plan.grace { begin = max(begin, marks.ledSince ?? now) }
+    if isMoving { marks.accounts[index].hinderedAt = now }
+    if plan.moves { begin = max(begin, marks.accounts[index].hinderedAt) }
     if now - begin > World.repair.wholeNanoseconds {
       let way = over.death < now ? "is dead" : "dies \((over.death - now) / second)s from now"
       violate(
@@ -204,7 +210,7 @@ extension World {
 
   /// Another party's fetch is found by the probe, when there is one.
   private mutating func isFoundByProbe(_ index: Int, since: Instant) {
-    guard let probe = plan.probe, !isFailing(index) else { return }
+    guard let probe = plan.probe, !isFailing(index), !isMoving(index) else { return }
     let bound =
       .nanoseconds(probe) + World.probing + timing.tick + timing.apiTimeout + timing.opTimeout * 4
     // Who begins to lead waits for as long as any other.

@@ -22,7 +22,9 @@ extension World {
     }
     guard cause != nil, let ledSince = marks.ledSince else { return }
     // Where WeChat gives no token the doubt stands, and the keys are gone.
-    if isFailing(index) || isHidden(index) { marks.accounts[index].hinderedAt = now }
+    if isFailing(index) || isHidden(index) || isMoving(index) {
+      marks.accounts[index].hinderedAt = now
+    }
     let begin = max(
       marks.accounts[index].causeStands, ledSince, redisServesSince, brokenUntil,
       marks.accounts[index].hinderedAt)
@@ -57,7 +59,9 @@ extension World {
       marks.accounts[index].hadTokenAt = now
       return
     }
-    guard let since = marks.ledSince, !isFailing(index), !isHidden(index) else { return }
+    guard let since = marks.ledSince, !isFailing(index), !isHidden(index), !isMoving(index) else {
+      return
+    }
     lapsedForReason(index, ledSince: since)
     let begin = max(since, disturbedUntil, waitsUntil(index), marks.accounts[index].hadTokenAt)
     if now - begin > World.tokenless.wholeNanoseconds {

@@ -120,7 +120,8 @@ extension World {
     case .arrive(let arrival):
       if let name = arrival.command.account { touched = [index(of: name)] }
     case .process(let call): touched = [calls[call].account]
-    case .fault, .goOn, .heal, .check, .endFork, .rollOn: return Array(accounts.indices)
+    case .fault, .goOn, .heal, .check, .endFork, .rollOn, .move, .reread:
+      return Array(accounts.indices)
     case .wake, .event, .answer, .stepTimedOut, .respond, .callTimedOut, .reconnect, .resume,
       .connectionLost, .restart, .endByForce, .request, .write:
       break
@@ -187,6 +188,7 @@ extension World {
       statesNoMore(index)
       standsBriefly(index)
       hasToken(index)
+      removedGoes(index)
       let token = publishedToken(index)
       if token != marks.accounts[index].published {
         if let before = marks.accounts[index].published { marks.accounts[index].gone[before] = now }
@@ -227,10 +229,11 @@ extension World {
       guard replicas[$0].isAlive, replicas[$0].leadership != nil else {
         return false
       }
-      if case .commit(let attempt, _) = replicas[$0].keeper.accounts[index].work {
+      guard let kept = kept(index, by: $0) else { return true }
+      if case .commit(let attempt, _) = kept.work {
         return replicas[$0].local(at: now) - attempt.beganAt < .seconds(10)
       }
-      return replicas[$0].keeper.accounts[index].failures.last != nil
+      return kept.failures.last != nil
     }
   }
 
@@ -415,7 +418,12 @@ extension World {
   /// After a keeper has taken an event.
   mutating func remember(_ replica: Int) {
     for index in accounts.indices {
-      guard let version = replicas[replica].keeper.accounts[index].copy?.version else { continue }
+      guard let kept = kept(index, by: replica) else {
+        letGo(index, by: replica)
+        continue
+      }
+      replicas[replica].keeps[index] = true
+      guard let version = kept.copy?.version else { continue }
       if let before = replicas[replica].copies[index], version < before {
         violate(.copiesGrow, "r\(replica) has \(version) after \(before)")
       }

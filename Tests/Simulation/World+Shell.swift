@@ -9,14 +9,10 @@ extension World {
     var timing = timing
     if !plan.parts.contains(.leaseCheck) { timing.lease = .seconds(100_000) }
     let credentials = Dictionary(
-      uniqueKeysWithValues: zip(accounts, plan.repeats).map { account, repeats in
-        var credential = Credential()
-        if repeats { credential.fetch = .renewsWhenForced }
-        credential.probe = plan.probe.map { .nanoseconds($0) }
-        return (account, credential)
-      })
+      uniqueKeysWithValues: accounts.indices.map { (accounts[$0], credential(of: $0)) })
     let keeper = Keeper(
-      instance: instance, accounts: accounts, timing: timing, margins: Margins(),
+      instance: instance, accounts: configuredAccounts.map { accounts[$0] }, timing: timing,
+      margins: Margins(),
       credentials: credentials, generator: SplitMix64(seed: chance.next()))
     return (instance, keeper)
   }
@@ -591,7 +587,7 @@ extension World {
       return .release(Term(instance: term.instance, nonce: ""))
     }
     if !plan.parts.contains(.freshCopy), case .republish(var republish) = command,
-      let copy = replicas[replica].keeper.accounts[index(of: republish.account)].copy
+      let copy = kept(index(of: republish.account), by: replica)?.copy
     {
       // As if nobody could have fetched since it was seen.
       republish.certain = copy.remaining(at: replicas[replica].local(at: now))

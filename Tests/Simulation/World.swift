@@ -22,6 +22,10 @@ package struct World {
     case endByForce(replica: Int, life: Int)
     case rollOn(next: Int)
     case request(Report, until: Instant)
+    /// An account is configured no longer, or again.
+    case move
+    /// A replica reads which accounts are configured.
+    case reread(replica: Int, life: Int)
     case fault
     case goOn
     case write(replica: Int, life: Int, FetchOrder, SimulatedReplica.Held)
@@ -90,6 +94,9 @@ package struct World {
   /// Accounts whose record is not ours.
   var hidden: [Int: Hidden] = [:]
 
+  /// Which accounts are configured, and when that changed.
+  var configured: [Configured] = []
+
   var weChat: ModelWeChat
   var straggleNext = false
   var loseNextAnswer = false
@@ -149,6 +156,7 @@ package struct World {
     redis = ModelRedis(accounts: accounts, parts: plan.parts)
     weChat = ModelWeChat(
       accounts: plan.accounts, grace: plan.grace, keepsOneOld: plan.keepsOneOld)
+    configured = Array(repeating: Configured(), count: plan.accounts)
     lastAnswers = Array(repeating: nil, count: plan.accounts)
     byName = Dictionary(uniqueKeysWithValues: zip(accounts, accounts.indices))
     redisClock = SkewedClock(
@@ -175,6 +183,7 @@ package struct World {
     }
     scheduleFault(at: plan.betweenFaults / 2 + chance.below(plan.betweenFaults))
     if plan.profile == .single { queue.push(.goOn, at: 5 * minute) }
+    if plan.moves { queue.push(.move, at: chance.within(1...20) * minute) }
     if judges { queue.push(.heal, at: chaosEnds) }
     while verdict.violation == nil, let (time, happening) = queue.pop() {
       if !judges, time > chaosEnds { break }
@@ -250,6 +259,10 @@ package struct World {
       kill(replica, restartAfter: second)
     case .rollOn(let next): rollOn(next)
     case .request(let report, let end): request(report, until: end)
+    case .move: move()
+    case .reread(let replica, let life):
+      guard isReady(replica, life, happening) else { return }
+      reread(replica)
     case .fault: nextFault()
     case .goOn: goOn()
     case .write(let replica, let life, let order, let held):

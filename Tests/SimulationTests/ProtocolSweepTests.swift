@@ -59,6 +59,14 @@ import Testing
     #expect(sweep.unexcusedDeadSeconds == 0)
   }
 
+  @Test func `no seed breaks a rule while accounts come and go`() async {
+    let plan: @Sendable (UInt64) -> Plan = {
+      Plan(seed: $0, hours: Self.hours, probeSeconds: 300, moves: true)
+    }
+    let sweep = await Sweep.run(2001...(2000 + Self.seeds), workers: 2, plan: plan)
+    for verdict in sweep.failures { record(verdict, plan(verdict.seed)) }
+  }
+
   // Hole (a) of TokenCore.md#what-is-not: paused between the check of the lease and the sending,
   // until its successor has fetched over whatever might come, and killed before it can say that it
   // sent.

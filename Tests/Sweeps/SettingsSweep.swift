@@ -16,6 +16,13 @@ func settingsContradiction(seed: UInt64) -> String? {
       readFile: { path throws(FileProblem) in
         guard let text = files[path] else { throw FileProblem("does not exist") }
         return Array(text.utf8)
+      },
+      listFiles: { path throws(FileProblem) in
+        Set(
+          files.keys.filter { $0.hasPrefix(path + "/") }.map {
+            String($0.dropFirst(path.count + 1).prefix { $0 != "/" })
+          }
+        ).sorted()
       }, nameInstance: { "host-1" })
     shown = settings.describe() + "\n\(settings.warnings)\n\(settings)"
     if !settings.timing.violations.isEmpty || settings.accounts.isEmpty {

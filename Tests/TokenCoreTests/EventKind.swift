@@ -3,7 +3,7 @@ import TokenCore
 /// What can happen to a keeper, without what it happens to.
 enum EventKind: Hashable, Sendable, CustomStringConvertible {
   case started, woke, storeConnected, storeDisconnected, hinted, leadershipHinted, secretChanged
-  case shutdownRequested
+  case shutdownRequested, accountsChanged
   case stored(StoreCommand.Kind, AnswerKind)
   case fetched(OutcomeKind)
   case probed(isDead: Bool)
@@ -24,7 +24,8 @@ enum EventKind: Hashable, Sendable, CustomStringConvertible {
   static let all: Set<EventKind> = {
     var all: Set<EventKind> = [
       .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
-      .secretChanged, .shutdownRequested, .probed(isDead: true), .probed(isDead: false),
+      .secretChanged, .shutdownRequested, .accountsChanged, .probed(isDead: true),
+      .probed(isDead: false),
     ]
     for kind in StoreCommand.Kind.allCases {
       for answer in kind.answers + [.failedPerhaps, .failedForCertain] {
@@ -57,6 +58,7 @@ enum EventKind: Hashable, Sendable, CustomStringConvertible {
       case .reported(.force): .reported(.force)
       case .secretChanged: .secretChanged
       case .shutdownRequested: .shutdownRequested
+      case .accountsChanged: .accountsChanged
       }
   }
 }
@@ -77,6 +79,7 @@ extension EventKind {
     case .leadershipHinted: ("leadershipHinted", "")
     case .secretChanged: ("secretChanged", "")
     case .shutdownRequested: ("shutdownRequested", "")
+    case .accountsChanged: ("accountsChanged", "")
     }
   }
 
@@ -154,6 +157,8 @@ extension Transcript {
       .storeDisconnected, .hinted(nil), .hinted(name), .hinted(other), .leadershipHinted,
       .secretChanged(name), .secretChanged(other), .shutdownRequested,
       .reported(.rejected(AccessToken("a secret that nobody knows"))),
+      .accountsChanged(
+        added: [NewAccount(name: other, credential: Credential())], removed: []),
       .reported(.rejectedDigest("unknown")), .reported(.force(name)), .reported(.force(other)),
     ]
     if let copy = keeper.accounts[0].copy { events.append(.reported(.rejected(copy.token))) }

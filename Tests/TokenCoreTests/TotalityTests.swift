@@ -69,7 +69,7 @@ import Testing
       switch $0 {
       case .stored, .fetched, .probed: true
       case .started, .woke, .storeConnected, .storeDisconnected, .hinted, .leadershipHinted,
-        .secretChanged, .shutdownRequested, .reported:
+        .secretChanged, .shutdownRequested, .accountsChanged, .reported:
         false
       }
     }

@@ -61,6 +61,9 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Run faults of each kind alone, one at a time in a run, count seeds each.")
   var kinds = false
 
+  @Flag(help: "Accounts come and go meanwhile.")
+  var moves = false
+
   @Flag(help: "Print everything that happens.")
   var trace = false
 
@@ -163,12 +166,12 @@ struct Simulate: AsyncParsableCommand {
   private func plan(
     profile: Plan.Profile?, only: [Fault]?
   ) -> @Sendable (UInt64) -> Plan {
-    let (hours, replicas, probe) = (hours, replicas, probe)
+    let (hours, replicas, probe, moves) = (hours, replicas, probe, moves)
     let parts = Parts.all.subtracting(Parts(without))
     return {
       Plan(
         seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
-        probeSeconds: probe, onlyFaults: only)
+        probeSeconds: probe, onlyFaults: only, moves: moves)
     }
   }
 

@@ -67,7 +67,8 @@ package struct Daemon {
           .init(
             service: Reloading(
               output: output, logger: logger, settings: settings, certificates: certificates,
-              health: parts.health, supervisor: supervisor, read: readAgain)),
+              accounts: parts.accounts, health: parts.health, supervisor: supervisor,
+              read: readAgain)),
           .init(service: Confined(Gated(parts.links, behind: listening), to: keeping)),
           .init(service: Confined(server, to: answering)),
           .init(service: parts.secrets),

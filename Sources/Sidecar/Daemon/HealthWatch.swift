@@ -6,6 +6,7 @@ struct HealthWatch: Service {
   private let health: HealthCenter
   private let journal: Journal
   private let events: EventLog
+  private let accounts: AccountMoves
 
   /// Between two looks: what a second matters to is said by the keys themselves.
   private static let interval: Duration = .seconds(1)
@@ -14,12 +15,14 @@ struct HealthWatch: Service {
     health = parts.health
     journal = parts.journal
     events = parts.events
+    accounts = parts.accounts
   }
 
   /// Watches until the group shuts down.
   func run() async throws {
     await cancelWhenGracefulShutdown {
       while !Task.isCancelled {
+        accounts.settle()
         let changes = health.changes()
         journal.tell(changes)
         for change in changes { events.add(change) }

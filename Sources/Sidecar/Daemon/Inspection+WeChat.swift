@@ -11,7 +11,7 @@ extension Inspection {
     let client = WeChatClient(
       settings, dialer: redis.dialer, logger: logger,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
-    for account in settings.accounts {
+    for account in accounts {
       let token = tokens[account.name]
       let (outcome, _) = await client.probe(
         token ?? Inspection.noToken, of: account.name, from: account.api, hosts: account.urls,

@@ -39,6 +39,8 @@ package struct Inspection {
   }
 
   let settings: Settings
+  /// The accounts that are looked at.
+  let accounts: [Settings.Account]
   let redis: RedisConfiguration
   let logger: Logger
 
@@ -53,8 +55,14 @@ package struct Inspection {
   static let noToken = AccessToken("wch-sidecar-check")
 
   /// Takes settings that were judged.
-  package init(settings: Settings, redis: RedisConfiguration, logger: Logger) {
+  ///
+  /// - Parameter account: the only one that is looked at; nil for all.
+  package init(
+    settings: Settings, only account: AccountName? = nil, redis: RedisConfiguration,
+    logger: Logger
+  ) {
     self.settings = settings
+    accounts = settings.accounts.filter { account == nil || $0.name == account }
     self.redis = redis
     self.logger = logger
   }
@@ -107,7 +115,7 @@ package struct Inspection {
       } else {
         report.add(.doubtful, "INFO", "refused; version, role and persistence are unknown")
       }
-      for account in settings.accounts {
+      for account in accounts {
         let key = KeyLayout(prefix: settings.redis.keyPrefix).accessToken(account.name)
         let reply = try await ask("GET", key)
         let isOurs = try await inspectRecord(of: account, client, deadline, &report)
@@ -284,7 +292,7 @@ package struct Inspection {
   ) async throws(RedisError) {
     let trials = PermissionTrials(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
-      credentials: settings.accounts.flatMap(\.credentials), database: redis.endpoint.database)
+      credentials: accounts.flatMap(\.credentials), database: redis.endpoint.database)
     var missing: Set<String> = []
     var absent: Set<String> = []
     func judge(_ trial: PermissionTrials.Trial, _ reply: RedisReply) {

@@ -57,7 +57,9 @@ package struct Once {
     var redis = redis
     // An attempt that hangs is to fail, and to say why, before the time is up.
     redis.connectTimeout = min(redis.connectTimeout, limit / 2)
-    let parts = Parts(settings: settings, redis: redis, version: version, logger: logger)
+    // Others' calls are not begun: they would be given up at the end.
+    let parts = Parts(
+      settings: settings, redis: redis, version: version, logger: logger, only: account)
     let status = KeeperStatus(
       parts, settings: settings, version: version, startedAt: .now,
       timers: MultiThreadedEventLoopGroup.singleton.next())

@@ -61,9 +61,11 @@ package struct RedisSight: Sendable {
 
   /// Looks once.
   ///
+  /// - Parameter account: the only one that is looked at; nil for all.
   /// - Throws: `RedisError` when Redis does not answer, or refuses the reading.
   package static func look(
-    _ settings: RedisSettings, _ redis: RedisConfiguration, logger: Logger
+    _ settings: RedisSettings, _ redis: RedisConfiguration, only account: AccountName? = nil,
+    logger: Logger
   ) async throws(RedisError) -> RedisSight {
     let client = RedisClient(
       configuration: redis, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
@@ -71,7 +73,7 @@ package struct RedisSight: Sendable {
       tasks.addTask { await client.run() }
       let result: Result<RedisSight, RedisError>
       do throws(RedisError) {
-        result = .success(try await look(client, settings))
+        result = .success(try await look(client, settings, only: account))
       } catch {
         result = .failure(error)
       }
@@ -82,7 +84,7 @@ package struct RedisSight: Sendable {
   }
 
   private static func look(
-    _ client: RedisClient, _ settings: RedisSettings
+    _ client: RedisClient, _ settings: RedisSettings, only account: AccountName?
   ) async throws(RedisError) -> RedisSight {
     let deadline = ContinuousClock.now + limit
     let layout = KeyLayout(prefix: settings.keyPrefix)
@@ -95,7 +97,9 @@ package struct RedisSight: Sendable {
     let now =
       time.count == 2
       ? Timestamp(milliseconds: time[0] * 1000 + time[1] / 1000) : Timestamp.now
-    let names = try await accounts(client, settings, layout, deadline)
+    let names = try await accounts(client, settings, layout, deadline).filter {
+      account == nil || $0.account == account
+    }
     let replies = try await client.execute(
       names.flatMap { name in
         [

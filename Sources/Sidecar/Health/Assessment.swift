@@ -56,10 +56,14 @@ package struct Assessment {
       found.filter { $0.kind == .refreshFailing }.compactMap { condition in
         condition.account.map { ($0, condition) }
       }, uniquingKeysWith: { first, _ in first })
+    let unserved = Dictionary(
+      found.filter { $0.kind == .accountsDiffer }.compactMap { condition in
+        condition.account.map { ($0, condition) }
+      }, uniquingKeysWith: { first, _ in first })
     for account in keeper.accounts {
       let own = judged(account)
       let cause =
-        own.first { $0.kind == .refreshFailing } ?? failing[account.name]
+        own.first { $0.kind == .refreshFailing } ?? failing[account.name] ?? unserved[account.name]
         ?? own.first { $0.kind == .foreignApp || $0.kind == .newerLayout } ?? general
       for var condition in own {
         // What happened to the account is said where it is missed.
@@ -297,15 +301,26 @@ package struct Assessment {
         condition.observer = other.instance
         found.append(condition)
       }
-      if other.isLeader, !report.accounts.isEmpty, report.accounts != known.accountsDigest {
-        var condition = condition(.accountsDiffer, .warning, nil, at: nil) {
-          $0.instance = other.instance
+      if other.isLeader, !report.accounts.isEmpty, report.accounts != known.accounts.digest {
+        for account in [nil] + unserved(by: other, report) {
+          var condition = condition(
+            .accountsDiffer, account == nil ? .warning : .error, account, at: nil
+          ) { $0.instance = other.instance }
+          condition.isPending = isYoung(condition, Self.rollOut)
+          found.append(condition)
         }
-        condition.isPending = isYoung(condition, Self.rollOut)
-        found.append(condition)
       }
     }
     return found
+  }
+
+  /// The accounts of this replica that nobody refreshes: the leader does not keep them.
+  private func unserved(by other: Observation.Heard, _ report: HealthReport) -> [CredentialID] {
+    // Who led when it was heard last may lead no longer.
+    guard !known.isLeader, let marks = report.marks,
+      keeper.election.holder?.hasPrefix("\(other.instance):") ?? true
+    else { return [] }
+    return known.accounts.missing(in: marks)
   }
 
   /// Whether what the leader before met still is so: WeChat has given this one no token since it
@@ -378,19 +393,6 @@ extension Condition.Kind {
       .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled,
       .secretUnusable, .certificateUnusable, .settingsStale:
       false
-    }
-  }
-}
-
-extension StoreFailure.Kind {
-  /// What people are told of such failures.
-  var condition: Condition.Kind {
-    switch self {
-    case .permission: .redisPermission
-    case .memory: .redisMemory
-    case .writes: .redisWrites
-    case .type: .redisKeyType
-    case .transport, .other: .redisStep
     }
   }
 }

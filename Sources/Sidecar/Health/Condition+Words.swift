@@ -202,8 +202,8 @@ extension Condition.Kind {
         "若是主动停止则无需处理；否则检查其所在机器与日志。")
     case .accountsDiffer:
       Words(
-        "Give all replicas the same settings, and start again those that have old ones.",
-        "让所有副本使用相同配置，并重启仍用旧配置的副本。")
+        "Give all replicas the same accounts: each takes them from file or directory by itself.",
+        "让所有副本使用相同的帐号：各副本会自行从配置文件或目录读取，无需重启。")
     case .redisAway:
       Words(
         """
@@ -262,10 +262,10 @@ extension Condition.Kind {
     case .settingsStale:
       Words(
         """
-        Restart where it says so; otherwise mend what is named and send SIGHUP again: until then \
-        a restart would fail.
+        Restart where it says so; otherwise mend what is named, which is noticed within moments \
+        or at SIGHUP: until then a restart would fail.
         """,
-        "若提示需要重启，请重启；否则修正所列问题后重新发送 SIGHUP，在此之前重启会失败。")
+        "若提示需要重启，请重启；否则修正所列问题（会自动重新读取，也可发送 SIGHUP），在此之前重启会失败。")
     }
   }
 }

@@ -162,10 +162,12 @@ package struct Condition: Hashable, Sendable {
   package var preventsReading: Bool {
     switch kind {
     case .noToken, .tokenUnseen, .foreignApp, .newerLayout: true
+    // Of an account: the leader lets its token end.
+    case .accountsDiffer: account != nil
     case .tokenLapsing, .refreshFailing, .reportHeld, .foreignRefresh, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled,
-      .clockOff, .secretUnusable, .certificateUnusable, .settingsStale:
+      .sharedName, .replicaSilent, .redisAway, .redisLogin, .redisWrites, .redisMemory,
+      .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled, .clockOff,
+      .secretUnusable, .certificateUnusable, .settingsStale:
       false
     }
   }

@@ -19,21 +19,19 @@ package final class HealthCenter: Sendable {
     package var startedAt: Timestamp
     package var timing: Timing
     package var margins: Margins
-    package var accountsDigest: String
-    /// The accounts that are WeCom's.
-    package var corporations: Set<AccountName>
+    /// What it keeps at first.
+    package var accounts: AccountMarks
 
     package init(
       instance: String, version: String, startedAt: Timestamp, timing: Timing, margins: Margins,
-      accountsDigest: String, corporations: Set<AccountName> = []
+      accounts: AccountMarks
     ) {
       self.instance = instance
       self.version = version
       self.startedAt = startedAt
       self.timing = timing
       self.margins = margins
-      self.accountsDigest = accountsDigest
-      self.corporations = corporations
+      self.accounts = accounts
     }
   }
 
@@ -53,6 +51,7 @@ package final class HealthCenter: Sendable {
 
   private struct State {
     var sources: Sources?
+    var accounts: AccountMarks
     var book = HealthBook()
     var steps: [StoreFailure.Kind: StepFailures] = [:]
     var files: [String: Observation.FileTrouble] = [:]
@@ -65,7 +64,7 @@ package final class HealthCenter: Sendable {
   package let subject: Subject
   private let startedAt = MonotonicClock.now()
   /// Protects what was told and what was met; written by the keeper's loop, read by whoever asks.
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   /// Steps are repeated within seconds: a failure that was not met for so long is over.
   private static let silence: Duration = .seconds(30)
@@ -75,10 +74,16 @@ package final class HealthCenter: Sendable {
   /// More files than these are not told of.
   private static let mostFiles = 1024
 
-  package init(_ subject: Subject) { self.subject = subject }
+  package init(_ subject: Subject) {
+    self.subject = subject
+    state = Mutex(State(accounts: subject.accounts))
+  }
 
   /// Says where the facts come from.
   func connect(_ sources: Sources) { state.withLock { $0.sources = sources } }
+
+  /// Says which accounts are kept from now on.
+  func keep(_ accounts: AccountMarks) { state.withLock { $0.accounts = accounts } }
 
   // MARK: What is met
 
@@ -136,10 +141,12 @@ package final class HealthCenter: Sendable {
   /// What this replica tells the others.
   package func report() -> String {
     let own = conditions().filter { $0.observer == nil && $0.severity > .notice || $0.isOwnToTell }
-    return HealthReport(
-      version: subject.version, startedAt: subject.startedAt, accounts: subject.accountsDigest,
-      conditions: own
-    ).encoded
+    let accounts = state.withLock { $0.accounts }
+    var report = HealthReport(
+      version: subject.version, startedAt: subject.startedAt, accounts: accounts.digest,
+      conditions: own)
+    report.marks = accounts.text
+    return report.encoded
   }
 
   private func judge() -> [Condition] {
@@ -153,11 +160,11 @@ package final class HealthCenter: Sendable {
   }
 
   private func judge(_ sources: Sources, at now: Moment) -> [Condition] {
-    let (steps, files) = state.withLock { state in
+    let (steps, files, accounts) = state.withLock { state in
       state.steps = state.steps.filter { now - $0.value.lastAt <= Self.silence }
       return (
         state.steps.values.map(\.trouble).sorted { $0.kind.rawValue < $1.kind.rawValue },
-        state.files.sorted { $0.key < $1.key }.map(\.value)
+        state.files.sorted { $0.key < $1.key }.map(\.value), state.accounts
       )
     }
     let (links, skew) = (sources.links(), sources.clockSkew())
@@ -165,8 +172,8 @@ package final class HealthCenter: Sendable {
       var known = Observation(
         now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
         isLeader: keeper.isLeader(at: now), timing: subject.timing,
-        margins: subject.margins, accountsDigest: subject.accountsDigest)
-      known.corporations = subject.corporations
+        margins: subject.margins, accounts: accounts)
+      known.corporations = accounts.corporations
       known.handledAt = handledAt
       known.links = links
       known.steps = steps
@@ -216,4 +223,17 @@ extension Condition {
 extension LinkState {
   /// What people are told when it is away.
   var trouble: Condition.Kind { lastFailure?.condition ?? .redisAway }
+}
+
+extension StoreFailure.Kind {
+  /// What people are told of such failures.
+  var condition: Condition.Kind {
+    switch self {
+    case .permission: .redisPermission
+    case .memory: .redisMemory
+    case .writes: .redisWrites
+    case .type: .redisKeyType
+    case .transport, .other: .redisStep
+    }
+  }
 }

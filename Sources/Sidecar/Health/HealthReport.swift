@@ -1,5 +1,5 @@
 import FoundationEssentials
-package import TokenCore
+import TokenCore
 
 /// What a replica tells the others about itself with each heartbeat: bounded, without secrets.
 ///
@@ -8,8 +8,10 @@ package import TokenCore
 package struct HealthReport: Hashable, Sendable {
   package var version: String
   package var startedAt: Timestamp
-  /// `digest` of the accounts that it keeps.
+  /// What tells the accounts that it keeps from another's (`AccountMarks`).
   package var accounts: String
+  /// The marks of each; nil of a version that told none.
+  package var marks: String?
   package var conditions: [Condition]
   /// So many more had no place.
   package var omitted = 0
@@ -26,17 +28,12 @@ package struct HealthReport: Hashable, Sendable {
     self.conditions = conditions
   }
 
-  /// Tells one set of accounts, with their tickets, from another.
-  package static func digest(_ accounts: [(name: CredentialID, appID: String)]) -> String {
-    TokenStore.digest(
-      accounts.map { "\($0.name) \($0.appID)" }.sorted().joined(separator: "\n"))
-  }
-
   fileprivate struct Body: Codable {
     var v: Int
     var version: String
     var started_at: Int64
     var accounts: String
+    var marks: String?
     var omitted: Int?
     var conditions: [Group]
   }
@@ -89,7 +86,7 @@ package struct HealthReport: Hashable, Sendable {
       let text = JSONText.value(
         Body(
           v: 1, version: version, started_at: startedAt.second, accounts: accounts,
-          omitted: omitted > 0 ? omitted : nil, conditions: groups))
+          marks: marks, omitted: omitted > 0 ? omitted : nil, conditions: groups))
       guard text.utf8.count > Self.longest, let last = groups.indices.last else { return text }
       // The mildest go first, half of their accounts at a time.
       let names = groups[last].accounts ?? []
@@ -112,6 +109,7 @@ package struct HealthReport: Hashable, Sendable {
     self.init(
       version: String(body.version.prefix(64)), startedAt: Timestamp(second: body.started_at),
       accounts: body.accounts, conditions: body.conditions.flatMap(\.conditions))
+    marks = body.marks
     omitted = body.omitted ?? 0
   }
 }

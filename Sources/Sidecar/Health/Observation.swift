@@ -45,14 +45,14 @@ package struct Observation: Sendable {
   /// How far WeChat's clock is ahead of this machine's.
   package var clockSkew: Duration?
   package var others: [Heard] = []
-  /// Which accounts this replica keeps, as `HealthReport` says it.
-  package var accountsDigest: String
+  /// Which accounts this replica keeps.
+  package var accounts: AccountMarks
   /// The accounts that are WeCom's: errcodes mean other things there.
   package var corporations: Set<AccountName> = []
 
   package init(
     now: Moment, wall: Timestamp, startedAt: Moment, instance: String, isLeader: Bool,
-    timing: Timing, margins: Margins, accountsDigest: String
+    timing: Timing, margins: Margins, accounts: AccountMarks
   ) {
     self.now = now
     self.wall = wall
@@ -61,7 +61,7 @@ package struct Observation: Sendable {
     self.isLeader = isLeader
     self.timing = timing
     self.margins = margins
-    self.accountsDigest = accountsDigest
+    self.accounts = accounts
   }
 
   /// What WeChat was asked for, of a condition of that account.

@@ -24,4 +24,19 @@ enum BlockingWork {
     guard await done.passed() else { return nil }
     return result.value.withLock { $0 }
   }
+
+  /// The same, with nil when it takes longer than that: what is begun goes on.
+  static func run<Value: Sendable>(
+    within limit: Duration, _ work: @escaping @Sendable () -> Value
+  ) async -> Value? {
+    await withTaskGroup { group in
+      group.addTask { await run(work) }
+      group.addTask {
+        try? await Task.sleep(for: limit)
+        return nil
+      }
+      defer { group.cancelAll() }
+      return await group.next() ?? nil
+    }
+  }
 }

@@ -1,17 +1,19 @@
-import NIOPosix
 import Synchronization
 package import TokenCore
 
 /// Carries out the keeper's orders at WeChat.
 package final class Fetcher: Sendable {
-  private let accounts: [AccountName: Settings.Account]
+  private let accounts: KeptAccounts
   private let client: WeChatClient
   private let metrics: MetricsRegistry
   /// The secret that each account's last fetch was made with.
   private let used = Mutex<[CredentialID: Secret]>([:])
 
-  package init(settings: Settings, client: WeChatClient, metrics: MetricsRegistry) {
-    accounts = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0) })
+  /// A disk that takes longer hangs.
+  private static let readingLimit: Duration = .milliseconds(500)
+
+  package init(accounts: KeptAccounts, client: WeChatClient, metrics: MetricsRegistry) {
+    self.accounts = accounts
     self.client = client
     self.metrics = metrics
   }
@@ -19,14 +21,15 @@ package final class Fetcher: Sendable {
   /// Makes the one attempt that the order allows, as long as the permit is not withdrawn.
   package func fetch(_ order: FetchOrder, _ permit: SendPermit) async -> FetchOutcome {
     guard let account = accounts[order.account.account] else {
-      preconditionFailure("the keeper orders only for configured accounts")
+      preconditionFailure("the keeper orders only for accounts that are kept")
     }
     let subject: WeChatRequest.Subject
     if order.account.kind == .accessToken {
-      // Read off the keeper's thread: a slow disk must not keep the lease from being renewed.
+      // Read off the keeper's thread: a slow disk must not keep the lease from being renewed, nor
+      // one that hangs the last secret from being used.
       let secret =
-        (try? await NIOThreadPool.singleton.runIfActive { account.secret.current() })
-        ?? account.secret.current()
+        await BlockingWork.run(within: Self.readingLimit) { account.secret.current() }
+        ?? account.secret.latest
       used.withLock { $0[order.account] = secret }
       subject = .token(appID: account.appID, appSecret: secret, isForced: order.isForced)
     } else {
@@ -52,10 +55,13 @@ package final class Fetcher: Sendable {
     return account.secret.current() != last
   }
 
+  /// Forgets an account that is no longer kept.
+  package func forget(_ account: CredentialID) { used.withLock { $0[account] = nil } }
+
   /// Has the account's token proved, which mints nothing.
   package func probe(_ order: ProbeOrder) async -> (isDead: Bool, dailyLimit: Int?) {
     guard let account = accounts[order.account.account] else {
-      preconditionFailure("the keeper probes only configured accounts")
+      preconditionFailure("the keeper probes only accounts that are kept")
     }
     let (outcome, facts) = await client.probe(
       order.token, of: account.name, from: account.api, hosts: account.urls,

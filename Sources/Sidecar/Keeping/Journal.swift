@@ -45,6 +45,14 @@ package final class Journal: Sendable {
     state.withLock { $0.tallies[account] ?? Tally() }
   }
 
+  /// Nothing more is told of an account that is no longer kept.
+  package func forget(_ account: CredentialID) {
+    state.withLock { state in
+      state.tallies[account] = nil
+      state.startedAt[account] = nil
+    }
+  }
+
   /// Records a note of the keeper.
   package func record(_ note: Note, at now: Moment) {
     switch note {

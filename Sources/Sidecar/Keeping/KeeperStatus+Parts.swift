@@ -20,6 +20,7 @@ extension KeeperStatus {
     _ account: AccountKeeper, keeper: KeeperView, isLeader: Bool, at now: Moment
   ) -> StatusSnapshot.Account {
     let tally = journal.tally(account.name)
+    let configured = accounts[account.name.account]
     let copy = account.statedRemaining(at: now) > .zero ? account.copy : nil
     let expiry = copy.flatMap { _ in clientExpiry(account, keeper: keeper, at: now) }
     let remaining = copy.map {
@@ -34,8 +35,7 @@ extension KeeperStatus {
         ? (account.wanted?.notBefore ?? account.refreshAt).map { wallClock($0, from: now) } : nil,
       phase: account.work.word, fetchedBy: account.published.fetchedBy,
       life: copy.flatMap { life(of: account, $0, at: now) },
-      appID: kinds[account.name.account].map { Self.shortened($0.appID) },
-      api: kinds[account.name.account]?.api)
+      appID: configured.map { Self.shortened($0.appID) }, api: configured?.api)
   }
 
   func life(

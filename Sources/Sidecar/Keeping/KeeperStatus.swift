@@ -10,7 +10,7 @@ package struct KeeperStatus: StatusSource {
   let weChat: WeChatClient
   let events: EventLog
   let endpoint: String
-  let kinds: [AccountName: Settings.Account]
+  let accounts: KeptAccounts
   let settings: Settings
   let version: String
   let startedAt: Timestamp
@@ -41,7 +41,7 @@ package struct KeeperStatus: StatusSource {
     weChat = parts.weChat
     events = parts.events
     endpoint = parts.endpoint
-    kinds = Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0) })
+    accounts = parts.accounts.kept
     self.settings = settings
     self.version = version
     self.startedAt = startedAt
@@ -112,7 +112,7 @@ package struct KeeperStatus: StatusSource {
   }
 
   package func readiness(of account: AccountName?) -> Readiness? {
-    let names = settings.accounts.map(\.name)
+    let names = accounts.names
     if let account, !names.contains(account) { return nil }
     return Readiness(
       of: account.map { .all([$0]) } ?? settings.ready, accounts: names,
@@ -159,7 +159,7 @@ package struct KeeperStatus: StatusSource {
       // A token that nobody has now was replaced before: its reader should read again.
       let named =
         request.account
-        ?? (settings.accounts.count == 1 ? CredentialID(settings.accounts[0].name) : nil)
+        ?? (accounts.names.count == 1 ? accounts.names.first.map { CredentialID($0) } : nil)
       guard let named, inbox.account(named) != nil else { return .unknownAccount }
       return .current(refreshed(named))
     }

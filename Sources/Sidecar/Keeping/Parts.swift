@@ -18,11 +18,14 @@ struct Parts {
   let weChat: WeChatClient
   let secrets: SecretWatch
   let metrics: MetricsRegistry
+  let accounts: AccountMoves
 
   /// Wires them to each other; nothing runs yet.
+  ///
+  /// - Parameter only: the one account that is kept; nil for all.
   init(
     settings: Settings, redis: RedisConfiguration, version: String, logger: Logger,
-    executor: LoopExecutor? = nil
+    executor: LoopExecutor? = nil, only: AccountName? = nil
   ) {
     let loops = executor?.loops ?? MultiThreadedEventLoopGroup.singleton
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
@@ -32,7 +35,9 @@ struct Parts {
       accounts: settings.accounts.flatMap(\.credentials),
       endpoints: { MetricLabels.endpoints(of: $0.kind, apis[$0.account] ?? .token) },
       version: version, redisCommands: TokenStore.commandNames, routes: StatusRoute.counted)
-    let keeper = Keeper(settings)
+    for account in settings.accounts { metrics.preregister(layoutsOf: account) }
+    let kept = KeptAccounts(settings.accounts)
+    let keeper = Keeper(settings, only: only)
     inbox = KeeperInbox(for: keeper)
     links = RedisLinks(
       configuration: redis, layout: layout, inbox: inbox, popTimeout: settings.timing.lease / 3,
@@ -40,15 +45,14 @@ struct Parts {
       logger: logger, metrics: metrics)
     endpoint = "\(redis.endpoint)"
     health = HealthCenter(settings, version: version)
-    journal = Journal(logger: logger, metrics: metrics) { [accounts = settings.accounts] id, key in
-      accounts.first { $0.name == id.account }?.layout(of: key, in: id.kind)
+    journal = Journal(logger: logger, metrics: metrics) { [kept] id, key in
+      kept[id.account]?.layout(of: key, in: id.kind)
     }
     events = EventLog()
     weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)
-    let fetcher = Fetcher(settings: settings, client: weChat, metrics: metrics)
+    let fetcher = Fetcher(accounts: kept, client: weChat, metrics: metrics)
     let store = TokenStore(
-      client: links.commands, layout: layout,
-      appIDs: Dictionary(uniqueKeysWithValues: settings.accounts.map { ($0.name, $0.appID) }),
+      client: links.commands, layout: layout, apps: kept.apps,
       said: { [health] in health.report() })
     service = KeeperService(
       keeper: keeper, inbox: inbox,
@@ -60,7 +64,14 @@ struct Parts {
         if case .storeStepFailed(_, let failure) = note { health.stepFailed(failure, at: now) }
       })
     secrets = SecretWatch(
-      inbox: inbox, fetcher: fetcher, settings: settings, health: health, logger: logger)
+      inbox: inbox, fetcher: fetcher, accounts: kept, settings: settings, health: health,
+      logger: logger)
+    accounts = AccountMoves(
+      kept: kept, inbox: inbox, metrics: metrics, health: health, logger: logger,
+      forget: { [journal] account in
+        journal.forget(account)
+        fetcher.forget(account)
+      })
     health.connect(
       .init(
         keeper: inbox, links: { [links] in links.states },
@@ -101,17 +112,16 @@ extension HealthCenter {
       .init(
         instance: settings.instance.rawValue, version: version, startedAt: .now,
         timing: settings.timing, margins: settings.margins,
-        accountsDigest: HealthReport.digest(
-          settings.accounts.flatMap { account in account.credentials.map { ($0, account.appID) } }),
-        corporations: Set(settings.accounts.filter(\.api.isWeCom).map(\.name))))
+        accounts: AccountMarks(settings.accounts)))
   }
 }
 
 extension Keeper {
-  /// Of the accounts of the settings.
-  fileprivate init(_ settings: Settings) {
+  /// Of the accounts of the settings, or one of them.
+  fileprivate init(_ settings: Settings, only: AccountName?) {
     self.init(
-      instance: settings.instance, accounts: settings.accounts.flatMap(\.credentials),
+      instance: settings.instance,
+      accounts: settings.credentials.keys.filter { $0.account == only ?? $0.account }.sorted(),
       timing: settings.timing, margins: settings.margins, credentials: settings.credentials,
       maximumFetches: settings.apiConcurrency, generator: SystemRandomNumberGenerator())
   }

@@ -11,19 +11,24 @@ import TokenCore
 struct SecretWatch: Service {
   private let inbox: KeeperInbox
   private let fetcher: Fetcher
+  private let accounts: KeptAccounts
   private let settings: Settings
   private let health: HealthCenter
   private let logger: Logger
 
   /// Between two looks at the files of accounts that wait.
   private static let interval: Duration = .seconds(1)
+  /// One file that hangs keeps those of others from being looked at for so long, once.
+  private static let patience: Duration = .seconds(2)
 
   init(
-    inbox: KeeperInbox, fetcher: Fetcher, settings: Settings, health: HealthCenter,
+    inbox: KeeperInbox, fetcher: Fetcher, accounts: KeptAccounts, settings: Settings,
+    health: HealthCenter,
     logger: Logger
   ) {
     self.inbox = inbox
     self.fetcher = fetcher
+    self.accounts = accounts
     self.settings = settings
     self.health = health
     self.logger = logger
@@ -54,7 +59,9 @@ struct SecretWatch: Service {
 
   /// Says which files have gone bad since the last look, and which are good again.
   private func report(known: inout Set<Origin>) async {
-    let problems = await BlockingWork.run { [settings] in settings.secretProblems() }
+    let problems = await BlockingWork.run(within: Self.patience) { [accounts, settings] in
+      settings.secretProblems(of: accounts.all)
+    }
     guard let problems else { return }
     var bad: Set<Origin> = []
     for problem in problems where bad.insert(problem.origin).inserted {
@@ -70,7 +77,9 @@ struct SecretWatch: Service {
   private func renewed() async -> [CredentialID] {
     let waiting = waiting
     guard !waiting.isEmpty else { return [] }
-    return await BlockingWork.run { [fetcher] in waiting.filter(fetcher.hasNewSecret) } ?? []
+    return await BlockingWork.run(within: Self.patience) { [fetcher] in
+      waiting.filter(fetcher.hasNewSecret)
+    } ?? []
   }
 
   /// The accounts whose next attempt waits for its time after a failure.

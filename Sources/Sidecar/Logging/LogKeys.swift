@@ -43,6 +43,10 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case count
   /// The accounts that a line is about, at most five of them, when there are several.
   case accounts
+  /// The accounts that are kept from now on.
+  case accountsAdded = "accounts.added"
+  /// The accounts that are kept no longer.
+  case accountsRemoved = "accounts.removed"
   /// How many accounts a line is about.
   case accountCount = "accounts.count"
   /// How many lines of this event were not written since the last one.
@@ -91,7 +95,9 @@ extension LogKeys {
       .leaderEpoch, .count, .accountCount, .withheld,
       .durationSeconds:
       .number
-    case .accounts, .settingsChanged, .settingsWaiting, .settingsProblems: .list
+    case .accounts, .accountsAdded, .accountsRemoved, .settingsChanged, .settingsWaiting,
+      .settingsProblems:
+      .list
     case .account, .tokenVersion, .refreshTrigger, .refreshOutcome,
       .wechatRequestID, .wechatEgress, .leader, .redisEndpoint, .redisRunID, .redisVersion,
       .redisKey, .redisConnection,

@@ -16,6 +16,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   case settingDoubtful = "settings.doubtful"
   case settingsRead = "settings.read"
   case settingsRefused = "settings.refused"
+  case accountsChanged = "accounts.changed"
   case logReopened = "log.reopened"
   case logKept = "log.kept"
   case secretReplaced = "secret.replaced"
@@ -66,7 +67,8 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .conditionBegan, .conditionChanged, .conditionWorsened, .conditionLasts:
       [.warning, .error, .critical, .info, .debug]
     case .conditionEnded: [.notice, .debug]
-    case .processStarting, .processEnded, .leadTaken, .addressFamily, .certificateReplaced:
+    case .processStarting, .processEnded, .accountsChanged, .leadTaken, .addressFamily,
+      .certificateReplaced:
       [.notice]
     case .settingDoubtful, .logKept, .tokenDeposed, .outputOverwritten, .reportsIgnored, .reportsUnheard,
       .redisSilence, .redisEvicts, .httpFewDescriptors:
@@ -97,9 +99,14 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .processStarting: "The settings are accepted; nothing has been touched yet."
     case .processEnded: "The lock was given back, and everything is closed."
     case .settingDoubtful: "A setting that works and is unwise; only at the start."
-    case .settingsRead: "After SIGHUP: what changed, and what waits for a restart."
+    case .settingsRead:
+      "After SIGHUP, or when the file or the directory of accounts changed: what is different, and"
+        + " what waits for a restart."
     case .settingsRefused:
-      "After SIGHUP: all problems; the condition `settings_stale` is the alarm."
+      "The same, when they cannot be read: all problems; the condition `settings_stale` is the"
+        + " alarm."
+    case .accountsChanged:
+      "Accounts came or went with the settings; each new one's token follows."
     case .logReopened: "After SIGHUP: lines go to a new file."
     case .logKept: "After SIGHUP: the file cannot be opened, lines go on to the old one."
     case .secretReplaced: "An account that waited has another secret: WeChat is asked at once."

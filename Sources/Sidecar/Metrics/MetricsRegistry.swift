@@ -31,6 +31,14 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
       return sorted
     }
 
+    /// Where that label stands among the values.
+    func place(of label: String) -> Int? { definition.labels.firstIndex(of: label) }
+
+    mutating func remove(where isGone: ([String]) -> Bool) {
+      series = series.filter { !isGone($0.key) }
+      inOrder = nil
+    }
+
     /// The series with these label values, made when it is missing; nil when there are too many.
     mutating func seriesMade(with values: [String]) -> Series? {
       if let series = series[values] { return series }
@@ -55,6 +63,8 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
 
   /// Protects the families and which series they have; the values have locks of their own.
   private let families: Mutex<[String: Family]>
+  /// Protects whose series are gone: what comes late of an account must not bring them back.
+  private let forgotten = Mutex<Set<String>>([])
   private let readProcess: @Sendable () -> ProcessFigures?
 
   package init(
@@ -69,7 +79,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   /// Makes every series whose labels are known, so that a rate over the first event is seen.
   ///
   /// - Parameters:
-  ///   - accounts: the credentials of all configured accounts.
+  ///   - accounts: the credentials of all accounts that are kept at first.
   ///   - endpoints: where WeChat may be asked for that one.
   ///   - version: for `build_info`.
   ///   - redisCommands: the names by which commands and scripts are counted.
@@ -80,6 +90,23 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     version: String, redisCommands: [String] = [], routes: [(path: String, method: String)] = []
   ) {
     for family in MetricFamily.daemon where family.labels.isEmpty { touch(family, []) }
+    preregister(accounts, endpoints: endpoints)
+    for outcome in MetricLabels.refreshOutcomes { touch(.refreshRequests, [outcome]) }
+    for command in redisCommands {
+      for result in MetricLabels.commandResults { touch(.redisCommands, [command, result]) }
+    }
+    for condition in MetricLabels.conditions { touch(.condition, [condition, "", ""]) }
+    for connection in MetricLabels.connections { touch(.redisConnectionUp, [connection]) }
+    for route in routes { touch(.httpRequests, [route.path, route.method, "200"]) }
+    set(.buildInfo, ["version": version], to: 1)
+  }
+
+  /// Makes every series of what is kept from now on.
+  package func preregister(
+    _ accounts: [CredentialID],
+    endpoints: (CredentialID) -> [String] = { _ in MetricLabels.endpoints }
+  ) {
+    forgotten.withLock { $0.subtract(accounts.map(\.description)) }
     for credential in accounts {
       let account = credential.description
       for family in MetricFamily.daemon where family.labels == ["account"] {
@@ -94,15 +121,27 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         }
       }
     }
-    for outcome in MetricLabels.refreshOutcomes { touch(.refreshRequests, [outcome]) }
-    for command in redisCommands {
-      for result in MetricLabels.commandResults { touch(.redisCommands, [command, result]) }
-    }
-    for condition in MetricLabels.conditions { touch(.condition, [condition, "", ""]) }
-    for connection in MetricLabels.connections { touch(.redisConnectionUp, [connection]) }
-    for route in routes { touch(.httpRequests, [route.path, route.method, "200"]) }
-    set(.buildInfo, ["version": version], to: 1)
   }
+
+  /// Lets the series of other software's layouts be there from the start.
+  func preregister(layouts: [String], of credential: CredentialID) {
+    for layout in layouts { touch(.foreignWrites, [credential.description, layout]) }
+  }
+
+  /// Takes away every series of an account that is no longer kept: others look as if it was.
+  package func forget(_ account: CredentialID) {
+    let name = account.description
+    _ = forgotten.withLock { $0.insert(name) }
+    families.withLock { families in
+      for family in families.keys {
+        guard let place = families[family]?.place(of: Self.accountLabel) else { continue }
+        families[family]?.remove { $0[place] == name }
+      }
+    }
+  }
+
+  /// The label that says which account a series is about.
+  private static let accountLabel = "account"
 
   // MARK: Recording
 
@@ -220,6 +259,9 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   ) -> Series? {
     let given = Dictionary(labels.map { (PrometheusText.name($0.0), $0.1) }) { $1 }
     let values = family.labels.map { given[$0] ?? "" }
+    if let account = given[Self.accountLabel], forgotten.withLock({ $0.contains(account) }) {
+      return nil
+    }
     return families.withLock { families in
       if families[family.name] == nil {
         guard families.count < Self.familyLimit else { return nil }

@@ -53,13 +53,43 @@ package enum RegularFile {
     return Array(bytes[..<filled])
   }
 
-  private static func reason(of code: CInt) -> String {
+  fileprivate static func reason(of code: CInt) -> String {
     switch code {
     case ENOENT: "does not exist"
+    case ENOTDIR: "is not a directory"
     case EACCES, EPERM: "may not be read by this user"
     case EISDIR: "is a directory"
     case ELOOP: "is a loop of symbolic links"
     default: "cannot be read (errno \(code))"
     }
+  }
+}
+
+/// What a directory holds: names, without `.` and `..`, in their order.
+package typealias DirectoryReader = @Sendable (_ path: String) throws(FileProblem) -> [String]
+
+/// Directories that hold a few files.
+package enum SmallDirectory {
+  /// A directory with more entries is not one of ours.
+  package static let limit = 4096
+
+  /// Lists a directory, following symbolic links.
+  package static func names(in path: String) throws(FileProblem) -> [String] {
+    guard let directory = unsafe opendir(path) else {
+      throw FileProblem(RegularFile.reason(of: errno))
+    }
+    defer { unsafe closedir(directory) }
+    var names: [String] = []
+    while let entry = unsafe readdir(directory) {
+      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) {
+          unsafe String(cString: $0)
+        }
+      }
+      guard name != ".", name != ".." else { continue }
+      guard names.count < limit else { throw FileProblem("has more than \(limit) entries") }
+      names.append(name)
+    }
+    return names.sorted()
   }
 }

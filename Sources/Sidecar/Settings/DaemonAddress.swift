@@ -29,7 +29,8 @@ package struct DaemonAddress: Sendable {
     needsBearer: Bool, readFile: @escaping FileReader = RegularFile.read
   ) throws(SettingsError) -> DaemonAddress {
     let sources = SettingsSources(
-      arguments: arguments, otherFlags: otherFlags, environment: environment, readFile: readFile)
+      arguments: arguments, otherFlags: otherFlags, environment: environment, readFile: readFile,
+      listFiles: { _ in [] })
     let names = settings.filter { needsBearer || !$0.name.hasPrefix(Setting.httpBearer.name) }
     var reader = SettingsReader(sources: sources.concerning(names), readFile: readFile)
     let listen = reader.value(.httpListen) { ListenAddress($0) }

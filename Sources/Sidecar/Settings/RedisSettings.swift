@@ -20,10 +20,12 @@ package struct RedisSettings: Sendable {
   /// - Throws: `SettingsError` with every problem of these at once.
   package static func load(
     arguments: [String], otherFlags: [String] = [], environment: [String: String],
-    readFile: @escaping FileReader = RegularFile.read
+    readFile: @escaping FileReader = RegularFile.read,
+    listFiles: DirectoryReader = SmallDirectory.names
   ) throws(SettingsError) -> RedisSettings {
     let all = SettingsSources(
-      arguments: arguments, otherFlags: otherFlags, environment: environment, readFile: readFile)
+      arguments: arguments, otherFlags: otherFlags, environment: environment, readFile: readFile,
+      listFiles: listFiles)
     var reader = SettingsReader(sources: all.concerning(settings), readFile: readFile)
     let redis = reader.redis()
     guard reader.problems.isEmpty else { throw SettingsError(problems: reader.problems) }

@@ -10,6 +10,8 @@ package final class SecretFile: Sendable {
   private struct State {
     var secret: Secret
     var problem: FileProblem?
+    /// Whether a reading is under way.
+    var isRead = false
   }
 
   /// The path as configured.
@@ -39,10 +41,20 @@ package final class SecretFile: Sendable {
   /// The secret as the file holds it now, or the last good one.
   package func current() -> Secret { refreshed().secret }
 
+  /// The last good value, without another reading.
+  var latest: Secret { state.withLock { $0.secret } }
+
   /// Why the file could not be used at the last reading; nil when it could.
   package func problem() -> FileProblem? { state.withLock { $0.problem } }
 
   private func refreshed() -> State {
+    // One reading at a time: a disk that hangs is to hold one thread, and not one for each that
+    // asks.
+    let busy = state.withLock { state -> State? in
+      defer { state.isRead = true }
+      return state.isRead ? state : nil
+    }
+    if let busy { return busy }
     let outcome: Result<Secret, FileProblem>
     do throws(FileProblem) {
       outcome = .success(try Self.read(path, with: readFile, isAcceptable: isAcceptable))
@@ -54,6 +66,7 @@ package final class SecretFile: Sendable {
       case .success(let secret): state = State(secret: secret, problem: nil)
       case .failure(let problem): state.problem = problem
       }
+      state.isRead = false
       return state
     }
   }
@@ -61,15 +74,21 @@ package final class SecretFile: Sendable {
   private static func read(
     _ path: String, with readFile: FileReader, isAcceptable: (String) -> FileProblem?
   ) throws(FileProblem) -> Secret {
+    let text = try text(path, with: readFile)
+    if let problem = isAcceptable(text) { throw problem }
+    return Secret(text)
+  }
+
+  /// The text of a file that holds one value.
+  static func text(_ path: String, with readFile: FileReader) throws(FileProblem) -> String {
     guard var text = String(validating: try readFile(path), as: UTF8.self) else {
       throw FileProblem("is not UTF-8 text")
     }
-    // Editors and `echo` end the line; only that one line end is not part of the secret. Swift
+    // Editors and `echo` end the line; only that one line end is not part of the value. Swift
     // takes CR LF as one character.
     if text.last == "\n" || text.last == "\r\n" { text.removeLast() }
     guard !text.isEmpty else { throw FileProblem("is empty") }
-    if let problem = isAcceptable(text) { throw problem }
-    return Secret(text)
+    return text
   }
 }
 
@@ -87,6 +106,13 @@ package final class SecretSource: Sendable {
       switch self {
       case .value(let secret): secret
       case .file(let file): file.current()
+      }
+    }
+
+    var latest: Secret {
+      switch self {
+      case .value(let secret): secret
+      case .file(let file): file.latest
       }
     }
   }
@@ -115,6 +141,9 @@ package final class SecretSource: Sendable {
 
   /// The secret as of now; a file is read again.
   package func current() -> Secret { state.withLock { $0.kind }.current() }
+
+  /// The secret as of the last good reading.
+  package var latest: Secret { state.withLock { $0.kind }.latest }
 
   /// Why a secret's file could not be used at the last reading.
   package func problem() -> FileProblem? { file?.problem() }

@@ -18,14 +18,21 @@ extension Setting {
     "WeChat's endpoint: `stable_token` survives a crash between fetch and store, `gettoken` is "
       + "WeCom's.")
   static let tickets = Setting(
-    "tickets", .list("a comma-separated list of `jsapi`, `wx_card`, or with `gettoken` "
-      + "`jsapi`, `agent_config`"),
+    "tickets",
+    .list(
+      "a comma-separated list of `jsapi`, `wx_card`, or with `gettoken` "
+        + "`jsapi`, `agent_config`"),
     "The tickets that are kept beside the unnamed account's token.")
   static let outputs = Setting(
     "outputs",
     .list("a comma-separated list of `NAME`, `NAME:PREFIX` or `NAME:PREFIX#PLACEHOLDER`"),
     "Other software whose keys are written, too, for the unnamed account: "
       + ForeignLayout.all.map { "`\($0.name)`" }.joined(separator: ", ") + ".")
+  static let accountsDir = Setting(
+    "accountsDir", .text("the path of a directory"),
+    "A directory of accounts, as a mounted secret has them: `NAME/appid`, `NAME/appsecret`, and "
+      + "`NAME/api`, `NAME/tickets` and `NAME/outputs` where they differ; read again when it "
+      + "changes.")
   static let apiUrl = Setting(
     "apiUrl", .list("a comma-separated list of at most 8 `https://host[:port]`"),
     default: API.token.usualURL,
@@ -122,8 +129,9 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, tickets, outputs, apiUrl, apiTimeout, apiIp,
-    apiConcurrency, apiProxy, apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
+    config, strict, appid, appsecret, api, tickets, outputs, accountsDir, apiUrl, apiTimeout, apiIp,
+    apiConcurrency, apiProxy,
+    apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
     redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,
     httpCaFile, httpBearer, ready, instance, logLevel, logFormat, logFile,
@@ -133,5 +141,5 @@ extension Setting {
   static let accountTable: [Setting] = [
     appid, appsecret, appsecret.fileTwin, api, tickets, outputs, apiUrl,
   ]
-    .compactMap(\.self)
+  .compactMap(\.self)
 }

@@ -15,6 +15,7 @@ extension Settings {
   ///     daemon opens be in order; verbs that only look do not need it.
   ///   - logFileProblem: says why a file cannot be logged to, if it cannot.
   ///   - readFile: reads the configuration and secrets.
+  ///   - listFiles: lists the directories of accounts.
   ///   - nameInstance: a name for this replica, when it has none.
   /// - Throws: `SettingsError` with every problem at once.
   package static func load(
@@ -22,16 +23,18 @@ extension Settings {
     requiresAccount: Bool = true,
     logFileProblem: (String) -> FileProblem? = { _ in nil },
     readFile: @escaping FileReader = RegularFile.read,
+    listFiles: DirectoryReader = SmallDirectory.names,
     nameInstance: () -> String = defaultInstanceName
   ) throws(SettingsError) -> Settings {
     var reader = SettingsReader(
       sources: SettingsSources(
         arguments: arguments, otherFlags: otherFlags, environment: environment,
-        readFile: readFile),
+        readFile: readFile, listFiles: listFiles),
       readFile: readFile)
 
     _ = reader.value(.config) { $0 }
     _ = reader.value(.strict) { ["on", "off"].contains($0) ? $0 : nil }
+    _ = reader.value(.accountsDir) { $0 }
     var accounts = reader.accounts(required: requiresAccount)
     let apiURLs = reader.addresses(of: &accounts)
     let apiTimeout = reader.requiredDuration(.apiTimeout)
@@ -72,7 +75,10 @@ extension Settings {
       throw SettingsError(problems: reader.problems)
     }
     return Settings(
-      accounts: accounts, apiURLs: apiURLs, apiFamily: apiFamily,
+      accounts: accounts,
+      files: SettingsFiles(
+        configuration: reader.sources[.config]?.text,
+        accounts: reader.sources[.accountsDir]?.text), apiURLs: apiURLs, apiFamily: apiFamily,
       apiConcurrency: apiConcurrency ?? WeChatClient.usualConcurrency, proxies: proxies,
       apiAuthorities: apiAuthorities, apiAuthoritiesFile: reader.sources[.apiCaFile]?.text,
       redis: redis, timing: timing, probe: probe,
@@ -133,7 +139,8 @@ extension SettingsReader {
         report(
           .combination,
           "there is no account: give WCH_APPID and WCH_APPSECRET_FILE"
-            + " (or WCH_APPSECRET), or `accounts` in the file")
+            + " (or WCH_APPSECRET), `accounts` in the file, or WCH_ACCOUNTS_DIR"
+            + (sources[.accountsDir].map { "; \(quoted($0.text)) has none" } ?? ""))
       }
     }
     for setting in [Setting.tickets, .outputs] where !hasAppID && !hasSecret {
@@ -147,11 +154,10 @@ extension SettingsReader {
       if let account = account(given, api: api) { accounts.append(account) }
     }
     refuseSharedAppIDs(accounts)
-    return accounts
+    return accounts.sorted { $0.name < $1.name }
   }
 
   private mutating func account(_ given: GivenAccount, api: API) -> Settings.Account? {
-    guard case .file(let path, let key) = given.origin else { return nil }
     guard let name = AccountName(given.name) else {
       report(
         given.origin,
@@ -163,11 +169,12 @@ extension SettingsReader {
       appID = parseAppID(text.text)
       if appID == nil { report(text.origin, "\(quoted(text.text)) is not \(Setting.appid.form)") }
     } else {
-      report(.file(path: path, key: "\(key).appid"), "is missing")
+      report(given.place(of: Setting.appid.name), "is missing")
     }
     let hasSecret =
       given.values[Setting.appsecret.name] ?? given.values[Setting.appsecret.name + "File"] != nil
-    if !hasSecret { report(.file(path: path, key: "\(key).appsecretFile"), "is missing") }
+    if !hasSecret { report(given.placeOfSecret, "is missing") }
+    let key = "accounts.\(given.name)"
     let secret = secret(
       .appsecret, in: given.values, shownAs: "\(key).appsecret", isAcceptable: visibleProblem)
     var api = api

@@ -105,8 +105,10 @@ package struct Settings: Sendable {
     package let origin: Origin
   }
 
-  /// The unnamed account first, then by name.
-  package let accounts: [Account]
+  /// The unnamed account first, then by name; some come and go while the program runs.
+  package internal(set) var accounts: [Account]
+  /// What was read, to be looked at for changes.
+  package let files: SettingsFiles
   /// All addresses that are asked, each once; at least one.
   package let apiURLs: [BaseURL]
   /// Over which of their addresses they are called.
@@ -132,7 +134,7 @@ package struct Settings: Sendable {
   package let instance: InstanceID
   package let log: Log
   /// Every setting in effect, in the table's order.
-  package let effective: [Effective]
+  package internal(set) var effective: [Effective]
   /// What deserves a look and is right for many: shown by `check` alone.
   package let remarks: [SettingsProblem]
   /// What was ignored only because `WCH_STRICT` is off, and what works but is unwise.
@@ -185,7 +187,9 @@ package struct Settings: Sendable {
   }
 
   /// Reads every secret's file again and says which cannot be used now.
-  package func secretProblems() -> [SettingsProblem] {
+  ///
+  /// - Parameter accounts: those that there are by now.
+  package func secretProblems(of accounts: [Account]) -> [SettingsProblem] {
     let sources = accounts.map(\.secret) + [redis.password, http.bearer].compactMap(\.self)
     return sources.compactMap { source in
       guard let file = source.file else { return nil }

@@ -1,34 +1,42 @@
-import TokenCore
+package import TokenCore
 
 /// What is different between the settings in use and those that were read again.
 ///
-/// In effect at once: the log's level and secrets of whatever is there already. All else is built
-/// into what runs, from the keeper's accounts to the connections: it waits for a restart.
-package struct SettingsChange: Hashable, Sendable {
-  /// Names as in the file, of what is taken at once.
+/// In effect at once: which accounts there are, the log's level, and secrets of whatever is there
+/// already. All else is built into what runs, from an account's endpoint to the connections: it
+/// waits for a restart.
+package struct SettingsChange: Sendable {
+  /// Names as in the file, of what is taken at once; of an account that is new or gone its name
+  /// only.
   package private(set) var taken: [String] = []
-  /// Names of what waits for a restart; of an account that is new or gone its name only.
+  /// Names of what waits for a restart.
   package private(set) var waiting: [String] = []
+  /// Accounts that are to be kept from now on.
+  package let added: [Settings.Account]
+  /// Accounts that are to be kept no longer.
+  package let removed: [AccountName]
 
   /// - Parameters:
   ///   - known: what was read last.
-  ///   - running: what the program was started with.
+  ///   - running: what is in use.
   ///   - fresh: what was read now.
   package init(since known: Settings, running: Settings, to fresh: Settings) {
-    taken = Self.different(known.effective, fresh.effective).filter { name in
-      Self.isLive(name) && Self.hasPlace(name, in: running, for: fresh)
+    let (before, after) = (Set(running.accounts.map(\.name)), Set(fresh.accounts.map(\.name)))
+    added = fresh.accounts.filter { !before.contains($0.name) }
+    removed = running.accounts.map(\.name).filter { !after.contains($0) }
+    let moved = before.symmetricDifference(after)
+    func isLive(_ name: String) -> Bool {
+      if let account = AccountSetting(name)?.account, moved.contains(account) { return true }
+      return Self.isLive(name) && Self.hasPlace(name, in: running, for: fresh)
     }
-    waiting = Self.different(running.effective, fresh.effective).filter { name in
-      !(Self.isLive(name) && Self.hasPlace(name, in: running, for: fresh))
-    }
-    let accounts = Set(running.accounts.map(\.name.rawValue))
-    let others = Set(fresh.accounts.map(\.name.rawValue))
-    waiting = Self.unique(
-      waiting.map { name in
-        let words = name.split(separator: ".")
-        guard words.count == 3, words[0] == "accounts" else { return name }
-        let account = String(words[1])
-        return accounts.contains(account) == others.contains(account) ? name : "accounts.\(account)"
+    taken = Self.different(known.effective, fresh.effective).filter(isLive)
+    waiting = Self.different(running.effective, fresh.effective).filter { !isLive($0) }
+    taken = Self.unique(
+      taken.map { name in
+        guard let account = AccountSetting(name)?.account, moved.contains(account),
+          account != .unnamed
+        else { return name }
+        return "accounts.\(account)"
       })
   }
 
@@ -41,15 +49,15 @@ package struct SettingsChange: Hashable, Sendable {
 
   /// What is taken without a restart.
   private static func isLive(_ name: String) -> Bool {
-    if name == Setting.logLevel.name { return true }
-    let last = String(name.split(separator: ".").last ?? "")
+    if [Setting.logLevel.name, Setting.accountsDir.name].contains(name) { return true }
+    let last = AccountSetting(name)?.member ?? name
     return [Setting.appsecret, .redisPassword, .httpBearer].contains { secret in
       last == secret.name || last == secret.fileTwin?.name
     }
   }
 
-  /// Whether what runs has such a thing at all: a bearer that nobody asked for before, or an
-  /// account that is not kept, is no mere change of a secret.
+  /// Whether what runs has such a thing at all: a bearer that nobody asked for before, or the
+  /// secret of another AppID, is no mere change of a secret.
   private static func hasPlace(_ name: String, in running: Settings, for fresh: Settings) -> Bool {
     if name.hasPrefix(Setting.httpBearer.name) {
       return (running.http.bearer == nil) == (fresh.http.bearer == nil)
@@ -57,13 +65,11 @@ package struct SettingsChange: Hashable, Sendable {
     if name.hasPrefix(Setting.redisPassword.name) {
       return (running.redis.password == nil) == (fresh.redis.password == nil)
     }
-    guard name != Setting.logLevel.name else { return true }
-    let words = name.split(separator: ".")
-    let account = words.count == 3 ? AccountName(String(words[1])) : .unnamed
+    guard let account = AccountSetting(name)?.account else { return true }
     func appID(_ settings: Settings) -> String? {
       settings.accounts.first { $0.name == account }?.appID
     }
-    return appID(running) != nil && appID(running) == appID(fresh)
+    return appID(running) == appID(fresh)
   }
 
   /// The names of what one has otherwise than the other, or not at all.
@@ -83,12 +89,37 @@ package struct SettingsChange: Hashable, Sendable {
   }
 }
 
+/// A setting that is one account's: `accounts.shop.appid`, or `appid` of the unnamed account.
+private struct AccountSetting {
+  let account: AccountName
+  let member: String
+
+  /// The settings that are the unnamed account's alone.
+  private static let unnamed: Set<String> = [
+    Setting.appid.name, Setting.appsecret.name, Setting.appsecret.name + "File",
+    Setting.tickets.name, Setting.outputs.name,
+  ]
+
+  init?(_ name: String) {
+    guard name.hasPrefix("accounts."), let dot = name.lastIndex(of: ".") else {
+      guard Self.unnamed.contains(name) else { return nil }
+      (account, member) = (.unnamed, name)
+      return
+    }
+    // A name may have dots of its own.
+    let start = name.index(name.startIndex, offsetBy: "accounts.".count)
+    guard start < dot, let account = AccountName(String(name[start..<dot])) else { return nil }
+    self.account = account
+    member = String(name[name.index(after: dot)...])
+  }
+}
+
 extension Settings {
   /// Takes from fresh ones what may change while the program runs.
   ///
   /// - Parameter known: what was read last.
   /// - Returns: what was taken, and what waits for a restart.
-  package func take(_ fresh: Settings, since known: Settings) -> SettingsChange {
+  package mutating func take(_ fresh: Settings, since known: Settings) -> SettingsChange {
     var change = SettingsChange(since: known, running: self, to: fresh)
     for account in accounts {
       guard let other = fresh.accounts.first(where: { $0.name == account.name }),
@@ -103,6 +134,19 @@ extension Settings {
     if let bearer = http.bearer, let other = fresh.http.bearer, bearer.take(other) {
       change.add(secret: Setting.httpBearer.name)
     }
+    take(change, of: fresh)
     return change
+  }
+
+  /// Has the accounts that there are from now on.
+  private mutating func take(_ change: SettingsChange, of fresh: Settings) {
+    let moved = Set(change.added.map(\.name) + change.removed)
+    guard !moved.isEmpty else { return }
+    accounts = (accounts.filter { !moved.contains($0.name) } + change.added)
+      .sorted { $0.name < $1.name }
+    func isMoved(_ setting: Effective) -> Bool {
+      AccountSetting(setting.name).map { moved.contains($0.account) } ?? false
+    }
+    effective = effective.filter { !isMoved($0) } + fresh.effective.filter(isMoved)
   }
 }

@@ -10,6 +10,8 @@ package enum Origin: Hashable, Sendable, CustomStringConvertible {
   case file(path: String, key: String)
   /// A file as a whole: the configuration file, or one that holds a secret.
   case wholeFile(String)
+  /// A directory with accounts, or of one.
+  case directory(String)
   /// The table's default.
   case fallback
   /// Several settings together.
@@ -22,6 +24,7 @@ package enum Origin: Hashable, Sendable, CustomStringConvertible {
     case .environment(let name): "environment variable \(name)"
     case .file(let path, let key): "file \(RedactedURL.shown(path)), key \(key)"
     case .wholeFile(let path): "file \(RedactedURL.shown(path))"
+    case .directory(let path): "directory \(RedactedURL.shown(path))"
     case .fallback: "default"
     case .combination: "settings"
     }

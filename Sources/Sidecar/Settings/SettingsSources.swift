@@ -7,12 +7,27 @@ struct Given: Hashable, Sendable {
 /// The values of one source, by the setting's name.
 typealias Layer = [String: Given]
 
-/// An account as the file's `accounts` has it.
+/// An account as the file's `accounts` has it, or a directory.
 struct GivenAccount: Sendable {
   let name: String
   /// Where it stands, for problems with the whole entry.
   let origin: Origin
   let values: Layer
+
+  /// Where a member would stand that is missing.
+  func place(of member: String) -> Origin {
+    switch origin {
+    case .file(let path, let key): .file(path: path, key: "\(key).\(member)")
+    case .directory(let path): .wholeFile("\(path)/\(member)")
+    default: origin
+    }
+  }
+
+  /// The same of its secret: a key of the file names a file, and a directory has it.
+  var placeOfSecret: Origin {
+    if case .file = origin { return place(of: Setting.appsecret.name + "File") }
+    return place(of: Setting.appsecret.name)
+  }
 }
 
 /// Everything that was given, source by source, before any value is judged.
@@ -29,7 +44,7 @@ struct SettingsSources: Sendable {
   /// - Parameter otherFlags: the verb's own, for whoever mistypes one.
   init(
     arguments: [String], otherFlags: [String], environment: [String: String],
-    readFile: FileReader
+    readFile: FileReader, listFiles: DirectoryReader
   ) {
     let flags = readFlags(arguments, others: otherFlags)
     let (variables, unknownVariables) = readVariables(environment)
@@ -37,6 +52,9 @@ struct SettingsSources: Sendable {
       flags[Setting.config.name] ?? variables[Setting.config.name], readFile)
     layers = [flags, variables, file]
     accounts = given
+    if let directory = self[.accountsDir] {
+      take(readAccounts(in: directory, readFile, listFiles))
+    }
 
     if self[.strict]?.text == "off" {
       warnings += unknownVariables
@@ -61,13 +79,37 @@ struct SettingsSources: Sendable {
       case .flag, .argument: return true
       case .environment(let name): return settings.contains { $0.environmentName == name }
       case .file(_, let key): return settings.contains { $0.name == key }
-      case .wholeFile:
+      case .wholeFile, .directory:
         copy.warnings.append(problem)
         return false
       case .fallback, .combination: return false
       }
     }
     return copy
+  }
+
+  mutating func report(_ problem: SettingsProblem) { problems.append(problem) }
+
+  mutating func warn(_ problem: SettingsProblem) { warnings.append(problem) }
+
+  /// Adds the accounts of a directory to those of the file.
+  private mutating func take(_ others: [GivenAccount]) {
+    for other in others {
+      guard let known = accounts.first(where: { $0.name == other.name }) else {
+        accounts.append(other)
+        continue
+      }
+      report(
+        SettingsProblem(
+          other.origin,
+          "the account \(quoted(other.name)) is given here and in the \(known.origin): keep one"))
+    }
+    guard accounts.count > Self.accountLimit else { return }
+    report(
+      SettingsProblem(
+        .combination,
+        "the file and the directory have \(accounts.count) accounts together: at most"
+          + " \(Self.accountLimit) are possible"))
   }
 
   // MARK: Flags

@@ -125,6 +125,11 @@ extension EventLog.Entry {
         .warning,
         Words("Keys were missing or changed, and were restored", "键丢失或被改动，已恢复"),
         account: account, at: time)
+    case .overwritten(let account, _):
+      self.init(
+        .warning,
+        Words("Other software wrote to its keys, and they were restored", "其他软件改写了它的键，已恢复"),
+        account: account, at: time)
     case .recommitted(let account, _):
       self.init(
         .warning,
@@ -147,7 +152,7 @@ extension EventLog.Entry {
       self.init(
         .warning, Words("The token died before its time", "token 提前失效"), account: account,
         at: time)
-    case .refreshStarted, .reported, .overwritten, .storeStepFailed, .conflict,
+    case .refreshStarted, .reported, .storeStepFailed, .conflict,
       .lockNeverLapses, .nameIsShared:
       return nil
     }

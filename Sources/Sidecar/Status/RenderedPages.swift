@@ -1,5 +1,6 @@
 import NIOCore
 import Synchronization
+import TokenCore
 
 /// The long answers as they were last written out, for all who ask within some hundred
 /// milliseconds.
@@ -11,12 +12,13 @@ final class RenderedPages: Sendable {
   enum Kind: Hashable {
     case page(Language)
     case status, metrics
+    case statusOf(AccountName)
     /// These are written out once: nothing in them changes.
     case runbook(Language), openAPI
 
     fileprivate var isFixed: Bool {
       switch self {
-      case .page, .status, .metrics: false
+      case .page, .status, .statusOf, .metrics: false
       case .runbook, .openAPI: true
       }
     }

@@ -88,7 +88,7 @@ struct StatusResponder: Sendable {
     case .page:
       let language = request.language
       return .page(pages.get(.page(language)) { page(language) })
-    case .status: return .page(pages.get(.status) { .json(source.snapshot()) })
+    case .status: return status(request)
     case .metrics:
       return .page(
         pages.get(.metrics) {
@@ -109,6 +109,21 @@ struct StatusResponder: Sendable {
       return .page(pages.get(.runbook(request.language)) { .runbook(request.language) })
     case .openAPI: return .page(pages.get(.openAPI) { .openAPI })
     }
+  }
+
+  /// Everything, or what there is of one account.
+  private func status(_ request: StatusRequest) -> Judgement {
+    guard let name = request.parameter("account") else {
+      return .page(pages.get(.status) { .json(source.snapshot()) })
+    }
+    guard let account = name.isEmpty ? .unnamed : AccountName(written: name) else {
+      return .answer(Self.malformedAccount(at: .status))
+    }
+    // Not for any name, or strangers could fill the memory with them.
+    guard source.readiness(of: account) != nil else {
+      return .answer(unknownAccount(at: .status))
+    }
+    return .page(pages.get(.statusOf(account)) { .json(source.snapshot().only(account)) })
   }
 
   private func page(_ language: Language) -> StatusResponse {

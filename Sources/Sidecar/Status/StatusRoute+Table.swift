@@ -54,13 +54,15 @@ extension StatusRoute {
     help: Words("The status page, for people.", "供人查看的状态页。"))
 
   private static let statusRow = Row(
-    path: "/v1/status", name: "status",
+    path: "/v1/status", name: "status", parameters: [account],
     answers: [
       Answer(
         status: 200, content: .json("Status"),
-        meaning: Words("Everything that this replica knows.", "本副本所知的一切。"))
+        meaning: Words(
+          "Everything that this replica knows, or what it knows of that account.",
+          "本副本所知的一切；指定帐号时只含该帐号。"))
     ],
-    problems: [.tooManyPages],
+    problems: [.badAccount, .noSuchAccount, .tooManyPages],
     help: Words(
       "The same for programs; every member is always there, null when unknown.",
       "供程序使用的同样内容；所有成员始终存在，未知时为 null。"))

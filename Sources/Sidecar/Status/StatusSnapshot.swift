@@ -223,6 +223,16 @@ package struct StatusSnapshot: Hashable, Sendable {
   package var refreshesFailed: Int64 { accounts.reduce(0) { $0 + $1.refreshesFailed } }
 }
 
+extension StatusSnapshot {
+  /// The same with one account, and without what is wrong with others.
+  func only(_ account: AccountName) -> StatusSnapshot {
+    var copy = self
+    copy.accounts.removeAll { $0.name.account != account }
+    copy.conditions.removeAll { $0.account.map { $0.account != account } ?? false }
+    return copy
+  }
+}
+
 extension StatusSnapshot: Encodable {
   private enum CodingKeys: String, CodingKey {
     case apiVersion = "api_version"

@@ -10,14 +10,11 @@ package struct TokenStore: Sendable {
   private let context: StepContext
 
   package init(
-    client: RedisClient, layout: KeyLayout, appIDs: [AccountName: String],
+    client: RedisClient, layout: KeyLayout, apps: AppRegister,
     said: @escaping @Sendable () -> String = { "" }
   ) {
     self.client = client
-    context = StepContext(
-      layout: layout, apps: appIDs.mapValues(TokenStore.digest),
-      lockApp: appIDs.min { $0.key < $1.key }.map { TokenStore.digest($0.value) } ?? "",
-      said: said)
+    context = StepContext(layout: layout, apps: apps, said: said)
   }
 
   /// The first 16 hexadecimal digits of a text's SHA-256.

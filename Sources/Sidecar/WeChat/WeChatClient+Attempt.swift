@@ -13,6 +13,8 @@ extension WeChatClient {
     var path: String
     var query: [(String, String)] = []
     var body: String?
+    /// Whether it lets others go first when there are too many.
+    var canWait = false
   }
 
   enum Reply {
@@ -28,7 +30,7 @@ extension WeChatClient {
     notAfter: ContinuousClock.Instant, permit: SendPermit? = nil, timeout: Duration
   ) async -> (Reply, CallFacts) {
     let start = ContinuousClock.now
-    let index = current.withLock { $0[hosts] ?? 0 }
+    let index = orders.withLock { $0[hosts]?.place(of: account) ?? 0 }
     let host = host(hosts[index])
     let gate = SendGate(notAfter: notAfter, permit: permit, timeout: timeout)
     var facts = CallFacts(
@@ -63,7 +65,9 @@ extension WeChatClient {
           // Descriptors may be there again at any moment, and nobody says when.
           retriesSoon: failure.isOutOfDescriptors))
     }
-    if Self.isHostAtFault(reply) { moveOn(from: index, of: hosts) }
+    if let isHosts = Self.isHostsFault(reply) {
+      moveOn(from: index, of: hosts, for: account, isHostsFault: isHosts)
+    }
     return (reply, facts)
   }
 
@@ -78,7 +82,8 @@ extension WeChatClient {
     _ call: Call, to host: Host, _ way: AddressFamilies.Way, gate: SendGate,
     deadline: ContinuousClock.Instant
   ) async -> Result<OutboundAnswer, OutboundFailure> {
-    guard await limiter.enter(before: deadline, on: caller.eventLoopGroup.next()) else {
+    let loop = caller.eventLoopGroup.next()
+    guard await limiter.enter(before: deadline, canWait: call.canWait, on: loop) else {
       return .failure(
         Task.isCancelled
           ? .cancelled : .timedOut("while other calls were under way (WCH_API_CONCURRENCY)"))
@@ -170,24 +175,27 @@ extension WeChatClient {
     return trial?.address.family == family
   }
 
-  /// Whether another host may do better.
-  static func isHostAtFault(_ reply: Reply) -> Bool {
+  /// Whether it is the host's fault that another one may do better; nil when none may.
+  static func isHostsFault(_ reply: Reply) -> Bool? {
     switch reply {
     case .answered(let answer, _):
-      answer.status >= 500
-        || WeChatAnswer(answer.body).map { $0.errorCode == .whole(Int64(WeChatError.systemError)) }
-          ?? true
-    case .notSent(let failure), .lost(let failure): failure.isTransport
+      guard answer.status < 500, let said = WeChatAnswer(answer.body) else { return true }
+      return said.errorCode == .whole(Int64(WeChatError.systemError)) ? false : nil
+    case .notSent(let failure): return failure.isTransport ? true : nil
+    case .lost(let failure): return failure.isTransport ? false : nil
     }
   }
 
-  /// Lets the next attempt ask the next host, unless another call has seen to it.
-  func moveOn(from index: Int, of hosts: [BaseURL]) {
-    current.withLock { current in
-      guard current[hosts] ?? 0 == index else { return }
-      let next = (index + 1) % hosts.count
+  /// Lets the next attempt ask the next host.
+  func moveOn(
+    from index: Int, of hosts: [BaseURL], for account: AccountName, isHostsFault: Bool
+  ) {
+    orders.withLock { orders in
+      let first = HostOrder(count: hosts.count)
+      var order = orders[hosts] ?? first
+      order.failed(at: index, for: account, isHostsFault: isHostsFault)
       // Only what is not as at the start is kept: lists that are no longer used leave nothing.
-      current[hosts] = next == 0 ? nil : next
+      orders[hosts] = order == first ? nil : order
     }
   }
 

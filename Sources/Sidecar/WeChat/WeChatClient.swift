@@ -60,10 +60,10 @@ package final class WeChatClient: Sendable {
   let caller: OutboundCaller
   let limiter: CallLimiter
   let logger: Logger
-  /// Which host of a list is asked next, where it is not the first; written by calls.
+  /// Which host of a list each account asks next, where it is not the first; written by calls.
   ///
   /// Accounts with the same list learn from each other, and nothing from others.
-  let current = Mutex<[[BaseURL]: Int]>([:])
+  let orders = Mutex<[[BaseURL]: HostOrder]>([:])
   /// Over which family each account asks; written by calls.
   let families = Mutex(AddressFamilies())
   /// What the last answer that told it said; written by calls, read by the status.
@@ -137,10 +137,10 @@ package final class WeChatClient: Sendable {
     let proof = [("access_token", token.revealed)]
     let call =
       api.isWeCom
-      ? Call(method: "GET", path: "/cgi-bin/get_api_domain_ip", query: proof)
+      ? Call(method: "GET", path: "/cgi-bin/get_api_domain_ip", query: proof, canWait: true)
       : Call(
         method: "POST", path: "/cgi-bin/openapi/quota/get", query: proof,
-        body: #"{"cgi_path":"/cgi-bin/\#(api.rawValue)"}"#)
+        body: #"{"cgi_path":"/cgi-bin/\#(api.rawValue)"}"#, canWait: true)
     let (reply, facts) = await attempt(
       call, for: account, among: hosts ?? self.hosts, notAfter: notAfter, timeout: timeout)
     let outcome: ProbeOutcome =
@@ -167,7 +167,8 @@ package final class WeChatClient: Sendable {
     else {
       return .unclear(
         FetchFailure(
-          .transient, reason:
+          .transient,
+          reason:
             "\(question.speaker)'s answer to the probe, status \(status), was not understood"))
     }
     if code == 0 {

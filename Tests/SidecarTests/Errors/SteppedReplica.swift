@@ -64,7 +64,7 @@ final class SteppedReplica {
         "WCH_PROBE": "off",
       ])
     store = TokenStore(
-      client: redis, layout: KeyLayout(prefix: "WCH_"), appIDs: [.unnamed: Self.appID])
+      client: redis, layout: KeyLayout(prefix: "WCH_"), apps: AppRegister([.unnamed: Self.appID]))
     journal = Journal(logger: log.logger, metrics: metrics)
     self.timing = timing
     client = Self.client(server.urls)
@@ -206,7 +206,7 @@ final class SteppedReplica {
     let known = Observation(
       now: now, wall: wall, startedAt: .origin, instance: settings.instance.rawValue,
       isLeader: view.isLeader(at: now), timing: timing, margins: settings.margins,
-      accountsDigest: "")
+      accounts: AccountMarks(settings.accounts))
     let found = Assessment(view, known) { [book] in book.met($0) }.conditions
     journal.tell(book.observe(found, at: now, wall: wall), at: wall)
   }
@@ -290,7 +290,8 @@ final class SteppedReplica {
     let real = FetchOrder(
       account: order.account, version: order.version, trigger: order.trigger,
       isForced: order.isForced, source: order.source, deadline: deadline, notAfter: deadline)
-    let fetcher = Fetcher(settings: settings, client: client, metrics: metrics)
+    let fetcher = Fetcher(
+      accounts: KeptAccounts(settings.accounts), client: client, metrics: metrics)
     let outcome = await fetcher.fetch(real, SendPermit())
     guard case .token(let fetched) = outcome else { return outcome }
     return .token(FetchedToken(token: fetched.token, lifetime: fetched.lifetime, sentAt: now))

@@ -13,11 +13,14 @@ import TokenCore
     instance: InstanceID("a")!, accounts: [.unnamed], timing: Timing(), margins: Margins(),
     generator: SystemRandomNumberGenerator())
 
+  /// The accounts that this replica keeps.
+  private static let mine = AccountMarks([(name: .unnamed, appID: "wx1")])
+
   /// Something known, `age` after the start.
   private static func known(age: Duration = .seconds(1000)) -> Observation {
     Observation(
       now: now, wall: wall, startedAt: now - age, instance: "a", isLeader: false,
-      timing: Timing(), margins: Margins(), accountsDigest: "mine")
+      timing: Timing(), margins: Margins(), accounts: mine)
   }
 
   private static func conditions(
@@ -116,7 +119,7 @@ import TokenCore
       .init(
         instance: "b", isLeader: true, age: .seconds(2),
         report: HealthReport(
-          version: "1", startedAt: Self.wall, accounts: "mine", conditions: [failing]))
+          version: "1", startedAt: Self.wall, accounts: Self.mine.digest, conditions: [failing]))
     ]
     let missing = try #require(Self.condition(.noToken, known))
     #expect(missing.facts.cause == .refreshFailing)
@@ -228,7 +231,8 @@ import TokenCore
       .init(
         instance: "b", isLeader: false, age: .seconds(2),
         report: HealthReport(
-          version: "1", startedAt: Self.wall, accounts: "mine", conditions: [failing, held]))
+          version: "1", startedAt: Self.wall, accounts: Self.mine.digest,
+          conditions: [failing, held]))
     ]
     for hasToken in [false, true] {
       let view = try Self.elected(withToken: hasToken)
@@ -258,7 +262,7 @@ import TokenCore
       .init(
         instance: "b", isLeader: true, age: .zero,
         report: HealthReport(
-          version: "1", startedAt: Self.wall, accounts: "mine", conditions: [failing]))
+          version: "1", startedAt: Self.wall, accounts: Self.mine.digest, conditions: [failing]))
     ]
     #expect(Self.condition(.refreshFailing, known) == nil)
   }
@@ -274,6 +278,33 @@ import TokenCore
     ]
     #expect(Self.condition(.accountsDiffer, known, met: .seconds(59))?.isPending == true)
     #expect(Self.condition(.accountsDiffer, known, met: .seconds(60))?.isPending == false)
+  }
+
+  @Test("an account that the leader does not keep is told of, and nobody is to read it here")
+  func unserved() throws {
+    let shop = try #require(CredentialID("shop"))
+    var known = Self.known()
+    func unserved(_ marks: String?, isLeader: Bool = true) -> [Condition] {
+      var report = HealthReport(
+        version: "1", startedAt: Self.wall, accounts: "theirs", conditions: [])
+      report.marks = marks
+      known.others = [.init(instance: "b", isLeader: isLeader, age: .zero, report: report)]
+      return Self.conditions(known, met: .seconds(60)).filter {
+        $0.kind == .accountsDiffer && $0.account != nil
+      }
+    }
+    let found = unserved(AccountMarks([(name: shop, appID: "wx2")]).text)
+    #expect(found.map(\.account) == [.unnamed])
+    #expect(found.first?.severity == .error && found.first?.preventsReading == true)
+    // Another AppID under the name is another account.
+    #expect(unserved(AccountMarks([(name: .unnamed, appID: "wx2")]).text).count == 1)
+    // The leader keeps more than this replica; or told in a form of before; or leads no more.
+    #expect(
+      unserved(AccountMarks([(name: .unnamed, appID: "wx1"), (shop, "wx2")]).text).isEmpty)
+    #expect(unserved(nil).isEmpty)
+    #expect(unserved("", isLeader: false).isEmpty)
+    known.isLeader = true
+    #expect(unserved("").isEmpty)
   }
 
   @Test("a wall clock that is set back by an hour keeps nothing from people")

@@ -91,12 +91,12 @@ import TokenCore
   func digests() {
     let (one, two) = (Self.account(1), Self.account(2))
     #expect(
-      HealthReport.digest([(one, "wx1"), (two, "wx2")])
-        == HealthReport.digest([(two, "wx2"), (one, "wx1")]))
+      AccountMarks([(one, "wx1"), (two, "wx2")]).digest
+        == AccountMarks([(two, "wx2"), (one, "wx1")]).digest)
     #expect(
-      HealthReport.digest([(one, "wx1"), (two, "wx2")])
-        != HealthReport.digest([(one, "wx2"), (two, "wx1")]))
+      AccountMarks([(one, "wx1"), (two, "wx2")]).digest
+        != AccountMarks([(one, "wx2"), (two, "wx1")]).digest)
     #expect(
-      HealthReport.digest([(one, "wx1")]) != HealthReport.digest([(one, "wx1"), (two, "wx2")]))
+      AccountMarks([(one, "wx1")]).digest != AccountMarks([(one, "wx1"), (two, "wx2")]).digest)
   }
 }

@@ -25,6 +25,23 @@ import TokenCore
     #expect(exported == MetricFamily.table.map { "\($0.name) \($0.kind.word)" })
   }
 
+  @Test func `of an account that is gone nothing is left, also of what comes late`() throws {
+    let registry = registry()
+    let shop = try #require(CredentialID("shop"))
+    registry.preregister(accounts: [.unnamed], version: "1", routes: StatusRoute.counted)
+    let before = registry.exposition()
+    registry.preregister([shop])
+    registry.set(.condition, to: [["no_token", "shop", ""]: 4])
+    registry.increment(.upstreamRequests, ["account": "shop", "endpoint": "token", "errcode": "1"])
+    #expect(registry.exposition().contains("account=\"shop\""))
+    registry.forget(shop)
+    registry.increment(.upstreamRequests, ["account": "shop", "endpoint": "token", "errcode": "1"])
+    registry.set(.valid, ["account": "shop"], to: 1)
+    #expect(registry.exposition() == before)
+    registry.preregister([shop])
+    #expect(registry.exposition().contains("wechat_token_valid{account=\"shop\"} 0"))
+  }
+
   @Test func `every series whose labels are known is there from the start`() throws {
     let registry = registry()
     let shop = try #require(CredentialID("shop"))

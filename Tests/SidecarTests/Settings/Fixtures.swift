@@ -4,7 +4,7 @@ import Synchronization
 
 /// Files in memory.
 final class FakeFiles: Sendable {
-  private let contents: Mutex<[String: String]>
+  fileprivate let contents: Mutex<[String: String]>
 
   init(_ contents: [String: String] = [:]) { self.contents = Mutex(contents) }
 
@@ -21,6 +21,19 @@ final class FakeFiles: Sendable {
   }
 }
 
+extension FakeFiles {
+  /// What stands directly in a directory.
+  var list: DirectoryReader {
+    { [self] path throws(FileProblem) in
+      let all = contents.withLock { $0.keys.filter { $0.hasPrefix(path + "/") } }
+      guard !all.isEmpty else {
+        throw FileProblem(self[path] == nil ? "does not exist" : "is not a directory")
+      }
+      return Set(all.map { String($0.dropFirst(path.count + 1).prefix { $0 != "/" }) }).sorted()
+    }
+  }
+}
+
 /// The least that a daemon needs.
 let leastEnvironment = ["WCH_APPID": "wx0123456789abcdef", "WCH_APPSECRET": "s3cr3t-s3cr3t"]
 
@@ -31,7 +44,7 @@ func loadSettings(
 ) throws(SettingsError) -> Settings {
   try Settings.load(
     arguments: arguments, environment: environment, requiresAccount: requiresAccount,
-    readFile: files.read, nameInstance: { "host-1" })
+    readFile: files.read, listFiles: files.list, nameInstance: { "host-1" })
 }
 
 /// The problems of settings that must not load, as text.

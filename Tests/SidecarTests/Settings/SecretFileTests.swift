@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import Sidecar
@@ -11,6 +12,29 @@ import Testing
   func `one newline at the end is not part of the secret`(content: String, secret: String) throws {
     let file = try SecretFile(path: "/s", readFile: FakeFiles(["/s": content]).read)
     #expect(file.current().revealed == secret)
+  }
+
+  @Test func `while a reading hangs nobody else waits for it`() async throws {
+    let (reading, goOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    let files = FakeFiles(["/s": "first"])
+    let hangs = Atomic(false)
+    let file = try SecretFile(
+      path: "/s",
+      readFile: { path throws(FileProblem) in
+        if hangs.exchange(false, ordering: .acquiringAndReleasing) {
+          reading.signal()
+          goOn.wait()
+        }
+        return try files.read(path)
+      })
+    files["/s"] = "second"
+    hangs.store(true, ordering: .releasing)
+    let first = BlockedReader { file.current() }
+    reading.wait()
+    #expect(file.current() == Secret("first") && file.latest == Secret("first"))
+    goOn.signal()
+    #expect(first.value() == Secret("second"))
+    #expect(file.current() == Secret("second"))
   }
 
   @Test func `a change is seen at the next reading, and a bad one keeps the last good value`()
@@ -68,5 +92,24 @@ import Testing
     var dumped = ""
     dump(Secret("hush"), to: &dumped)
     #expect(!dumped.contains("hush"))
+  }
+}
+
+/// Reads on a thread of its own.
+private final class BlockedReader: Sendable {
+  private let result = Mutex<Secret?>(nil)
+  private let done = DispatchSemaphore(value: 0)
+
+  init(_ read: @escaping @Sendable () -> Secret) {
+    Thread.detachNewThread { [self] in
+      let secret = read()
+      result.withLock { $0 = secret }
+      done.signal()
+    }
+  }
+
+  func value() -> Secret? {
+    done.wait()
+    return result.withLock { $0 }
   }
 }

@@ -26,7 +26,7 @@ import TokenCore
     from first: String = file(), to second: String
   ) throws -> (SettingsChange, Settings) {
     files[Self.path] = first
-    let running = try load()
+    var running = try load()
     files[Self.path] = second
     return (running.take(try load(), since: running), running)
   }
@@ -43,7 +43,7 @@ import TokenCore
 
   @Test func `a secret in the same file and one in another are taken, and used`() throws {
     files[Self.path] = Self.file()
-    let running = try load()
+    var running = try load()
     files["/s/shop"] = "second-secret"
     let same = try load()
     #expect(running.take(same, since: running).taken == ["accounts.shop.appsecret"])
@@ -55,13 +55,28 @@ import TokenCore
     #expect(running.accounts[0].secret.current().revealed == "other-secret")
   }
 
-  @Test func `accounts that are new or gone wait, with their names only`() throws {
+  @Test func `accounts that are new or gone are taken, and told with their names only`() throws {
     let added = Self.file(
-      "", #", new: { appid: "wxnew0000000", appsecretFile: "/s/other", api: "stable_token" }"#)
-    #expect(try change(to: added).0.waiting == ["accounts.new"])
+      "", #", "a.new": { appid: "wxnew0000000", appsecretFile: "/s/other", api: "stable_token" }"#)
+    let (came, running) = try change(to: added)
+    #expect(came.taken == ["accounts.a.new"])
+    #expect(came.waiting.isEmpty && came.removed.isEmpty)
+    #expect(came.added.map(\.name.rawValue) == ["a.new"])
+    #expect(running.accounts.map(\.name.rawValue) == ["a.new", "shop"])
     let gone = try change(from: added, to: Self.file()).0
-    #expect(gone.waiting == ["accounts.new"])
-    #expect(gone.taken.isEmpty)
+    #expect(gone.taken == ["accounts.a.new"])
+    #expect(gone.waiting.isEmpty && gone.added.isEmpty)
+    #expect(gone.removed.map(\.rawValue) == ["a.new"])
+  }
+
+  @Test func `what came is there from then on: the next reading finds nothing new`() throws {
+    let added = Self.file("", #", new: { appid: "wxnew0000000", appsecretFile: "/s/other" }"#)
+    var (_, running) = try change(to: added)
+    let known = try load()
+    #expect(running.take(known, since: known).isEmpty)
+    // Its endpoint is built into what keeps it by now.
+    files[Self.path] = added.replacing(#""/s/other""#, with: #""/s/other", api: "stable_token""#)
+    #expect(running.take(try load(), since: known).waiting == ["accounts.new.api"])
   }
 
   @Test func `another AppID waits, and its secret with it`() throws {
@@ -78,7 +93,7 @@ import TokenCore
     #expect(try change(to: with).0.waiting == ["httpBearerFile"])
     #expect(try change(from: with, to: Self.file()).0.waiting == ["httpBearerFile"])
     files[Self.path] = with
-    let running = try load()
+    var running = try load()
     files["/b"] = "second-bearer"
     #expect(running.take(try load(), since: running).taken == ["httpBearer"])
     #expect(running.http.bearer?.current().revealed == "second-bearer")
@@ -86,7 +101,7 @@ import TokenCore
 
   @Test func `what waits is named until it is as it was`() throws {
     files[Self.path] = Self.file()
-    let running = try load()
+    var running = try load()
     files[Self.path] = Self.file(#"keyPrefix: "X_","#)
     let once = try load()
     #expect(running.take(once, since: running).waiting == ["keyPrefix"])

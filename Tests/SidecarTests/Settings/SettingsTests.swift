@@ -559,12 +559,13 @@ import TokenCore
     let files = FakeFiles(["/s": "first", "/b": "bearer"])
     let settings = try loadSettings(
       ["--appsecret-file=/s", "--http-bearer-file=/b"], ["WCH_APPID": "wx1"], files: files)
-    #expect(settings.secretProblems() == [])
+    #expect(settings.secretProblems(of: settings.accounts) == [])
     files["/s"] = ""
-    #expect(settings.secretProblems().map(\.description) == ["file /s: is empty"])
+    #expect(
+      settings.secretProblems(of: settings.accounts).map(\.description) == ["file /s: is empty"])
     #expect(settings.accounts[0].secret.current() == Secret("first"))
     files["/s"] = "second"
-    #expect(settings.secretProblems() == [])
+    #expect(settings.secretProblems(of: settings.accounts) == [])
   }
 
   @Test func `the default name is usable and differs each time`() {

@@ -130,7 +130,8 @@ struct ModelAgreementTests {
       outputs = Self.outputs(withOthers: seed.isMultiple(of: 2))
       self.client = client
       self.clock = clock
-      store = TokenStore(client: client, layout: layout, appIDs: [account.account: "wx1"])
+      store = TokenStore(
+        client: client, layout: layout, apps: AppRegister([account.account: "wx1"]))
       random = SplitMix64(seed: seed)
       model = ModelRedis(accounts: [account])
       for instance in instances {

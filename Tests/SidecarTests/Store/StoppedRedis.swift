@@ -29,7 +29,7 @@ struct StoppedRedis: Sendable {
       let stores = ["wx1", "wx2"].map {
         TokenStore(
           client: client, layout: TokenStoreTests.layout,
-          appIDs: [TokenStoreTests.account.account: $0])
+          apps: AppRegister([TokenStoreTests.account.account: $0]))
       }
       try await body(
         StoppedRedis(server: server, store: stores[0], other: stores[1], clock: clock))

@@ -182,7 +182,8 @@ extension TokenStoreTests {
         // Each on a connection of its own, since the client gives up one that is refused so.
         let outcome = try await redis.server.withClient { client in
           await TokenStore(
-            client: client, layout: Self.layout, appIDs: [Self.account.account: "wx1"]
+            client: client, layout: Self.layout,
+            apps: AppRegister([Self.account.account: "wx1"])
           )
           .perform(step, deadline: .now + patience)
         }

@@ -18,7 +18,8 @@ struct TokenStoreTests {
     defer { server.stop() }
     try await server.withClient { client in
       try await body(
-        TokenStore(client: client, layout: Self.layout, appIDs: [Self.account.account: "wx1"]),
+        TokenStore(
+          client: client, layout: Self.layout, apps: AppRegister([Self.account.account: "wx1"])),
         server)
     }
   }

@@ -13,7 +13,7 @@ extension Steps {
       .text("term") { command, _ in command.term.description },
       .milliseconds("lease") { $0.lease },
       .number("floor") { command, _ in command.floor.rawValue },
-      .text("app") { _, context in context.lockApp },
+      .text("app") { _, context in context.apps.lockMark },
       .text("channel") { _, context in context.layout.events },
       .text("instance") { command, _ in command.term.instance.rawValue },
     ])

@@ -129,17 +129,15 @@ enum Prelude {
 /// What steps know of where they are carried out.
 struct StepContext: Sendable {
   let layout: KeyLayout
-  /// What marks the records of each account as this AppID's.
-  var apps: [AccountName: TokenDigest] = [:]
-  /// What marks the lock as this deployment's: the first account's AppID.
-  var lockApp: TokenDigest = ""
+  /// What marks records, and the lock.
+  var apps = AppRegister([:])
   /// What this replica tells people with each heartbeat.
   var said: @Sendable () -> String = { "" }
 
   /// The entries of replicas that were not seen for this long are removed.
   static let replicaMemory: Duration = .seconds(60)
 
-  func app(_ credential: CredentialID) -> TokenDigest { apps[credential.account] ?? "" }
+  func app(_ credential: CredentialID) -> TokenDigest { apps.mark(credential.account) }
 
   /// The record and its outputs.
   func keys(_ credential: CredentialID, _ outputs: [Output]) -> [String] {
