@@ -94,7 +94,7 @@ struct Status: AsyncParsableCommand, SettingsVerb {
     do {
       let (settings, redis) = try Setup.redis(self)
       return try await RedisSight.look(
-        settings, redis, only: account.map { AccountName($0) ?? .unnamed }, logger: Setup.silent())
+        settings, redis, only: account.flatMap { AccountName(written: $0) }, logger: Setup.silent())
     } catch let error as Failure {
       reason = error.message
     } catch {

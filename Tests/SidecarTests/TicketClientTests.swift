@@ -148,8 +148,9 @@ import WeChatSimulator
     try await Self.run { bench, _ in
       let secret = try #require(await Self.corpToken(bench, secret: "other").known)
       #expect(secret.code == 40001 && secret.category == .configuration)
-      #expect(secret.reason == "WeCom answered with errcode 40001: the app's secret is wrong;"
-        + " correct it")
+      #expect(
+        secret.reason == "WeCom answered with errcode 40001: the app's secret is wrong;"
+          + " correct it")
       let hint = try #require(secret.requestID)
       let second = try #require(ErrorMessage.second(ofRequestID: hint))
       #expect(abs(second - bench.simulator.now / 1000) < 60)

@@ -38,7 +38,7 @@ package struct AccessRules: Sendable {
         // A ticket's second key begins as its first one does.
         return keys[1].hasPrefix(keys[0]) ? [keys[0]] : keys
       }.map { "%R~\(KeyPattern($0))*" } + [
-        "%W~\(KeyPattern(layout.refreshRequests))",
+        "%W~\(KeyPattern(layout.refreshRequests))"
       ],
       commands: [
         "client|setname", "exists", "get", "mget", "ping", "pttl", "rpush", "select",

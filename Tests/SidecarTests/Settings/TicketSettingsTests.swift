@@ -109,7 +109,8 @@ import TokenCore
     let found = problems(["WCH_TICKETS": "jsapo,wx_crad", "WCH_LEASE": "15"])
     #expect(found.count == 3, "\(found)")
     #expect(
-      settingsProblems([], ["WCH_TICKETS": "jsapi", "WCH_CONFIG": "/c.json5"],
+      settingsProblems(
+        [], ["WCH_TICKETS": "jsapi", "WCH_CONFIG": "/c.json5"],
         files: file(#"shop: { appid: "wx1", appsecret: "a" }"#)
       ).first?.contains("is for the unnamed account") == true)
   }
