@@ -387,15 +387,4 @@ extension SettingsReader {
     }
     return scope
   }
-
-  fileprivate mutating func instance(_ generate: () -> String) -> InstanceID? {
-    if sources[.instance] != nil { return value(.instance) { InstanceID($0) } }
-    let name = generate()
-    guard let instance = InstanceID(name) else {
-      report(.fallback, "the host's name gives no usable instance name: give WCH_INSTANCE")
-      return nil
-    }
-    show(Setting.instance.name, name, .fallback)
-    return instance
-  }
 }

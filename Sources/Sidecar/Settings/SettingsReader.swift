@@ -148,3 +148,17 @@ struct SettingsReader {
     layer[setting.name] != nil || setting.fileTwin.map { layer[$0.name] != nil } == true
   }
 }
+
+/// Who this replica is.
+extension SettingsReader {
+  mutating func instance(_ generate: () -> String) -> InstanceID? {
+    if sources[.instance] != nil { return value(.instance) { InstanceID($0) } }
+    let name = generate()
+    guard let instance = InstanceID(name) else {
+      report(.fallback, "the host's name gives no usable instance name: give WCH_INSTANCE")
+      return nil
+    }
+    show(Setting.instance.name, name, .fallback)
+    return instance
+  }
+}
