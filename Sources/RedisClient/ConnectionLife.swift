@@ -9,12 +9,12 @@ struct ConnectionLife: Hashable, Sendable {
     case idle
     /// One is being opened. Then: handshaking, resting, stopped.
     case connecting
-    /// It stands, and the handshake lacks replies. Then: greeted, resting, stopped.
+    /// It stands, and the handshake lacks replies. Then: greeted, connecting, resting, stopped.
     case handshaking
     /// The handshake has passed, and whether this server is wanted is not known yet; it may have
-    /// ended meanwhile. Then: ready, resting, stopped.
+    /// ended meanwhile. Then: ready, connecting, resting, stopped.
     case greeted(RedisServerInfo, ended: RedisFailure?)
-    /// It is in use. Then: resting, closing.
+    /// It is in use. Then: connecting, resting, closing.
     case ready(since: Instant)
     /// It is about to end, and no other follows. Then: stopped.
     case closing
@@ -39,6 +39,8 @@ struct ConnectionLife: Hashable, Sendable {
     case ended(RedisFailure)
     /// Its user wants another one.
     case unwanted(RedisFailure)
+    /// The server that takes writes is another one by now; with the words for it.
+    case primaryMoved(RedisFailure)
     case restPassed
     case stopped
   }
@@ -83,6 +85,7 @@ struct ConnectionLife: Hashable, Sendable {
     case .judged(let objection): judged(objection, now, &generator)
     case .ended(let failure): ended(failure, now, &generator)
     case .unwanted(let failure): if case .ready = state { [.close(failure)] } else { [] }
+    case .primaryMoved(let failure): primaryMoved(failure, &generator)
     case .restPassed: restPassed()
     case .stopped: stopped()
     }
@@ -118,7 +121,9 @@ struct ConnectionLife: Hashable, Sendable {
     if let objection { return retry(objection, &generator) }
     if let ended {
       guard tellsOfUnused else { return retry(ended, &generator) }
-      return [.tell(.connected(server)), .tell(.disconnected(ended)), rest(ended, &generator)]
+      return [
+        .tell(.connected(server)), .tell(.disconnected(ended)), next(after: ended, &generator),
+      ]
     }
     state = .ready(since: now)
     return [.tell(.connected(server))]
@@ -134,11 +139,24 @@ struct ConnectionLife: Hashable, Sendable {
     case .ready(let start):
       // A server that accepts and drops at once must not be met every 50 ms.
       if start.duration(to: now) >= backoff.cap { backoff.reset() }
-      return [.tell(.disconnected(failure)), rest(failure, &generator)]
+      return [.tell(.disconnected(failure)), next(after: failure, &generator)]
     case .closing:
       state = .stopped
       return [.tell(.disconnected(failure))]
     case .idle, .connecting, .handshaking, .greeted, .resting, .stopped: return []
+    }
+  }
+
+  /// What ends a connection to the former primary comes of it: the next attempt asks where to go.
+  private mutating func primaryMoved(
+    _ failure: RedisFailure, _ generator: inout some RandomNumberGenerator
+  ) -> [Action] {
+    switch state {
+    case .ready: return [.close(failure)]
+    case .handshaking, .greeted: return retry(failure, &generator)
+    case .resting: return restPassed()
+    // One that is being opened ends by itself then.
+    case .idle, .connecting, .closing, .stopped: return []
     }
   }
 
@@ -161,14 +179,38 @@ struct ConnectionLife: Hashable, Sendable {
   private mutating func retry(
     _ failure: RedisFailure, _ generator: inout some RandomNumberGenerator
   ) -> [Action] {
-    [.close(failure), .tell(.connectFailed(failure)), rest(failure, &generator)]
+    [.close(failure), .tell(.connectFailed(failure)), next(after: failure, &generator)]
   }
 
-  private mutating func rest(
-    _ failure: RedisFailure, _ generator: inout some RandomNumberGenerator
+  /// Rests before the next attempt, unless it is known to lead elsewhere.
+  private mutating func next(
+    after failure: RedisFailure, _ generator: inout some RandomNumberGenerator
   ) -> Action {
+    if case .primaryMoved = failure {
+      state = .connecting
+      return .open
+    }
     state = .resting
     if failure.needsOperator { backoff.jumpToCap() }
-    return .rest(backoff.delay(using: &generator))
+    let delay = backoff.delay(using: &generator)
+    switch failure {
+    // A fail-over has been met half-way; what ends it comes in a moment.
+    case .notPrimary:
+      return .rest(max(delay, Self.halfWay + Self.spread(Self.halfWay / 2, &generator)))
+    // All who met the former primary met it at once, and would meet the next one so.
+    case .readOnly:
+      return .rest(min(backoff.cap, delay + Self.spread(Self.longestSpread, &generator)))
+    default: return .rest(delay)
+    }
+  }
+
+  private static let halfWay: Duration = .milliseconds(200)
+  private static let longestSpread: Duration = .milliseconds(200)
+
+  private static func spread(
+    _ most: Duration, _ generator: inout some RandomNumberGenerator
+  ) -> Duration {
+    // As `Backoff` draws, since this must end with any generator.
+    most * (Double(generator.next() >> 11) / Double(1 << 53))
   }
 }

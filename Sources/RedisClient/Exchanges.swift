@@ -34,12 +34,20 @@ struct Exchanges<Owner> {
   private var pending = CircularBuffer<Exchange>()
   /// When a byte was last written or read.
   private var usedAt: Instant
+  /// When a byte was last read.
+  private var heardAt: Instant
   private var keepAliveInterval: Duration? = nil
 
   /// A shorter silence is none: whoever closes a connection then does not do so for its silence.
   private static var shortestSilence: Duration { .milliseconds(900) }
 
-  init(at now: Instant) { usedAt = now }
+  /// A server that has not answered a PING by then does nothing any more.
+  private static var longestAnswer: Duration { .seconds(5) }
+
+  init(at now: Instant) {
+    usedAt = now
+    heardAt = now
+  }
 
   /// Why it has ended, once it has.
   var failure: RedisFailure? { if case .ended(let failure) = state { failure } else { nil } }
@@ -67,6 +75,7 @@ struct Exchanges<Owner> {
   mutating func bytesCame(at now: Instant) -> Bool {
     if case .ended = state { return false }
     usedAt = now
+    heardAt = now
     return true
   }
 
@@ -121,6 +130,12 @@ struct Exchanges<Owner> {
     guard let keepAliveInterval, failure == nil else { return nil }
     return pending.isEmpty
       ? max(.zero, keepAliveInterval - usedAt.duration(to: now)) : keepAliveInterval
+  }
+
+  /// Whether a subscription's PING has brought nothing: nobody waits for its answer else.
+  func isDeaf(at now: Instant) -> Bool {
+    guard let keepAliveInterval, isSubscribed else { return false }
+    return heardAt.duration(to: now) >= keepAliveInterval + Self.longestAnswer
   }
 
   /// Whether the silence has to be broken now.

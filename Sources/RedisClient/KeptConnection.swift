@@ -44,6 +44,8 @@ final class KeptConnection {
     case .success(let new):
       opened = new
       take(.opened)
+      // It may have moved while this was on its way here.
+      if let address = configuration.locator.moves?.last { primaryMoved(to: address) }
     case .failure(let failure): take(.openingFailed(failure))
     }
   }
@@ -52,6 +54,12 @@ final class KeptConnection {
   func end(_ failure: RedisFailure) { take(.unwanted(failure)) }
 
   func stop() { take(.stopped) }
+
+  /// The primary is there by now: a connection to another place is of no use, be it still so good.
+  func primaryMoved(to address: RedisEndpoint.Address) {
+    guard opened?.address != address else { return }
+    take(.primaryMoved(.primaryMoved(to: "\(address)")))
+  }
 
   /// Breaks every silence of so long with a PING, on this connection and on later ones.
   func keepAlive(every interval: Duration?) {
@@ -65,7 +73,9 @@ final class KeptConnection {
 
   private func perform(_ action: ConnectionLife.Action) {
     switch action {
-    case .open: wishes?.yield()
+    case .open:
+      timer?.cancel()
+      wishes?.yield()
     case .shakeHands: shakeHands()
     case .judge(let server): judge(server)
     case .tell(let event): tell(event)
@@ -90,7 +100,7 @@ final class KeptConnection {
       take(
         .handshakeTimePassed(
           hangsInTLS
-            ? .tls(.handshakeTimedOut) : .handshakeTimedOut("\(configuration.endpoint.address)")))
+            ? .tls(.handshakeTimedOut) : .handshakeTimedOut("\(opened.address)")))
     }
     // One that ends meanwhile fails by this: with the server's own words, if it has refused
     // something before it fell silent.

@@ -24,6 +24,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
   private let parser: ReplyParser
   private let tlsName: String?
+  private let isReportedName: Bool
   private var exchanges = Exchanges<Owner>(at: .now)
   private var context: ChannelHandlerContext?
   private var silenceTimer: Scheduled<Void>? = nil
@@ -36,10 +37,13 @@ final class RedisChannelHandler: ChannelInboundHandler {
   /// `PING`, as it goes over the wire; it is answered also on a subscribed connection.
   private static let ping = ByteBuffer(string: "*1\r\n$4\r\nPING\r\n")
 
-  /// - Parameter tlsName: what the server's certificate must name, for the words of a refusal.
-  init(limits: ReplyLimits, tlsName: String?) {
+  /// - Parameters:
+  ///   - tlsName: what the server's certificate must name, for the words of a refusal.
+  ///   - isReportedName: whether sentinels gave that name.
+  init(limits: ReplyLimits, tlsName: String?, isReportedName: Bool) {
     parser = ReplyParser(limits: limits)
     self.tlsName = tlsName
+    self.isReportedName = isReportedName
   }
 
   /// What the server has shown so far; nil also without TLS.
@@ -79,6 +83,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     guard let context, let left = exchanges.silenceLeft(at: .now) else { return }
     silenceTimer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(left)) {
       [self] in
+      if exchanges.isDeaf(at: .now) { return fail(.unresponsive) }
       if exchanges.isTooSilent(at: .now) { sendPing() }
       watchSilence()
     }
@@ -119,8 +124,12 @@ final class RedisChannelHandler: ChannelInboundHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    fail(
-      RedisFailure(channelError: error, tlsName: tlsName, tlsCertificate: { tlsCertificate }))
+    let failure = RedisFailure(
+      channelError: error, tlsName: tlsName, tlsCertificate: { tlsCertificate })
+    guard isReportedName, case .tls(.wrongHostName(let expected)) = failure else {
+      return fail(failure)
+    }
+    fail(.tls(.wrongReportedName(expected: expected)))
   }
 
   func channelInactive(context: ChannelHandlerContext) {

@@ -9,8 +9,13 @@ package struct RedisConfiguration: Sendable {
   package var password: (@Sendable () -> String?)?
   /// What `CLIENT LIST` shows; a server may refuse it.
   package var clientName: String? = nil
+  /// Whether the server is asked who it is when a connection begins; of sentinels nobody cares.
+  var asksWhoItIs = true
   /// Looks up the host's name and connects to it; one for all clients of a process.
-  package var dialer = Dialer()
+  package let dialer: Dialer
+  /// Asks the sentinels where the primary is, when the endpoint has any; one for all clients of a
+  /// process.
+  package let sentinels: SentinelLocator?
   /// From the name look-up to the last answer of the handshake.
   package var connectTimeout: Duration = .seconds(5)
   /// A command that is overdue by as much, or a subscription that is not confirmed within it, shows
@@ -30,7 +35,31 @@ package struct RedisConfiguration: Sendable {
   /// The waits between attempts to connect.
   package var backoff = Backoff()
 
-  package init(endpoint: RedisEndpoint) { self.endpoint = endpoint }
+  /// - Parameters:
+  ///   - sentinelPassword: asked for the sentinels' password at each connect, off the event loop;
+  ///     nil: the endpoint's own.
+  package init(
+    endpoint: RedisEndpoint, dialer: Dialer = Dialer(),
+    sentinelPassword: (@Sendable () -> String?)? = nil
+  ) {
+    self.endpoint = endpoint
+    self.dialer = dialer
+    sentinels =
+      switch endpoint.topology {
+      case .single: nil
+      case .sentinel(let set):
+        SentinelLocator(set, of: endpoint, password: sentinelPassword, dialer: dialer)
+      }
+  }
+
+  /// Says where to connect to.
+  var locator: any PrimaryLocator {
+    if let sentinels { return sentinels }
+    switch endpoint.topology {
+    case .single(let address): return FixedLocator(address: address)
+    case .sentinel: preconditionFailure("Where there are sentinels, they are asked")
+    }
+  }
 }
 
 /// What a server says about itself when a connection begins; nil where it does not tell.
@@ -38,20 +67,26 @@ package struct RedisServerInfo: Hashable, Sendable {
   /// Another `run_id` than before: the server has restarted, or it is another one.
   package let runID: String?
   package let version: String?
+  /// Where it is; nil in tests that do not care.
+  package let address: RedisEndpoint.Address?
 
-  package init(runID: String?, version: String?) {
+  package init(runID: String?, version: String?, address: RedisEndpoint.Address? = nil) {
     self.runID = runID
     self.version = version
+    self.address = address
   }
 
   /// Reads `run_id` and `redis_version` out of `INFO server`.
-  init(info: RedisReply?) {
-    let lines = (info?.text ?? "").split(whereSeparator: \.isNewline)
-    func value(_ name: String) -> String? {
-      lines.first { $0.hasPrefix(name + ":") }
-        .map { String($0.dropFirst(name.count + 1).prefix(Self.longestValue)) }
-    }
-    self.init(runID: value("run_id"), version: value("redis_version"))
+  init(info: RedisReply?, address: RedisEndpoint.Address?) {
+    self.init(
+      runID: Self.value("run_id", in: info), version: Self.value("redis_version", in: info),
+      address: address)
+  }
+
+  /// A value of an answer to `INFO`.
+  static func value(_ name: String, in info: RedisReply?) -> String? {
+    (info?.text ?? "").split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + ":") }
+      .map { String($0.dropFirst(name.count + 1).prefix(longestValue)) }
   }
 
   /// A `run_id` has 40 characters; a hostile one should not fill the log.

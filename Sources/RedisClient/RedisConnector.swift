@@ -15,6 +15,7 @@ import NIOSSL
 /// words for it, and have left the pipeline.
 struct OpenedConnection: Sendable {
   fileprivate let boundHandler: NIOLoopBound<RedisChannelHandler>
+  let address: RedisEndpoint.Address
   let handshake: RedisHandshake
   let hasTLS: Bool
   /// By when the handshake has to be over.
@@ -36,6 +37,11 @@ struct RedisConnector: Sendable {
   func keepConnected(
     _ connection: @escaping @Sendable () -> KeptConnection, stop: @escaping @Sendable () -> Void
   ) async {
+    let moves = configuration.locator.moves
+    let observation = moves?.observe { [eventLoop] address in
+      eventLoop.execute { connection().primaryMoved(to: address) }
+    }
+    defer { observation.map { moves?.forget($0) } }
     await withTaskCancellationHandler {
       guard let wishes = try? await eventLoop.submit({ connection().start() }).get() else { return }
       for await _ in wishes {
@@ -54,77 +60,110 @@ struct RedisConnector: Sendable {
     try? await eventLoop.submit(stop).get()
   }
 
-  /// Resolves, tries every address, and readies the handshakes of TLS and Redis.
+  /// Finds the server, resolves its name, tries every address, and readies the handshakes of TLS
+  /// and Redis.
   ///
   /// - Returns: otherwise what went wrong, and in which of these steps; nothing of the attempt is
   ///   left then.
   private func open() async -> Result<OpenedConnection, RedisFailure> {
     let deadline = ContinuousClock.now + configuration.connectTimeout
+    let locator = configuration.locator
     do {
-      let (handshake, tls) = try await prepare()
-      return .success(
-        OpenedConnection(
-          boundHandler: try await open(tls, by: deadline), handshake: handshake,
-          hasTLS: tls != nil, deadline: deadline))
+      let address = try await locator.locate(by: deadline, on: eventLoop)
+      let opened =
+        if let moves = locator.moves {
+          // Where it was may let attempts hang: it may have been paused or cut off.
+          try await moves.run(whileAt: address, discard: discard) {
+            try await open(address, by: deadline)
+          }
+        } else {
+          try await open(address, by: deadline)
+        }
+      return .success(opened)
     } catch {
       return .failure(RedisFailure(channelError: error, tlsName: nil))
     }
   }
 
+  private func open(
+    _ address: RedisEndpoint.Address, by deadline: ContinuousClock.Instant
+  ) async throws -> OpenedConnection {
+    let (handshake, tls) = try await prepare(for: address)
+    return OpenedConnection(
+      boundHandler: try await open(address, tls, by: deadline), address: address,
+      handshake: handshake, hasTLS: tls != nil, deadline: deadline)
+  }
+
+  private func discard(_ opened: OpenedConnection) {
+    eventLoop.execute { opened.handler.fail(.cancelled) }
+  }
+
   /// Does what may block, away from the event loop: reads the password and the files of TLS.
-  private func prepare() async throws -> (RedisHandshake, NIOSSLContext?) {
+  private func prepare(
+    for address: RedisEndpoint.Address
+  ) async throws -> (RedisHandshake, NIOSSLContext?) {
     try await NIOThreadPool.singleton.runIfActive { [configuration] in
       let endpoint = configuration.endpoint
       let password = configuration.password.map { $0() } ?? endpoint.password?.revealed
       return (
         try RedisHandshake(
-          endpoint: endpoint, password: password, clientName: configuration.clientName),
+          endpoint: endpoint, address: address, password: password,
+          clientName: configuration.clientName, asksWhoItIs: configuration.asksWhoItIs),
         try endpoint.tls?.makeContext()
       )
     }
   }
-}
 
-/// The commands that begin a connection, sent in one write, and what their replies mean.
-struct RedisHandshake: Sendable {
-  private let steps: [RedisCommand]
-  let encoded: ByteBuffer
-  var count: Int { steps.count }
-
-  init(endpoint: RedisEndpoint, password: String?, clientName: String?) throws(RedisFailure) {
-    var steps: [RedisCommand] = []
-    switch (endpoint.username, password) {
-    case (nil, nil): break
-    case (nil, let password?): steps.append(RedisCommand("AUTH", password))
-    // A user that needs no password is entered with any.
-    case (let user?, let password): steps.append(RedisCommand("AUTH", user, password ?? ""))
+  /// Opens a connection, asks on it, and closes it.
+  ///
+  /// - Returns: the replies to the commands.
+  /// - Throws: `RedisFailure`.
+  func ask(
+    _ commands: [RedisCommand], at address: RedisEndpoint.Address,
+    by deadline: ContinuousClock.Instant
+  ) async throws -> [RedisReply] {
+    let opened = try await open(address, by: deadline)
+    return try await withTaskCancellationHandler {
+      defer { discard(opened) }
+      return try await replies(to: commands, on: opened).get()
+    } onCancel: {
+      discard(opened)
     }
-    if endpoint.database != 0 { steps.append(RedisCommand("SELECT", "\(endpoint.database)")) }
-    if let clientName { steps.append(RedisCommand("CLIENT", "SETNAME", clientName)) }
-    steps.append(RedisCommand("INFO", "server"))
-    // INFO answers while the data set is being loaded; PING is refused then.
-    steps.append(RedisCommand("PING"))
-    self.steps = steps
-    encoded = try ByteBuffer(commands: steps)
   }
 
-  /// Judges the replies in order; the first refusal that matters is thrown.
-  ///
-  /// `CLIENT`, `INFO` and `PING` may be refused by an ACL or a proxy, and are not needed.
-  func judge(_ replies: [RedisReply]) throws(RedisFailure) -> RedisServerInfo {
-    var info: RedisReply? = nil
-    for (step, reply) in zip(steps, replies) {
-      let name = String(decoding: step.arguments[0], as: UTF8.self)
-      if name == "INFO" { info = reply }
-      guard let refusal = reply.refusal else { continue }
-      switch (name, refusal.kind) {
-      case (_, .noAuth), (_, .wrongPassword), ("AUTH", _): throw .authenticationFailed(refusal)
-      case (_, .loading), (_, .busy), (_, .masterDown): throw .notReady(refusal)
-      case ("SELECT", _): throw .refused(command: name, refusal)
-      default: break
+  private func replies(
+    to commands: [RedisCommand], on opened: OpenedConnection
+  ) async -> Result<[RedisReply], RedisFailure> {
+    await withCheckedContinuation { continuation in
+      eventLoop.execute { [eventLoop] in
+        let (handler, handshake) = (opened.handler, opened.handshake)
+        let timer = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(until: opened.deadline))
+        {
+          let hangsInTLS = opened.hasTLS && handler.tlsCertificate == nil
+          handler.fail(
+            hangsInTLS ? .tls(.handshakeTimedOut) : .handshakeTimedOut("\(opened.address)"))
+        }
+        let all: ByteBuffer
+        do throws(RedisFailure) {
+          var buffer = handshake.encoded
+          buffer.writeImmutableBuffer(try ByteBuffer(commands: commands))
+          all = buffer
+        } catch {
+          timer.cancel()
+          return continuation.resume(returning: .failure(error))
+        }
+        handler.send(all, count: handshake.count + commands.count) { result in
+          timer.cancel()
+          do throws(RedisFailure) {
+            let replies = try result.get()
+            _ = try handshake.judge(replies)
+            continuation.resume(returning: .success(Array(replies.dropFirst(handshake.count))))
+          } catch {
+            continuation.resume(returning: .failure(error))
+          }
+        }
       }
     }
-    return RedisServerInfo(info: info)
   }
 }
 
@@ -149,9 +188,9 @@ extension RedisConnector {
   }
 
   private func open(
-    _ tls: NIOSSLContext?, by deadline: ContinuousClock.Instant
+    _ address: RedisEndpoint.Address, _ tls: NIOSSLContext?,
+    by deadline: ContinuousClock.Instant
   ) async throws -> NIOLoopBound<RedisChannelHandler> {
-    let address = configuration.endpoint.address
     let handlers = NIOLoopBoundBox.makeBoxSendingValue(Handlers(), eventLoop: eventLoop)
     let channel: any Channel
     switch address {
@@ -159,16 +198,16 @@ extension RedisConnector {
       do throws(DialFailure) {
         channel = try await configuration.dialer.connect(
           host: host, port: port, deadline: deadline, on: eventLoop
-        ) { configure($0.withKeepalive(), tls, handlers) }.channel
+        ) { configure($0.withKeepalive(), address, tls, handlers) }.channel
       } catch {
         throw RedisFailure(error, at: "\(address)", host: host)
       }
     case .unix(let path):
       do {
-        channel = try await configure(ClientBootstrap(group: eventLoop), tls, handlers)
+        channel = try await configure(ClientBootstrap(group: eventLoop), address, tls, handlers)
           .connectTimeout(TimeAmount(until: deadline)).connect(unixDomainSocketPath: path).get()
       } catch {
-        throw connectFailure(error)
+        throw connectFailure(error, at: address)
       }
     }
     return try await eventLoop.submit { [eventLoop] in
@@ -180,13 +219,15 @@ extension RedisConnector {
   }
 
   private func configure(
-    _ bootstrap: ClientBootstrap, _ tls: NIOSSLContext?,
+    _ bootstrap: ClientBootstrap, _ address: RedisEndpoint.Address, _ tls: NIOSSLContext?,
     _ handlers: NIOLoopBoundBox<Handlers>
   ) -> ClientBootstrap {
     let endpoint = configuration.endpoint
     let limits = configuration.replyLimits
+    // It is not in the URL: whoever reads of it has to be told where it comes from.
+    let isReported = configuration.sentinels != nil && endpoint.tls?.serverName == nil
     let name: String? =
-      switch endpoint.address {
+      switch address {
       case .tcp(let host, _): URLHost.certificateName(of: endpoint.tls?.serverName ?? host)
       case .unix: nil
       }
@@ -203,7 +244,8 @@ extension RedisConnector {
             }
           try channel.pipeline.syncOperations.addHandler(handler)
         }
-        let handler = RedisChannelHandler(limits: limits, tlsName: name)
+        let handler = RedisChannelHandler(
+          limits: limits, tlsName: name, isReportedName: isReported)
         handlers.value.all[ObjectIdentifier(channel)] = handler
         try channel.pipeline.syncOperations.addHandler(handler)
       }
@@ -211,12 +253,13 @@ extension RedisConnector {
   }
 
   /// Of a Unix socket.
-  private func connectFailure(_ error: any Error) -> RedisFailure {
-    let address = "\(configuration.endpoint.address)"
+  private func connectFailure(
+    _ error: any Error, at address: RedisEndpoint.Address
+  ) -> RedisFailure {
     switch error {
-    case let error as IOError: return .unreachable(address, reason: error.reasonWithoutCall)
-    case ChannelError.connectTimeout: return .connectTimedOut(address)
-    default: return RedisFailure(channelError: error, tlsName: nil)
+    case let error as IOError: .unreachable("\(address)", reason: error.reasonWithoutCall)
+    case ChannelError.connectTimeout: .connectTimedOut("\(address)")
+    default: RedisFailure(channelError: error, tlsName: nil)
     }
   }
 }

@@ -27,14 +27,15 @@ package struct RedisEndpoint: Hashable, Sendable {
     package init() {}
   }
 
-  package var address: Address
+  package var topology: RedisTopology
   /// Nil when the connection is plain.
   package var tls: TLS? = nil
   package var username: String? = nil
   package var password: RedisPassword? = nil
   package var database = 0
 
-  package init(_ address: Address) { self.address = address }
+  package init(_ address: Address) { topology = .single(address) }
+  package init(_ sentinels: SentinelSet) { topology = .sentinel(sentinels) }
 
   /// Redis's own port.
   package static let defaultPort = 6379
@@ -59,6 +60,17 @@ extension RedisEndpoint.Address: CustomStringConvertible {
   }
 }
 
+extension SentinelSet {
+  /// What the URL says of them in its query.
+  fileprivate func parameters(hasTLS: Bool) -> [(String, String?)] {
+    [
+      ("master", primary), ("sentinel_user", username),
+      ("sentinel_password", password.map { "\($0)" }),
+      ("sentinel_tls", hasTLS && !self.hasTLS ? "off" : nil),
+    ]
+  }
+}
+
 extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
   package var description: String {
     let user =
@@ -73,16 +85,21 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
       ("ca_file", tls?.caFile), ("cert_file", tls?.certFile), ("key_file", tls?.keyFile),
       ("server_name", tls?.serverName),
     ]
+    let scheme = tls == nil ? "redis" : "rediss"
     let place: String
-    switch address {
-    case .tcp:
-      place = (tls == nil ? "redis://" : "rediss://") + user + "\(address)/\(database)"
-    case .unix(let path):
+    switch topology {
+    case .single(.tcp(let host, let port)):
+      place = "\(scheme)://\(user)\(Address.tcp(host: host, port: port))/\(database)"
+    case .single(.unix(let path)):
       place = "unix://" + user + PercentEncoding.encoded(path, keeping: "/")
       parameters.append(("db", database == 0 ? nil : "\(database)"))
+    case .sentinel(let set):
+      let hosts = set.sentinels.map(\.description).joined(separator: ",")
+      place = "\(scheme)-sentinel://\(user)\(hosts)/\(database)"
+      parameters = set.parameters(hasTLS: tls != nil) + parameters
     }
     let query = parameters.compactMap { name, value in
-      value.map { "\(name)=\(PercentEncoding.encoded($0, keeping: "/"))" }
+      value.map { "\(name)=\(PercentEncoding.encoded($0, keeping: "/*"))" }
     }
     return query.isEmpty ? place : place + "?" + query.joined(separator: "&")
   }

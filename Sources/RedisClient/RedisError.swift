@@ -53,6 +53,20 @@ package enum RedisFailure: Error, Hashable, Sendable {
   /// The server sent a refusal unasked, as it does when it has too many clients.
   case refusedByServer(RedisServerError)
 
+  // Of finding the primary
+  /// Not one sentinel says where it is; with each one's trouble.
+  case noSentinel([SentinelTrouble])
+  /// The sentinels that answer watch no primary of that name.
+  case primaryUnknown(String, sentinels: [String])
+  /// The sentinels name different ones, and none may be asked which of them is right.
+  case sentinelsDisagree([String])
+  /// Only sentinels answer that have missed the last fail-over.
+  case sentinelsBehind([String])
+  /// Where the sentinels said is no primary: not yet, or no more.
+  case notPrimary(String, role: String)
+  /// The sentinels name another one by now.
+  case primaryMoved(to: String)
+
   // Of connections
   case connectionLost(reason: String)
   /// The server closed the connection while nothing was asked, after so long a silence.
@@ -72,10 +86,11 @@ package enum RedisFailure: Error, Hashable, Sendable {
     switch self {
     case .authenticationFailed, .refused, .refusedByServer, .tls: true
     case .notConnected(let failure): failure?.needsOperator ?? false
+    case .noSentinel(let troubles): troubles.allSatisfy(\.failure.needsOperator)
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
       .lookUpTimedOut, .unreachable, .connectTimedOut, .handshakeTimedOut, .notReady,
       .connectionLost, .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive,
-      .readOnly:
+      .readOnly, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind, .notPrimary, .primaryMoved:
       false
     }
   }
@@ -105,6 +120,21 @@ extension RedisFailure: CustomStringConvertible {
     case .notReady(let error): "Redis is not ready: \(error)"
     case .refused(let command, let error): "Redis refused \(command): \(error)"
     case .refusedByServer(let error): "Redis refused the connection: \(error)"
+    case .noSentinel(let troubles):
+      "no sentinel can be asked where the primary is: "
+        + troubles.map { "\($0)" }.joined(separator: "; ")
+    case .primaryUnknown(let name, let sentinels):
+      "the sentinels do not know \(name) (asked: \(sentinels.joined(separator: ", "))): check"
+        + " master= in the Redis URL against their `sentinel monitor`"
+    case .sentinelsDisagree(let sentinels):
+      "the sentinels \(sentinels.joined(separator: ", ")) name different primaries and refuse"
+        + " SENTINEL MASTER, which tells who is right: permit it (`wch-sidecar acl --sentinel`)"
+    case .sentinelsBehind(let sentinels):
+      "only sentinels answer that have missed the last fail-over:"
+        + " \(sentinels.joined(separator: ", "))"
+    case .notPrimary(let address, let role):
+      "\(address), which the sentinels name, is no primary (its role is \(role))"
+    case .primaryMoved(let address): "the primary is at \(address) now, say the sentinels"
     case .connectionLost(let reason): "the connection was lost: \(reason)"
     // Without the time, so that the same trouble has the same words.
     case .closedWhenSilent: "the connection was lost: the server closed it while it was silent"
@@ -118,10 +148,32 @@ extension RedisFailure: CustomStringConvertible {
   }
 }
 
+extension SentinelTrouble: CustomStringConvertible {
+  package var description: String {
+    switch failure {
+    case .authenticationFailed(let error):
+      """
+      \(sentinel): \(error) (sentinels have a password of their own: redisSentinelPassword, and \
+      sentinel_user in the URL; its user and password are the data nodes')
+      """
+    case .tls(.notTLS), .tls(.handshakeTimedOut):
+      "\(sentinel): TLS: it does not speak TLS (sentinel_tls=off in the URL connects without)"
+    // The place is said already.
+    case .unreachable(sentinel, let reason): "\(sentinel): \(reason)"
+    case .connectTimedOut(sentinel): "\(sentinel): connecting took too long"
+    case .handshakeTimedOut(sentinel):
+      "\(sentinel) took the connection, but did not answer as Redis in time"
+    default: "\(sentinel): \(failure)"
+    }
+  }
+}
+
 /// Why a TLS connection was refused.
 package enum RedisTLSFailure: Hashable, Sendable {
   /// The certificate is of another host.
   case wrongHostName(expected: String)
+  /// So, where the host is as sentinels report it.
+  case wrongReportedName(expected: String)
   /// The certificate, or one above it, is signed by nobody we trust.
   case unknownAuthority
   case expired
@@ -142,6 +194,10 @@ extension RedisTLSFailure: CustomStringConvertible {
     switch self {
     case .wrongHostName(let expected):
       "TLS: the server's certificate is not for \(expected) (server_name sets another name)"
+    case .wrongReportedName(let expected):
+      "TLS: the primary's certificate is not for \(expected), as the sentinels report it: let them"
+        + " report names (`sentinel resolve-hostnames yes`, `sentinel announce-hostnames yes`), or"
+        + " set server_name"
     case .unknownAuthority:
       "TLS: the server's certificate is signed by an unknown authority (ca_file names one to trust)"
     case .expired: "TLS: the server's certificate has expired"

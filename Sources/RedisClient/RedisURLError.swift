@@ -14,6 +14,18 @@ package enum RedisURLError: Error, Hashable, Sendable {
   case schemeUnknown(String)
   /// The scheme is one of Sentinel's or Cluster's.
   case notSupportedYet(scheme: String)
+  /// As other clients write it; with what is written here.
+  case foreignScheme(String)
+  case foreignNameOfPrimary(String)
+  case foreignSentinels(String)
+  case fragmentForPrimary
+  case primaryInPath
+  case primaryMissing
+  case primaryInvalid
+  case needsSentinels(String)
+  case sentinelTwice
+  case tooManySentinels(limit: Int)
+  case sentinelTLSInvalid
   case fragment
   case unescapedAtSign
   case hostMissing
@@ -38,6 +50,10 @@ package enum RedisURLError: Error, Hashable, Sendable {
 }
 
 extension RedisURLError: CustomStringConvertible {
+  private static let sentinelForm =
+    "write redis-sentinel://[user:password@]h1:26379,h2:26379/0?master=NAME, where user and"
+    + " password are those of the data nodes"
+
   package var description: String {
     switch self {
     case .tooLong(let limit): "the Redis URL is longer than \(limit) bytes"
@@ -45,11 +61,37 @@ extension RedisURLError: CustomStringConvertible {
       "the Redis URL has a space, a control character or a non-ASCII character: percent-encode it"
         + " (an international host name is written as xn--…)"
     case .schemeMissing:
-      "the Redis URL has no scheme: write redis://, rediss:// or unix:// in front"
+      "the Redis URL has no scheme: write redis://, rediss://, unix:// or redis-sentinel:// in"
+        + " front"
     case .schemeUnknown(let scheme):
-      "the scheme \(scheme):// is not known: use redis://, rediss:// or unix://"
+      "the scheme \(scheme):// is not known: use redis://, rediss://, unix:// or redis-sentinel://"
     case .notSupportedYet(let scheme):
-      "\(scheme):// is not supported yet: use redis://, rediss:// or unix://"
+      "\(scheme):// is not supported yet: use redis://, rediss://, unix:// or redis-sentinel://"
+    case .foreignScheme(let scheme):
+      "\(scheme):// is another client's: \(Self.sentinelForm), rediss-sentinel:// with TLS"
+    case .foreignNameOfPrimary(let name):
+      "\(name) is another client's: write the name of the primary as ?master=NAME of a"
+        + " redis-sentinel:// URL"
+    case .foreignSentinels(let name):
+      "\(name) is another client's: write the sentinels before the path, with commas, as in"
+        + " redis-sentinel://h1:26379,h2:26379/0?master=NAME"
+    case .fragmentForPrimary:
+      "the Redis URL has a #: write the name of the primary as ?master=NAME (in a password # is"
+        + " %23)"
+    case .primaryInPath:
+      "the path of a Sentinel URL is the number of a database: write the name of the primary as"
+        + " ?master=NAME, as in redis-sentinel://h1,h2/0?master=NAME"
+    case .primaryMissing:
+      "the Sentinel URL does not name the primary: add ?master=NAME, the name in the sentinels'"
+        + " `sentinel monitor`"
+    case .primaryInvalid:
+      "master is not a name that sentinels have: 1 to 128 visible ASCII characters"
+    case .needsSentinels(let name):
+      "\(name) is for sentinels: \(Self.sentinelForm)"
+    case .sentinelTwice: "the Sentinel URL names a sentinel twice"
+    case .tooManySentinels(let limit): "the Sentinel URL names more than \(limit) sentinels"
+    case .sentinelTLSInvalid:
+      "sentinel_tls can only be off: rediss-sentinel:// is TLS with sentinels and nodes"
     case .fragment: "the Redis URL has a #: in a password write it as %23"
     case .unescapedAtSign:
       "the Redis URL has an @ that separates nothing: in a user or password write @ as %40, / as"

@@ -1,10 +1,12 @@
-private import Dialing
+import Dialing
 
 extension RedisEndpoint {
-  /// Reads `redis://`, `rediss://` and `unix:///path` URLs, strictly.
+  /// Reads `redis://`, `rediss://`, `unix:///path`, `redis-sentinel://h1,h2/0?master=NAME` and
+  /// `rediss-sentinel://` URLs, strictly.
   ///
   /// User and password are percent-decoded once. Query parameters are `user`, `password`, `db`, and
-  /// with TLS `ca_file`, `cert_file`, `key_file`, `server_name`.
+  /// with TLS `ca_file`, `cert_file`, `key_file`, `server_name`; with sentinels `master`,
+  /// `sentinel_user`, `sentinel_password` and `sentinel_tls=off`.
   package init(url: String) throws(RedisURLError) {
     self = try RedisURLParser.parse(url)
   }
@@ -20,7 +22,14 @@ enum RedisURLParser {
     case certFile = "cert_file"
     case keyFile = "key_file"
     case serverName = "server_name"
+    case master
+    case sentinelUser = "sentinel_user"
+    case sentinelPassword = "sentinel_password"
+    case sentinelTLS = "sentinel_tls"
   }
+
+  /// What the schemes have in common, with and without TLS.
+  enum Kind { case host, socket, sentinels }
 
   /// Room for a password of 1 KiB with every byte percent-encoded, and three file names.
   static let longestURL = 8192
@@ -35,19 +44,11 @@ enum RedisURLParser {
     guard let mark = url.firstRange(of: "://") else { throw .schemeMissing }
     let scheme = url[..<mark.lowerBound].lowercased()
     let rest = url[mark.upperBound...]
-    switch scheme {
-    case "redis", "rediss", "unix": break
-    case "redis-sentinel", "rediss-sentinel", "redis-cluster", "rediss-cluster":
-      throw .notSupportedYet(scheme: scheme)
-    default:
-      // Anything that does not look like a scheme may be a password with :// in it.
-      guard scheme.utf8.count <= 16, let first = scheme.utf8.first,
-        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first),
-        scheme.allSatisfy({ $0.isLetter || $0 == "+" || $0 == "-" })
-      else { throw .schemeMissing }
-      throw .schemeUnknown(scheme)
+    let kind = try kind(of: scheme)
+    let hasTLS = scheme.hasPrefix("rediss")
+    guard !rest.contains("#") else {
+      throw kind == .sentinels ? .fragmentForPrimary : .fragment
     }
-    guard !rest.contains("#") else { throw .fragment }
 
     let authority = rest.prefix { $0 != "/" && $0 != "?" }
     let afterAuthority = rest[authority.endIndex...]
@@ -60,18 +61,40 @@ enum RedisURLParser {
     let (userInfo, host) = try splitAuthority(authority)
     guard userInfo != nil || !afterAuthority.contains("@") else { throw .unescapedAtSign }
     var endpoint =
-      scheme == "unix"
-      ? try socketEndpoint(host: host, path: path) : try hostEndpoint(host: host, path: path)
-    if scheme == "rediss" { endpoint.tls = .init() }
+      switch kind {
+      case .host: try hostEndpoint(host: host, path: path)
+      case .socket: try socketEndpoint(host: host, path: path)
+      case .sentinels: try sentinelEndpoint(hosts: host, path: path, hasTLS: hasTLS)
+      }
+    if hasTLS { endpoint.tls = .init() }
     if let userInfo {
       let user = userInfo.prefix { $0 != ":" }
       endpoint.username = try decode(user, .user).nonEmpty
       endpoint.password = try decode(userInfo[user.endIndex...].dropFirst(), .password).nonEmpty
         .map { RedisPassword($0) }
     }
-    let hasDatabaseInPath = scheme != "unix" && path.count > 1
+    let hasDatabaseInPath = kind != .socket && path.count > 1
     try readQuery(query, into: &endpoint, hasDatabaseInPath: hasDatabaseInPath)
+    if case .sentinel(let set) = endpoint.topology, set.primary.isEmpty { throw .primaryMissing }
     return endpoint
+  }
+
+  static func kind(of scheme: String) throws(RedisURLError) -> Kind {
+    switch scheme {
+    case "redis", "rediss": return .host
+    case "unix": return .socket
+    case "redis-sentinel", "rediss-sentinel": return .sentinels
+    case "redis-cluster", "rediss-cluster": throw .notSupportedYet(scheme: scheme)
+    case "sentinel", "sentinels", "redis+sentinel", "rediss+sentinel", "redis-sentinels":
+      throw .foreignScheme(scheme)
+    default:
+      // Anything that does not look like a scheme may be a password with :// in it.
+      guard scheme.utf8.count <= 16, let first = scheme.utf8.first,
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first),
+        scheme.allSatisfy({ $0.isLetter || $0 == "+" || $0 == "-" })
+      else { throw .schemeMissing }
+      throw .schemeUnknown(scheme)
+    }
   }
 
   private static func splitAuthority(
@@ -86,9 +109,16 @@ enum RedisURLParser {
   private static func hostEndpoint(
     host authority: Substring, path: Substring
   ) throws(RedisURLError) -> RedisEndpoint {
-    let place: URLAuthority
+    let place = try place(authority)
+    var endpoint = RedisEndpoint(
+      .tcp(host: place.host.name, port: place.port ?? RedisEndpoint.defaultPort))
+    if path.count > 1 { endpoint.database = try database(path.dropFirst()) }
+    return endpoint
+  }
+
+  static func place(_ authority: Substring) throws(RedisURLError) -> URLAuthority {
     do throws(URLAuthority.Problem) {
-      place = try URLAuthority(authority)
+      return try URLAuthority(authority)
     } catch {
       switch error {
       case .hostMissing: throw .hostMissing
@@ -96,10 +126,6 @@ enum RedisURLParser {
       case .portInvalid: throw .portInvalid
       }
     }
-    var endpoint = RedisEndpoint(
-      .tcp(host: place.host.name, port: place.port ?? RedisEndpoint.defaultPort))
-    if path.count > 1 { endpoint.database = try database(path.dropFirst()) }
-    return endpoint
   }
 
   private static func socketEndpoint(
@@ -126,10 +152,11 @@ enum RedisURLParser {
         // What does not look like a name may be a part of a password.
         guard name.utf8.count <= longestShownName, name.allSatisfy({ $0.isLetter || $0 == "_" })
         else { throw .parameterUnknown("…") }
-        throw .parameterUnknown(String(name))
+        throw foreignParameter(name) ?? .parameterUnknown(String(name))
       }
       guard seen.insert(parameter).inserted else { throw .parameterTwice(parameter.rawValue) }
-      let part: RedisURLError.Part = parameter == .password ? .password : .parameter
+      let part: RedisURLError.Part =
+        parameter == .password || parameter == .sentinelPassword ? .password : .parameter
       let value = try decode(pair[name.endIndex...].dropFirst(), part)
       guard !value.isEmpty else { throw .parameterEmpty(parameter.rawValue) }
       switch parameter {
@@ -142,13 +169,16 @@ enum RedisURLParser {
       case .db:
         guard !hasDatabaseInPath else { throw .databaseTwice }
         endpoint.database = try database(value[...])
+      case .master, .sentinelUser, .sentinelPassword, .sentinelTLS:
+        try read(parameter, value, into: &endpoint)
       case .caFile, .certFile, .keyFile, .serverName:
         guard endpoint.tls != nil else { throw .needsTLS(parameter.rawValue) }
         switch parameter {
         case .caFile: endpoint.tls?.caFile = value
         case .certFile: endpoint.tls?.certFile = value
         case .keyFile: endpoint.tls?.keyFile = value
-        case .serverName, .user, .password, .db:
+        case .serverName, .user, .password, .db, .master, .sentinelUser, .sentinelPassword,
+          .sentinelTLS:
           guard isHostName(value[...]) else { throw .serverNameInvalid }
           endpoint.tls?.serverName = value
         }
@@ -168,7 +198,7 @@ enum RedisURLParser {
   }
 
   /// A decimal number of digits only: no sign, as `Int` would take it.
-  private static func database(_ digits: Substring) throws(RedisURLError) -> Int {
+  static func database(_ digits: Substring) throws(RedisURLError) -> Int {
     guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
       let number = Int(digits), number <= Int32.max
     else { throw .databaseInvalid }

@@ -5,7 +5,10 @@ import Sidecar
 struct AccessControl: SettingsVerb {
   static let configuration = CommandConfiguration(
     commandName: "acl",
-    abstract: "Print the Redis rights of a replica, or of an application that reads (--reader).",
+    abstract: """
+      Print the Redis rights of a replica, of an application that reads (--reader), or of a \
+      replica at the sentinels (--sentinel).
+      """,
     discussion: """
       One command for a shell, that makes a user whose name and password are yours to set; Redis \
       7 or later. Put your own password in the place of PASSWORD, and options such as -h and \
@@ -15,17 +18,26 @@ struct AccessControl: SettingsVerb {
   @Flag(help: "The rights of an application: read the token, report it, listen.")
   var reader = false
 
+  @Flag(help: "The rights of a replica at each sentinel, which has users of its own.")
+  var sentinel = false
+
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
   var flags: [String] = []
 
   func run() throws {
     let settings = try Setup.load(self, requiresAccount: false).0
+    guard !(reader && sentinel) else {
+      throw Failure(.usage, "wch-sidecar acl: give --reader or --sentinel, not both")
+    }
     let rules = AccessRules(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
       others: settings.accounts.flatMap(\.otherKeys))
-    let words =
-      ["redis-cli", "ACL", "SETUSER", reader ? "wch-reader" : "wch-sidecar", "on", ">PASSWORD"]
-      + (reader ? rules.reader : rules.replica)
+    let (user, rights) =
+      reader
+      ? ("wch-reader", rules.reader)
+      : ("wch-sidecar", sentinel ? AccessRules.sentinel : rules.replica)
+    let place = sentinel ? ["-p", "26379"] : []
+    let words = ["redis-cli"] + place + ["ACL", "SETUSER", user, "on", ">PASSWORD"] + rights
     print(words.map(Self.quoted).joined(separator: " "))
   }
 

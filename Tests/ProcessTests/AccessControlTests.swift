@@ -55,7 +55,7 @@ import Testing
         environment: deployment.environment(instance: "a").merging(user) { $1 }, instance: "check")
       #expect(try await check.waitForExit() == .code(0), "\(check.outputText)")
       #expect(
-        check.outputText.contains("ok: permissions: all 27 commands and 7 keys"),
+        check.outputText.contains("ok: permissions: all 28 commands and 7 keys"),
         "\(check.outputText)")
       // The password of Redis is among its configuration: that stays closed to the daemon.
       #expect(try await Self.refusals(deployment) == ["config|get"])

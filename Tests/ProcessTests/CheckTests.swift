@@ -49,7 +49,7 @@ import WeChatSimulator
       #expect(found("role") == "ok: primary")
       #expect(found("maxmemory-policy") == "ok: noeviction")
       #expect(found("persistence")?.hasPrefix("ok: none: ") == true)
-      #expect(found("permissions") == "ok: all 27 commands and 7 keys of the daemon")
+      #expect(found("permissions") == "ok: all 28 commands and 7 keys of the daemon")
       #expect(found("clock")?.hasPrefix("ok: Redis differs from this machine by about 0 s") == true)
       let latency = found("redis redis://127.0.0.1:\(deployment.redis.port)/0")
       #expect(latency?.contains(#/^ok: answers within [0-9.]+ ms$/#) == true, "\(latency ?? "")")

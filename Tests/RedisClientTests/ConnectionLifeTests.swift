@@ -15,6 +15,7 @@ struct ConnectionLifeTests {
   private static let server = RedisServerInfo(runID: "a", version: "7.0.15")
   private static let lost = RedisFailure.connectionLost(reason: "the server closed it")
   private static let refused = RedisFailure.unreachable("h:1", reason: "connection refused")
+  private static let moved = RedisFailure.primaryMoved(to: "h:2")
   private static let loggedOut = RedisFailure.authenticationFailed(RedisServerError("WRONGPASS no"))
   private static let start = ContinuousClock.now
 
@@ -166,6 +167,53 @@ struct ConnectionLifeTests {
     #expect(tell(.unwanted(reason)) == [])
   }
 
+  @Test("a primary that has moved is followed at once, from wherever a connection is")
+  func primaryMoves() {
+    let moved = Self.moved
+    var used = Self.ready()
+    #expect(used(.primaryMoved(moved)) == [.close(moved)])
+    #expect(used(.ended(moved)) == [.tell(.disconnected(moved)), .open])
+    #expect(used(.primaryMoved(moved)) == [])
+    // The attempt under way ends by itself.
+    #expect(
+      used(.openingFailed(moved)) == [.close(moved), .tell(.connectFailed(moved)), .open])
+    #expect(used(.opened) == [.shakeHands])
+    #expect(
+      used(.primaryMoved(moved)) == [.close(moved), .tell(.connectFailed(moved)), .open])
+    #expect(used(.handshakeFailed(moved)) == [])
+    var greeted = Told(.started, .opened, .handshakePassed(server))
+    #expect(
+      greeted(.primaryMoved(moved)) == [.close(moved), .tell(.connectFailed(moved)), .open])
+    var resting = Told(.started, .openingFailed(refused))
+    #expect(resting(.primaryMoved(moved)) == [.open])
+    #expect(resting(.restPassed) == [])
+  }
+
+  @Test("a replica where the primary should be is asked for again in a moment, and then seldom")
+  func notPrimary() {
+    let replica = RedisFailure.notPrimary("h:1", role: "replica")
+    var tell = Told(.started)
+    for rest in [200, 200, 200, 200, 400, 800, 1000] {
+      _ = tell(.opened)
+      #expect(tell(.handshakeFailed(replica)).last == .rest(.milliseconds(rest)))
+      _ = tell(.restPassed)
+    }
+  }
+
+  @Test("who has met READONLY waits up to 200 ms longer, as all others who met it at once")
+  func readOnly() {
+    struct Most: RandomNumberGenerator { func next() -> UInt64 { .max } }
+    let refused = RedisFailure.readOnly(RedisServerError("READONLY no"))
+    var life = Self.ready().life
+    var most = Most()
+    guard
+      case .rest(let longest)? = life.handle(.ended(refused), at: Self.start, using: &most).last
+    else { return #expect(Bool(false)) }
+    #expect(longest > .milliseconds(249) && longest <= .milliseconds(250))
+    var least = Self.ready()
+    #expect(least(.ended(refused)).last == .rest(.milliseconds(25)))
+  }
+
   @Test("stopped in use, it tells of the end and of nothing more")
   func stopsInUse() {
     var tell = Self.ready()
@@ -219,10 +267,10 @@ struct ConnectionLifeTests {
   private static let successors: [String: Set<String>] = [
     "idle": ["connecting", "stopped"],
     "connecting": ["handshaking", "resting", "stopped"],
-    "handshaking": ["greeted", "resting", "stopped"],
-    "greeted": ["greeted, ended", "ready", "resting", "stopped"],
-    "greeted, ended": ["resting", "stopped"],
-    "ready": ["resting", "closing"],
+    "handshaking": ["greeted", "connecting", "resting", "stopped"],
+    "greeted": ["greeted, ended", "ready", "connecting", "resting", "stopped"],
+    "greeted, ended": ["connecting", "resting", "stopped"],
+    "ready": ["connecting", "resting", "closing"],
     "closing": ["stopped"],
     "resting": ["connecting", "stopped"],
     "stopped": [],
@@ -231,8 +279,8 @@ struct ConnectionLifeTests {
   private static let events: [Event] = [
     .started, .opened, .openingFailed(refused), .handshakeTimePassed(.handshakeTimedOut("h:1")),
     .handshakePassed(server), .handshakeFailed(lost), .judged(objection: nil),
-    .judged(objection: .unwanted(reason: "another")), .ended(lost), .unwanted(lost), .restPassed,
-    .stopped,
+    .judged(objection: .unwanted(reason: "another")), .ended(lost), .ended(moved), .unwanted(lost),
+    .primaryMoved(moved), .restPassed, .stopped,
   ]
 
   private static func name(_ state: ConnectionLife.State) -> String {
@@ -268,7 +316,9 @@ struct ConnectionLifeTests {
         case .judge: #expect(after == "greeted", "\(event)")
         case .tell(.connected): #expect(after == "ready", "\(event)")
         case .tell(.disconnected): #expect(state == "ready" || state == "closing", "\(event)")
-        case .tell(.connectFailed), .rest: #expect(after == "resting", "\(event)")
+        case .rest: #expect(after == "resting", "\(event)")
+        case .tell(.connectFailed):
+          #expect(after == "resting" || after == "connecting", "\(event)")
         case .close: break
         }
         // Only a close leaves it to what follows.

@@ -36,6 +36,22 @@ struct ExchangesTests {
       receive(.error(refusal), &exchanges) == "fail: \(RedisFailure.refusedByServer(refusal))")
   }
 
+  @Test("a subscription whose PING brings nothing is deaf; what comes proves it")
+  func deaf() {
+    var exchanges = Exchanges<String>(at: at(0))
+    exchanges.keepAlive(every: .seconds(10))
+    // Others wait for replies, and are given up when these stay out.
+    #expect(!exchanges.isDeaf(at: at(60_000)))
+    #expect(exchanges.sentUnanswered(subscribing: true, at: at(0)) == true)
+    #expect(!exchanges.isDeaf(at: at(14_999)))
+    #expect(exchanges.sentUnanswered(subscribing: false, at: at(10_000)) == true)
+    #expect(exchanges.isDeaf(at: at(15_000)))
+    #expect(exchanges.bytesCame(at: at(14_000)) == true)
+    #expect(!exchanges.isDeaf(at: at(28_999)))
+    exchanges.keepAlive(every: nil)
+    #expect(!exchanges.isDeaf(at: at(60_000)))
+  }
+
   @Test("the first failure is the end of all, and a refusal that came before it says more")
   func ends() {
     let refusal = RedisServerError("DENIED no")

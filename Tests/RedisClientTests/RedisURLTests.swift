@@ -37,7 +37,7 @@ struct RedisURLTests {
     ])
   func hosts(url: String, host: String, port: Int, database: Int) throws {
     let endpoint = try parse(url)
-    #expect(endpoint.address == .tcp(host: host, port: port))
+    #expect(endpoint.topology == .single(.tcp(host: host, port: port)))
     #expect(endpoint.database == database && endpoint.tls == nil)
     #expect(endpoint.username == nil && endpoint.password == nil)
   }
@@ -62,7 +62,7 @@ struct RedisURLTests {
   @Test("a socket's path is percent-decoded and its database is a parameter")
   func sockets() throws {
     let endpoint = try parse("unix:///run/my%20redis.sock?db=2")
-    #expect(endpoint.address == .unix(path: "/run/my redis.sock"))
+    #expect(endpoint.topology == .single(.unix(path: "/run/my redis.sock")))
     #expect(endpoint.database == 2)
     #expect(failure("unix:///" + String(repeating: "a", count: 106)) == nil)
     #expect(failure("unix:///" + String(repeating: "a", count: 107)) == .pathTooLong(limit: 107))
@@ -84,7 +84,6 @@ struct RedisURLTests {
     arguments: [
       ("", RedisURLError.schemeMissing), ("h:6379", .schemeMissing), ("redis:/h", .schemeMissing),
       ("://h", .schemeMissing), ("p@ss://h", .schemeMissing), ("http://h", .schemeUnknown("http")),
-      ("redis-sentinel://h1,h2/0?master=m", .notSupportedYet(scheme: "redis-sentinel")),
       ("rediss-cluster://h1", .notSupportedYet(scheme: "rediss-cluster")),
       ("redis://", .hostMissing), ("redis:///0", .hostMissing), ("redis://:6379", .hostMissing),
       ("redis://a b", .forbiddenCharacter), ("redis://h\n", .forbiddenCharacter),
@@ -124,6 +123,92 @@ struct RedisURLTests {
     #expect(failure(url) == error)
   }
 
+  // MARK: Sentinels
+
+  @Test(
+    "the sentinels, the primary's name and what is the sentinels' own are read",
+    arguments: [
+      ("redis-sentinel://h1,h2:1/3?master=m", ["h1:26379", "h2:1"], "m", 3),
+      (
+        "redis-sentinel://[::1],10.0.0.1:2?master=a-b:c", ["[::1]:26379", "10.0.0.1:2"], "a-b:c", 0
+      ),
+      ("REDIS-Sentinel://H1/?db=2&master=my%2Bmaster", ["h1:26379"], "my+master", 2),
+    ])
+  func sentinels(url: String, hosts: [String], primary: String, database: Int) throws {
+    let endpoint = try parse(url)
+    guard case .sentinel(let set) = endpoint.topology else {
+      Issue.record("no sentinels")
+      return
+    }
+    #expect(set.sentinels.map(\.description) == hosts)
+    #expect(set.primary == primary && endpoint.database == database)
+    #expect(set.username == nil && set.password == nil && !set.hasTLS && endpoint.tls == nil)
+    #expect(try parse("\(endpoint)") == endpoint)
+  }
+
+  @Test("user and password are the nodes'; the sentinels' own are parameters")
+  func sentinelUsers() throws {
+    let url = "redis-sentinel://u:p@h?master=m&sentinel_user=s&sentinel_password=q"
+    let endpoint = try parse(url)
+    guard case .sentinel(let set) = endpoint.topology else {
+      Issue.record("no sentinels")
+      return
+    }
+    #expect(endpoint.username == "u" && endpoint.password?.revealed == "p")
+    #expect(set.username == "s" && set.password?.revealed == "q")
+    #expect(
+      "\(endpoint)"
+        == "redis-sentinel://u:***@h:26379/0?master=m&sentinel_user=s&sentinel_password=***")
+  }
+
+  @Test("TLS is with nodes and sentinels, unless it is off with these")
+  func sentinelTLS() throws {
+    for (suffix, hasTLS) in [("", true), ("&sentinel_tls=off", false)] {
+      let url = "rediss-sentinel://h:26379/0?master=m\(suffix)&ca_file=/c"
+      let endpoint = try parse(url)
+      guard case .sentinel(let set) = endpoint.topology else {
+        Issue.record("no sentinels")
+        return
+      }
+      #expect(set.hasTLS == hasTLS && endpoint.tls?.caFile == "/c")
+      #expect("\(endpoint)" == url)
+    }
+  }
+
+  @Test(
+    "for what other clients write, the error says what to write instead",
+    arguments: [
+      ("redis-sentinel://h#mymaster", RedisURLError.fragmentForPrimary, "?master=NAME"),
+      (
+        "redis-sentinel://h/0?sentinelMasterId=m", .foreignNameOfPrimary("sentinelMasterId"),
+        "?master=NAME"
+      ),
+      ("redis://h?master_name=m", .foreignNameOfPrimary("master_name"), "?master=NAME"),
+      (
+        "redis-sentinel://h?sentinelServiceName=m", .foreignNameOfPrimary("sentinelServiceName"),
+        "?master=NAME"
+      ),
+      ("redis://h?addr=h2:1", .foreignSentinels("addr"), "redis-sentinel://h1:26379,h2:26379/0"),
+      ("sentinel://h;sentinel://i", .foreignScheme("sentinel"), "redis-sentinel://"),
+      ("redis+sentinel://h/m/0", .foreignScheme("redis+sentinel"), "redis-sentinel://"),
+      ("redis-sentinel://h/mymaster", .primaryInPath, "?master=NAME"),
+      ("redis-sentinel://h/mymaster/0", .primaryInPath, "?master=NAME"),
+      ("redis-sentinel://h/0/mymaster", .primaryInPath, "?master=NAME"),
+      ("redis-sentinel://h", .primaryMissing, "?master=NAME"),
+      ("redis-sentinel://h/1?db=1&master=m", .databaseTwice, "database"),
+      ("redis://h?master=m", .needsSentinels("master"), "redis-sentinel://"),
+      ("redis://h?sentinel_user=m", .needsSentinels("sentinel_user"), "redis-sentinel://"),
+      ("redis-sentinel://h,h:26379?master=m", .sentinelTwice, "twice"),
+      ("redis-sentinel://h,?master=m", .hostMissing, "host"),
+      ("redis-sentinel://h?master=a%20b", .primaryInvalid, "visible"),
+      ("redis-sentinel://h?master=m&sentinel_tls=on", .sentinelTLSInvalid, "rediss-sentinel://"),
+      ("redis-sentinel://h?master=m&ca_file=/c", .needsTLS("ca_file"), "TLS"),
+    ])
+  func foreignSpellings(url: String, error: RedisURLError, words: String) {
+    #expect(failure(url) == error)
+    #expect("\(error)".contains(words), "\(error)")
+  }
+
   @Test("a URL of the greatest length is read and one byte more is refused")
   func length() {
     let url = "redis://h?password="
@@ -136,6 +221,7 @@ struct RedisURLTests {
     arguments: [
       "redis://:hunter2@h", "redis://u:hunter2@h:1/2", "redis://h?password=hunter2",
       "unix://u:hunter2@/s", "redis://hunter2@h", "rediss://u:hunter2@[::1]:1/0",
+      "redis-sentinel://u:hunter2@h?master=m&sentinel_password=hunter2",
     ])
   func redacted(url: String) throws {
     let endpoint = try parse(url)

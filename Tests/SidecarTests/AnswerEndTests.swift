@@ -13,7 +13,8 @@ import TokenCore
 
   static func request(timeout: Duration = patience) -> WeChatRequest {
     WeChatRequest(
-      account: .unnamed, .token(appID: "wx1", appSecret: Secret("hush"), isForced: false),
+      account: .unnamed,
+      .token(appID: "wx1", appSecret: Secret("hush"), isForced: false),
       api: .token,
       notAfter: .now + patience, timeout: timeout)
   }

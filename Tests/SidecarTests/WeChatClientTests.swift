@@ -68,7 +68,8 @@ struct WeChatBench {
     await client.fetch(
       WeChatRequest(
         account: .unnamed,
-        .token(appID: appID, appSecret: Secret(secret), isForced: force), api: api,
+        .token(appID: appID, appSecret: Secret(secret), isForced: force),
+        api: api,
         notAfter: .now + notAfter, timeout: timeout)
     ).outcome
   }
@@ -191,7 +192,8 @@ extension FetchOutcome {
       logger: Logger(label: "test"),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
     let request = WeChatRequest(
-      account: .unnamed, .token(appID: "wx1", appSecret: Secret("secret"), isForced: false),
+      account: .unnamed,
+      .token(appID: "wx1", appSecret: Secret("secret"), isForced: false),
       api: .token,
       notAfter: .now + patience, timeout: patience)
     let failure = await client.fetch(request).outcome.known
@@ -294,8 +296,7 @@ extension FetchOutcome {
       let facts = await bench.client.fetch(
         WeChatRequest(
           account: .unnamed,
-          .token(
-            appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret), isForced: false),
+          .token(appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret), isForced: false),
           api: .token, notAfter: .now + patience, timeout: patience)
       ).facts
       let skew = try #require(facts.clockSkew)

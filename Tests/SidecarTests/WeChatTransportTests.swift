@@ -11,8 +11,7 @@ import WeChatSimulator
   private static func request(timeout: Duration = patience) -> WeChatRequest {
     WeChatRequest(
       account: .unnamed,
-      .token(
-        appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret), isForced: false),
+      .token(appID: WeChatBench.appID, appSecret: Secret(WeChatBench.secret), isForced: false),
       api: .token, notAfter: .now + patience, timeout: timeout)
   }
 

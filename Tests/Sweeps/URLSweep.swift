@@ -24,6 +24,7 @@ private let secret = "S3cr3t-0f-4-u53r"
 private let seeds = [
   "redis://:\(secret)@host:6379/0", "rediss://user:\(secret)@[::1]:6380/3?server_name=x.y",
   "unix://:\(secret)@/run/redis.sock?db=1", "redis://h?user=u&password=\(secret)&db=2",
+  "rediss-sentinel://u:\(secret)@h,i:1/2?master=m&sentinel_user=s&sentinel_tls=off",
   "rediss://h:1/2?ca_file=/a%20b&cert_file=/c&key_file=/d&password=\(secret)",
 ]
 private let nasty = [
@@ -40,6 +41,10 @@ private func judge(_ url: String) -> String? {
     guard endpoint.username == nil || endpoint.password != nil else { return nil }
     var again = try RedisEndpoint(url: shown)
     again.password = endpoint.password
+    if case .sentinel(let set) = endpoint.topology, case .sentinel(var other) = again.topology {
+      other.password = set.password
+      again.topology = .sentinel(other)
+    }
     return again == endpoint ? nil : "\(url) is shown as \(shown), which reads otherwise"
   } catch {
     return "\(error)".contains(secret) ? "\(url): the error shows the password: \(error)" : nil

@@ -20,7 +20,10 @@ package final class Deployment: Sendable {
   /// The lease of these settings.
   package static let briskLease: Duration = .seconds(4)
 
+  /// The Redis; of a group with sentinels the one that begins as the primary.
   package let redis: RedisServer
+  /// The sentinels and what they watch, where there are any.
+  package let sentinels: SentinelGroup?
   package let weChat: SimulatorServer
   /// A connection of the test's own.
   package let client: RedisClient
@@ -32,11 +35,15 @@ package final class Deployment: Sendable {
   /// Every process that was started, ended ones included.
   package var processes: [SidecarProcess] { started.withLock { $0 } }
 
-  private init(redis: RedisServer, weChat: SimulatorServer) {
+  private let configuration: RedisConfiguration
+
+  private init(redis: RedisServer, sentinels: SentinelGroup?, weChat: SimulatorServer) {
     self.redis = redis
+    self.sentinels = sentinels
     self.weChat = weChat
+    configuration = RedisConfiguration(endpoint: sentinels?.endpoint ?? redis.endpoint)
     client = RedisClient(
-      configuration: RedisConfiguration(endpoint: redis.endpoint),
+      configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test"))
   }
 
@@ -57,29 +64,51 @@ package final class Deployment: Sendable {
       let redis = try await RedisServer.start(
         arguments: redisArguments, environment: redisEnvironment)
       defer { redis.stop() }
-      let simulator = Simulator(seed: .random(in: 0 ... .max))
-      var app = AppSettings(appID: appID, secret: secret)
-      app.life = life
-      app.grace = grace
-      // Whether WeChat keeps more than one replaced token is unconfirmed. If it keeps one, a token
-      // dies with the second mint after it, before anybody could have read the answer.
-      app.maxOldTokens = 8
-      simulator.register(app)
-      let weChat = try await startSimulator(simulator)
-      let deployment = Deployment(redis: redis, weChat: weChat)
-      let outcome: Swift.Result<Result, any Error>
-      do {
-        let result = try await deployment.connected { try await body(deployment) }
-        try deployment.checkConduct()
-        outcome = .success(result)
-      } catch {
-        outcome = .failure(
-          SidecarProcess.Failure("\(error)\n\(deployment.transcript)"))
-      }
-      for process in deployment.processes { process.kill() }
-      await weChat.stop()
-      return try outcome.get()
+      return try await run(redis: redis, sentinels: nil, life: life, grace: grace, body)
     }
+  }
+
+  /// The same with a primary, two replicas of it and three sentinels.
+  package static func run<Result: Sendable>(
+    withSentinels options: SentinelGroup.Options, alone: Bool = true,
+    life: Milliseconds = 7_200_000, grace: Milliseconds = 300_000,
+    _ body: @escaping @Sendable (Deployment, SentinelGroup) async throws -> Result
+  ) async throws -> Result {
+    try await MachineShare.shared.take(alone: alone) {
+      let group = try await SentinelGroup.start(options)
+      defer { group.stop() }
+      return try await run(
+        redis: group.servers[0], sentinels: group, life: life, grace: grace
+      ) { try await body($0, group) }
+    }
+  }
+
+  private static func run<Result: Sendable>(
+    redis: RedisServer, sentinels: SentinelGroup?, life: Milliseconds, grace: Milliseconds,
+    _ body: @escaping @Sendable (Deployment) async throws -> Result
+  ) async throws -> Result {
+    let simulator = Simulator(seed: .random(in: 0 ... .max))
+    var app = AppSettings(appID: appID, secret: secret)
+    app.life = life
+    app.grace = grace
+    // Whether WeChat keeps more than one replaced token is unconfirmed. If it keeps one, a token
+    // dies with the second mint after it, before anybody could have read the answer.
+    app.maxOldTokens = 8
+    simulator.register(app)
+    let weChat = try await startSimulator(simulator)
+    let deployment = Deployment(redis: redis, sentinels: sentinels, weChat: weChat)
+    let outcome: Swift.Result<Result, any Error>
+    do {
+      let result = try await deployment.connected { try await body(deployment) }
+      try deployment.checkConduct()
+      outcome = .success(result)
+    } catch {
+      outcome = .failure(
+        SidecarProcess.Failure("\(error)\n\(deployment.transcript)"))
+    }
+    for process in deployment.processes { process.kill() }
+    await weChat.stop()
+    return try outcome.get()
   }
 
   private func connected<Result: Sendable>(
@@ -87,6 +116,11 @@ package final class Deployment: Sendable {
   ) async throws -> Result {
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await self.client.run() }
+      group.addTask {
+        await self.configuration.sentinels?.watch(
+          on: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test")
+        ) { _ in }
+      }
       defer { group.cancelAll() }
       return try await body()
     }
@@ -160,7 +194,7 @@ package final class Deployment: Sendable {
   package func environment(instance: String) -> [String: String] {
     [
       "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API_URL": weChat.url,
-      "WCH_REDIS_URL": redis.url, "WCH_INSTANCE": instance,
+      "WCH_REDIS_URL": sentinels?.url ?? redis.url, "WCH_INSTANCE": instance,
       "WCH_HTTP_LISTEN": "unix:\(socket(of: instance))", "WCH_LOG_LEVEL": "debug",
     ]
   }
@@ -184,11 +218,12 @@ package final class Deployment: Sendable {
 
   /// Starts replicas `a`, `b`, … and waits until all run, one leads and a live token is in Redis.
   @discardableResult
-  package func start(count: Int, _ settings: [String: String] = [:]) async throws
-    -> SidecarProcess
-  {
+  package func start(
+    count: Int, _ settings: [String: String] = [:], launcher: [String] = []
+  ) async throws -> SidecarProcess {
     for index in 0..<count {
-      try start(String(UnicodeScalar(UInt8(ascii: "a") + UInt8(index))), settings)
+      try start(
+        String(UnicodeScalar(UInt8(ascii: "a") + UInt8(index))), settings, launcher: launcher)
     }
     try await waitForLiveToken()
     for process in processes { try await process.waitForStatus(200, of: "/startupz") }

@@ -14,12 +14,29 @@ package final class RedisServer: Sendable {
     init(_ description: String) { self.description = description }
   }
 
+  /// Where a server runs.
+  package struct Place: Sendable {
+    /// The address that it listens on.
+    package var host = "127.0.0.1"
+    /// A command that runs the one behind it in another network.
+    package var launcher: [String] = []
+
+    package init() {}
+    package init(host: String, launcher: [String]) {
+      self.host = host
+      self.launcher = launcher
+    }
+  }
+
   /// The port of plain TCP, kept over restarts.
   package let port: Int
   /// The port of TLS, when `tlsArguments` were given.
   package let tlsPort: Int?
   /// The server's working directory: its log, its socket, and what a test puts there.
   package let directory: URL
+  /// The address that it listens on.
+  package var host: String { place.host }
+  private let place: Place
   private let arguments: [String]
   private let environment: [String: String]
   private let password: String?
@@ -29,9 +46,11 @@ package final class RedisServer: Sendable {
 
   /// The path of the Unix socket that the server listens on as well.
   package var socketPath: String { directory.appendingPathComponent("s").path }
-  /// Where the server is: plain TCP, with the password when one was given.
+  /// Where the server is: plain TCP, with the password when one was given; in another network its
+  /// socket.
   package var endpoint: RedisEndpoint {
-    var endpoint = RedisEndpoint(.tcp(host: "127.0.0.1", port: port))
+    var endpoint = RedisEndpoint(
+      place.launcher.isEmpty ? .tcp(host: "127.0.0.1", port: port) : .unix(path: socketPath))
     endpoint.password = password.map { RedisPassword($0) }
     return endpoint
   }
@@ -49,14 +68,15 @@ package final class RedisServer: Sendable {
   ///   - environment: variables beside our own, such as those of libfaketime.
   ///   - isReadyBy: how long a start may take, loading included.
   package static func start(
-    arguments: [String] = [], password: String? = nil, tlsArguments: [String]? = nil,
+    at place: Place = Place(), arguments: [String] = [], password: String? = nil,
+    tlsArguments: [String]? = nil,
     environment: [String: String] = [:], isReadyBy: Duration = .seconds(60)
   ) async throws -> RedisServer {
     // Somebody else may take a free port between our look and the server's: then try another.
     var lastError: any Error = Failure("no attempt was made")
     for _ in 0..<5 {
       let server = try RedisServer(
-        arguments: arguments, password: password, tlsArguments: tlsArguments,
+        at: place, arguments: arguments, password: password, tlsArguments: tlsArguments,
         environment: environment, isReadyBy: isReadyBy)
       let start = ContinuousClock.now
       do {
@@ -73,9 +93,10 @@ package final class RedisServer: Sendable {
   }
 
   private init(
-    arguments: [String], password: String?, tlsArguments: [String]?,
+    at place: Place, arguments: [String], password: String?, tlsArguments: [String]?,
     environment: [String: String], isReadyBy: Duration
   ) throws {
+    self.place = place
     port = try FreePort.pick()
     tlsPort = try tlsArguments.map { _ in try FreePort.pick() }
     // Short, since a socket's path has at most 107 bytes.
@@ -83,10 +104,10 @@ package final class RedisServer: Sendable {
       .appendingPathComponent("r\(UInt32.random(in: 0 ... .max))")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     var all = [
-      "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket",
+      "--port", "\(port)", "--bind", place.host, "--unixsocket",
       directory.appendingPathComponent("s").path, "--dir", directory.path, "--logfile",
       directory.appendingPathComponent("log").path, "--daemonize", "no", "--save", "",
-      "--appendonly", "no",
+      "--appendonly", "no", "--protected-mode", place.launcher.isEmpty ? "yes" : "no",
     ]
     if let tlsPort, let tlsArguments { all += ["--tls-port", "\(tlsPort)"] + tlsArguments }
     if let password { all += ["--requirepass", password] }
@@ -158,7 +179,8 @@ package final class RedisServer: Sendable {
 
   private func launch() async throws {
     let all = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    let new = try ChildProcess(["redis-server"] + arguments, environment: all)
+    let new = try ChildProcess(
+      place.launcher + ["redis-server"] + arguments, environment: all)
     process.withLock { $0 = new }
     try await waitUntilReady(new)
   }

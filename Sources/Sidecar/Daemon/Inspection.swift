@@ -79,12 +79,31 @@ package struct Inspection {
 
   func inspectRedis(_ report: inout Report) async -> [AccountName: AccessToken] {
     let group = MultiThreadedEventLoopGroup.singleton
+    if let sentinels = redis.sentinels {
+      tell(await sentinels.look(by: .now + redis.connectTimeout, on: group.next()), &report)
+    }
     let client = RedisClient(configuration: redis, eventLoopGroup: group, logger: logger)
     return await withTaskGroup { tasks in
       tasks.addTask { await client.run() }
       let tokens = await inspectRedis(client, &report)
       tasks.cancelAll()
       return tokens
+    }
+  }
+
+  /// What the sentinels say, one by one.
+  func tell(_ sight: SentinelSight, _ report: inout Report) {
+    for voice in sight.voices {
+      let grade: Finding.Grade =
+        switch voice.answer {
+        case .names(_, _, isDown: false)?: .good
+        case .names?, nil, .doesNotKnow?, .failed?: .doubtful
+        }
+      report.add(grade, "sentinel \(voice.sentinel)", voice.said)
+    }
+    switch sight.outcome {
+    case .success(let address): report.add(.good, "primary", "\(address), as the sentinels say")
+    case .failure(let failure): report.add(.bad, "primary", "\(failure)")
     }
   }
 

@@ -58,6 +58,7 @@ struct PermissionTrials {
       ("ping", nil, ["PING"]),
       ("pttl", "~\(layout.leader)", ["PTTL", layout.leader]),
       ("publish", "&\(layout.events)", ["PUBLISH", layout.events, "{\"event\":\"check\"}"]),
+      ("role", nil, ["ROLE"]),
       ("select", nil, ["SELECT", "\(database)"]),
       ("time", nil, ["TIME"]),
       // On a key of our own, which is made and removed again.
@@ -78,7 +79,8 @@ struct PermissionTrials {
       }
     keys = names.map { Trial("exists", "~\($0)", ["EXISTS", $0]) }
     optional = Set(
-      ["+client|setname", "+info", "+ping", "~\(probe)"] + (database == 0 ? ["+select"] : []))
+      ["+client|setname", "+info", "+ping", "+role", "~\(probe)"]
+        + (database == 0 ? ["+select"] : []))
   }
 
   /// Every command that is tried.

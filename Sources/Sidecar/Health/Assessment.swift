@@ -47,7 +47,7 @@ package struct Assessment {
   package var conditions: [Condition] {
     var found = replica + heard
     // That nobody leads comes from something itself, where this replica knows of it.
-    let general = found.filter { $0.account == nil && $0.kind.stopsFetches && !$0.isPending }
+    let general = found.filter { $0.account == nil && $0.stopsFetches && !$0.isPending }
       .max { a, b in
         (a.kind == .noLeader) != (b.kind == .noLeader)
           ? a.kind == .noLeader : a.severity < b.severity
@@ -262,6 +262,13 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
+    if let sentinels = known.sentinels, let failure = sentinels.failure {
+      var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
+        $0.reason = Self.cut("\(failure)")
+      }
+      unknown.isPending = isYoung(unknown, SentinelState.unheard)
+      found.append(unknown)
+    }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {
       var lame = condition(.connectionLame, .warning, nil, since: state.since ?? known.wall) {
         $0.subject = link.rawValue
@@ -368,19 +375,6 @@ package struct Assessment {
 }
 
 extension Condition.Kind {
-  /// Whether no account gets tokens while it is so: then it may be why one has none.
-  fileprivate var stopsFetches: Bool {
-    switch self {
-    case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .loopStalled:
-      true
-    case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
-      .sharedName, .replicaSilent, .accountsDiffer, .connectionLame, .clockOff, .secretUnusable,
-      .certificateUnusable, .settingsStale:
-      false
-    }
-  }
-
   /// Whether it is about what the leader itself does, and is over with its lead.
   var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
 
@@ -389,8 +383,9 @@ extension Condition.Kind {
     switch self {
     case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff: true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled,
+      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
+      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
+      .loopStalled,
       .secretUnusable, .certificateUnusable, .settingsStale:
       false
     }

@@ -5,7 +5,8 @@ extension Condition.Kind {
     case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh:
       false
     case .foreignApp, .newerLayout, .noLeader, .lockEndless, .sharedName, .replicaSilent,
-      .accountsDiffer, .redisAway, .redisLogin, .redisWrites, .redisMemory, .redisPermission,
+      .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin, .redisWrites, .redisMemory,
+      .redisPermission,
       .redisKeyType, .redisStep, .connectionLame, .loopStalled, .clockOff, .secretUnusable,
       .certificateUnusable, .settingsStale:
       true
@@ -90,6 +91,13 @@ extension Condition.Kind {
       Words(
         "Redis is restarted or gone, its name does not resolve, or a firewall drops packets.",
         "Redis 重启或已停、域名解析失败，或防火墙丢包。")
+    case .primaryUnknown:
+      Words(
+        """
+        The sentinels are down or cut off, ask for a password of their own, or watch the primary \
+        under another name than the URL's master.
+        """,
+        "哨兵已停或网络不通、哨兵要求自己的密码，或哨兵监控的主节点名称与 URL 中的 master 不同。")
     case .redisLogin:
       Words(
         "The password was rotated at one end only, or the Redis user does not exist.",
@@ -159,6 +167,14 @@ extension Condition.Kind {
         `wch-sidecar check --connect` with the same settings.
         """,
         "`/v1/status` 的 `redis.connections`：哪条连接、从何时、什么错误；再用同样的配置运行 `wch-sidecar check --connect`。")
+    case .primaryUnknown:
+      Words(
+        """
+        `redis.sentinels` in `/v1/status`: what each one said; `wch-sidecar check --connect`; \
+        `redis-cli -p 26379 SENTINEL MASTERS`.
+        """,
+        "`/v1/status` 的 `redis.sentinels`：每个哨兵的应答；`wch-sidecar check --connect`；`SENTINEL MASTERS`。"
+      )
     case .refreshFailing:
       Words(
         """

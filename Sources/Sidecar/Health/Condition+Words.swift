@@ -29,6 +29,8 @@ extension Condition.Kind {
     case .accountsDiffer:
       Words("The leader keeps other accounts than this replica", "主控副本的帐号配置与本副本不同")
     case .redisAway: Words("Redis cannot be reached", "无法连接 Redis")
+    case .primaryUnknown:
+      Words("The sentinels do not say where the primary is", "哨兵没有给出主节点的地址")
     case .redisLogin: Words("Redis refuses the user or the password", "Redis 拒绝用户名或密码")
     case .redisWrites: Words("Redis takes no writes", "Redis 拒绝写入")
     case .redisMemory: Words("Redis's memory is used up", "Redis 内存已满")
@@ -116,6 +118,13 @@ extension Condition.Kind {
       Words(
         "Nobody fetches meanwhile; applications that reach Redis keep what it has until it ends.",
         "其间没有副本取 token；能连上 Redis 的应用可用到现有 token 到期。")
+    case .primaryUnknown:
+      Words(
+        """
+        Connections to Redis that stand go on; none is made anew, and no fail-over is followed, \
+        until a sentinel answers.
+        """,
+        "已有的 Redis 连接继续使用；在哨兵应答之前不会新建连接，也无法跟随故障切换。")
     case .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep:
       Words(
         "What cannot be stored is not fetched; the token in Redis serves until it ends.",
@@ -211,6 +220,13 @@ extension Condition.Kind {
         host through; `wch-sidecar check --connect` tries each step.
         """,
         "检查 Redis 是否运行、域名能否解析、网络是否放行；`wch-sidecar check --connect` 会逐步检查。")
+    case .primaryUnknown:
+      Words(
+        """
+        Look at the reason beside it: start the sentinels, correct master= or their own password \
+        (redisSentinelPasswordFile), or let this host reach their port.
+        """,
+        "查看旁边的原因：启动哨兵、更正 master= 或哨兵自己的密码（redisSentinelPasswordFile），或让本机能访问其端口。")
     case .redisLogin:
       Words(
         """

@@ -35,6 +35,8 @@ package struct Condition: Hashable, Sendable {
     case accountsDiffer = "accounts_differ"
     /// Redis cannot be reached.
     case redisAway = "redis_away"
+    /// No sentinel says where the primary is.
+    case primaryUnknown = "primary_unknown"
     /// Redis refuses user or password.
     case redisLogin = "redis_login"
     /// Redis takes no writes: a replica, too few replicas, a disk that is full.
@@ -165,9 +167,24 @@ package struct Condition: Hashable, Sendable {
     // Of an account: the leader lets its token end.
     case .accountsDiffer: account != nil
     case .tokenLapsing, .refreshFailing, .reportHeld, .foreignRefresh, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .redisAway, .redisLogin, .redisWrites, .redisMemory,
-      .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled, .clockOff,
-      .secretUnusable, .certificateUnusable, .settingsStale:
+      .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .redisLogin, .redisWrites,
+      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled,
+      .clockOff, .secretUnusable, .certificateUnusable, .settingsStale:
+      false
+    }
+  }
+
+  /// Whether no account gets tokens while it is so: then it may be why one has none.
+  var stopsFetches: Bool {
+    switch kind {
+    case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .redisLogin, .redisWrites,
+      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .loopStalled:
+      true
+    // Connections that stand go on.
+    case .primaryUnknown: severity >= .error
+    case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
+      .sharedName, .replicaSilent, .accountsDiffer, .connectionLame, .clockOff, .secretUnusable,
+      .certificateUnusable, .settingsStale:
       false
     }
   }

@@ -39,6 +39,7 @@ package final class HealthCenter: Sendable {
   struct Sources: Sendable {
     var keeper: any KeeperSource
     var links: @Sendable () -> [(link: RedisLink, state: LinkState)]
+    var sentinels: @Sendable () -> SentinelState?
     var clockSkew: @Sendable () -> Duration?
   }
 
@@ -167,7 +168,8 @@ package final class HealthCenter: Sendable {
         state.files.sorted { $0.key < $1.key }.map(\.value), state.accounts
       )
     }
-    let (links, skew) = (sources.links(), sources.clockSkew())
+    let (links, sentinels) = (sources.links(), sources.sentinels())
+    let skew = sources.clockSkew()
     return sources.keeper.look { keeper, handledAt in
       var known = Observation(
         now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
@@ -176,6 +178,7 @@ package final class HealthCenter: Sendable {
       known.corporations = accounts.corporations
       known.handledAt = handledAt
       known.links = links
+      known.sentinels = sentinels
       known.steps = steps
       known.files = files
       known.clockSkew = skew

@@ -152,11 +152,13 @@ extension RedisFailure {
     case .notConnected(let failure?): failure.condition
     case .authenticationFailed: .redisLogin
     case .readOnly: .redisWrites
+    case .noSentinel, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind: .primaryUnknown
     case .refused(_, let error) where error.kind == .noPermission: .redisPermission
     case .notConnected(nil), .deadlinePassed, .cancelled, .stopped, .tooManyInFlight,
       .commandRefused, .notResolved, .lookUpTimedOut, .unreachable, .connectTimedOut, .tls,
       .handshakeTimedOut, .notReady, .refused, .refusedByServer, .connectionLost,
-      .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive:
+      .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive, .notPrimary,
+      .primaryMoved:
       .redisAway
     }
   }

@@ -40,6 +40,8 @@ package struct Observation: Sendable {
   /// When the keeper's loop took its last event; nil before the first.
   package var handledAt: Moment?
   package var links: [(link: RedisLink, state: LinkState)] = []
+  /// What the sentinels say; nil without any.
+  package var sentinels: SentinelState?
   package var steps: [StepTrouble] = []
   package var files: [FileTrouble] = []
   /// How far WeChat's clock is ahead of this machine's.

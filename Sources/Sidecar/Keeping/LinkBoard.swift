@@ -20,6 +20,8 @@ final class LinkBoard: Sendable {
     var keepAlives: [RedisLink: @Sendable (Duration?) -> Void] = [:]
     /// Called when reports can be waited for no longer.
     var deafened: (@Sendable () -> Void)?
+    /// What the sentinels say; nil without any.
+    var sentinels: SentinelState?
     /// How often it was told that Redis is connected.
     var budget = LineBudget()
 
@@ -199,6 +201,35 @@ final class LinkBoard: Sendable {
     deafened?()
     if link == .commands { metrics.set(.redisUp, to: 0) }
   }
+
+  // MARK: Sentinels
+
+  /// Takes what sentinels said.
+  func saw(_ sight: SentinelSight) {
+    let news = state.withLock { state in
+      var sentinels = state.sentinels ?? SentinelState()
+      defer { state.sentinels = sentinels }
+      return sentinels.news(sight)
+    }
+    let said = Logger.MetadataValue.list(sight.voices.map(\.sentence))
+    switch news {
+    case nil: break
+    case .found(let address)?:
+      logger.tell(
+        .redisPrimary, "The sentinels name the primary",
+        .keyed([.redisPrimary: "\(address)", .redisSentinels: said]))
+    case .moved(let former, let address)?:
+      logger.tell(
+        .redisPrimary, level: .notice,
+        "The sentinels name another primary; connections to the former one are closed",
+        .keyed([
+          .redisPrimary: "\(address)", .redisFormerPrimary: "\(former)", .redisSentinels: said,
+        ]))
+    }
+  }
+
+  /// What the sentinels say; nil without any.
+  var sentinels: SentinelState? { state.withLock { $0.sentinels } }
 
   // MARK: Silences
 

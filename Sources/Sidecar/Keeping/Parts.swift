@@ -75,6 +75,7 @@ struct Parts {
     health.connect(
       .init(
         keeper: inbox, links: { [links] in links.states },
+        sentinels: { [links] in links.sentinels },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }
 

@@ -84,6 +84,9 @@ package final class RedisLinks: Service, Sendable {
   /// What is known of the command connection.
   package var state: LinkState { board[.commands] }
 
+  /// What the sentinels say; nil without any.
+  package var sentinels: SentinelState? { board.sentinels }
+
   /// What is known of every connection.
   package var states: [(link: RedisLink, state: LinkState)] {
     RedisLink.allCases.map { ($0, board[$0]) }
@@ -136,6 +139,7 @@ package final class RedisLinks: Service, Sendable {
       group.addTask { await self.waitForReports() }
       group.addTask { await self.sayAnnounced() }
       group.addTask { await self.learnSilences() }
+      group.addTask { await self.watchSentinels() }
       try? await gracefulShutdown()
       group.cancelAll()
     }
@@ -215,6 +219,14 @@ package final class RedisLinks: Service, Sendable {
     }
     hearing?.cancel()
     await hearing?.value
+  }
+
+  // MARK: Sentinels
+
+  private func watchSentinels() async {
+    await configuration.sentinels?.watch(on: eventLoopGroup, logger: logger) { [board] sight in
+      board.saw(sight)
+    }
   }
 
   // MARK: Silences

@@ -24,6 +24,12 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case leader = "leader.instance"
   case leaderEpoch = "leader.epoch"
   case redisEndpoint = "redis.endpoint"
+  /// Where the server is that takes the writes, as the sentinels say.
+  case redisPrimary = "redis.primary"
+  /// Where it was before.
+  case redisFormerPrimary = "redis.former_primary"
+  /// What each sentinel said.
+  case redisSentinels = "redis.sentinels"
   case redisRunID = "redis.run_id"
   case redisVersion = "redis.version"
   case redisKey = "redis.key"
@@ -95,11 +101,12 @@ extension LogKeys {
       .leaderEpoch, .count, .accountCount, .withheld,
       .durationSeconds:
       .number
-    case .accounts, .accountsAdded, .accountsRemoved, .settingsChanged, .settingsWaiting,
-      .settingsProblems:
+    case .redisSentinels, .accounts, .accountsAdded, .accountsRemoved, .settingsChanged,
+      .settingsWaiting, .settingsProblems:
       .list
     case .account, .tokenVersion, .refreshTrigger, .refreshOutcome,
-      .wechatRequestID, .wechatEgress, .leader, .redisEndpoint, .redisRunID, .redisVersion,
+      .wechatRequestID, .wechatEgress, .leader, .redisEndpoint, .redisPrimary, .redisFormerPrimary,
+      .redisRunID, .redisVersion,
       .redisKey, .redisConnection,
       .httpListen, .settingOrigin, .file, .instance, .version, .error,
       .reason, .event, .condition, .since, .subject, .observer, .cause, .nextAttemptAt,

@@ -47,6 +47,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   // Redis.
   case redisConnected = "redis.connected"
   case redisLost = "redis.lost"
+  case redisPrimary = "redis.primary"
   case redisUnreached = "redis.unreached"
   case redisStepFailed = "redis.step_failed"
   case redisSilence = "redis.silence"
@@ -70,13 +71,14 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .processStarting, .processEnded, .accountsChanged, .leadTaken, .addressFamily,
       .certificateReplaced:
       [.notice]
-    case .settingDoubtful, .logKept, .tokenDeposed, .outputOverwritten, .reportsIgnored, .reportsUnheard,
-      .redisSilence, .redisEvicts, .httpFewDescriptors:
+    case .settingDoubtful, .logKept, .tokenDeposed, .outputOverwritten, .reportsIgnored,
+      .reportsUnheard, .redisSilence, .redisEvicts, .httpFewDescriptors:
       [.warning]
     case .tokenRestored, .tokenRewritten, .tokenShortened: [.warning, .debug]
     case .settingsRead, .secretReplaced, .logReopened: [.info]
     case .leadLost: [.warning, .notice]
     case .tokenNew, .tokenConfirmed, .tokenKept, .redisConnected: [.info, .debug]
+    case .redisPrimary: [.info, .notice]
     case .httpListening: [.info]
     case .settingsRefused, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
       .reportsRefused, .reportsHeard, .reportsFailed, .redisLost, .redisUnreached,
@@ -136,6 +138,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .reportsFailed: "One look at the list of reports failed."
     case .redisConnected: "Redis is connected, for the first time or again."
     case .redisLost: "The connection ended; the condition `redis_away` or another is the alarm."
+    case .redisPrimary: "Sentinels name the primary, for the first time or another than before."
     case .redisUnreached: "One attempt to connect failed."
     case .redisStepFailed: "One step at Redis failed, and is tried again."
     case .redisSilence: "Redis or a proxy closes silent connections; they are kept open by PINGs."

@@ -9,10 +9,13 @@ struct RedactedURL: CustomStringConvertible {
   /// Whether it carries a password, in the user part or in a parameter.
   let hasPassword: Bool
 
-  private static let secretParameters = ["password", "pass", "passwd", "pwd", "secret", "token"]
+  private static let secretParameters = [
+    "password", "sentinel_password", "pass", "passwd", "pwd", "secret", "token",
+  ]
   /// Parameters that people look for; what is none of these may be anything, and is hidden.
   private static let harmlessParameters = [
     "db", "ca_file", "cert_file", "key_file", "server_name", "user", "master",
+    "sentinel_user", "sentinel_tls",
   ]
 
   /// The text as it may be shown, be it a URL or not.

@@ -11,7 +11,8 @@ package struct RedisSettings: Sendable {
 
   /// The settings that are read, beside the accounts' names and AppIDs.
   package static let settings: [Setting] = [
-    .config, .redisUrl, .redisUsername, .redisPassword, Setting.redisPassword.fileTwin, .keyPrefix,
+    .config, .redisUrl, .redisUsername, .redisPassword, Setting.redisPassword.fileTwin,
+    .redisSentinelPassword, Setting.redisSentinelPassword.fileTwin, .keyPrefix,
     .redisConnectTimeout,
   ].compactMap(\.self)
 

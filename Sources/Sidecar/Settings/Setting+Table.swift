@@ -56,7 +56,9 @@ extension Setting {
     "PEM certificates of authorities that are trusted at WeChat beside the system's.")
   static let redisUrl = Setting(
     "redisUrl",
-    .text("a URL with the scheme `redis`, `rediss` or `unix` (Sentinel and Cluster: not yet)"),
+    .text(
+      "a URL with the scheme `redis`, `rediss`, `unix`, `redis-sentinel` or `rediss-sentinel` "
+        + "(Cluster: not yet)"),
     default: "redis://127.0.0.1:6379/0",
     "Where Redis is; the variable `REDIS_URL` is read too. A flag must not carry a password.")
   static let redisUsername = Setting(
@@ -65,6 +67,9 @@ extension Setting {
   static let redisPassword = Setting(
     "redisPassword", .text("the password of the Redis user"), secret: true,
     "The Redis password; overrides the URL's.")
+  static let redisSentinelPassword = Setting(
+    "redisSentinelPassword", .text("the password of the sentinels"), secret: true,
+    "The password that Sentinel asks for itself; the user is `sentinel_user` in the URL.")
   static let keyPrefix = Setting(
     "keyPrefix", .text("1 to 64 visible ASCII characters without braces"), default: "WCH_",
     "The beginning of every key in Redis.")
@@ -130,9 +135,9 @@ extension Setting {
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
     config, strict, appid, appsecret, api, tickets, outputs, accountsDir, apiUrl, apiTimeout, apiIp,
-    apiConcurrency, apiProxy,
-    apiCaFile, redisUrl, redisUsername, redisPassword, keyPrefix, lease, renew, retry, tick,
-    redisCommandTimeout, redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
+    apiConcurrency, apiProxy, apiCaFile, redisUrl, redisUsername, redisPassword,
+    redisSentinelPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout,
+    redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,
     httpCaFile, httpBearer, ready, instance, logLevel, logFormat, logFile,
   ].flatMap { [$0] + [$0.fileTwin].compactMap(\.self) }

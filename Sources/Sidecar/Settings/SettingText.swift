@@ -20,9 +20,11 @@ func parseFamily(_ text: String) -> Dialer.Family? {
   }
 }
 
+/// Other clients' among them, which are refused with what to write instead.
 private let redisSchemes = [
   "redis", "rediss", "unix", "redis-sentinel", "rediss-sentinel", "redis-cluster",
-  "rediss-cluster",
+  "rediss-cluster", "sentinel", "sentinels", "redis+sentinel", "rediss+sentinel",
+  "redis-sentinels",
 ]
 
 func hasRedisScheme(_ url: String) -> Bool {

@@ -45,6 +45,7 @@ extension Settings {
     let proxies = reader.proxies(environment)
     let apiAuthorities = reader.authorities(.apiCaFile)
     let redis = reader.redis()
+    reader.refuseNamesOfKeys(accounts, keyPrefix: redis.keyPrefix)
     let timing = Timing(
       lease: reader.requiredDuration(.lease), renew: reader.requiredDuration(.renew),
       retry: reader.requiredDuration(.retry), tick: reader.requiredDuration(.tick),
@@ -252,7 +253,8 @@ extension SettingsReader {
     if let username { endpoint?.username = username }
     return Settings.Redis(
       endpoint: endpoint ?? RedisEndpoint(.unix(path: "")), password: password,
-      passwordDoubt: doubt, keyPrefix: prefix ?? "",
+      sentinelPassword: sentinelPassword(for: endpoint), passwordDoubt: doubt,
+      keyPrefix: prefix ?? "",
       connectTimeout: requiredDuration(.redisConnectTimeout))
   }
 

@@ -45,6 +45,8 @@ package struct Settings: Sendable {
     package let endpoint: RedisEndpoint
     /// Overrides the URL's password.
     package let password: SecretSource?
+    /// Of the sentinels; overrides the URL's.
+    package let sentinelPassword: SecretSource?
     /// What looked wrong with the password at the start, if anything.
     package let passwordDoubt: String?
     /// The beginning of every key.
@@ -56,7 +58,9 @@ package struct Settings: Sendable {
     ///
     /// - Parameter name: by which Redis lists its connections.
     package func configuration(clientName name: String) -> RedisConfiguration {
-      var configuration = RedisConfiguration(endpoint: endpoint)
+      var sentinels: (@Sendable () -> String?)?
+      if let sentinelPassword { sentinels = { sentinelPassword.current().revealed } }
+      var configuration = RedisConfiguration(endpoint: endpoint, sentinelPassword: sentinels)
       configuration.clientName = name
       configuration.connectTimeout = connectTimeout
       if let password { configuration.password = { password.current().revealed } }
@@ -190,7 +194,8 @@ package struct Settings: Sendable {
   ///
   /// - Parameter accounts: those that there are by now.
   package func secretProblems(of accounts: [Account]) -> [SettingsProblem] {
-    let sources = accounts.map(\.secret) + [redis.password, http.bearer].compactMap(\.self)
+    let others = [redis.password, redis.sentinelPassword, http.bearer].compactMap(\.self)
+    let sources = accounts.map(\.secret) + others
     return sources.compactMap { source in
       guard let file = source.file else { return nil }
       _ = file.current()

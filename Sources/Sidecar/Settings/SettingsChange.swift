@@ -51,7 +51,8 @@ package struct SettingsChange: Sendable {
   private static func isLive(_ name: String) -> Bool {
     if [Setting.logLevel.name, Setting.accountsDir.name].contains(name) { return true }
     let last = AccountSetting(name)?.member ?? name
-    return [Setting.appsecret, .redisPassword, .httpBearer].contains { secret in
+    return [Setting.appsecret, .redisPassword, .redisSentinelPassword, .httpBearer].contains {
+      secret in
       last == secret.name || last == secret.fileTwin?.name
     }
   }
@@ -64,6 +65,9 @@ package struct SettingsChange: Sendable {
     }
     if name.hasPrefix(Setting.redisPassword.name) {
       return (running.redis.password == nil) == (fresh.redis.password == nil)
+    }
+    if name.hasPrefix(Setting.redisSentinelPassword.name) {
+      return (running.redis.sentinelPassword == nil) == (fresh.redis.sentinelPassword == nil)
     }
     guard let account = AccountSetting(name)?.account else { return true }
     func appID(_ settings: Settings) -> String? {
@@ -130,6 +134,11 @@ extension Settings {
     }
     if let password = redis.password, let other = fresh.redis.password, password.take(other) {
       change.add(secret: Setting.redisPassword.name)
+    }
+    if let password = redis.sentinelPassword, let other = fresh.redis.sentinelPassword,
+      password.take(other)
+    {
+      change.add(secret: Setting.redisSentinelPassword.name)
     }
     if let bearer = http.bearer, let other = fresh.http.bearer, bearer.take(other) {
       change.add(secret: Setting.httpBearer.name)

@@ -62,6 +62,32 @@ extension SettingsReader {
     return doubt
   }
 
+  /// Reads the sentinels' password, and warns about one that nobody is asked for.
+  mutating func sentinelPassword(for endpoint: RedisEndpoint?) -> SecretSource? {
+    guard let password = secret(.redisSentinelPassword) else { return nil }
+    guard case .single? = endpoint?.topology else { return password }
+    warn(
+      .combination,
+      "\(Setting.redisSentinelPassword.environmentName) is given, and the Redis URL names no"
+        + " sentinels: it is of no use")
+    return password
+  }
+
+  /// The record of such an account would be the unnamed account's.
+  mutating func refuseNamesOfKeys(_ accounts: [Settings.Account], keyPrefix: String) {
+    let layout = KeyLayout(prefix: keyPrefix)
+    let keys = CredentialID.Kind.allCases.flatMap { kind in
+      let credential = CredentialID(.unnamed, kind)
+      return [layout.key(.credential, credential), layout.key(.expiry, credential)]
+    }
+    for account in accounts where keys.contains(account.name.rawValue) {
+      report(
+        .combination,
+        "an account is named \(quoted(account.name.rawValue)), as a key of the unnamed account is:"
+          + " give it another name")
+    }
+  }
+
   /// Warns about a prefix that Redis's patterns and `redis-cli` do not read as it stands.
   mutating func weigh(keyPrefix prefix: String) {
     guard let strange = prefix.first(where: { !KeyPattern.isPlain($0) }) else { return }

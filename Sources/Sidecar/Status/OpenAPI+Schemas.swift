@@ -1,7 +1,8 @@
 extension OpenAPI {
   /// The shapes of what is sent, by name.
   static let schemas: [String: Schema] = [
-    "Status": status, "Redis": redis, "Connection": connection, "WeChat": weChat,
+    "Status": status, "Redis": redis, "Connection": connection, "Sentinel": sentinel,
+    "WeChat": weChat,
     "Account": account, "Failure": failure, "Condition": condition, "Facts": facts,
     "Words": words, "Replica": replica, "Health": health,
     "Readiness": readiness, "ReadinessCondition": readinessCondition, "Token": token,
@@ -40,6 +41,19 @@ extension OpenAPI {
     "run_id": .string("Redis's run id; null when it is not told.").orNull,
     "last_error": .string("What went wrong last.").orNull,
     "connections": .list(of: .named("Connection")),
+    "primary": .string(
+      "Where the primary is, as the sentinels said last; null without sentinels."
+    ).orNull,
+    "primary_moved_at": .integer(
+      "When they last named another one than before, \(second)."
+    ).orNull,
+    "sentinels": .list(of: .named("Sentinel"), "What each sentinel said last."),
+  ])
+
+  private static let sentinel = Schema.object([
+    "address": .string(),
+    "names": .string("The primary that it names; null when it names none.").orNull,
+    "said": .string("The same, or what went wrong, in words."),
   ])
 
   private static let connection = Schema.object([

@@ -1,3 +1,4 @@
+import RedisClient
 package import TokenCore
 
 /// Everything that the status page and `/v1/status` tell: no secret, no token.
@@ -49,16 +50,19 @@ package struct StatusSnapshot: Hashable, Sendable {
     package var connections: [Connection]
     /// Where Redis is, without user and password; for the page.
     package var endpoint: String?
+    /// What the sentinels say; nil without any.
+    package var sentinels: SentinelState?
 
     package init(
       isConnected: Bool, runID: String? = nil, lastError: String? = nil,
-      connections: [Connection] = [], endpoint: String? = nil
+      connections: [Connection] = [], endpoint: String? = nil, sentinels: SentinelState? = nil
     ) {
       self.isConnected = isConnected
       self.runID = runID
       self.lastError = lastError
       self.connections = connections
       self.endpoint = endpoint
+      self.sentinels = sentinels
     }
   }
 
@@ -273,7 +277,30 @@ extension StatusSnapshot.Redis: Encodable {
     case isConnected = "connected"
     case runID = "run_id"
     case lastError = "last_error"
-    case connections
+    case connections, primary, sentinels
+    case primaryMovedAt = "primary_moved_at"
+  }
+
+  private struct Sentinel: Encodable {
+    let address: String
+    let names: String?
+    let said: String
+
+    init(_ voice: SentinelSight.Voice) {
+      address = "\(voice.sentinel)"
+      said = voice.said
+      names =
+        if case .names(let address, _, _)? = voice.answer { "\(address)" } else { nil }
+    }
+
+    private enum CodingKeys: String, CodingKey { case address, names, said }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(address, forKey: .address)
+      try container.encode(names, forKey: .names)
+      try container.encode(said, forKey: .said)
+    }
   }
 
   package func encode(to encoder: any Encoder) throws {
@@ -282,6 +309,9 @@ extension StatusSnapshot.Redis: Encodable {
     try container.encode(runID, forKey: .runID)
     try container.encode(lastError, forKey: .lastError)
     try container.encode(connections, forKey: .connections)
+    try container.encode(sentinels?.primary.map { "\($0)" }, forKey: .primary)
+    try container.encode(sentinels?.movedAt?.second, forKey: .primaryMovedAt)
+    try container.encode((sentinels?.voices ?? []).map(Sentinel.init), forKey: .sentinels)
   }
 }
 

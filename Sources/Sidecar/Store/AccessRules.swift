@@ -16,7 +16,7 @@ package struct AccessRules: Sendable {
   package static let replicaCommands = [
     "blpop", "client|setname", "del", "eval", "evalsha", "exists", "get", "hdel", "hget",
     "hgetall", "hincrby", "hmget", "hset", "info", "llen", "lrange", "ltrim", "persist",
-    "pexpire", "ping", "pttl", "publish", "rpush", "select", "set", "subscribe", "time",
+    "pexpire", "ping", "pttl", "publish", "role", "rpush", "select", "set", "subscribe", "time",
   ]
 
   /// What a replica needs: its own keys and channel, and the commands of its scripts.
@@ -45,6 +45,17 @@ package struct AccessRules: Sendable {
         "subscribe", "ttl", "unsubscribe",
       ])
   }
+
+  /// What a replica needs of sentinels, which have users of their own.
+  ///
+  /// To ask where the primary is, and to hear that it moves. Redis 6.2 is the first whose sentinels
+  /// take rules.
+  package static let sentinel =
+    ["resetkeys", "resetchannels", "-@all", "&\(KeyPattern("+switch-master"))"]
+    + [
+      "ping", "sentinel|get-master-addr-by-name", "sentinel|master", "sentinel|sentinels",
+      "subscribe",
+    ].map { "+\($0)" }
 
   private func rules(keys: [String], commands: [String]) -> [String] {
     ["resetkeys", "resetchannels", "-@all"] + keys + ["&\(KeyPattern(layout.events))"]

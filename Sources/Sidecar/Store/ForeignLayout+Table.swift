@@ -13,7 +13,7 @@ extension ForeignLayout {
     easyWeChat, easyWeChat6, powerWeChat,
   ]
 
-  /// Python, 1.8 and 2.0: texts of JSON under `PREFIX:`. 2.0 wants the moment of the end, too.
+  /// Python, 1.8 and 2.0: texts of JSON, of which 2.0 wants the moment of the end, too.
   private static let wechatpy = ForeignLayout(
     name: "wechatpy", usualPrefix: "wechatpy", needsPlaceholder: false,
     switchOff: "create its client with auto_retry=False"
@@ -49,8 +49,9 @@ extension ForeignLayout {
     }
   }
 
-  /// Go: the prefix ends with a line of its own, so that two follow each other. Texts of JSON up to
-  /// 2.1.2, plain ones since.
+  /// Go: texts of JSON up to 2.1.2, plain ones since.
+  ///
+  /// The prefix ends with a line of its own, so that two follow each other.
   private static func silenceper(
     _ name: String, _ prefix: String, _ spelling: Spelling
   ) -> ForeignLayout {

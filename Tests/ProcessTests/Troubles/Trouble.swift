@@ -9,7 +9,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case wrongSecret, addressNotListed, quota, busy, html, stalled, answersLost, foreignFetches
   case redisDown, wrongPassword, readOnly, outOfMemory, noPermission, otherAppID, newerLayout
   case frozenLeader, noLeader, endlessLock, sameName, lameReports, clockOff, certificateBad
-  case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale
+  case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale, sentinelsDown
 
   /// The trouble in the words of the record.
   var testDescription: String {
@@ -41,6 +41,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .limitReached: "a report meets a limit"
     case .keyLapsed: "the token's life is over while WeChat is busy"
     case .settingsStale: "the settings' file was broken, and SIGHUP was sent"
+    case .sentinelsDown: "no sentinel answers"
     }
   }
 
@@ -69,6 +70,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .limitReached: (["report_held"], [], [])
     case .keyLapsed: (["no_token", "refresh_failing"], [], [])
     case .settingsStale: ([], ["settings_stale"], [])
+    case .sentinelsDown: (["primary_unknown"], [], [])
     }
   }
 }
@@ -85,6 +87,27 @@ extension Trouble {
   var life: Milliseconds { self == .keyLapsed ? 8000 : 7_200_000 }
   /// How long a replaced one goes on working.
   var grace: Milliseconds { self == .foreignFetches ? 100 : 300_000 }
+
+  /// Runs the body with what the trouble needs.
+  func run<Result: Sendable>(
+    _ body: @escaping @Sendable (Deployment) async throws -> Result
+  ) async throws -> Result {
+    guard let sentinels else {
+      return try await Deployment.run(life: life, grace: grace, body)
+    }
+    return try await Deployment.run(
+      withSentinels: sentinels, alone: false, life: life, grace: grace
+    ) { deployment, _ in try await body(deployment) }
+  }
+
+  /// One sentinel that watches the Redis; nil: there are none.
+  private var sentinels: SentinelGroup.Options? {
+    guard self == .sentinelsDown else { return nil }
+    var options = SentinelGroup.Options()
+    options.replicas = 0
+    options.sentinels = 1
+    return options
+  }
 
   /// Makes the trouble: replicas `a` and `b`, of which `a` leads where anybody can.
   func make(in deployment: Deployment) async throws -> Scene {
@@ -216,6 +239,10 @@ extension Trouble {
       let scene = try await deployment.healthy(["WCH_CONFIG": file, "WCH_RENEW": ""])
       _ = try deployment.file("settings.json5", "{ renew: \"1s")
       scene.leader.hangUp()
+      return scene
+    case .sentinelsDown:
+      let scene = try await deployment.healthy()
+      for sentinel in deployment.sentinels?.sentinels ?? [] { sentinel.kill() }
       return scene
     }
   }

@@ -14,7 +14,7 @@ import WeChatSimulator
     "every surface says what is wrong, on the leader and on a follower, as it is recorded",
     arguments: Trouble.allCases)
   func surfaces(trouble: Trouble) async throws {
-    let section = try await Deployment.run(life: trouble.life, grace: trouble.grace) { deployment in
+    let section = try await trouble.run { deployment in
       let scene = try await trouble.make(in: deployment)
       var section = try await Self.section(trouble, scene, deployment)
       // Surfaces are asked one after the other, and leadership may change hands in between.

@@ -38,6 +38,8 @@ final class SteppedReplica {
   /// What the log was told of conditions.
   private var book = HealthBook()
   private let settings: Settings
+  /// Where WeChat is asked.
+  private var hosts: [String]
   private var client: WeChatClient
   /// How long a call of WeChat may really take.
   private var callLimit = patience
@@ -61,12 +63,13 @@ final class SteppedReplica {
       [],
       [
         "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API": api.rawValue,
-        "WCH_PROBE": "off",
+        "WCH_PROBE": "off", "WCH_API_URL": server.urls.joined(separator: ","),
       ])
     store = TokenStore(
       client: redis, layout: KeyLayout(prefix: "WCH_"), apps: AppRegister([.unnamed: Self.appID]))
     journal = Journal(logger: log.logger, metrics: metrics)
     self.timing = timing
+    hosts = server.urls
     client = Self.client(server.urls)
     keeper = Keeper(
       instance: settings.instance, accounts: [.unnamed], timing: timing,
@@ -223,6 +226,7 @@ final class SteppedReplica {
   private func replaceClient(_ hosts: [String]) async {
     await client.shutdown()
     client = Self.client(hosts)
+    self.hosts = hosts
   }
 
   // MARK: What the test reads
@@ -290,8 +294,12 @@ final class SteppedReplica {
     let real = FetchOrder(
       account: order.account, version: order.version, trigger: order.trigger,
       isForced: order.isForced, source: order.source, deadline: deadline, notAfter: deadline)
-    let fetcher = Fetcher(
-      accounts: KeptAccounts(settings.accounts), client: client, metrics: metrics)
+    let accounts = settings.accounts.map { account in
+      var account = account
+      account.urls = hosts.map { BaseURL($0)! }
+      return account
+    }
+    let fetcher = Fetcher(accounts: KeptAccounts(accounts), client: client, metrics: metrics)
     let outcome = await fetcher.fetch(real, SendPermit())
     guard case .token(let fetched) = outcome else { return outcome }
     return .token(FetchedToken(token: fetched.token, lifetime: fetched.lifetime, sentAt: now))

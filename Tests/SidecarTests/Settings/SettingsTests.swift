@@ -253,12 +253,57 @@ import TokenCore
   @Test func `REDIS_URL is an alias that WCH_REDIS_URL overrides`() throws {
     let alias = ["REDIS_URL": "redis://alias"]
     #expect(
-      try loadSettings([], leastEnvironment.merging(alias) { $1 }).redis.endpoint.address
-        == .tcp(host: "alias", port: 6379))
+      try loadSettings([], leastEnvironment.merging(alias) { $1 }).redis.endpoint.topology
+        == .single(.tcp(host: "alias", port: 6379)))
     let both = alias.merging(["WCH_REDIS_URL": "redis://ours"]) { $1 }
     #expect(
-      try loadSettings([], leastEnvironment.merging(both) { $1 }).redis.endpoint.address
-        == .tcp(host: "ours", port: 6379))
+      try loadSettings([], leastEnvironment.merging(both) { $1 }).redis.endpoint.topology
+        == .single(.tcp(host: "ours", port: 6379)))
+  }
+
+  @Test func `sentinels have a password of their own, in a variable or a file`() throws {
+    let url = ["WCH_REDIS_URL": "redis-sentinel://u:node@h1,h2/0?master=m&sentinel_user=s"]
+    let file = url.merging(["WCH_REDIS_SENTINEL_PASSWORD_FILE": "/s"]) { $1 }
+    let settings = try Settings.load(
+      arguments: [], environment: leastEnvironment.merging(file) { $1 },
+      readFile: { _ in Array("hush\n".utf8) })
+    #expect(settings.redis.sentinelPassword?.current().revealed == "hush")
+    #expect(settings.redis.password == nil && settings.warnings.isEmpty)
+    let configuration = settings.redis.configuration(clientName: "x")
+    #expect(configuration.sentinels != nil)
+    let useless = try loadSettings(
+      [], leastEnvironment.merging(["WCH_REDIS_SENTINEL_PASSWORD": "hush"]) { $1 })
+    #expect(useless.warnings.contains { $0.message.contains("names no sentinels") })
+  }
+
+  @Test func `what another client writes for sentinels is refused with what to write`() {
+    for url in ["sentinel://h/0", "redis+sentinel://h/m/0", "redis-sentinel://h/0?master_name=m"] {
+      #expect(throws: SettingsError.self) {
+        try loadSettings([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 })
+      }
+      do {
+        _ = try loadSettings([], leastEnvironment.merging(["WCH_REDIS_URL": url]) { $1 })
+      } catch {
+        #expect("\(error)".contains("master=NAME"), "\(error)")
+      }
+    }
+  }
+
+  @Test(arguments: ["WCH_access_token", "WCH_expires_in"])
+  func `an account is not named as a key of the unnamed account is`(name: String) {
+    let file = "{ accounts: { \"\(name)\": { appid: \"wx1\", appsecret: \"hush\" } } }"
+    do {
+      _ = try Settings.load(
+        arguments: ["--config", "/c"], environment: [:], readFile: { _ in Array(file.utf8) })
+      Issue.record("it is taken")
+    } catch {
+      #expect("\(error)".contains("as a key of the unnamed account"), "\(error)")
+    }
+    #expect(throws: Never.self) {
+      try Settings.load(
+        arguments: ["--config", "/c", "--key-prefix", "x:"], environment: [:],
+        readFile: { _ in Array(file.utf8) })
+    }
   }
 
   @Test func `a Redis URL is judged by the client's parser at the same time`() {

@@ -1,3 +1,4 @@
+import RedisClient
 import TokenCore
 
 extension StatusPage {
@@ -200,6 +201,7 @@ extension StatusPage {
         if let endpoint = snapshot.redis.endpoint {
           figure("Redis", HTML(endpoint))
         }
+        if let sentinels = snapshot.redis.sentinels { figures(sentinels) }
         for connection in snapshot.redis.connections {
           figure(connection.link.name(text.language), state(connection))
         }
@@ -227,6 +229,32 @@ extension StatusPage {
                   "比本机\(skew > 0 ? "快" : "慢") \(skew.magnitude) 秒")))
         }
       }
+    }
+  }
+
+  private func figures(_ sentinels: SentinelState) -> HTML {
+    HTML.joined(
+      [
+        figure(
+          text("Primary", "主节点"),
+          HTML.joined([
+            HTML(sentinels.primary.map { "\($0)" } ?? text("not known", "未知")),
+            sentinels.movedAt.map { HTML.joined([HTML(text.comma), text.since($0)]) } ?? .empty,
+          ]))
+      ]
+        + sentinels.voices.map { voice in
+          figure("\(text("Sentinel", "哨兵")) \(voice.sentinel)", HTML(said(voice)))
+        })
+  }
+
+  private func said(_ voice: SentinelSight.Voice) -> String {
+    switch voice.answer {
+    case .names(let address, _, let isDown)?:
+      text("names \(address)", "给出 \(address)")
+        + (isDown ? text(", and holds it to be down", "，并认为其已下线") : "")
+    case nil: text("✕ did not answer in time", "✕ 未及时应答")
+    case .doesNotKnow?: text("✕ does not know the name", "✕ 不认识该名称")
+    case .failed(let failure)?: "✕ \(failure)"
     }
   }
 
