@@ -59,15 +59,16 @@ extension SettingsReader {
       }
       guard prefix.utf8.allSatisfy(isPlain) else {
         throw OutputProblem(
-          "the prefix \(quoted(prefix)) of \(quoted(name)) must be visible ASCII without braces: the"
-            + " software's own keys have their places for those")
+          "the prefix \(quoted(prefix)) of \(quoted(name)) must be visible ASCII without braces:"
+            + " the software's own keys have their places for those")
       }
     }
     if layout.needsPlaceholder {
       guard let placeholder, !placeholder.isEmpty, placeholder.utf8.allSatisfy(isPlain) else {
         throw OutputProblem(
-          "the keys of \(quoted(name)) are made from the secret that it is configured with: configure"
-            + " it with a placeholder, and write that as \(quoted(rest + "#PLACEHOLDER"))")
+          "the keys of \(quoted(name)) are made from the secret that it is configured with:"
+            + " configure it with a placeholder, and write that as"
+            + " \(quoted(rest + "#PLACEHOLDER"))")
       }
       guard placeholder != publisher.secret.current().revealed else {
         throw OutputProblem(

@@ -50,7 +50,8 @@ import TokenCore
     (
       "powerwechat",
       [
-        "powerwechat.access_token.32d9e65a680ce63e5db2abc914f98a21 = {\"access_token\":\"TOK_ABC\",\"expires_in\":7200}"
+        "powerwechat.access_token.32d9e65a680ce63e5db2abc914f98a21"
+          + " = {\"access_token\":\"TOK_ABC\",\"expires_in\":7200}"
       ]
     ),
   ])
