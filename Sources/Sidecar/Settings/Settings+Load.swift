@@ -216,21 +216,6 @@ extension SettingsReader {
     }
   }
 
-  /// Completes the accounts' addresses.
-  ///
-  /// - Returns: every address that is asked, at least one.
-  fileprivate mutating func addresses(of accounts: inout [Settings.Account]) -> [BaseURL] {
-    let api = sources[.api].flatMap { API(rawValue: $0.text) } ?? .token
-    let common = apiURLs(usual: api)
-    completeURLs(of: &accounts, common: common)
-    var all: [BaseURL] = []
-    for url in accounts.flatMap(\.urls) + (accounts.isEmpty ? common ?? [] : [])
-    where !all.contains(url) {
-      all.append(url)
-    }
-    return all.isEmpty ? [BaseURL(api.usualURL)].compactMap(\.self) : all
-  }
-
   mutating func redis() -> Settings.Redis {
     // Without one of the schemes nobody knows where a password begins: nothing is shown then.
     let url = value(

@@ -68,8 +68,7 @@ extension SettingsReader {
         throw OutputProblem(
           "the keys of \(quoted(name)) are made from the secret that it is configured with:"
             + " configure it with a placeholder, and write that as"
-            + " \(quoted(rest + "#PLACEHOLDER"))"
-        )
+            + " \(quoted(rest + "#PLACEHOLDER"))")
       }
       guard placeholder != publisher.secret.current().revealed else {
         throw OutputProblem(

@@ -3,8 +3,23 @@ import TokenCore
 
 /// Where accounts are asked, and for which tickets.
 extension SettingsReader {
+  /// Completes the accounts' addresses.
+  ///
+  /// - Returns: every address that is asked, at least one.
+  mutating func addresses(of accounts: inout [Settings.Account]) -> [BaseURL] {
+    let api = sources[.api].flatMap { API(rawValue: $0.text) } ?? .token
+    let common = apiURLs(usual: api)
+    completeURLs(of: &accounts, common: common)
+    var all: [BaseURL] = []
+    for url in accounts.flatMap(\.urls) + (accounts.isEmpty ? common ?? [] : [])
+    where !all.contains(url) {
+      all.append(url)
+    }
+    return all.isEmpty ? [BaseURL(api.usualURL)].compactMap(\.self) : all
+  }
+
   /// The addresses of accounts that have none of their own; nil when nobody gave any.
-  mutating func apiURLs(usual api: API) -> [BaseURL]? {
+  private mutating func apiURLs(usual api: API) -> [BaseURL]? {
     guard let given = sources[.apiUrl] else {
       show(Setting.apiUrl.name, api.usualURL, .fallback)
       return nil
@@ -38,7 +53,7 @@ extension SettingsReader {
   }
 
   /// Gives the common addresses, or the usual ones, to accounts that have none of their own.
-  mutating func completeURLs(of accounts: inout [Settings.Account], common: [BaseURL]?) {
+  private mutating func completeURLs(of accounts: inout [Settings.Account], common: [BaseURL]?) {
     for index in accounts.indices where accounts[index].urls.isEmpty {
       let usual = BaseURL(accounts[index].api.usualURL).map { [$0] }
       accounts[index].urls = common ?? usual ?? []
