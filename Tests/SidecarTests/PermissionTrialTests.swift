@@ -31,4 +31,11 @@ import TokenCore
     #expect(trials.isOptional("+select") == (database == 0))
     #expect(!trials.isOptional("+evalsha"))
   }
+
+  @Test func `the keys of other software are tried, too`() {
+    let trials = PermissionTrials(
+      layout: Self.layout, credentials: [.unnamed], others: ["wechatpy:wx_access_token"],
+      database: 0)
+    #expect(trials.keys.last?.object == "~wechatpy:wx_access_token")
+  }
 }

@@ -311,7 +311,8 @@ package struct Inspection {
   ) async throws(RedisError) {
     let trials = PermissionTrials(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
-      credentials: accounts.flatMap(\.credentials), database: redis.endpoint.database)
+      credentials: accounts.flatMap(\.credentials),
+      others: accounts.flatMap(\.otherKeys), database: redis.endpoint.database)
     var missing: Set<String> = []
     var absent: Set<String> = []
     func judge(_ trial: PermissionTrials.Trial, _ reply: RedisReply) {

@@ -29,7 +29,10 @@ struct PermissionTrials {
   /// Of the one key that is written, in milliseconds, in case that it may not be removed.
   private static let longestLife = "1000"
 
-  init(layout: KeyLayout, credentials: [CredentialID], database: Int) {
+  /// - Parameter others: the keys of other software that are written.
+  init(
+    layout: KeyLayout, credentials: [CredentialID], others: [String] = [], database: Int
+  ) {
     let probe = "\(layout.prefix)check"
     let state = layout.state(credentials.first ?? .unnamed)
     let reports = layout.refreshRequests
@@ -77,7 +80,7 @@ struct PermissionTrials {
           layout.state(credential),
         ]
       }
-    keys = names.map { Trial("exists", "~\($0)", ["EXISTS", $0]) }
+    keys = (names + others).map { Trial("exists", "~\($0)", ["EXISTS", $0]) }
     optional = Set(
       ["+client|setname", "+info", "+ping", "+role", "~\(probe)"]
         + (database == 0 ? ["+select"] : []))
