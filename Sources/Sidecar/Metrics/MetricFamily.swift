@@ -124,8 +124,8 @@ extension MetricFamily {
   package static let daemon: [MetricFamily] = [
     valid, expiration, refreshes, refreshDuration, upstreamRequests, consecutiveFailures,
     refreshRequests, leaderStatus, leaderTransitions, nextRefresh, refreshDue, foreignRefreshes,
-    fencingEpoch, condition, redisUp, redisConnectionUp, redisCommands, redisCommandDuration,
-    redisReconnects, httpRequests, buildInfo,
+    foreignWrites, fencingEpoch, condition, redisUp, redisConnectionUp, redisCommands,
+    redisCommandDuration, redisReconnects, httpRequests, buildInfo,
   ]
 
   /// The standard metrics of a process.
