@@ -51,16 +51,19 @@ struct DemoAccounts {
   /// A file in the temporary directory that this user alone can read.
   private static func write(_ text: String) throws -> String {
     let directory = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
-    var path = Array("\(directory)/wch-sidecar-demo-XXXXXX".utf8CString)
+    // The six that mkstemp replaces.
+    let place = String(repeating: "X", count: 6)
+    var path = Array("\(directory)/wch-sidecar-demo-\(place)".utf8CString)
     let descriptor = unsafe path.withUnsafeMutableBufferPointer { buffer in
       unsafe buffer.baseAddress.map { unsafe mkstemp($0) } ?? -1
     }
     let bytes = Array(text.utf8)
+    defer { if descriptor >= 0 { close(descriptor) } }
     guard descriptor >= 0, unsafe Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
+      if descriptor >= 0 { _ = unsafe unlink(path) }
       throw Failure(
         .failed, "wch-sidecar demo: the accounts cannot be written to a file in \(directory)")
     }
-    close(descriptor)
     return String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }

@@ -98,8 +98,7 @@ struct SentinelLocatorTests {
     let attempt = Task {
       try await moves.run(whileAt: a, discard: { (_: Int) in }) {
         start.yield()
-        try await Task.sleep(for: patience)
-        return 1
+        return try await Self.calledOff()
       }
     }
     for await _ in started { break }
@@ -108,10 +107,17 @@ struct SentinelLocatorTests {
     await #expect(throws: moved) { try await attempt.value }
     await #expect(throws: moved) {
       try await moves.run(whileAt: a, discard: { (_: Int) in }) {
-        try await Task.sleep(for: patience)
-        return 1
+        try await Self.calledOff()
       }
     }
     #expect(try await moves.run(whileAt: b, discard: { (_: Int) in }) { 2 } == 2)
+  }
+
+  /// What ends by being called off, and by nothing else.
+  private static func calledOff() async throws -> Int {
+    let (never, end) = AsyncStream.makeStream(of: Void.self)
+    for await _ in never {}
+    end.finish()
+    throw CancellationError()
   }
 }
