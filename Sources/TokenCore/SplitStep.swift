@@ -29,7 +29,7 @@ package struct SplitStep: Sendable {
 
   /// A call that is under way, and about which of the outputs it is.
   private struct Sent {
-    var output: Output?
+    let output: Output?
     var isAnswered = false
   }
 
@@ -38,9 +38,11 @@ package struct SplitStep: Sendable {
   private let outputs: [Output]
   private let apart: [Output]
   private var sent: [Sent] = []
-  private var held: [Output.Key: HeldOutput] = [:]
+  /// What is apart, as it was found, and the time of its server then.
+  private var found: [Output.Key: (held: HeldOutput, now: RedisTime)] = [:]
   /// What the step itself was answered.
   private var reply: StoreReply?
+  private var life: StatedLife?
   /// Of the outputs that lie apart, which could not be read or written, and why.
   package private(set) var failures: [Output.Key: StoreFailure] = [:]
 
@@ -57,34 +59,35 @@ package struct SplitStep: Sendable {
   /// What is sent first.
   package mutating func begin() -> Turn {
     switch command.kind {
-    case .look, .takeOver:
+    case .look, .takeOver, .commit, .republish:
       // At once, so that a slot that hangs holds nothing up; what is written in between looks
       // damaged, and is found to be right by what would mend it.
-      return send([step] + apart.map { .apart(.read(account, $0.key)) })
-    case .begin, .resolve, .commit, .republish, .mark, .pollLock, .acquire, .renew, .release,
+      return send([step] + apart.map { .apart(.read(.init(account: account, output: $0.key))) })
+    case .begin, .resolve, .mark, .pollLock, .acquire, .renew, .release,
       .heartbeat:
       return send([step])
     }
   }
 
   /// A call was answered, or failed.
-  ///
-  /// - Parameter elapsed: how long ago the step itself was sent, if it was: by so much the life
-  ///   that it tells may be shorter by now.
-  package mutating func answered(
-    _ call: Int, _ result: Result<Reply, StoreFailure>, after elapsed: Duration = .zero
-  ) -> Turn {
+  package mutating func answered(_ call: Int, _ result: Result<Reply, StoreFailure>) -> Turn {
     guard sent.indices.contains(call), !sent[call].isAnswered else { return .waits }
     sent[call].isAnswered = true
-    guard let output = sent[call].output else {
+    let calls: [Call]
+    if let output = sent[call].output {
+      calls = take(result, of: output)
+    } else {
       switch result {
-      case .success(.step(let reply, let life)): return follow(reply, life, after: elapsed)
+      case .success(.step(let reply, let life)):
+        (self.reply, self.life) = (reply, life)
+        calls = apart.flatMap { shortening($0) + placing($0) }
       case .success(.apart): return .ends(.failure(.strangeAnswer))
       case .failure(let failure): return .ends(.failure(failure))
       }
     }
-    take(result, of: output)
-    return goOn()
+    if !calls.isEmpty { return send(calls) }
+    guard let reply, sent.allSatisfy(\.isAnswered) else { return .waits }
+    return .ends(.success(merged(reply)))
   }
 
   /// Its time is over: what was not answered has failed.
@@ -95,10 +98,6 @@ package struct SplitStep: Sendable {
     return .failure(failure)
   }
 
-  private func goOn() -> Turn {
-    guard let reply, sent.allSatisfy(\.isAnswered) else { return .waits }
-    return .ends(.success(merged(reply)))
-  }
 
   // MARK: What is sent
 
@@ -121,62 +120,64 @@ package struct SplitStep: Sendable {
     return .sends(calls, from: first)
   }
 
-  /// The step is done: what lies apart follows.
-  private mutating func follow(
-    _ reply: StoreReply, _ life: StatedLife?, after elapsed: Duration
-  ) -> Turn {
-    self.reply = reply
-    let calls = apart.isEmpty ? [] : following(reply, life, after: elapsed)
-    return calls.isEmpty ? goOn() : send(calls)
-  }
-
-  private func following(
-    _ reply: StoreReply, _ life: StatedLife?, after elapsed: Duration
-  ) -> [Call] {
-    guard let life, let end = life.end else { return [] }
-    let left = end - life.now - elapsed
-    func shorten(_ rank: Rank?) -> [Call] {
-      apart.map { output in
-        .apart(
-          .shorten(
-            .init(
-              account: account, output: output.key, rank: rank,
-              text: output.expiry(end: end, lifetime: life.lifetime), left: left)))
-      }
-    }
-    func place(_ token: AccessToken, _ fence: Epoch) -> [Call] {
-      apart.map { output in
-        .apart(
-          .place(
-            .init(
-              account: account, output: output.key, rank: Rank(epoch: fence, number: number),
-              text: output.text(of: token, end: end, lifetime: life.lifetime), left: left,
-              tolerance: RemainingTolerance.ofTTL(lifetime: life.lifetime))))
-      }
-    }
+  /// What brings the end of an output forward once the record's is.
+  private func shortening(_ output: Output) -> [Call] {
+    guard let reply, let life, let end = life.end else { return [] }
+    let rank: Rank?
     switch (command, reply) {
-    case (.takeOver(let takeOver), .account):
-      return shorten(Rank(epoch: takeOver.epoch, number: number))
-    case (.begin(let begin), .began):
-      return shorten(Rank(epoch: begin.version.epoch, number: number))
-    case (.commit(let commit), .committed): return place(commit.token, commit.fence)
-    case (.commit, .deposed), (.commit, .stale), (.mark, .marked): return shorten(nil)
-    case (.republish(let republish), .republished) where life.committed == republish.version:
-      return place(republish.token, republish.fence)
+    case (.takeOver, .account), (.begin, .began):
+      rank = fence.map { Rank(epoch: $0, number: number) }
+    case (.commit, .deposed), (.commit, .stale), (.mark, .marked): rank = nil
     default: return []
     }
+    return [
+      .apart(
+        .shorten(
+          .init(
+            account: account, output: output.key, rank: rank,
+            text: output.expiry(end: end, lifetime: life.lifetime), left: end - life.now)))
+    ]
+  }
+
+  /// What writes an output as the record has it: by the clock of its own server, so that an order
+  /// that is held up states nothing longer.
+  private func placing(_ output: Output) -> [Call] {
+    guard let reply, let life, let end = life.end, let fence,
+      let seenAt = found[output.key]?.now
+    else { return [] }
+    let token: AccessToken
+    switch (command, reply) {
+    case (.commit(let commit), .committed): token = commit.token
+    case (.republish(let republish), .republished) where life.committed == republish.version:
+      token = republish.token
+    default: return []
+    }
+    return [
+      .apart(
+        .place(
+          .init(
+            account: account, output: output.key, rank: Rank(epoch: fence, number: number),
+            text: output.text(of: token, end: end, lifetime: life.lifetime),
+            end: seenAt + (end - life.now), notAfter: seenAt + Timing.heldUp,
+            tolerance: RemainingTolerance.ofTTL(lifetime: life.lifetime))))
+    ]
   }
 
   // MARK: What was answered
 
-  private mutating func take(_ result: Result<Reply, StoreFailure>, of output: Output) {
+  /// Takes an answer about an output; what it allows to be sent.
+  private mutating func take(
+    _ result: Result<Reply, StoreFailure>, of output: Output
+  ) -> [Call] {
     switch result {
-    case .success(.apart(.held(let held))): self.held[output.key] = held
+    case .success(.apart(.held(let held, let now))):
+      found[output.key] = (held, now)
+      return placing(output)
     case .success(.apart(.shortened)), .success(.apart(.placed(wrote: false))): break
     case .success(.apart(.placed(wrote: true))):
       if case .republished = reply { reply = .republished(wrote: true) }
     case .success(.apart(.outranked(let epoch))):
-      guard let reply, let own = fence, epoch > own else { return }
+      guard let reply, let own = fence, epoch > own else { return [] }
       // Another replica has led since, as that slot has it.
       if case .committed = reply {
         self.reply = .superseded(epoch)
@@ -186,6 +187,7 @@ package struct SplitStep: Sendable {
     case .success(.step): failures[output.key] = .strangeAnswer
     case .failure(let failure): failures[output.key] = failure
     }
+    return []
   }
 
   /// The epoch under which it writes.
@@ -205,7 +207,7 @@ package struct SplitStep: Sendable {
     var joined = view.others[...]
     view.others = outputs.dropFirst().map { output in
       guard apart.contains(output) else { return joined.popFirst() ?? .unread }
-      return held[output.key] ?? .unread
+      return found[output.key]?.held ?? .unread
     }
     return .account(view)
   }
@@ -214,11 +216,16 @@ package struct SplitStep: Sendable {
 /// What is done with one output in a slot of its own.
 package enum ApartCommand: Hashable, Sendable {
   /// What the key holds, and for how long.
-  case read(CredentialID, Output.Key)
+  case read(Read)
   /// Brings the key's end forward, never back.
   case shorten(Shorten)
   /// Writes the key, unless what a later leader or a later step wrote is there.
   case place(Place)
+
+  package struct Read: Hashable, Sendable {
+    package let account: CredentialID
+    package let output: Output.Key
+  }
 
   package struct Shorten: Hashable, Sendable {
     package let account: CredentialID
@@ -236,26 +243,30 @@ package enum ApartCommand: Hashable, Sendable {
     package let output: Output.Key
     package let rank: Rank
     package let text: String
-    package let left: Duration
+    /// When the key ends, by the clock of its server.
+    package let end: RedisTime
+    /// When it is too late to write it: others may have had a word since.
+    package let notAfter: RedisTime
     /// How far the life of a key may be off that is left alone.
     package let tolerance: Duration
 
     package init(
-      account: CredentialID, output: Output.Key, rank: Rank, text: String, left: Duration,
-      tolerance: Duration
+      account: CredentialID, output: Output.Key, rank: Rank, text: String, end: RedisTime,
+      notAfter: RedisTime, tolerance: Duration
     ) {
       self.account = account
       self.output = output
       self.rank = rank
       self.text = text
-      self.left = left
+      self.end = end
+      self.notAfter = notAfter
       self.tolerance = tolerance
     }
   }
 
   package var output: Output.Key {
     switch self {
-    case .read(_, let output): output
+    case .read(let read): read.output
     case .shorten(let shorten): shorten.output
     case .place(let place): place.output
     }
@@ -263,7 +274,7 @@ package enum ApartCommand: Hashable, Sendable {
 
   package var account: CredentialID {
     switch self {
-    case .read(let account, _): account
+    case .read(let read): read.account
     case .shorten(let shorten): shorten.account
     case .place(let place): place.account
     }
@@ -272,9 +283,10 @@ package enum ApartCommand: Hashable, Sendable {
 
 /// What an output's slot answered.
 package enum ApartReply: Hashable, Sendable {
-  case held(HeldOutput)
+  /// What the key holds, and its server's time.
+  case held(HeldOutput, now: RedisTime)
   case shortened
-  /// Whether anything had to be written.
+  /// Whether anything had to be written, and it was not too late for that.
   case placed(wrote: Bool)
   /// A later step wrote it, of that epoch.
   case outranked(Epoch)

@@ -72,9 +72,9 @@ private func brief(_ view: AccountView) -> String {
 func brief(_ call: SplitStep.Call) -> String {
   switch call {
   case .step(let command): brief(command)
-  case .apart(.read(_, let output)): "read \(output)"
+  case .apart(.read(let read)): "read \(read.output)"
   case .apart(.shorten(let shorten)): "shorten \(shorten.output) to \(shorten.left)"
-  case .apart(.place(let place)): "place \(place.output) \(place.text) for \(place.left)"
+  case .apart(.place(let place)): "place \(place.output) \(place.text) until \(place.end)"
   }
 }
 

@@ -67,7 +67,7 @@ extension ModelRedis {
       expire(at: now)
       guard let index = data.accounts.firstIndex(where: { $0.name == command.account }),
         let place = Self.place(of: command.output)
-      else { return .apart(.held(HeldOutput(text: nil, remaining: nil))) }
+      else { return .apart(.held(HeldOutput(text: nil, remaining: nil), now: now)) }
       return .apart(apart(command, &data.accounts[index], place, at: now))
     }
   }
@@ -115,7 +115,7 @@ extension ModelRedis {
       return .held(
         HeldOutput(
           text: held?.text,
-          remaining: held?.text == nil ? nil : held?.expiresAt.map { $0 - now }))
+          remaining: held?.text == nil ? nil : held?.expiresAt.map { $0 - now }), now: now)
     case .shorten(let shorten):
       if let rank = shorten.rank {
         if isOutranked(rank) { return .outranked(account.fences[place]?.epoch ?? .none) }
@@ -132,17 +132,18 @@ extension ModelRedis {
     case .place(let order):
       if isOutranked(order.rank) { return .outranked(account.fences[place]?.epoch ?? .none) }
       account.fences[place] = order.rank
-      guard order.left > .zero else {
+      guard now <= order.notAfter else { return .placed(wrote: false) }
+      guard order.end > now else {
         account[output: place] = nil
         return .placed(wrote: held != nil)
       }
       if let held, held.text == order.text, let expiresAt = held.expiresAt,
-        abs((expiresAt - now - order.left).wholeMilliseconds)
+        abs((expiresAt - order.end).wholeMilliseconds)
           <= order.tolerance.wholeMilliseconds
       {
         return .placed(wrote: false)
       }
-      account[output: place] = Key(text: order.text, expiresAt: now + order.left)
+      account[output: place] = Key(text: order.text, expiresAt: order.end)
       return .placed(wrote: true)
     }
   }

@@ -40,7 +40,7 @@ extension World {
     switch (command, reply) {
     case (.takeOver(let takeOver), .account):
       if new.fence == takeOver.epoch { rest.state.fence = old.state.fence }
-      if new.runID == takeOver.runID {
+      if new.runID == takeOver.runID || slots != nil {
         (rest.state.runID, rest.state.doubt) = (old.state.runID, old.state.doubt)
       }
       forgiveEnd()

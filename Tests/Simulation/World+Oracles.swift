@@ -31,7 +31,7 @@ extension World {
       /// Whose order was carried out last about each output that lies apart.
       var apart: [Int: Rank] = [:]
       /// The last ends that the record stated.
-      var ends: [Instant] = []
+      var ends: [RedisTime] = []
       /// Since when what lies apart has differed from the record.
       var apartSince: Instant?
       /// Up to when it was counted how long the token was dead.

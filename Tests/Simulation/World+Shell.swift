@@ -315,8 +315,7 @@ extension World {
       replicas[replica].pendingSteps.remove(at: index)
       return
     }
-    let since = replicas[replica].local(at: now) - replicas[replica].local(at: pending.sentAt)
-    switch replicas[replica].pendingSteps[index].split.answered(call, result, after: since) {
+    switch replicas[replica].pendingSteps[index].split.answered(call, result) {
     case .waits: break
     case .sends(let calls, let first): send(.sends(calls, from: first), of: step, replica)
     case .ends(let result):

@@ -98,8 +98,8 @@ extension World {
     for output in outputs where slots.isApart(output, account) {
       let place = ApartCommand.Place(
         account: commit.account, output: output.key, rank: Rank(epoch: commit.fence, number: 0),
-        text: output.text(of: commit.token, end: end, lifetime: commit.lifetime), left: left,
-        tolerance: .zero)
+        text: output.text(of: commit.token, end: end, lifetime: commit.lifetime), end: end,
+        notAfter: end, tolerance: .zero)
       send(.apart(.place(place)), -1, of: step, replica)
     }
   }
@@ -110,7 +110,7 @@ extension World {
   mutating func stated(_ name: CredentialID, _ life: StatedLife?) {
     guard slots != nil, let life, let end = life.end else { return }
     let index = index(of: name)
-    marks.accounts[index].ends.append(now + (end - life.now).wholeNanoseconds)
+    marks.accounts[index].ends.append(end)
     if marks.accounts[index].ends.count > 16 { marks.accounts[index].ends.removeFirst() }
   }
 
@@ -168,13 +168,11 @@ extension World {
       violate(.ordersInTurn, "\(place.output) of \(place.rank) after one of \(last)")
     }
     marks.accounts[index].apart[output] = place.rank
-    guard place.left > .zero else { return }
-    let end = now + place.left.wholeNanoseconds
-    let isStated = marks.accounts[index].ends.contains { $0 > end - 10 * second }
-    if !isStated {
+    guard place.end > redisTime, now - marks.clockSteppedAt > 10 * second else { return }
+    if !marks.accounts[index].ends.contains(where: { $0 + .seconds(10) > place.end }) {
       violate(
         .recordFirst,
-        "\(place.output) of \(accounts[index]) ends \((end - now) / second)s from now, and no "
+        "\(place.output) of \(accounts[index]) ends \(place.end - redisTime) from now, and no "
           + "record has said so")
     }
   }
