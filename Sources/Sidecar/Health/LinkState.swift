@@ -157,7 +157,7 @@ extension RedisFailure {
     case .notConnected(nil), .deadlinePassed, .cancelled, .stopped, .tooManyInFlight,
       .commandRefused, .notResolved, .lookUpTimedOut, .unreachable, .connectTimedOut, .tls,
       .handshakeTimedOut, .notReady, .refused, .refusedByServer, .connectionLost,
-      .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive, .notPrimary,
+      .closedWhenSilent, .hungUp, .unwanted, .badReply, .unmatchedReply, .unresponsive, .notPrimary,
       .primaryMoved:
       .redisAway
     }

@@ -141,7 +141,9 @@ package struct TokenStore: Sendable {
       case .outOfMemory: .memory
       case .readOnly, .noReplicas, .misconfigured, .masterDown: .writes
       case .wrongType: .type
-      case .loading, .busy, .noScript, .moved, .ask, .crossSlot, .clusterUnavailable, .other: .other
+      case .loading, .busy, .noScript, .moved, .ask, .crossSlot, .clusterDown, .tryAgain, .unknownCommand, .unknownInScript,
+        .wrongProtocol, .tooManyClients, .protectedMode, .unkillable, .other:
+        .other
       }
     return StoreFailure(
       mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
