@@ -170,6 +170,16 @@ extension RedisServerError: CustomStringConvertible, CustomReflectable {
     "SELECT", "SENTINEL", "SET", "SUBSCRIBE", "TIME",
   ]
 
+  /// Whether it is this command itself that is refused, to everybody or to this user, and not a key
+  /// or what a script does.
+  package func refuses(_ command: String) -> Bool {
+    switch kind {
+    case .unknownCommand: unknownCommand ?? command == command
+    case .noPermission: refusedCommand?.prefix { $0 != "|" }.uppercased() == command
+    default: false
+    }
+  }
+
   /// The command that an ACL refuses, from "… no permissions to run the 'evalsha' command".
   private var refusedCommand: Substring? {
     guard let start = message.firstRange(of: "run the '")?.upperBound else { return nil }

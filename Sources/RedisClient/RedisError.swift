@@ -92,7 +92,8 @@ package enum RedisFailure: Error, Hashable, Sendable {
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
       .lookUpTimedOut, .unreachable, .connectTimedOut, .handshakeTimedOut, .notReady,
       .connectionLost, .closedWhenSilent, .hungUp, .unwanted, .badReply, .unmatchedReply,
-      .unresponsive, .readOnly, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind, .notPrimary, .primaryMoved:
+      .unresponsive, .readOnly, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind, .notPrimary,
+      .primaryMoved:
       false
     }
   }
@@ -147,7 +148,8 @@ extension RedisFailure: CustomStringConvertible {
     case .unmatchedReply: "the server answered a command that was never sent"
     case .unresponsive: "the server left a command unanswered for too long"
     // Always the same words: what Redis adds differs with every script.
-    case .readOnly: "the server takes no writes, as a replica does (READONLY); its name is looked up again"
+    case .readOnly:
+      "the server takes no writes, as a replica does (READONLY); its name is looked up again"
     }
   }
 }

@@ -132,7 +132,7 @@ package struct Published: Sendable {
       view.others.count == outputs.count - 1
     else { return true }
     return !zip(outputs.dropFirst(), view.others).allSatisfy { output, held in
-      isRight(held.remaining)
+      held.isForbidden || isRight(held.remaining)
         && held.text == output.text(of: copy.token, end: end, lifetime: copy.lifetime)
     }
   }

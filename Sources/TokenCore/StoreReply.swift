@@ -119,11 +119,20 @@ package struct HeldOutput: Hashable, Sendable {
   package var text: String?
   /// Nil when the key has no TTL, or is not there.
   package var remaining: Duration?
+  /// Whether Redis forbids the key: what it holds is not known, and cannot be mended.
+  package private(set) var isForbidden = false
 
   package init(text: String?, remaining: Duration?) {
     self.text = text
     self.remaining = remaining
   }
+
+  /// What a key holds that may not be touched.
+  package static let forbidden: HeldOutput = {
+    var held = HeldOutput(text: nil, remaining: nil)
+    held.isForbidden = true
+    return held
+  }()
 }
 
 /// What may have killed the committed token, or may yet: between which moments that was begun or
@@ -175,6 +184,10 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
     case writes
     /// A key holds another type.
     case type
+    /// Redis runs no scripts, without which nobody can lead.
+    case scripts
+    /// The step's keys are in several slots of a cluster.
+    case slots
     case other
   }
 

@@ -6,14 +6,17 @@ package import TokenCore
 ///
 /// Names, scripts and the form of answers end here: above it there are only the core's values.
 package struct TokenStore: Sendable {
-  private let client: RedisClient
-  private let context: StepContext
+  let client: RedisClient
+  let context: StepContext
+  let lacks: RedisLacks
 
+  /// - Parameter lacks: what is known of this Redis; one for all of a process.
   package init(
-    client: RedisClient, layout: KeyLayout, apps: AppRegister,
+    client: RedisClient, layout: KeyLayout, apps: AppRegister, lacks: RedisLacks,
     said: @escaping @Sendable () -> String = { "" }
   ) {
     self.client = client
+    self.lacks = lacks
     context = StepContext(layout: layout, apps: apps, said: said)
   }
 
@@ -52,12 +55,12 @@ package struct TokenStore: Sendable {
       try await call(Steps.acquire, (term, lease, floor), by: deadline)
     case .renew(let term, let lease): try await call(Steps.renew, (term, lease), by: deadline)
     case .release(let term): try await call(Steps.release, term, by: deadline)
-    case .look(let look): try await call(Steps.look, look, by: deadline)
-    case .takeOver(let takeOver): try await call(Steps.takeOver, takeOver, by: deadline)
-    case .begin(let begin): try await call(Steps.begin, begin, by: deadline)
-    case .resolve(let resolve): try await call(Steps.resolve, resolve, by: deadline)
-    case .commit(let commit): try await call(Steps.commit, commit, by: deadline)
-    case .republish(let republish): try await call(Steps.republish, republish, by: deadline)
+    case .look(let look): try await self.look(look, by: deadline)
+    case .takeOver(let takeOver): try await publish(Steps.takeOver, takeOver, by: deadline)
+    case .begin(let begin): try await publish(Steps.begin, begin, by: deadline)
+    case .resolve(let resolve): try await publish(Steps.resolve, resolve, by: deadline)
+    case .commit(let commit): try await publish(Steps.commit, commit, by: deadline)
+    case .republish(let republish): try await publish(Steps.republish, republish, by: deadline)
     case .mark(let mark): try await tell(mark, by: deadline)
     case .heartbeat(let heartbeat): try await call(Steps.heartbeat, heartbeat, by: deadline)
     }
@@ -71,7 +74,7 @@ package struct TokenStore: Sendable {
     let replies = try await send(
       [RedisCommand("GET", context.layout.leader), RedisCommand("PTTL", context.layout.leader)],
       by: deadline)
-    if let refusal = replies[0].refusal { throw refused(refusal, by: context.layout.leader) }
+    if let refusal = replies[0].refusal { throw StoreFailure(refusal, by: context.layout.leader) }
     let left = replies[1].number ?? -2
     // A lock that lapsed between the two reads is gone; one without a TTL is never about to be.
     guard let holder = replies[0].text, left != -2 else {
@@ -83,7 +86,7 @@ package struct TokenStore: Sendable {
   private func tell(
     _ mark: StoreCommand.Mark, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply {
-    let reply = try await call(Steps.mark, mark, by: deadline)
+    let reply = try await publish(Steps.mark, mark, by: deadline)
     guard case .marked = reply else { return reply }
     // The leader looks at once instead of with its next renewal; without this it only takes longer.
     let wake = ReportItem.wake(mark.account).text
@@ -93,22 +96,24 @@ package struct TokenStore: Sendable {
 
   // MARK: Calls
 
-  /// Runs a script by its digest, and by its text when this server does not know it yet.
-  private func call<Command>(
+  /// Runs a script, and reads what it says.
+  func call<Command>(
     _ step: Step<Command>, _ command: Command, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply {
     let script = step.script
     let (keys, arguments) = step.call(command, in: context)
-    let rest = ["\(keys.count)"] + keys + arguments
-    var reply = try await send([RedisCommand("EVALSHA", [script.digest] + rest)], by: deadline)[0]
-    if reply.refusal?.kind == .noScript {
-      reply = try await send([RedisCommand("EVAL", [script.source] + rest)], by: deadline)[0]
+    let reply: RedisReply
+    do throws(RedisError) {
+      reply = try await ScriptCall(lacks: lacks).run(
+        script, ["\(keys.count)"] + keys + arguments, on: client, by: deadline)
+    } catch {
+      throw StoreFailure(error)
     }
     if let refusal = reply.refusal {
       // A key of a wrong type is an alarm that names it. Other scripts mind one key's type only,
       // which comes first.
       let isEither = refusal.kind == .wrongType && script == Steps.acquire.script
-      throw refused(refusal, by: isEither ? keys.joined(separator: " or ") : keys[0])
+      throw StoreFailure(refusal, by: isEither ? keys.joined(separator: " or ") : keys[0])
     }
     guard let parsed = ScriptReply(reply)?.storeReply else {
       throw StoreFailure(
@@ -118,45 +123,13 @@ package struct TokenStore: Sendable {
     return parsed
   }
 
-  private func send(
+  func send(
     _ commands: [RedisCommand], by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> [RedisReply] {
     do {
       return try await client.execute(commands, deadline: deadline)
     } catch {
-      throw StoreFailure(mayHaveRun: error.mayHaveRun, reason: "\(error)")
-    }
-  }
-
-  /// What Redis refused it did not do, with one exception: a script that died half-way.
-  private func refused(_ refusal: RedisServerError, by key: String) -> StoreFailure {
-    let needsOperator =
-      switch refusal.kind {
-      case .noPermission, .noAuth, .wrongPassword, .wrongType: true
-      default: false
-      }
-    let kind: StoreFailure.Kind =
-      switch refusal.kind {
-      case .noPermission, .noAuth, .wrongPassword: .permission
-      case .outOfMemory: .memory
-      case .readOnly, .noReplicas, .misconfigured, .masterDown: .writes
-      case .wrongType: .type
-      case .loading, .busy, .noScript, .moved, .ask, .crossSlot, .clusterDown, .tryAgain, .unknownCommand, .unknownInScript,
-        .wrongProtocol, .tooManyClients, .protectedMode, .unkillable, .other:
-        .other
-      }
-    return StoreFailure(
-      mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
-      needsOperator: needsOperator, kind: kind)
-  }
-}
-
-extension RedisError {
-  /// Whether the command may have been carried out all the same.
-  fileprivate var mayHaveRun: Bool {
-    switch self {
-    case .notSent: false
-    case .outcomeUnknown: true
+      throw StoreFailure(error)
     }
   }
 }
