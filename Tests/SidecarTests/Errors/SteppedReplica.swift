@@ -67,7 +67,8 @@ final class SteppedReplica {
       ])
     hosts = settings.accounts[0].urls
     store = TokenStore(
-      client: redis, layout: KeyLayout(prefix: "WCH_"), apps: AppRegister([.unnamed: Self.appID]))
+      client: redis, layout: KeyLayout(prefix: "WCH_"), apps: AppRegister([.unnamed: Self.appID]),
+      lacks: .untold)
     journal = Journal(logger: log.logger, metrics: metrics)
     self.timing = timing
     client = Self.client(server.urls)

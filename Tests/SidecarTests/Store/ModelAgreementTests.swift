@@ -131,7 +131,8 @@ struct ModelAgreementTests {
       self.client = client
       self.clock = clock
       store = TokenStore(
-        client: client, layout: layout, apps: AppRegister([account.account: "wx1"]))
+        client: client, layout: layout, apps: AppRegister([account.account: "wx1"]),
+        lacks: .untold)
       random = SplitMix64(seed: seed)
       model = ModelRedis(accounts: [account])
       for instance in instances {

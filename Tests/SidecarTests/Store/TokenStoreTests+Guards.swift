@@ -183,7 +183,7 @@ extension TokenStoreTests {
         let outcome = try await redis.server.withClient { client in
           await TokenStore(
             client: client, layout: Self.layout,
-            apps: AppRegister([Self.account.account: "wx1"])
+            apps: AppRegister([Self.account.account: "wx1"]), lacks: .untold
           )
           .perform(step, deadline: .now + patience)
         }
