@@ -99,6 +99,12 @@ package struct SplitStep: Sendable {
   }
 
 
+  /// Until when applications trust what the step has published.
+  package var clientExpiry: String? {
+    guard let life, let end = life.end else { return nil }
+    return outputs.lazy.compactMap { $0.expiry(end: end, lifetime: life.lifetime) }.first
+  }
+
   // MARK: What is sent
 
   private var account: CredentialID { command.account ?? .unnamed }

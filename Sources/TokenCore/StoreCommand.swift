@@ -41,7 +41,7 @@ package enum StoreCommand: Hashable, Sendable {
   }
 
   /// The keys that it reads or writes beside the record, in their order.
-  var outputs: [Output] {
+  package var outputs: [Output] {
     switch self {
     case .look(let look): look.outputs
     case .takeOver(let takeOver): takeOver.outputs

@@ -187,6 +187,10 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
     case writes
     /// A key holds another type.
     case type
+    /// Redis runs no scripts, without which nobody can lead.
+    case scripts
+    /// The step's keys are in several slots of a cluster.
+    case slots
     case other
   }
 

@@ -262,6 +262,13 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
+    for forbidden in known.forbiddenKeys {
+      found.append(
+        condition(.outputForbidden, .warning, nil, since: forbidden.since) {
+          $0.subject = forbidden.key
+          $0.reason = Self.cut(forbidden.reason)
+        })
+    }
     if let sentinels = known.sentinels, let failure = sentinels.failure {
       var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
         $0.reason = Self.cut("\(failure)")
@@ -270,7 +277,11 @@ package struct Assessment {
       found.append(unknown)
     }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {
-      var lame = condition(.connectionLame, .warning, nil, since: state.since ?? known.wall) {
+      // Nobody can do anything about what Redis does not have; it is known what is done instead.
+      var lame = condition(
+        .connectionLame, state.lacksCommand ? .notice : .warning, nil,
+        since: state.since ?? known.wall
+      ) {
         $0.subject = link.rawValue
         $0.reason = state.lastError.map(Self.cut)
       }
@@ -384,8 +395,8 @@ extension Condition.Kind {
     case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff: true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
-      .loopStalled,
+      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts,
+      .outputForbidden, .redisStep, .connectionLame, .loopStalled,
       .secretUnusable, .certificateUnusable, .settingsStale:
       false
     }

@@ -43,6 +43,8 @@ package struct Observation: Sendable {
   /// What the sentinels say; nil without any.
   package var sentinels: SentinelState?
   package var steps: [StepTrouble] = []
+  /// The keys of other software that Redis does not let be written.
+  package var forbiddenKeys: [RedisLacks.ForbiddenKey] = []
   package var files: [FileTrouble] = []
   /// How far WeChat's clock is ahead of this machine's.
   package var clockSkew: Duration?

@@ -141,7 +141,7 @@ enum Prelude {
 
 /// How a step is written: all of it by one script, or what lies in other slots than the record in
 /// calls of its own.
-enum WritePlan: Hashable, Sendable {
+package enum WritePlan: Hashable, Sendable {
   case joined
   /// Whether a script may ask which server it runs on: proxies do not let it.
   case split(tellsServer: Bool)
