@@ -27,6 +27,8 @@ package struct Assessment {
   static let rollOut: Duration = .seconds(60)
   /// A connection that is missed for less is being made anew.
   static let reconnecting: Duration = .seconds(5)
+  /// A file or a program that fails for less may be a volume or a server that is restarted.
+  static let handingOn: Duration = .seconds(60)
   /// Steps that fail within less fail for one pause of Redis: each is tried again within seconds.
   static let hiccup: Duration = .seconds(5)
   /// A lock of another AppID whose token is over is taken over within moments.
@@ -202,6 +204,7 @@ package struct Assessment {
           $0.reason = Self.cut(file.reason)
         }
       }
+    found += known.outputs.map(judged)
     if let handledAt = known.handledAt {
       let age = known.now - handledAt
       if age >= known.timing.tick * Self.missedTicks {
@@ -229,6 +232,20 @@ package struct Assessment {
         condition(.clockOff, .warning, nil, at: nil) { $0.count = Int(skew.inSeconds.rounded()) })
     }
     return found
+  }
+
+  /// What reads there keeps a token that dies within minutes of the next one's birth; a failure or
+  /// two are made up for by the next attempt.
+  private func judged(_ output: Observation.OutputTrouble) -> Condition {
+    let age = known.now - output.since
+    var condition = condition(
+      output.kind, age < Self.handingOn ? .warning : .error, output.account, at: output.since
+    ) {
+      $0.subject = output.subject
+      $0.reason = Self.cut(output.reason)
+    }
+    condition.isPending = age < Self.reconnecting
+    return condition
   }
 
   private var redis: [Condition] {
@@ -381,12 +398,12 @@ extension Condition.Kind {
   /// Whether only the leader can know it, so that others take its word.
   var isLeadersToTell: Bool {
     switch self {
-    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff: true
+    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing: true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
       .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
       .loopStalled,
-      .secretUnusable, .certificateUnusable, .settingsStale:
+      .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten:
       false
     }
   }

@@ -62,6 +62,10 @@ package struct Condition: Hashable, Sendable {
     case certificateUnusable = "certificate_unusable"
     /// The settings changed and could not be read again.
     case settingsStale = "settings_stale"
+    /// A file with a token cannot be written.
+    case fileUnwritten = "file_unwritten"
+    /// A program that takes tokens fails.
+    case hookFailing = "hook_failing"
   }
 
   /// How bad it is, mildest first.
@@ -169,7 +173,8 @@ package struct Condition: Hashable, Sendable {
     case .tokenLapsing, .refreshFailing, .reportHeld, .foreignRefresh, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .redisLogin, .redisWrites,
       .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled,
-      .clockOff, .secretUnusable, .certificateUnusable, .settingsStale:
+      .clockOff, .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten,
+      .hookFailing:
       false
     }
   }
@@ -184,7 +189,7 @@ package struct Condition: Hashable, Sendable {
     case .primaryUnknown: severity >= .error
     case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
       .sharedName, .replicaSilent, .accountsDiffer, .connectionLame, .clockOff, .secretUnusable,
-      .certificateUnusable, .settingsStale:
+      .certificateUnusable, .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
   }

@@ -14,6 +14,7 @@ extension Settings {
   ///   - requiresAccount: whether at least one account must be there, and everything that only the
   ///     daemon opens be in order; verbs that only look do not need it.
   ///   - logFileProblem: says why a file cannot be logged to, if it cannot.
+  ///   - trials: tries what tokens are handed to.
   ///   - readFile: reads the configuration and secrets.
   ///   - listFiles: lists the directories of accounts.
   ///   - nameInstance: a name for this replica, when it has none.
@@ -21,7 +22,7 @@ extension Settings {
   package static func load(
     arguments: [String], otherFlags: [String] = [], environment: [String: String],
     requiresAccount: Bool = true,
-    logFileProblem: (String) -> FileProblem? = { _ in nil },
+    logFileProblem: (String) -> FileProblem? = { _ in nil }, trials: TargetTrials = .real,
     readFile: @escaping FileReader = RegularFile.read,
     listFiles: DirectoryReader = SmallDirectory.names,
     nameInstance: () -> String = defaultInstanceName
@@ -37,6 +38,8 @@ extension Settings {
     _ = reader.value(.accountsDir) { $0 }
     var accounts = reader.accounts(required: requiresAccount)
     let apiURLs = reader.addresses(of: &accounts)
+    reader.targets(
+      of: &accounts, with: requiresAccount ? trials : nil, search: environment["PATH"] ?? "")
     let apiTimeout = reader.requiredDuration(.apiTimeout)
     let apiConcurrency = reader.value(.apiConcurrency) { text in
       Int(text).flatMap { (1...1000).contains($0) ? $0 : nil }
