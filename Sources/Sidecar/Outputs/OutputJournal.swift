@@ -40,6 +40,7 @@ final class OutputJournal: Sendable {
     after duration: Duration
   ) {
     let label = errand.place.credential.description
+    let noun = errand.place.credential.noun
     metrics.increment(.hookRuns, ["account": label, "result": result])
     metrics.observe(.hookDuration, ["account": label], duration)
     var metadata = Logger.Metadata.keyed([
@@ -51,8 +52,8 @@ final class OutputJournal: Sendable {
     if case .failed(let reason) = outcome { metadata[.error] = "\(reason)" }
     switch outcome {
     case .done where printed.isEmpty:
-      tell(.hookRan, "A program has taken the token", metadata, of: errand)
-    case .done: tell(.hookRan, "A program has taken the token, and printed", metadata, of: errand)
+      tell(.hookRan, "A program has taken the \(noun)", metadata, of: errand)
+    case .done: tell(.hookRan, "A program has taken the \(noun), and printed", metadata, of: errand)
     case .failed where printed.isEmpty:
       logger.tell(.hookFailed, level: .debug, "A program failed; it is run again", metadata)
     case .failed: tell(.hookFailed, "A program failed, and printed", metadata, of: errand)

@@ -136,6 +136,7 @@ package struct OutputPlan: Sendable {
       return
     }
     entry.attempt = nil
+    entry.nextAt = now
     switch outcome {
     case .done:
       entry.settle()
@@ -147,12 +148,15 @@ package struct OutputPlan: Sendable {
       entry.failures += 1
       entry.failingSince = entry.failingSince ?? now
       entry.reason = reason
-      let isNews = entry.wanted.map { !$0.isSame(as: start.errand) } ?? false
-      entry.nextAt = isNews ? now : now + Self.wait(after: entry.failures)
     case .stopped: break
     }
-    if let look = limits.look, outcome == .done || outcome == .replaced {
-      entry.nextAt = now + look
+    // Another version that came meanwhile does not wait.
+    if entry.wanted?.isSame(as: start.errand) ?? true {
+      switch outcome {
+      case .done, .replaced: entry.nextAt = now + (limits.look ?? .zero)
+      case .failed: entry.nextAt = now + Self.wait(after: entry.failures)
+      case .stopped: break
+      }
     }
     entries[start.errand.place] = entry.isGone ? nil : entry
   }
