@@ -5,8 +5,8 @@ import WeChatSimulator
 
 /// Files and programs that tokens are handed on to, by real replicas.
 @Suite struct OutputTests {
-  /// A program that keeps what it was given, a file a run: the first line is the token's, the others
-  /// what it was told.
+  /// A program that keeps what it was given, a file a run: the first line is the token's, the
+  /// others what it was told.
   private static let keeper = """
     #!/bin/sh
     token=$(cat)

@@ -134,6 +134,8 @@ def expect(redis, name, settings, arguments, found, wanted=lambda it: it.token()
             there = within(20, lambda: wanted(it) and found() == wanted(it))
             check(bool(there), f"{name}: {moment}", "" if there else f"{found()}; {it.log()[-1500:]}")
         check(it.token() not in it.log() and SECRET not in it.log(), f"{name}: no token in the log")
+    except OSError as error:
+        check(False, f"{name}: {error}", it.log()[it.log().find("Fatal"):][:6000])
     finally:
         it.end()
 

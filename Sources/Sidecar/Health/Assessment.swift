@@ -390,21 +390,3 @@ package struct Assessment {
       ? text : String(decoding: text.utf8.prefix(most), as: UTF8.self) + "…"
   }
 }
-
-extension Condition.Kind {
-  /// Whether it is about what the leader itself does, and is over with its lead.
-  var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
-
-  /// Whether only the leader can know it, so that others take its word.
-  var isLeadersToTell: Bool {
-    switch self {
-    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing: true
-    case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
-      .loopStalled,
-      .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten:
-      false
-    }
-  }
-}

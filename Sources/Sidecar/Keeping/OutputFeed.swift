@@ -12,8 +12,8 @@ struct OutputFeed: Sendable {
     self.accounts = accounts
   }
 
-  /// Everything that this replica serves now: files on every replica, programs on the one that leads
-  /// or on all.
+  /// Everything that this replica serves now: files on every replica, programs on the one that
+  /// leads or on all.
   ///
   /// From memory, as `/v1/token` has it; while nothing is known to live there is no errand.
   func errands(at now: Moment) -> [Errand.Place: Errand?] {

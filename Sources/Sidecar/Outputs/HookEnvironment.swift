@@ -28,8 +28,8 @@ struct HookEnvironment: Sendable {
 
   /// For a run about that credential.
   ///
-  /// - Parameter secrets: a variable that has one of them in its value is left out: the settings may
-  ///   have been made from it.
+  /// - Parameter secrets: a variable that has one of them in its value is left out: the settings
+  ///   may have been made from it.
   func variables(
     about part: Errand.Part, appID: String, instance: String, secrets: [String]
   ) -> [String: String] {

@@ -112,8 +112,8 @@ final class OutputService: Service {
     for start in starts { begin(start) }
   }
 
-  /// Calls off what is under way, and does not wait long for it: a write that hangs replaces nothing
-  /// any more, and a program that does not end is killed.
+  /// Calls off what is under way, and does not wait long for it: a write that hangs replaces
+  /// nothing any more, and a program that does not end is killed.
   private func end() async {
     state.withLock { state in
       state.isEnding = true

@@ -4,8 +4,8 @@ import Synchronization
 /// A program of somebody else's, run once: what it reads is given at the start, what it prints is
 /// kept up to a bound, and its time is limited.
 ///
-/// It runs in a session of its own, so that no signal for us reaches it, and one for it reaches what
-/// it has started. It inherits nothing but its three standard descriptors.
+/// It runs in a session of its own, so that no signal for us reaches it, and one for it reaches
+/// what it has started. It inherits nothing but its three standard descriptors.
 package final class ChildProgram: Sendable {
   /// How it ended.
   package enum End: Hashable, Sendable {

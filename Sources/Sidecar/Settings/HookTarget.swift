@@ -33,8 +33,8 @@ package struct HookTarget: Hashable, Sendable {
 
 /// How a program and its arguments are written in one text.
 ///
-/// A list of JSON5 when it begins with `[`; else words with blanks between them. No shell ever reads
-/// it: what only means something to a shell is refused, since whoever writes it expects one.
+/// A list of JSON5 when it begins with `[`; else words with blanks between them. No shell ever
+/// reads it: what only means something to a shell is refused, since whoever writes it expects one.
 enum CommandText {
   /// More arguments than these are a mistake.
   static let mostWords = 64

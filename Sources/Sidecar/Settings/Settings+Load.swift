@@ -62,17 +62,7 @@ extension Settings {
     let ready = reader.ready(accounts, judgesNames: requiresAccount)
     reader.weighListening(http)
     let instance = reader.instance(nameInstance)
-    let log = Log(
-      level: reader.choice(.logLevel) ?? .info, format: reader.choice(.logFormat),
-      file: reader.value(.logFile) { $0 })
-    if log.format == nil {
-      reader.show(Setting.logFormat.name, "json, on a terminal text", .fallback)
-    }
-    if requiresAccount, let given = reader.sources[.logFile],
-      let problem = logFileProblem(given.text)
-    {
-      reader.report(given.origin, "the file \(quoted(given.text)) \(problem.reason)")
-    }
+    let log = reader.log(problem: requiresAccount ? logFileProblem : { _ in nil })
 
     reader.refuseSharedKeys(accounts, prefix: redis.keyPrefix)
     guard reader.problems.isEmpty, let instance else {
@@ -244,6 +234,16 @@ extension SettingsReader {
       sentinelPassword: sentinelPassword(for: endpoint), passwordDoubt: doubt,
       keyPrefix: prefix ?? "",
       connectTimeout: requiredDuration(.redisConnectTimeout))
+  }
+
+  fileprivate mutating func log(problem: (String) -> FileProblem?) -> Settings.Log {
+    let log = Settings.Log(
+      level: choice(.logLevel) ?? .info, format: choice(.logFormat), file: value(.logFile) { $0 })
+    if log.format == nil { show(Setting.logFormat.name, "json, on a terminal text", .fallback) }
+    if let given = sources[.logFile], let problem = problem(given.text) {
+      report(given.origin, "the file \(quoted(given.text)) \(problem.reason)")
+    }
+    return log
   }
 
   /// The setting, or what the environment says when there is none.
