@@ -24,6 +24,8 @@ package final class Deployment: Sendable {
   package let redis: RedisServer
   /// The sentinels and what they watch, where there are any.
   package let sentinels: SentinelGroup?
+  /// What stands between the replicas and Redis, where anything does.
+  package let proxy: StrictProxy?
   package let weChat: SimulatorServer
   /// A connection of the test's own.
   package let client: RedisClient
@@ -37,9 +39,12 @@ package final class Deployment: Sendable {
 
   private let configuration: RedisConfiguration
 
-  private init(redis: RedisServer, sentinels: SentinelGroup?, weChat: SimulatorServer) {
+  private init(
+    redis: RedisServer, sentinels: SentinelGroup?, proxy: StrictProxy?, weChat: SimulatorServer
+  ) {
     self.redis = redis
     self.sentinels = sentinels
+    self.proxy = proxy
     self.weChat = weChat
     configuration = RedisConfiguration(endpoint: sentinels?.endpoint ?? redis.endpoint)
     client = RedisClient(
@@ -55,16 +60,32 @@ package final class Deployment: Sendable {
   ///   - grace: how long a replaced token goes on working, in milliseconds.
   ///   - redisArguments: more options of redis-server.
   ///   - redisEnvironment: more variables of redis-server.
+  ///   - rules: of a proxy between the replicas and Redis; nil: none, unless `WCH_REDIS_MODE` names
+  ///     one for all tests.
   package static func run<Result: Sendable>(
     alone: Bool = false, life: Milliseconds = 7_200_000, grace: Milliseconds = 300_000,
     redisArguments: [String] = [], redisEnvironment: [String: String] = [:],
+    behind rules: StrictProxy.Rules? = nil,
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
     try await MachineShare.shared.take(alone: alone) {
       let redis = try await RedisServer.start(
         arguments: redisArguments, environment: redisEnvironment)
       defer { redis.stop() }
-      return try await run(redis: redis, sentinels: nil, life: life, grace: grace, body)
+      guard let rules = rules ?? StrictProxy.Rules.ofAllTests else {
+        return try await run(redis: redis, sentinels: nil, life: life, grace: grace, body)
+      }
+      let proxy = try await StrictProxy.start(before: redis.port, rules: rules)
+      let result: Swift.Result<Result, any Error>
+      do {
+        result = .success(
+          try await run(
+            redis: redis, sentinels: nil, proxy: proxy, life: life, grace: grace, body))
+      } catch {
+        result = .failure(error)
+      }
+      await proxy.stop()
+      return try result.get()
     }
   }
 
@@ -84,7 +105,8 @@ package final class Deployment: Sendable {
   }
 
   private static func run<Result: Sendable>(
-    redis: RedisServer, sentinels: SentinelGroup?, life: Milliseconds, grace: Milliseconds,
+    redis: RedisServer, sentinels: SentinelGroup?, proxy: StrictProxy? = nil, life: Milliseconds,
+    grace: Milliseconds,
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
     let simulator = Simulator(seed: .random(in: 0 ... .max))
@@ -96,7 +118,8 @@ package final class Deployment: Sendable {
     app.maxOldTokens = 8
     simulator.register(app)
     let weChat = try await startSimulator(simulator)
-    let deployment = Deployment(redis: redis, sentinels: sentinels, weChat: weChat)
+    let deployment = Deployment(
+      redis: redis, sentinels: sentinels, proxy: proxy, weChat: weChat)
     let outcome: Swift.Result<Result, any Error>
     do {
       let result = try await deployment.connected { try await body(deployment) }
@@ -194,7 +217,7 @@ package final class Deployment: Sendable {
   package func environment(instance: String) -> [String: String] {
     [
       "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API_URL": weChat.url,
-      "WCH_REDIS_URL": sentinels?.url ?? redis.url, "WCH_INSTANCE": instance,
+      "WCH_REDIS_URL": sentinels?.url ?? proxy?.url ?? redis.url, "WCH_INSTANCE": instance,
       "WCH_HTTP_LISTEN": "unix:\(socket(of: instance))", "WCH_LOG_LEVEL": "debug",
     ]
   }

@@ -1,13 +1,16 @@
 """Every recipe of deploy/recipes/README.md, as it stands there, against the server that it is for:
-its token is there, the next one after a refresh, and after the death of the replica that led."""
+its token is there, the next one after a refresh, and after the death of the replica that led. And
+disks that are full or hang below a file."""
 
 import contextlib
+import ctypes
 import os
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
+import time
 
 import support
 from support import APPID, SECRET, request, start, stop, wait_until, within
@@ -135,7 +138,7 @@ def expect(redis, name, settings, arguments, found, wanted=lambda it: it.token()
             check(bool(there), f"{name}: {moment}", "" if there else f"{found()}; {it.log()[-1500:]}")
         check(it.token() not in it.log() and SECRET not in it.log(), f"{name}: no token in the log")
     except OSError as error:
-        check(False, f"{name}: {error}", it.log()[it.log().find("Fatal"):][:6000])
+        check(False, f"{name}: {error}", it.log()[-3000:])
     finally:
         it.end()
 
@@ -256,13 +259,90 @@ def nginx(redis):
     expect(redis, "nginx", *command(text), quietly(used))
 
 
+# MARK: Disks
+
+
+class HangingDisk:
+    """A file system whose server never answers: whatever asks it waits until it is killed, or until
+    the server is gone."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.server = os.open("/dev/fuse", os.O_RDWR)
+        options = f"fd={self.server},rootmode=40000,user_id=0,group_id=0"
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.mount(b"hanging", os.fsencode(directory), b"fuse", 0, options.encode()):
+            raise OSError(ctypes.get_errno(), "mount")
+
+    def end(self):
+        os.close(self.server)
+        run("umount", "--lazy", self.directory)
+
+
+def told(it, kind):
+    """What the replica that leads says of it."""
+    port = it.replicas[it.leader()][0]
+    return [condition["facts"]["reason"] for condition in
+            request(f"http://127.0.0.1:{port}/v1/status")["conditions"] if condition["id"] == kind]
+
+
+def disks(redis):
+    """A disk that is full, and one that hangs, below a file; a program beside it goes on."""
+    disk, kept = place / "disk", place / "kept"
+    disk.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk)
+    it = Deployment(redis, "disks", {}, [
+        "run", "--file", str(disk / "token"), "--file-format", "raw", "--exec", f"tee {kept}"])
+    file = lambda: (disk / "token").read_text()
+    program_has = lambda: kept.read_text() == it.token()
+    try:
+        check(within(20, quietly(lambda: file() == it.token())), "a disk: the first token")
+        with contextlib.suppress(OSError):
+            (disk / "filler").write_bytes(bytes(1 << 20))
+        it.refresh()
+        reasons = within(20, quietly(lambda: told(it, "file_unwritten")))
+        check(reasons and "the disk is full" in reasons[0], "a full disk: told", f"{reasons}")
+        check(file() != it.token() and within(10, program_has),
+              "a full disk: the old file is whole, and the program has the token")
+        (disk / "filler").unlink()
+        check(within(70, lambda: file() == it.token()), "a full disk: over, and the file is written")
+        check(os.listdir(disk) == ["token"], "a full disk: nothing is left beside it")
+
+        hanging = HangingDisk(disk)
+        try:
+            it.refresh()
+            check(within(10, program_has), "a disk that hangs: the program has the next token")
+            reasons = within(30, quietly(lambda: told(it, "file_unwritten")))
+            check(reasons and "hangs" in reasons[0], "a disk that hangs: told", f"{reasons}")
+            it.refresh()
+            check(within(10, program_has), "a disk that hangs: and the one after that")
+            began = time.monotonic()
+            ends = [process for _, process in it.replicas.values()]
+            for process in ends:
+                process.terminate()
+            codes = [process.wait(10) for process in ends]
+            check(codes == [0, 0], "a disk that hangs: both replicas end in order",
+                  f"{codes} after {time.monotonic() - began:.1f} s")
+            again = Deployment(redis, "start on a disk that hangs", {}, [
+                "run", "--file", str(disk / "token"), "--exec", f"tee {kept}"])
+            check(within(20, lambda: kept.read_text() == again.token()),
+                  "a disk that hangs: replicas start all the same")
+            check("does not answer" in again.log(), "a disk that hangs: told at the start")
+            again.end()
+        finally:
+            hanging.end()
+    finally:
+        it.end()
+        run("umount", disk)
+
+
 def main():
     redis = support.Redis(place)
     start([program, "simulate-wechat", "--listen", "127.0.0.1:8080", "--control", "127.0.0.1:8081",
            "--appid", APPID, "--secret", SECRET])
     within(10, lambda: request(f"{CONTROL}/clock"))
     only = os.environ.get("ONLY", "").split()
-    for recipe in (files, memcached, mariadb, postgresql, etcd, nginx):
+    for recipe in (files, memcached, mariadb, postgresql, etcd, nginx, disks):
         if not only or recipe.__name__ in only:
             recipe(redis)
     check.end()

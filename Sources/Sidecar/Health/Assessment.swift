@@ -5,7 +5,7 @@ package import TokenCore
 /// It costs one look at every account and at what every other replica says.
 package struct Assessment {
   private let keeper: KeeperView
-  private let known: Observation
+  let known: Observation
   /// Since when something is so that has no date of its own.
   private let remembered: (Condition.Identity) -> HealthBook.Met?
 
@@ -27,8 +27,6 @@ package struct Assessment {
   static let rollOut: Duration = .seconds(60)
   /// A connection that is missed for less is being made anew.
   static let reconnecting: Duration = .seconds(5)
-  /// A file or a program that fails for less may be a volume or a server that is restarted.
-  static let handingOn: Duration = .seconds(60)
   /// Steps that fail within less fail for one pause of Redis: each is tried again within seconds.
   static let hiccup: Duration = .seconds(5)
   /// A lock of another AppID whose token is over is taken over within moments.
@@ -234,20 +232,6 @@ package struct Assessment {
     return found
   }
 
-  /// What reads there keeps a token that dies within minutes of the next one's birth; a failure or
-  /// two are made up for by the next attempt.
-  private func judged(_ output: Observation.OutputTrouble) -> Condition {
-    let age = known.now - output.since
-    var condition = condition(
-      output.kind, age < Self.handingOn ? .warning : .error, output.account, at: output.since
-    ) {
-      $0.subject = output.subject
-      $0.reason = Self.cut(output.reason)
-    }
-    condition.isPending = age < Self.reconnecting
-    return condition
-  }
-
   private var redis: [Condition] {
     var found: [Condition] = []
     let commands = known.links.first { $0.link == .commands }?.state
@@ -279,6 +263,13 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
+    for forbidden in known.forbiddenKeys {
+      found.append(
+        condition(.outputForbidden, .warning, nil, since: forbidden.since) {
+          $0.subject = forbidden.key
+          $0.reason = Self.cut(forbidden.reason)
+        })
+    }
     if let sentinels = known.sentinels, let failure = sentinels.failure {
       var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
         $0.reason = Self.cut("\(failure)")
@@ -287,7 +278,11 @@ package struct Assessment {
       found.append(unknown)
     }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {
-      var lame = condition(.connectionLame, .warning, nil, since: state.since ?? known.wall) {
+      // Nobody can do anything about what Redis does not have; it is known what is done instead.
+      var lame = condition(
+        .connectionLame, state.lacksCommand ? .notice : .warning, nil,
+        since: state.since ?? known.wall
+      ) {
         $0.subject = link.rawValue
         $0.reason = state.lastError.map(Self.cut)
       }
@@ -357,7 +352,7 @@ package struct Assessment {
 
   // MARK: Making one
 
-  private func condition(
+  func condition(
     _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     at moment: Moment?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
@@ -384,7 +379,7 @@ package struct Assessment {
     remembered(condition.identity).map { known.now - $0.at < span } ?? true
   }
 
-  private static func cut(_ text: String) -> String {
+  static func cut(_ text: String) -> String {
     let most = Condition.Facts.longestReason
     return text.utf8.count <= most
       ? text : String(decoding: text.utf8.prefix(most), as: UTF8.self) + "…"

@@ -8,7 +8,8 @@ extension Condition.Kind {
     case .foreignApp, .newerLayout, .noLeader, .lockEndless, .sharedName, .replicaSilent,
       .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin, .redisWrites, .redisMemory,
       .redisPermission,
-      .redisKeyType, .redisStep, .connectionLame, .loopStalled, .clockOff, .secretUnusable,
+      .redisKeyType, .redisScripts, .outputForbidden, .redisStep, .connectionLame, .loopStalled,
+      .clockOff, .secretUnusable,
       .certificateUnusable, .settingsStale:
       true
     }
@@ -122,6 +123,17 @@ extension Condition.Kind {
       Words(
         "Another program uses a key of this name, in another way.",
         "另有程序以其他方式使用同名的键。")
+    case .redisScripts:
+      Words(
+        """
+        EVAL or a command that scripts call was renamed or switched off, or a proxy before Redis \
+        does not take scripts.
+        """,
+        "EVAL 或脚本调用的命令被改名或禁用，或 Redis 前的代理不支持脚本。")
+    case .outputForbidden:
+      Words(
+        "`outputs` names a layout whose keys the user's ACL does not have.",
+        "`outputs` 中某布局的键不在该用户的 ACL 之内。")
     case .redisStep:
       Words(
         "Redis is overloaded or loads its data, a command was renamed, or a proxy interferes.",
@@ -216,7 +228,11 @@ extension Condition.Kind {
       Words(
         "The fleet on the page, and each replica's log and settings (`wch-sidecar check`).",
         "页面中的副本列表，以及各副本的日志与配置（`wch-sidecar check`）。")
-    case .redisWrites, .redisMemory, .redisPermission:
+    case .redisScripts:
+      Words(
+        "`wch-sidecar check --connect`, and `redis-cli EVAL \"return 1\" 1 WCH_leader`.",
+        "`wch-sidecar check --connect`，以及 `redis-cli EVAL \"return 1\" 1 WCH_leader`。")
+    case .redisWrites, .redisMemory, .redisPermission, .outputForbidden:
       Words(
         "Redis's `INFO replication`, `INFO memory`, `INFO persistence` and `ACL LOG`.",
         "Redis 的 `INFO replication`、`INFO memory`、`INFO persistence` 与 `ACL LOG`。")

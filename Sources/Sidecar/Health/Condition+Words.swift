@@ -34,6 +34,11 @@ extension Condition.Kind {
     case .redisMemory: Words("Redis's memory is used up", "Redis 内存已满")
     case .redisPermission: Words("Redis forbids what the daemon needs", "Redis 权限不足")
     case .redisKeyType: Words("A key in Redis holds another type", "Redis 中的键类型不对")
+    case .redisScripts:
+      Words("Redis runs no scripts, without which nobody can lead", "Redis 不执行脚本，无法产生主控副本")
+    case .outputForbidden:
+      Words(
+        "Redis forbids a key that is kept for other software", "Redis 不允许写入为其他软件维护的键")
     case .redisStep: Words("Steps at Redis fail", "Redis 操作失败")
     case .connectionLame:
       Words(
@@ -129,6 +134,17 @@ extension Condition.Kind {
       Words(
         "What cannot be stored is not fetched; the token in Redis serves until it ends.",
         "写不进去就不会去取；Redis 中的 token 在到期前可用。")
+    case .redisScripts:
+      Words(
+        """
+        This replica only reads: what others publish is served here, and without others there is \
+        no token.
+        """,
+        "本副本只能读取：其他副本发布的 token 仍可使用；没有其他副本时就没有 token。")
+    case .outputForbidden:
+      Words(
+        "That key is left out, and its software finds no token there; all else is published.",
+        "该键被跳过，对应软件在那里取不到 token；其余内容照常发布。")
     case .connectionLame:
       Words(
         "What came over it is noticed some seconds later.", "经该连接的通知会晚几秒才被发现。")
@@ -264,6 +280,20 @@ extension Condition.Kind {
       Words(
         "Find out what writes the key that is named, and delete it or use another keyPrefix.",
         "查明是谁写入了该键，删除它或换一个 keyPrefix。")
+    case .redisScripts:
+      Words(
+        """
+        Use a Redis that runs EVAL and the commands in scripts, and undo rename-command there; \
+        `wch-sidecar check --connect` names what is missing.
+        """,
+        "请使用支持 EVAL 及脚本内命令的 Redis，并撤销 rename-command；`wch-sidecar check --connect` 会指出缺少什么。")
+    case .outputForbidden:
+      Words(
+        """
+        Grant the key: `wch-sidecar acl` prints the rule; or take the layout out of `outputs`. It \
+        is tried again each minute.
+        """,
+        "授予该键的权限：`wch-sidecar acl` 会打印规则；或从 `outputs` 中去掉该布局。每分钟自动重试。")
     case .redisStep:
       Words(
         """

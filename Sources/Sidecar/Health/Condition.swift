@@ -47,6 +47,10 @@ package struct Condition: Hashable, Sendable {
     case redisPermission = "redis_permission"
     /// A key holds another type.
     case redisKeyType = "redis_key_type"
+    /// Redis runs no scripts.
+    case redisScripts = "redis_scripts"
+    /// The ACL forbids a key that is written for other software.
+    case outputForbidden = "output_forbidden"
     /// Steps at Redis fail in another way.
     case redisStep = "redis_step"
     /// One of the connections to Redis is missed, though Redis answers on another one.
@@ -167,14 +171,15 @@ package struct Condition: Hashable, Sendable {
   /// Whether nobody should read tokens of the account here while it is so (`/readyz`).
   package var preventsReading: Bool {
     switch kind {
-    case .noToken, .tokenUnseen, .foreignApp, .newerLayout: true
+    // Without scripts nobody can lead here, whatever others publish for now.
+    case .noToken, .tokenUnseen, .foreignApp, .newerLayout, .redisScripts: true
     // Of an account: the leader lets its token end.
     case .accountsDiffer: account != nil
     case .tokenLapsing, .refreshFailing, .reportHeld, .foreignRefresh, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame, .loopStalled,
-      .clockOff, .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten,
-      .hookFailing:
+      .redisMemory, .redisPermission, .redisKeyType, .outputForbidden, .redisStep,
+      .connectionLame, .loopStalled, .clockOff, .secretUnusable, .certificateUnusable,
+      .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
   }
@@ -183,13 +188,13 @@ package struct Condition: Hashable, Sendable {
   var stopsFetches: Bool {
     switch kind {
     case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .redisStep, .loopStalled:
+      .redisMemory, .redisPermission, .redisKeyType, .redisScripts, .redisStep, .loopStalled:
       true
     // Connections that stand go on.
     case .primaryUnknown: severity >= .error
     case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
-      .sharedName, .replicaSilent, .accountsDiffer, .connectionLame, .clockOff, .secretUnusable,
-      .certificateUnusable, .settingsStale, .fileUnwritten, .hookFailing:
+      .sharedName, .replicaSilent, .accountsDiffer, .outputForbidden, .connectionLame, .clockOff,
+      .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
   }
@@ -214,9 +219,9 @@ extension Condition.Kind {
     case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing: true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
-      .loopStalled,
-      .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten:
+      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts, .outputForbidden,
+      .redisStep, .connectionLame, .loopStalled, .secretUnusable, .certificateUnusable,
+      .settingsStale, .fileUnwritten:
       false
     }
   }

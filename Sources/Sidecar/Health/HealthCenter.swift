@@ -40,6 +40,8 @@ package final class HealthCenter: Sendable {
     var keeper: any KeeperSource
     var links: @Sendable () -> [(link: RedisLink, state: LinkState)]
     var sentinels: @Sendable () -> SentinelState?
+    /// The keys of other software that Redis does not let be written.
+    var forbiddenKeys: @Sendable () -> [RedisLacks.ForbiddenKey]
     var clockSkew: @Sendable () -> Duration?
   }
 
@@ -176,6 +178,7 @@ package final class HealthCenter: Sendable {
     }
     let (links, sentinels) = (sources.links(), sources.sentinels())
     let skew = sources.clockSkew()
+    let forbiddenKeys = sources.forbiddenKeys()
     return sources.keeper.look { keeper, handledAt in
       var known = Observation(
         now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
@@ -185,6 +188,7 @@ package final class HealthCenter: Sendable {
       known.handledAt = handledAt
       known.links = links
       known.sentinels = sentinels
+      known.forbiddenKeys = forbiddenKeys
       known.steps = steps
       known.files = files
       known.outputs = outputs
@@ -243,7 +247,8 @@ extension StoreFailure.Kind {
     case .memory: .redisMemory
     case .writes: .redisWrites
     case .type: .redisKeyType
-    case .transport, .other: .redisStep
+    case .scripts: .redisScripts
+    case .transport, .slots, .other: .redisStep
     }
   }
 }

@@ -64,6 +64,8 @@ package struct Observation: Sendable {
   /// What the sentinels say; nil without any.
   package var sentinels: SentinelState?
   package var steps: [StepTrouble] = []
+  /// The keys of other software that Redis does not let be written.
+  package var forbiddenKeys: [RedisLacks.ForbiddenKey] = []
   package var files: [FileTrouble] = []
   /// What tokens cannot be handed on to.
   package var outputs: [OutputTrouble] = []

@@ -52,7 +52,7 @@ struct Parts {
     weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)
     let fetcher = Fetcher(accounts: kept, client: weChat, metrics: metrics)
     let store = TokenStore(
-      client: links.commands, layout: layout, apps: kept.apps,
+      client: links.commands, layout: layout, apps: kept.apps, lacks: links.lacks,
       said: { [health] in health.report() })
     service = KeeperService(
       keeper: keeper, inbox: inbox,
@@ -76,6 +76,7 @@ struct Parts {
       .init(
         keeper: inbox, links: { [links] in links.states },
         sentinels: { [links] in links.sentinels },
+        forbiddenKeys: { [links] in links.lacks.forbiddenKeys },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }
 
@@ -84,9 +85,9 @@ struct Parts {
     store: TokenStore, fetcher: Fetcher, links: RedisLinks, metrics: MetricsRegistry
   ) -> KeeperService.Effects {
     .init(
-      perform: { command, deadline in
+      perform: { command, step, deadline in
         let start = ContinuousClock.now
-        let result = await store.perform(command, deadline: deadline)
+        let result = await store.perform(command, number: step.number, deadline: deadline)
         metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
         metrics.increment(
           .redisCommands,

@@ -33,6 +33,8 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case redisRunID = "redis.run_id"
   case redisVersion = "redis.version"
   case redisKey = "redis.key"
+  /// The command of Redis that a line is about.
+  case redisCommand = "redis.command"
   /// Which of this replica's connections: `commands`, `events` or `reports`.
   case redisConnection = "redis.connection"
   case httpListen = "http.listen"
@@ -111,7 +113,7 @@ extension LogKeys {
     case .account, .tokenVersion, .refreshTrigger, .refreshOutcome,
       .wechatRequestID, .wechatEgress, .leader, .redisEndpoint, .redisPrimary, .redisFormerPrimary,
       .redisRunID, .redisVersion,
-      .redisKey, .redisConnection,
+      .redisKey, .redisCommand, .redisConnection,
       .httpListen, .settingOrigin, .file, .hookProgram, .hookOutput, .instance, .version, .error,
       .reason, .event, .condition, .since, .subject, .observer, .cause, .nextAttemptAt,
       .tokenEndsAt, .remedy, .help:

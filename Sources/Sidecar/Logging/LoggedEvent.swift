@@ -58,6 +58,12 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   case redisStepFailed = "redis.step_failed"
   case redisSilence = "redis.silence"
   case redisEvicts = "redis.evicts"
+  case redisUnguarded = "redis.unguarded"
+  case redisLacks = "redis.lacks"
+  case outputForbidden = "output.forbidden"
+  case outputAllowed = "output.allowed"
+  case outputUnreached = "output.unreached"
+  case outputReached = "output.reached"
   case conflictMet = "redis.conflict"
   // The HTTP interface.
   case httpListening = "http.listening"
@@ -78,8 +84,10 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
       .certificateReplaced:
       [.notice]
     case .settingDoubtful, .logKept, .tokenDeposed, .outputOverwritten, .reportsIgnored,
-      .reportsUnheard, .redisSilence, .redisEvicts, .httpFewDescriptors:
+      .reportsUnheard, .redisSilence, .redisEvicts, .redisUnguarded,
+      .httpFewDescriptors:
       [.warning]
+    case .redisLacks: [.warning, .info]
     case .tokenRestored, .tokenRewritten, .tokenShortened, .fileRestored, .hookFailed:
       [.warning, .debug]
     case .settingsRead, .secretReplaced, .logReopened: [.info]
@@ -90,7 +98,8 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .httpListening: [.info]
     case .settingsRefused, .fileFailed, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
       .reportsRefused, .reportsHeard, .reportsFailed, .redisLost, .redisUnreached,
-      .redisStepFailed, .conflictMet:
+      .redisStepFailed, .conflictMet, .outputForbidden, .outputAllowed,
+      .outputUnreached, .outputReached:
       [.debug]
     case .httpFailed, .httpLost: [.critical]
     case .httpFull: [.error]
@@ -149,7 +158,8 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .reportJudged: "What became of an application's report."
     case .reportsIgnored: "Something on the list of reports was not understood; once an hour."
     case .reportsUnheard: "Redis does not let this replica read the list of reports."
-    case .reportsRefused: "Redis refuses BLPOP; the condition `connection_lame` is the alarm."
+    case .reportsRefused:
+      "Redis, or a proxy before it, does not take BLPOP; the condition `connection_lame` is the alarm."
     case .reportsHeard: "BLPOP works again."
     case .reportsFailed: "One look at the list of reports failed."
     case .redisConnected: "Redis is connected, for the first time or again."
@@ -159,6 +169,16 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .redisStepFailed: "One step at Redis failed, and is tried again."
     case .redisSilence: "Redis or a proxy closes silent connections; they are kept open by PINGs."
     case .redisEvicts: "Redis may evict the lock when its memory is full."
+    case .redisUnguarded:
+      "Redis has replicas, and is of a version whose scripts do not heed `min-replicas-to-write`."
+    case .redisLacks:
+      "Redis, or a proxy before it, does not take a command; what is done instead, once a command."
+    case .outputForbidden:
+      "The ACL forbids a key of other software; the condition `output_forbidden` is the alarm."
+    case .outputAllowed: "Such a key may be written again, and is."
+    case .outputUnreached:
+      "A key in another slot than the token could not be read or written; once, until it can be."
+    case .outputReached: "Such a key is read and written again."
     case .conflictMet:
       "Another AppID's or a newer version's keys, an endless lock or a shared name was met."
     case .httpListening: "The HTTP interface takes requests."

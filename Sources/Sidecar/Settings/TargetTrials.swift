@@ -1,4 +1,6 @@
+import Dialing
 import Glibc
+import Synchronization
 
 /// Tries at the start what tokens are handed to, as far as that can be told without handing one on.
 package struct TargetTrials: Sendable {
@@ -29,7 +31,17 @@ package struct TargetTrials: Sendable {
   }
 
   /// Of this host.
-  package static let real = TargetTrials(file: lookAtFile, program: problemOfProgram)
+  ///
+  /// A disk that hangs is not waited for: what cannot be told in time is told later, when it is
+  /// missed.
+  package static let real = TargetTrials(
+    file: { path in
+      HangingPlaces.shared.look(in: PathText.directory(of: path)) { lookAtFile(path) }
+        ?? Finding(doubt: "its directory does not answer: the disk, or what is behind it, hangs")
+    },
+    program: { path in
+      HangingPlaces.shared.look(in: PathText.directory(of: path)) { problemOfProgram(path) } ?? nil
+    })
 
   /// What is no place for a file, though it could be opened.
   private static let special = ["/dev/", "/proc/", "/sys/"]
@@ -90,14 +102,51 @@ enum PathText {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  /// What the path is called there.
-  static func name(of path: String) -> String {
-    path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
-  }
-
   /// The same path without what leads nowhere: two paths of one file are mostly one text then.
   static func plain(_ path: String) -> String {
     let parts = path.split(separator: "/").filter { $0 != "." }
     return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
+  }
+}
+
+/// Looks at the disk that are given up when they take too long.
+private final class HangingPlaces: Sendable {
+  static let shared = HangingPlaces()
+
+  private final class Answer<Value: Sendable>: Sendable {
+    let value = Mutex<Value?>(nil)
+  }
+
+  /// Directories where a look has not ended.
+  ///
+  /// Each keeps its thread, and is not looked into again
+  /// before. Taken before an answer's lock, never after it.
+  private let hanging = Mutex<Set<String>>([])
+
+  private static let patience: Duration = .seconds(1)
+  private static let pause: useconds_t = 200
+
+  /// What the look found; nil when it has not ended in time.
+  func look<Value: Sendable>(
+    in directory: String, _ find: @escaping @Sendable () -> Value
+  ) -> Value? {
+    guard !hanging.withLock({ $0.contains(directory) }) else { return nil }
+    let answer = Answer<Value>()
+    let code = startThread { [self] in
+      let found = find()
+      answer.value.withLock { $0 = found }
+      _ = hanging.withLock { $0.remove(directory) }
+    }
+    guard code == 0 else { return find() }
+    let end = ContinuousClock.now + Self.patience
+    while ContinuousClock.now < end {
+      if let found = answer.value.withLock({ $0 }) { return found }
+      usleep(Self.pause)
+    }
+    return hanging.withLock { hanging in
+      let found = answer.value.withLock { $0 }
+      if found == nil { hanging.insert(directory) }
+      return found
+    }
   }
 }

@@ -131,7 +131,8 @@ struct ModelAgreementTests {
       self.client = client
       self.clock = clock
       store = TokenStore(
-        client: client, layout: layout, apps: AppRegister([account.account: "wx1"]))
+        client: client, layout: layout, apps: AppRegister([account.account: "wx1"]),
+        lacks: .untold)
       random = SplitMix64(seed: seed)
       model = ModelRedis(accounts: [account])
       for instance in instances {
@@ -180,7 +181,7 @@ struct ModelAgreementTests {
         try await send("CONFIG", "SET", "maxmemory", "1")
       }
       let expected = model.execute(command, at: now)
-      let answer = await store.perform(command, deadline: .now + patience)
+      let answer = await store.perform(command, number: 1, deadline: .now + patience)
       let disagreement = try await answered(command, answer, expected, isFull: isFull)
       if isFull { try await send("CONFIG", "SET", "maxmemory", "0") }
       return disagreement
@@ -204,7 +205,7 @@ struct ModelAgreementTests {
       let before = model.data
       for command in [StoreCommand.look(.init(account: account, outputs: outputs)), .pollLock] {
         let expected = model.execute(command, at: now)
-        let answer = await store.perform(command, deadline: .now + patience)
+        let answer = await store.perform(command, number: 1, deadline: .now + patience)
         guard case .success(let actual) = answer, actual == expected else {
           return "Redis shows\n\(answer)\nand the model\n\(expected)"
         }

@@ -48,7 +48,7 @@ redis.call('HSET', KEYS[1], 'epoch', int(fence), 'committed_epoch', int(epoch),
   'committed_seq', int(seq), 'expires_at', int(now + left),
   'sha256', sha256)
 -- The server that it was taken over on: another one is TAKEOVER's to tell, with a doubt.
-if field('run_id') == '' then redis.call('HSET', KEYS[1], 'run_id', run_id) end
+if field('run_id') == '' then redis.call('HSET', KEYS[1], 'run_id', server(run_id)) end
 if own then drop_intent() end
 local last = tonumber(field('doubt_last'))
 if recommit or (not own and not again) then
