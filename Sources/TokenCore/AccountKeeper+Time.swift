@@ -92,8 +92,10 @@ extension AccountKeeper {
 
   private mutating func takeOver(_ lead: Scene.Lead, in scene: Scene) -> [Outcome] {
     // Of a record with a server of its own what matters is when that was heard, not the lock's.
+    let heardAt = serverHeardAt ?? scene.lostSince
     let away =
-      (serverHeardAt ?? scene.lostSince).map { min(max(scene.now - $0, .zero), Timing.longestAway) } ?? timing.successionSpan
+      heardAt.map { min(max(scene.now - $0, .zero), Timing.longestAway) }
+      ?? timing.successionSpan
     return send(
       .takeOver(
         .init(

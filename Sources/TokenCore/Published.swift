@@ -138,8 +138,9 @@ package struct Published: Sendable {
       view.others.count == outputs.count - 1
     else { return true }
     return !zip(outputs.dropFirst(), view.others).allSatisfy { output, held in
-      !held.isRead || isRight(held.remaining)
-        && held.text == output.text(of: copy.token, end: end, lifetime: copy.lifetime)
+      !held.isRead
+        || isRight(held.remaining)
+          && held.text == output.text(of: copy.token, end: end, lifetime: copy.lifetime)
     }
   }
 

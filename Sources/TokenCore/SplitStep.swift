@@ -98,7 +98,6 @@ package struct SplitStep: Sendable {
     return .failure(failure)
   }
 
-
   /// Until when applications trust what the step has published.
   package var clientExpiry: String? {
     guard let life, let end = life.end else { return nil }
@@ -185,10 +184,10 @@ package struct SplitStep: Sendable {
     case .success(.apart(.outranked(let epoch))):
       guard let reply, let own = fence, epoch > own else { return [] }
       // Another replica has led since, as that slot has it.
-      if case .committed = reply {
-        self.reply = .superseded(epoch)
-      } else {
-        self.reply = .fenced(epoch)
+      switch reply {
+      case .committed: self.reply = .superseded(epoch)
+      case .superseded, .fenced: break
+      default: self.reply = .fenced(epoch)
       }
     case .success(.step): failures[output.key] = .strangeAnswer
     case .failure(let failure): failures[output.key] = failure

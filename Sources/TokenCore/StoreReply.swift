@@ -212,7 +212,7 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
   }
 
   /// Nothing answered in time, not even with a failure.
-  static let unanswered = StoreFailure(
+  package static let unanswered = StoreFailure(
     mayHaveRun: true, reason: "a step at Redis ended without any answer")
   /// Redis answered, and not to this step.
   static let strangeAnswer = StoreFailure(

@@ -29,31 +29,39 @@ extension ModelRedis {
     /// The server of what is sent there.
     func shard(of call: SplitStep.Call, _ account: Int?) -> Int {
       guard let account else { return lock }
-      guard case .apart(let command) = call, let place = ModelRedis.place(of: command.output)
+      guard case .apart(let command) = call,
+        let place = ModelRedis.place(of: command.output, others: ModelRedis.others)
       else { return records[account] }
       return outputs[account][place] ?? records[account]
     }
 
     /// Whether an output lies in another slot than its account's record.
     func isApart(_ output: Output, _ account: Int) -> Bool {
-      ModelRedis.place(of: output.key).map { outputs[account][$0] != nil } ?? false
+      ModelRedis.place(of: output.key, others: ModelRedis.others)
+        .map { outputs[account][$0] != nil } ?? false
     }
   }
 
-  /// The place of an output in the list; of those that are apart the model knows these.
-  static func place(of output: Output.Key) -> Int? {
+  /// The keys of other software that a run has.
+  package static let others = ["sdk"]
+
+  /// The place of an output in the list, with the names of those after the first two.
+  static func place(of output: Output.Key, others: [String]) -> Int? {
     switch output {
-    case .credential: nil
+    case .credential: 0
     case .expiry: 1
-    case .other: 2
+    case .other(let name): others.firstIndex(of: name).map { $0 + 2 }
     }
   }
 
   /// Carries out what is sent to one slot, at that server's time.
   ///
-  /// - Parameter server: who answers; nil where it does not say so.
+  /// - Parameters:
+  ///   - server: who answers; nil where it does not say so.
+  ///   - others: the keys of other software that its account has.
   package mutating func execute(
-    _ call: SplitStep.Call, at now: RedisTime, server: String? = nil
+    _ call: SplitStep.Call, at now: RedisTime, server: String? = nil,
+    others: [String] = ModelRedis.others
   ) -> SplitStep.Reply {
     switch call {
     case .step(let command):
@@ -66,7 +74,7 @@ extension ModelRedis {
     case .apart(let command):
       expire(at: now)
       guard let index = data.accounts.firstIndex(where: { $0.name == command.account }),
-        let place = Self.place(of: command.output)
+        let place = Self.place(of: command.output, others: others)
       else { return .apart(.held(HeldOutput(text: nil, remaining: nil), now: now)) }
       return .apart(apart(command, &data.accounts[index], place, at: now))
     }
@@ -74,7 +82,8 @@ extension ModelRedis {
 
   /// Carries out a whole step, everything that it sends at one time; for tests.
   package mutating func perform(
-    _ command: StoreCommand, number: Int64, at now: RedisTime, isApart: (Output) -> Bool
+    _ command: StoreCommand, number: Int64, at now: RedisTime, others: [String],
+    isApart: (Output) -> Bool
   ) -> StoreReply {
     var split = SplitStep(command, number: number, isApart: isApart)
     var turns = [split.begin()]
@@ -86,7 +95,8 @@ extension ModelRedis {
         return reply
       case .sends(let calls, let first):
         for (index, call) in calls.enumerated() {
-          turns.append(split.answered(first + index, .success(execute(call, at: now))))
+          let reply = execute(call, at: now, others: others)
+          turns.append(split.answered(first + index, .success(reply)))
         }
       }
     }

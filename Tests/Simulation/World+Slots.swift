@@ -129,7 +129,8 @@ extension World {
       since, ledSince, redisServesSince, brokenUntil, marks.accounts[index].hinderedAt,
       marks.clockSteppedAt)
     guard now - begin > World.repair.wholeNanoseconds else { return }
-    violate(.apartFollows, "account \(accounts[index]), for \((now - since) / second)s: \(difference)")
+    violate(
+      .apartFollows, "account \(accounts[index]), for \((now - since) / second)s: \(difference)")
   }
 
   /// How an output that lies apart differs from what the record states.
@@ -142,7 +143,9 @@ extension World {
     let tolerance = RemainingTolerance.ofTTL(lifetime: lifetime) + .seconds(2)
     let outputs = Output.own(Margins()) + credential(of: index).otherOutputs
     for output in outputs where slots?.isApart(output, index) ?? false {
-      guard let place = ModelRedis.place(of: output.key) else { continue }
+      guard let place = ModelRedis.place(of: output.key, others: ModelRedis.others) else {
+        continue
+      }
       let text = output.text(of: token, end: end, lifetime: lifetime)
       guard let held = account[output: place], let expiresAt = held.expiresAt else {
         return "\(output.key) is gone or endless"
@@ -162,7 +165,7 @@ extension World {
   ) {
     let index = index(of: command.account)
     guard case .place(let place) = command, case .placed(wrote: true) = reply,
-      let output = ModelRedis.place(of: place.output)
+      let output = ModelRedis.place(of: place.output, others: ModelRedis.others)
     else { return }
     if let last = marks.accounts[index].apart[output], last > place.rank {
       violate(.ordersInTurn, "\(place.output) of \(place.rank) after one of \(last)")

@@ -270,8 +270,8 @@ struct Simulate: AsyncParsableCommand {
       \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
       \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
       \(sweep.foreign) by another party, \
-      \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \(Strike.all(isSplit: slots).count) \
-      faults at boundaries of effects
+      \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \
+      \(Strike.all(isSplit: slots).count) faults at boundaries of effects
       holes: \(holes.isEmpty ? "none" : holes.joined(separator: "; ")); overstated and not read \
       \(sweep.overstated) times, \(Int(sweep.overstatedSeconds))s; without a token \
       \(Int(sweep.tokenlessSeconds) / sweep.runs)s a run

@@ -7,19 +7,19 @@ struct ScriptReply {
   private let word: String
 
   /// What the record states after the step, where that was asked for.
-  private(set) var statedLife: StatedLife?
+  let statedLife: StatedLife?
 
   /// Nil when the reply is not an array that starts with a word, or with an array that does.
   init?(_ reply: RedisReply) {
-    guard let elements = reply.elements, let first = elements.first else { return nil }
-    if first.elements != nil {
-      self.init(first)
-      guard elements.count == 2 else { return nil }
-      statedLife = ScriptReply(elements[1])?.life
-      return
+    guard var elements = reply.elements else { return nil }
+    var life: StatedLife?
+    if let step = elements.first?.elements {
+      life = elements.count == 2 ? ScriptReply(elements[1])?.life : nil
+      elements = step
     }
-    guard let word = first.text else { return nil }
+    guard let word = elements.first?.text else { return nil }
     fields = elements
+    statedLife = life
     self.word = word
   }
 

@@ -63,6 +63,6 @@ elseif last and not again then
   end
 end
 write(now, output)
-announce(channel, account, client_expiry(stated_end(), client_margin))
+announce(channel, account, client_margin)
 local certain = field('doubt_first') .. field('intent_at') == ''
 return {'committed', certain and 1 or 0}

@@ -140,8 +140,9 @@ local function write(now, output)
   end
 end
 -- No channel: whoever asked announces it, once what lies in other slots is written, too.
-local function announce(channel, account, expires_at)
+local function announce(channel, account, client_margin)
   if channel == '' then return end
+  local expires_at = client_expiry(stated_end(), client_margin)
   redis.pcall('PUBLISH', channel, '{"event":"token","account":"' .. account
     .. '","expires_at":' .. expires_at .. '}')
 end

@@ -48,5 +48,5 @@ if not recorded then
   if mortal then doubt(now, now) end
 end
 write(now, output)
-announce(channel, account, client_expiry(stated_end(), client_margin))
+announce(channel, account, client_margin)
 return {'republished', 1}
