@@ -149,7 +149,9 @@ extension RedisServerError: CustomStringConvertible, CustomReflectable {
       }
     }
     let text = String(shown.prefix(longest)).filter { $0 >= " " && $0 != "\u{7f}" }
-    if let unknownCommand { return "\(text) `\(unknownCommand)`" }
+    if let unknownCommand {
+      return text + (text.hasSuffix(" ") ? "" : " ") + "`\(unknownCommand)`"
+    }
     return text.count < message.count ? text + "…" : text
   }
 
