@@ -28,15 +28,18 @@ struct HandshakeManner: Hashable, Sendable {
   }
 
   /// The server has hung up on the handshake.
-  mutating func hungUp(at now: Instant) {
+  ///
+  /// - Returns: whether another one is worth an attempt at once: not when all were hung up on.
+  mutating func hungUp(at now: Instant) -> Bool {
     if let passed {
       reduction = passed
       self.passed = nil
       settledAt = now
-    } else {
-      settledAt = nil
-      reduction = (reduction + 1) % Self.reductions.count
+      return true
     }
+    settledAt = nil
+    reduction = (reduction + 1) % Self.reductions.count
+    return reduction > 0
   }
 
   /// The handshake has passed.

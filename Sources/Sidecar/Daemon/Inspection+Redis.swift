@@ -223,6 +223,25 @@ extension Inspection {
       else { continue }
       return report.add(.bad, "scripts", "\(refusal)")
     }
+    try await inspectPlaces(questions, layout, &report)
+  }
+
+  /// Whether scripts find what commands have written: proxies before several servers send a script
+  /// to where its first key is.
+  private func inspectPlaces(
+    _ questions: RedisQuestions, _ layout: KeyLayout, _ report: inout Report
+  ) async throws(RedisError) {
+    let probe = layout.prefix + "check"
+    let replies = try await questions.ask([
+      RedisCommand("SET", probe, "1", "PX", "1000"),
+      RedisCommand("EVAL", "return redis.call('GET', KEYS[2])", "2", layout.leader, probe),
+      RedisCommand("DEL", probe),
+    ])
+    guard replies[0].refusal == nil, replies[1] == .null else { return }
+    report.add(
+      .bad, "scripts",
+      "a script does not find what a command has written: a proxy spreads keys over several"
+        + " servers; use one server, or a proxy that keeps all keys together")
   }
 }
 
@@ -249,7 +268,8 @@ private struct PermissionJudgement {
     } else if refusal.kind == .unknownCommand {
       let rule = "+\(trial.permission)"
       guard absent.insert(rule).inserted else { return }
-      let isOptional = trials.isOptional(rule)
+      // What only scripts need is tried by one.
+      let isOptional = trials.isOptional(rule) || trial.isOfScripts
       report.add(
         isOptional ? .doubtful : .bad, "command \(trial.permission)",
         "this Redis, or a proxy before it, does not have it or lets nobody give it"

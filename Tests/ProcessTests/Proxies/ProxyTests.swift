@@ -8,15 +8,24 @@ import Testing
   static let lacks =
     "Redis, or a proxy before it, does not take a command; the daemon does without it"
 
+  static let pops = """
+    Redis, or a proxy before it, does not take BLPOP, so the list of applications' reports is looked \
+    at twice a second instead. Where it is the ACL, permit the command and the key to this user \
+    (`wch-sidecar acl` prints the rules)
+    """
+
   /// The commands that a replica has told of so far.
   static func told(_ process: SidecarProcess) -> [String] {
     process.log.filter { $0.message == lacks }.compactMap { $0.fields["redis.command"] }
   }
 
   /// A token, a report of it, and another leader.
-  static func works(_ deployment: Deployment) async throws {
+  static func works(
+    _ deployment: Deployment, _ settings: [String: String] = [:]
+  ) async throws {
     try await deployment.withReader { reader in
-      let leader = try await deployment.start(count: 2, Deployment.brisk)
+      let leader = try await deployment.start(
+        count: 2, Deployment.brisk.merging(settings) { $1 })
       let first = try await deployment.waitForLiveToken()
       try await waitUntil("it is ready", within: patience) {
         try await leader.get("/readyz").status == 200
