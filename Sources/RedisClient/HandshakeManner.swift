@@ -1,9 +1,9 @@
 /// Decides how much of the handshake a server gets: some proxies hang up on commands that they do
 /// not know, where a server would refuse them.
 ///
-/// After each hang-up the next attempt leaves out more, and after the last begins anew. What hung up
-/// may as well have been a server that was not there at that moment: so, when an attempt with less
-/// has passed, one with more is tried once more before the connection is used.
+/// After each hang-up the next attempt leaves out more, and after the last begins anew. What hung
+/// up may as well have been a server that was not there at that moment: so, when an attempt with
+/// less has passed, one with more is tried once more before the connection is used.
 struct HandshakeManner: Hashable, Sendable {
   typealias Instant = ContinuousClock.Instant
 

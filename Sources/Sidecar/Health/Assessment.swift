@@ -262,12 +262,10 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
-    for forbidden in known.forbiddenKeys {
-      found.append(
-        condition(.outputForbidden, .warning, nil, since: forbidden.since) {
-          $0.subject = forbidden.key
-          $0.reason = Self.cut(forbidden.reason)
-        })
+    found += known.forbiddenKeys.map { key in
+      condition(.outputForbidden, .warning, nil, since: key.since) {
+        ($0.subject, $0.reason) = (key.key, Self.cut(key.reason))
+      }
     }
     if let sentinels = known.sentinels, let failure = sentinels.failure {
       var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {

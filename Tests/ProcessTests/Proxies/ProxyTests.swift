@@ -9,9 +9,9 @@ import Testing
     "Redis, or a proxy before it, does not take a command; the daemon does without it"
 
   static let pops = """
-    Redis, or a proxy before it, does not take BLPOP, so the list of applications' reports is looked \
-    at twice a second instead. Where it is the ACL, permit the command and the key to this user \
-    (`wch-sidecar acl` prints the rules)
+    Redis, or a proxy before it, does not take BLPOP, so the list of applications' reports is \
+    looked at twice a second instead. Where it is the ACL, permit the command and the key to this \
+    user (`wch-sidecar acl` prints the rules)
     """
 
   /// The commands that a replica has told of so far.
