@@ -28,7 +28,7 @@ let arguments: Target.Dependency = .product(
 /// The steps at Redis, and what they have in common.
 let scripts = [
   "time", "record", "acquire", "renew", "release", "look", "takeover", "begin", "resolve", "commit",
-  "republish", "mark", "heartbeat", "drain",
+  "republish", "mark", "heartbeat", "drain", "read", "shorten", "place",
 ]
 
 let package = Package(

@@ -185,7 +185,8 @@ package final class Deployment: Sendable {
   /// Whatever a test does: no process crashes, every line of a log is an object of JSON, and none
   /// shows the secret or a token.
   private func checkConduct() throws {
-    let secrets = [Self.secret] + simulator.audit.mints().compactMap(\.token)
+    let events = simulator.audit.events
+    let secrets = [Self.secret] + Set(events.compactMap { $0.minted ? $0.token : $0.ticket })
     for process in processes {
       if case .signal(let number) = process.exit, ![SIGKILL, SIGTERM].contains(CInt(number)) {
         throw SidecarProcess.Failure("\(process.instance) died of signal \(number)")
@@ -193,7 +194,8 @@ package final class Deployment: Sendable {
       let output = process.errorText + process.outputText
       if let leaked = secrets.first(where: output.contains) {
         throw SidecarProcess.Failure(
-          "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token")")
+          "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token or a ticket")"
+        )
       }
       guard process.strayText.isEmpty else {
         throw SidecarProcess.Failure("\(process.instance) wrote \(process.strayText)")

@@ -85,9 +85,9 @@ struct Parts {
     store: TokenStore, fetcher: Fetcher, links: RedisLinks, metrics: MetricsRegistry
   ) -> KeeperService.Effects {
     .init(
-      perform: { command, deadline in
+      perform: { command, step, deadline in
         let start = ContinuousClock.now
-        let result = await store.perform(command, deadline: deadline)
+        let result = await store.perform(command, number: step.number, deadline: deadline)
         metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
         metrics.increment(
           .redisCommands,

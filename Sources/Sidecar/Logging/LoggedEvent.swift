@@ -56,6 +56,8 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   case redisLacks = "redis.lacks"
   case outputForbidden = "output.forbidden"
   case outputAllowed = "output.allowed"
+  case outputUnreached = "output.unreached"
+  case outputReached = "output.reached"
   case conflictMet = "redis.conflict"
   // The HTTP interface.
   case httpListening = "http.listening"
@@ -88,7 +90,8 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .httpListening: [.info]
     case .settingsRefused, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
       .reportsRefused, .reportsHeard, .reportsFailed, .redisLost, .redisUnreached,
-      .redisStepFailed, .conflictMet, .outputForbidden, .outputAllowed:
+      .redisStepFailed, .conflictMet, .outputForbidden, .outputAllowed,
+      .outputUnreached, .outputReached:
       [.debug]
     case .httpFailed, .httpLost: [.critical]
     case .httpFull: [.error]
@@ -157,6 +160,9 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .outputForbidden:
       "The ACL forbids a key of other software; the condition `output_forbidden` is the alarm."
     case .outputAllowed: "Such a key may be written again, and is."
+    case .outputUnreached:
+      "A key in another slot than the token could not be read or written; once, until it can be."
+    case .outputReached: "Such a key is read and written again."
     case .conflictMet:
       "Another AppID's or a newer version's keys, an endless lock or a shared name was met."
     case .httpListening: "The HTTP interface takes requests."

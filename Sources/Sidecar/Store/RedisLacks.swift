@@ -1,6 +1,7 @@
 package import Logging
 import RedisClient
 import Synchronization
+import TokenCore
 
 /// What this Redis, or a proxy before it, does not do, as it was found out: each told once, and
 /// done in another way from then on.
@@ -18,6 +19,10 @@ package final class RedisLacks: Sendable {
     var hangsUp = false
     /// The keys of other software that may not be touched, and when that was found out.
     var forbidden: [String: Forbidden] = [:]
+    /// Whether one script may not touch all keys of an account.
+    var needsSplitting = false
+    /// The keys in slots of their own that could not be reached with the last step about them.
+    var unreached: Set<String> = []
   }
 
   private struct Forbidden {
@@ -111,6 +116,59 @@ package final class RedisLacks: Sendable {
   func lostDigest(_ failure: RedisFailure) {
     if state.withLock({ $0.digestHangUps.lost(failure) }) {
       refusedDigest(.hungUp(commands: "EVALSHA"))
+    }
+  }
+
+  /// Whether what lies in several slots is to be written in several calls.
+  var needsSplitting: Bool { state.withLock { $0.needsSplitting } }
+
+  /// A script was refused since its keys are in several slots; told once.
+  func needsSplitting(_ reason: String) {
+    let isNew = state.withLock { state in
+      defer { state.needsSplitting = true }
+      return !state.needsSplitting
+    }
+    guard isNew else { return }
+    logger.tell(
+      .redisLacks, level: .warning,
+      """
+      Redis, or a proxy before it, runs no script over several slots; keys that lie in another one \
+      than the token are written after it, each by a script of its own
+      """,
+      .keyed([
+        .error: "\(reason)",
+        .remedy: "name the account, or begin WCH_KEY_PREFIX with a {tag}: one script does then",
+      ]))
+  }
+
+  /// Which keys in slots of their own a step could not read or write; each told when that begins,
+  /// and when it ends.
+  func apart(
+    _ failures: [(key: Output.Key, failure: StoreFailure)], in command: StoreCommand,
+    _ layout: KeyLayout
+  ) {
+    guard let account = command.account else { return }
+    let failed = Dictionary(
+      failures.map { (layout.key($0.key, account), $0.failure) }, uniquingKeysWith: { $1 })
+    let reached = command.outputs.filter { layout.isApart($0, account) }
+      .map { layout.key($0.key, account) }.filter { failed[$0] == nil }
+    let (lost, back) = state.withLock { state in
+      let lost = failed.filter { state.unreached.insert($0.key).inserted }
+      return (lost, reached.filter { state.unreached.remove($0) != nil })
+    }
+    for (key, failure) in lost.sorted(by: { $0.key < $1.key }) {
+      logger.tell(
+        .outputUnreached,
+        "A key in another slot than the token could not be read or written; all else goes on",
+        .keyed([
+          .redisKey: "\(key)", .error: "\(failure)",
+          .remedy: "look at the node that serves its slot; it is mended with the next look",
+        ]))
+    }
+    for key in back.sorted() {
+      logger.tell(
+        .outputReached, "A key in another slot than the token is reached again",
+        .keyed([.redisKey: "\(key)"]))
     }
   }
 

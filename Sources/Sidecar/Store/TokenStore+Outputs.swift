@@ -22,14 +22,15 @@ extension TokenStore {
   /// Carries out a step without those of its keys that are forbidden.
   func publish<Command: OutputsCommand>(
     _ step: Step<Command>, _ command: Command, by deadline: ContinuousClock.Instant
-  ) async throws(StoreFailure) -> StoreReply {
+  ) async throws(StoreFailure) -> Answer {
     let others = others(of: command)
     let tried = others.filter { !lacks.forbids($0) }
     let failure: StoreFailure
     do throws(StoreFailure) {
-      let reply = try await call(step, command, without: Set(others).subtracting(tried), deadline)
+      let answer = try await call(
+        step, command, without: Set(others).subtracting(tried), deadline)
       lacks.allowed(tried)
-      return reply
+      return answer
     } catch {
       guard error.kind == .permission, !tried.isEmpty else { throw error }
       failure = error
@@ -48,18 +49,19 @@ extension TokenStore {
   private func call<Command: OutputsCommand>(
     _ step: Step<Command>, _ command: Command, without left: Set<String>,
     _ deadline: ContinuousClock.Instant
-  ) async throws(StoreFailure) -> StoreReply {
+  ) async throws(StoreFailure) -> Answer {
     guard !left.isEmpty else { return try await call(step, command, by: deadline) }
     var rest = command
     rest.outputs = command.outputs.filter { !$0.isOf(left) }
-    let reply = try await call(step, rest, by: deadline)
-    guard case .account(var view) = reply else { return reply }
+    var answer = try await call(step, rest, by: deadline)
+    guard case .account(var view) = answer.reply else { return answer }
     // In their places: what is there is not known, and no reason to mend anything.
     var seen = view.others[...]
     view.others = command.outputs.dropFirst().map { output in
-      output.isOf(left) ? .forbidden : seen.popFirst() ?? .forbidden
+      output.isOf(left) ? .unread : seen.popFirst() ?? .unread
     }
-    return .account(view)
+    answer.reply = .account(view)
+    return answer
   }
 
   /// Which of these keys are forbidden, by a script each that does nothing: Redis asks its ACL for

@@ -7,14 +7,14 @@ extension TokenStore {
   /// LOOK, by commands that read where scripts are not run.
   func look(
     _ look: StoreCommand.Look, by deadline: ContinuousClock.Instant
-  ) async throws(StoreFailure) -> StoreReply {
+  ) async throws(StoreFailure) -> Answer {
     do throws(StoreFailure) {
       return try await publish(Steps.look, look, by: deadline)
     } catch {
       guard error.kind == .scripts || error.kind == .permission,
         let answer = try await plainLook(look, by: deadline)
       else { throw error }
-      return answer
+      return Answer(reply: answer)
     }
   }
 
@@ -70,6 +70,6 @@ extension TokenStore {
     }
     let word = RedisReply.bulk(Array("account".utf8))
     let outputs = replies.dropFirst(2).dropLast().map { $0.refusal == nil ? $0 : .bulk([]) }
-    return ScriptReply(.array([word, now] + record + outputs))?.storeReply
+    return ScriptReply(.array([word, now, .bulk([])] + record + outputs))?.storeReply
   }
 }

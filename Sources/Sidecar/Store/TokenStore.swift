@@ -7,17 +7,28 @@ package import TokenCore
 /// Names, scripts and the form of answers end here: above it there are only the core's values.
 package struct TokenStore: Sendable {
   let client: RedisClient
-  let context: StepContext
   let lacks: RedisLacks
+  private let base: StepContext
+  private let plan: WritePlan
 
-  /// - Parameter lacks: what is known of this Redis; one for all of a process.
+  /// - Parameters:
+  ///   - lacks: what is known of this Redis; one for all of a process.
+  ///   - plan: how steps are written until a refusal teaches otherwise.
   package init(
     client: RedisClient, layout: KeyLayout, apps: AppRegister, lacks: RedisLacks,
-    said: @escaping @Sendable () -> String = { "" }
+    plan: WritePlan = .joined, said: @escaping @Sendable () -> String = { "" }
   ) {
     self.client = client
     self.lacks = lacks
-    context = StepContext(layout: layout, apps: apps, said: said)
+    self.plan = plan
+    base = StepContext(layout: layout, apps: apps, said: said)
+  }
+
+  /// What steps know of this Redis now.
+  var context: StepContext {
+    var context = base
+    context.plan = plan == .joined && lacks.needsSplitting ? .split(tellsServer: false) : plan
+    return context
   }
 
   /// The first 16 hexadecimal digits of a text's SHA-256.
@@ -36,19 +47,32 @@ package struct TokenStore: Sendable {
   /// Carries out one step within the deadline.
   ///
   /// The answer is whole or a failure; a failure says whether the step may have been carried out.
+  ///
+  /// - Parameter number: grows from step to step of one leader.
   package func perform(
-    _ command: StoreCommand, deadline: ContinuousClock.Instant
+    _ command: StoreCommand, number: Int64, deadline: ContinuousClock.Instant
   ) async -> Result<StoreReply, StoreFailure> {
+    if command.account != nil, context.plan != .joined {
+      return await performSplit(command, number: number, by: deadline)
+    }
     do {
-      return .success(try await perform(command, by: deadline))
+      return .success(try await perform(command, by: deadline).reply)
     } catch {
-      return .failure(error)
+      guard error.kind == .slots, command.account != nil else { return .failure(error) }
+      lacks.needsSplitting(error.reason)
+      return await performSplit(command, number: number, by: deadline)
     }
   }
 
-  private func perform(
+  /// What a script said, and what its record states where that was asked for.
+  struct Answer {
+    var reply: StoreReply
+    var life: StatedLife?
+  }
+
+  func perform(
     _ command: StoreCommand, by deadline: ContinuousClock.Instant
-  ) async throws(StoreFailure) -> StoreReply {
+  ) async throws(StoreFailure) -> Answer {
     switch command {
     case .pollLock: try await pollLock(by: deadline)
     case .acquire(let term, let lease, let floor):
@@ -70,7 +94,7 @@ package struct TokenStore: Sendable {
 
   private func pollLock(
     by deadline: ContinuousClock.Instant
-  ) async throws(StoreFailure) -> StoreReply {
+  ) async throws(StoreFailure) -> Answer {
     let replies = try await send(
       [RedisCommand("GET", context.layout.leader), RedisCommand("PTTL", context.layout.leader)],
       by: deadline)
@@ -78,20 +102,21 @@ package struct TokenStore: Sendable {
     let left = replies[1].number ?? -2
     // A lock that lapsed between the two reads is gone; one without a TTL is never about to be.
     guard let holder = replies[0].text, left != -2 else {
-      return .lock(holder: nil, remaining: nil)
+      return Answer(reply: .lock(holder: nil, remaining: nil))
     }
-    return .lock(holder: holder, remaining: left < 0 ? nil : .milliseconds(left))
+    return Answer(
+      reply: .lock(holder: holder, remaining: left < 0 ? nil : .milliseconds(left)))
   }
 
   private func tell(
     _ mark: StoreCommand.Mark, by deadline: ContinuousClock.Instant
-  ) async throws(StoreFailure) -> StoreReply {
-    let reply = try await publish(Steps.mark, mark, by: deadline)
-    guard case .marked = reply else { return reply }
+  ) async throws(StoreFailure) -> Answer {
+    let answer = try await publish(Steps.mark, mark, by: deadline)
+    guard case .marked = answer.reply else { return answer }
     // The leader looks at once instead of with its next renewal; without this it only takes longer.
     let wake = ReportItem.wake(mark.account).text
     _ = try? await send([RedisCommand("RPUSH", context.layout.refreshRequests, wake)], by: deadline)
-    return reply
+    return answer
   }
 
   // MARK: Calls
@@ -99,7 +124,16 @@ package struct TokenStore: Sendable {
   /// Runs a script, and reads what it says.
   func call<Command>(
     _ step: Step<Command>, _ command: Command, by deadline: ContinuousClock.Instant
-  ) async throws(StoreFailure) -> StoreReply {
+  ) async throws(StoreFailure) -> Answer {
+    let said = try await run(step, command, by: deadline)
+    guard let reply = said.storeReply else { throw .unknownForm(of: step.script) }
+    return Answer(reply: reply, life: said.statedLife)
+  }
+
+  /// Runs a script.
+  func run<Command>(
+    _ step: Step<Command>, _ command: Command, by deadline: ContinuousClock.Instant
+  ) async throws(StoreFailure) -> ScriptReply {
     let script = step.script
     let (keys, arguments) = step.call(command, in: context)
     let reply: RedisReply
@@ -115,12 +149,8 @@ package struct TokenStore: Sendable {
       let isEither = refusal.kind == .wrongType && script == Steps.acquire.script
       throw StoreFailure(refusal, by: isEither ? keys.joined(separator: " or ") : keys[0])
     }
-    guard let parsed = ScriptReply(reply)?.storeReply else {
-      throw StoreFailure(
-        mayHaveRun: true, reason: "the script \(script.name) answered in a form unknown here",
-        kind: .other)
-    }
-    return parsed
+    guard let said = ScriptReply(reply) else { throw .unknownForm(of: script) }
+    return said
   }
 
   func send(
@@ -131,5 +161,14 @@ package struct TokenStore: Sendable {
     } catch {
       throw StoreFailure(error)
     }
+  }
+}
+
+extension StoreFailure {
+  /// A script's answer cannot be read.
+  static func unknownForm(of script: Script) -> StoreFailure {
+    StoreFailure(
+      mayHaveRun: true, reason: "the script \(script.name) answered in a form unknown here",
+      kind: .other)
   }
 }

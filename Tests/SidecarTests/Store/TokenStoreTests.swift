@@ -306,7 +306,7 @@ struct TokenStoreTests {
 
 extension TokenStore {
   /// The step's answer; a failure ends the test.
-  func run(_ command: StoreCommand) async throws -> StoreReply {
-    try await perform(command, deadline: .now + patience).get()
+  func run(_ command: StoreCommand, number: Int64 = 1) async throws -> StoreReply {
+    try await perform(command, number: number, deadline: .now + patience).get()
   }
 }
