@@ -13,7 +13,8 @@ struct AccessControl: SettingsVerb {
       One command for a shell, that makes a user whose name and password are yours to set; for \
       Redis 7.0 and later and Valkey, or by --redis-version for 6.0 or 6.2, where keys cannot be \
       given for reading alone. Put your own password in the place of PASSWORD, and options such \
-      as -h and --user behind redis-cli. It asks nobody: the key prefix of the settings is all that it needs.
+      as -h and --user behind redis-cli. It asks nobody: the key prefix of the settings is all \
+      that it needs.
       """)
 
   @Flag(help: "The rights of an application: read the token, report it, listen.")

@@ -221,7 +221,10 @@ extension Inspection {
       // What may not be given or touched is told as a permission.
       guard let refusal = reply.refusal, refusal.kind != .noPermission, !refusal.refuses("EVAL")
       else { continue }
-      return report.add(.bad, "scripts", "\(refusal)")
+      guard refusal.kind == .crossSlot else {
+        return report.add(.bad, "scripts", "\(refusal)")
+      }
+      report.add(.doubtful, "scripts", "\(refusal)")
     }
     try await inspectPlaces(questions, layout, &report)
   }

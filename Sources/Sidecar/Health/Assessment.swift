@@ -262,11 +262,7 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
-    found += known.forbiddenKeys.map { key in
-      condition(.outputForbidden, .warning, nil, since: key.since) {
-        ($0.subject, $0.reason) = (key.key, Self.cut(key.reason))
-      }
-    }
+    found += known.forbiddenKeys.map(judged)
     if let sentinels = known.sentinels, let failure = sentinels.failure {
       var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
         $0.reason = Self.cut("\(failure)")
@@ -356,7 +352,7 @@ package struct Assessment {
     condition(kind, severity, account, since: moment.map(known.wallClock), fill)
   }
 
-  private func condition(
+  func condition(
     _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     since: Timestamp?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
@@ -376,7 +372,7 @@ package struct Assessment {
     remembered(condition.identity).map { known.now - $0.at < span } ?? true
   }
 
-  private static func cut(_ text: String) -> String {
+  static func cut(_ text: String) -> String {
     let most = Condition.Facts.longestReason
     return text.utf8.count <= most
       ? text : String(decoding: text.utf8.prefix(most), as: UTF8.self) + "…"

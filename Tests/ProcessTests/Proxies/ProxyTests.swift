@@ -91,6 +91,18 @@ import Testing
     }
   }
 
+  @Test("a proxy before a cluster, whose refusal splits the steps, is told of once")
+  func slots() async throws {
+    try await Deployment.run(behind: StrictProxy.Rules(.slots)) { deployment in
+      try await Self.works(deployment)
+      for process in deployment.processes {
+        let told = process.log.filter { $0.level == "warning" && $0.text.contains("same slot") }
+        #expect(told.count <= 1, "\(told.map(\.text))")
+      }
+      #expect(try #require(deployment.proxy).stopped("EVAL") <= 8)
+    }
+  }
+
   @Test("without Lua a replica follows, is not ready, says why, and serves what others publish")
   func withoutScripts() async throws {
     try await Deployment.run(
