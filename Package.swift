@@ -112,6 +112,9 @@ let package = Package(
       name: "sweep", dependencies: ["Sweeps", arguments], path: "Tests/sweep",
       swiftSettings: strict),
     .testTarget(name: "SweepTests", dependencies: ["Sweeps"], swiftSettings: strict),
+    .executableTarget(
+      name: "client-benchmark", dependencies: ["CHiredis", "RedisClient", arguments, log, nioPosix],
+      path: "Tests/client-benchmark", swiftSettings: strict),
     .testTarget(
       name: "DialingTests", dependencies: ["Dialing", "TestSupport", nio, nioPosix],
       swiftSettings: strict),

@@ -19,6 +19,8 @@ import WeChatSimulator
       let settings = [
         "WCH_TICKETS": "jsapi,wx_card",
         "WCH_LOG_LEVEL": "trace", "WCH_HTTP_BEARER": Self.bearer, "WCH_PROBE": "1s",
+        // Tells everything that it was told.
+        "WCH_EXEC": #"["/bin/sh", "-c", "cat; echo; env"]"#, "WCH_EXEC_ON": "all",
         "WCH_REDIS_URL": "redis://sidecar:\(Self.password)@127.0.0.1:\(deployment.redis.port)/0",
         // A crash is to say all that it would ever say. A static program does not find the
         // toolchain's part that says it.

@@ -5,7 +5,7 @@ package import TokenCore
 /// It costs one look at every account and at what every other replica says.
 package struct Assessment {
   private let keeper: KeeperView
-  private let known: Observation
+  let known: Observation
   /// Since when something is so that has no date of its own.
   private let remembered: (Condition.Identity) -> HealthBook.Met?
 
@@ -202,6 +202,7 @@ package struct Assessment {
           $0.reason = Self.cut(file.reason)
         }
       }
+    found += known.outputs.map(judged)
     if let handledAt = known.handledAt {
       let age = known.now - handledAt
       if age >= known.timing.tick * Self.missedTicks {
@@ -345,7 +346,7 @@ package struct Assessment {
 
   // MARK: Making one
 
-  private func condition(
+  func condition(
     _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     at moment: Moment?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
@@ -376,23 +377,5 @@ package struct Assessment {
     let most = Condition.Facts.longestReason
     return text.utf8.count <= most
       ? text : String(decoding: text.utf8.prefix(most), as: UTF8.self) + "…"
-  }
-}
-
-extension Condition.Kind {
-  /// Whether it is about what the leader itself does, and is over with its lead.
-  var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
-
-  /// Whether only the leader can know it, so that others take its word.
-  var isLeadersToTell: Bool {
-    switch self {
-    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff: true
-    case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts,
-      .outputForbidden, .redisStep, .connectionLame, .loopStalled,
-      .secretUnusable, .certificateUnusable, .settingsStale:
-      false
-    }
   }
 }

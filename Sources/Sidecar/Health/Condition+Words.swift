@@ -52,6 +52,8 @@ extension Condition.Kind {
       Words("A certificate's files cannot be used", "证书文件无法使用")
     case .settingsStale:
       Words("Changed settings are not in effect", "修改后的配置尚未生效")
+    case .fileUnwritten: Words("The token's file cannot be written", "token 文件无法写入")
+    case .hookFailing: Words("A program that takes the token fails", "接收 token 的程序执行失败")
     }
   }
 
@@ -168,6 +170,20 @@ extension Condition.Kind {
     case .settingsStale:
       Words(
         "The settings of before stay in use.", "继续使用之前的配置。")
+    case .fileUnwritten:
+      Words(
+        """
+        Whoever reads the file keeps the last token, which dies within five minutes of the next \
+        one's birth. Redis and everything else have the new one.
+        """,
+        "读取该文件的程序只有旧 token，新 token 产生五分钟内旧的就会失效。Redis 与其他途径都是新的。")
+    case .hookFailing:
+      Words(
+        """
+        What the program keeps up to date has the last token, which dies within five minutes of \
+        the next one's birth. Redis and everything else have the new one.
+        """,
+        "由该程序更新的地方只有旧 token，新 token 产生五分钟内旧的就会失效。Redis 与其他途径都是新的。")
     }
   }
 
@@ -310,6 +326,20 @@ extension Condition.Kind {
         or at SIGHUP: until then a restart would fail.
         """,
         "若提示需要重启，请重启；否则修正所列问题（会自动重新读取，也可发送 SIGHUP），在此之前重启会失败。")
+    case .fileUnwritten:
+      Words(
+        """
+        Mend the directory, the disk or the right that is named; it is tried again by itself, \
+        within a minute.
+        """,
+        "修复所示的目录、磁盘或权限；一分钟内会自动重试。")
+    case .hookFailing:
+      Words(
+        """
+        Read what it printed, and mend that; it is run again by itself, within a minute. By hand: \
+        `wch-sidecar token --reveal | PROGRAM`.
+        """,
+        "查看它的输出并修复；一分钟内会自动重试。手工执行：`wch-sidecar token --reveal | 程序`。")
     }
   }
 }

@@ -66,6 +66,10 @@ package struct Condition: Hashable, Sendable {
     case certificateUnusable = "certificate_unusable"
     /// The settings changed and could not be read again.
     case settingsStale = "settings_stale"
+    /// A file with a token cannot be written.
+    case fileUnwritten = "file_unwritten"
+    /// A program that takes tokens fails.
+    case hookFailing = "hook_failing"
   }
 
   /// How bad it is, mildest first.
@@ -175,7 +179,7 @@ package struct Condition: Hashable, Sendable {
       .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .redisLogin, .redisWrites,
       .redisMemory, .redisPermission, .redisKeyType, .outputForbidden, .redisStep,
       .connectionLame, .loopStalled, .clockOff, .secretUnusable, .certificateUnusable,
-      .settingsStale:
+      .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
   }
@@ -190,8 +194,7 @@ package struct Condition: Hashable, Sendable {
     case .primaryUnknown: severity >= .error
     case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
       .sharedName, .replicaSilent, .accountsDiffer, .outputForbidden, .connectionLame, .clockOff,
-      .secretUnusable,
-      .certificateUnusable, .settingsStale:
+      .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
   }
@@ -203,5 +206,23 @@ package struct Condition: Hashable, Sendable {
     if (a.kind == .noToken) != (b.kind == .noToken) { return a.kind == .noToken }
     if a.since.second != b.since.second { return a.since < b.since }
     return a.identity < b.identity
+  }
+}
+
+extension Condition.Kind {
+  /// Whether it is about what the leader itself does, and is over with its lead.
+  var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
+
+  /// Whether only the leader can know it, so that others take its word.
+  var isLeadersToTell: Bool {
+    switch self {
+    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing: true
+    case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
+      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
+      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts, .outputForbidden,
+      .redisStep, .connectionLame, .loopStalled, .secretUnusable, .certificateUnusable,
+      .settingsStale, .fileUnwritten:
+      false
+    }
   }
 }

@@ -58,6 +58,7 @@ package final class HealthCenter: Sendable {
     var book = HealthBook()
     var steps: [StoreFailure.Kind: StepFailures] = [:]
     var files: [String: Observation.FileTrouble] = [:]
+    var outputs: [Observation.OutputTrouble] = []
     /// What each replica said last, so that it is read once.
     var reports: [String: HealthReport?] = [:]
     /// What was judged last, for all who ask within `freshness`.
@@ -118,6 +119,11 @@ package final class HealthCenter: Sendable {
     }
   }
 
+  /// Everything that tokens cannot be handed on to now.
+  func outputs(_ troubles: [Observation.OutputTrouble]) {
+    state.withLock { $0.outputs = troubles }
+  }
+
   // MARK: What is wrong
 
   /// Everything that is wrong now, worst first.
@@ -163,11 +169,11 @@ package final class HealthCenter: Sendable {
   }
 
   private func judge(_ sources: Sources, at now: Moment) -> [Condition] {
-    let (steps, files, accounts) = state.withLock { state in
+    let (steps, files, outputs, accounts) = state.withLock { state in
       state.steps = state.steps.filter { now - $0.value.lastAt <= Self.silence }
       return (
         state.steps.values.map(\.trouble).sorted { $0.kind.rawValue < $1.kind.rawValue },
-        state.files.sorted { $0.key < $1.key }.map(\.value), state.accounts
+        state.files.sorted { $0.key < $1.key }.map(\.value), state.outputs, state.accounts
       )
     }
     let (links, sentinels) = (sources.links(), sources.sentinels())
@@ -185,6 +191,7 @@ package final class HealthCenter: Sendable {
       known.forbiddenKeys = forbiddenKeys
       known.steps = steps
       known.files = files
+      known.outputs = outputs
       known.clockSkew = skew
       known.others = heard(keeper, at: now)
       return Assessment(keeper, known) { [self] identity in

@@ -41,6 +41,10 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case settingOrigin = "setting.origin"
   /// The path of a file that settings name.
   case file
+  /// A program that takes tokens, by its path.
+  case hookProgram = "hook.program"
+  /// What it printed, without the token; at most 4 KiB.
+  case hookOutput = "hook.output"
   case instance
   case version
   /// What went wrong, without secrets.
@@ -110,7 +114,7 @@ extension LogKeys {
       .wechatRequestID, .wechatEgress, .leader, .redisEndpoint, .redisPrimary, .redisFormerPrimary,
       .redisRunID, .redisVersion,
       .redisKey, .redisCommand, .redisConnection,
-      .httpListen, .settingOrigin, .file, .instance, .version, .error,
+      .httpListen, .settingOrigin, .file, .hookProgram, .hookOutput, .instance, .version, .error,
       .reason, .event, .condition, .since, .subject, .observer, .cause, .nextAttemptAt,
       .tokenEndsAt, .remedy, .help:
       .text

@@ -37,6 +37,12 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   case refreshStarted = "refresh.started"
   case refreshFailed = "refresh.failed"
   case addressFamily = "wechat.address_family"
+  // Files and programs.
+  case fileWritten = "file.written"
+  case fileRestored = "file.restored"
+  case fileFailed = "file.failed"
+  case hookRan = "hook.ran"
+  case hookFailed = "hook.failed"
   // Reports.
   case reportJudged = "report.judged"
   case reportsIgnored = "reports.ignored"
@@ -82,13 +88,15 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
       .httpFewDescriptors:
       [.warning]
     case .redisLacks: [.warning, .info]
-    case .tokenRestored, .tokenRewritten, .tokenShortened: [.warning, .debug]
+    case .tokenRestored, .tokenRewritten, .tokenShortened, .fileRestored, .hookFailed:
+      [.warning, .debug]
     case .settingsRead, .secretReplaced, .logReopened: [.info]
     case .leadLost: [.warning, .notice]
-    case .tokenNew, .tokenConfirmed, .tokenKept, .redisConnected: [.info, .debug]
+    case .tokenNew, .tokenConfirmed, .tokenKept, .redisConnected, .fileWritten, .hookRan:
+      [.info, .debug]
     case .redisPrimary: [.info, .notice]
     case .httpListening: [.info]
-    case .settingsRefused, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
+    case .settingsRefused, .fileFailed, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
       .reportsRefused, .reportsHeard, .reportsFailed, .redisLost, .redisUnreached,
       .redisStepFailed, .conflictMet, .outputForbidden, .outputAllowed,
       .outputUnreached, .outputReached:
@@ -139,6 +147,14 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .refreshStarted: "WeChat is asked."
     case .refreshFailed: "One attempt failed; the condition `refresh_failing` is the alarm."
     case .addressFamily: "One family of this machine's addresses is refused; the other is used."
+    case .fileWritten: "A file has the token; a line an account in 90 min at most."
+    case .fileRestored: "A file was missing, or somebody else had changed it; it is back."
+    case .fileFailed:
+      "One attempt to write a file failed; the condition `file_unwritten` is the alarm."
+    case .hookRan:
+      "A program has taken the token; `hook.output` is what it printed, without the token."
+    case .hookFailed:
+      "One run failed, and what it printed; the condition `hook_failing` is the alarm."
     case .reportJudged: "What became of an application's report."
     case .reportsIgnored: "Something on the list of reports was not understood; once an hour."
     case .reportsUnheard: "Redis does not let this replica read the list of reports."
@@ -180,8 +196,9 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   var allowance: LineBudget.Allowance? {
     switch self {
     case .tokenNew, .tokenConfirmed, .tokenKept, .tokenRestored, .tokenRewritten, .tokenShortened,
-      .redisConnected:
+      .redisConnected, .fileRestored, .hookFailed, .hookRan:
       .init(lines: 8, in: .seconds(600))
+    case .fileWritten: .init(lines: 1, in: .seconds(5400))
     default: nil
     }
   }

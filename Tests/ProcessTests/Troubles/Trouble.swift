@@ -11,6 +11,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case frozenLeader, noLeader, endlessLock, sameName, lameReports, clockOff, certificateBad
   case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale, sentinelsDown
   case noScripts, outputForbidden
+  case fileUnwritable, programFails
 
   /// The trouble in the words of the record.
   var testDescription: String {
@@ -45,6 +46,8 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .sentinelsDown: "no sentinel answers"
     case .noScripts: "a proxy before Redis takes no scripts any more"
     case .outputForbidden: "the Redis user may not write a key of other software"
+    case .fileUnwritable: "the directory of the token's file is gone"
+    case .programFails: "the program that takes the token fails"
     }
   }
 
@@ -76,6 +79,8 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .sentinelsDown: (["primary_unknown"], [], [])
     case .noScripts: (["redis_scripts"], [], [])
     case .outputForbidden: (["output_forbidden"], [], [])
+    case .fileUnwritable: (["file_unwritten"], [], [])
+    case .programFails: (["hook_failing"], [], [])
     }
   }
 }
@@ -259,6 +264,17 @@ extension Trouble {
       let scene = try await deployment.healthy()
       for sentinel in deployment.sentinels?.sentinels ?? [] { sentinel.kill() }
       return scene
+    case .fileUnwritable:
+      let directory = deployment.redis.directory.appendingPathComponent("files")
+      try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+      let file = directory.appendingPathComponent("token.json").path
+      let scene = try await deployment.healthy(["WCH_FILE": file])
+      try await waitUntil("the file is there", within: patience) {
+        FileManager.default.fileExists(atPath: file)
+      }
+      try FileManager.default.removeItem(at: directory)
+      return scene
+    case .programFails: return try await deployment.healthy(["WCH_EXEC": "/bin/false"])
     }
   }
 }
