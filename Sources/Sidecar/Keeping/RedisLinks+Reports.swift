@@ -122,6 +122,8 @@ extension RedisLinks {
   }
 
   private func warn(_ refusal: RedisFailure) {
+    // What is missing, and not only forbidden, is no alarm for as long as it is.
+    if refusal.lacksCommand { lacks.met(LackingCommand("BLPOP", refusal)) }
     logger.tell(
       .reportsRefused,
       """

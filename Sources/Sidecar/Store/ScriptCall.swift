@@ -1,7 +1,7 @@
 import RedisClient
 
-/// Runs scripts by their digest, and by their text where the server does not know them yet, or where
-/// it takes no digests.
+/// Runs scripts by their digest, and by their text where the server does not know them yet, or
+/// where it takes no digests.
 struct ScriptCall: Sendable {
   let lacks: RedisLacks
 

@@ -10,6 +10,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case redisDown, wrongPassword, readOnly, outOfMemory, noPermission, otherAppID, newerLayout
   case frozenLeader, noLeader, endlessLock, sameName, lameReports, clockOff, certificateBad
   case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale, sentinelsDown
+  case noScripts, outputForbidden
   case fileUnwritable, programFails
 
   /// The trouble in the words of the record.
@@ -43,6 +44,8 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .keyLapsed: "the token's life is over while WeChat is busy"
     case .settingsStale: "the settings' file was broken, and SIGHUP was sent"
     case .sentinelsDown: "no sentinel answers"
+    case .noScripts: "a proxy before Redis takes no scripts any more"
+    case .outputForbidden: "the Redis user may not write a key of other software"
     case .fileUnwritable: "the directory of the token's file is gone"
     case .programFails: "the program that takes the token fails"
     }
@@ -74,6 +77,8 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .keyLapsed: (["no_token", "refresh_failing"], [], [])
     case .settingsStale: ([], ["settings_stale"], [])
     case .sentinelsDown: (["primary_unknown"], [], [])
+    case .noScripts: (["redis_scripts"], [], [])
+    case .outputForbidden: (["output_forbidden"], [], [])
     case .fileUnwritable: (["file_unwritten"], [], [])
     case .programFails: (["hook_failing"], [], [])
     }
@@ -98,7 +103,8 @@ extension Trouble {
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
     guard let sentinels else {
-      return try await Deployment.run(life: life, grace: grace, body)
+      return try await Deployment.run(
+        life: life, grace: grace, behind: self == .noScripts ? StrictProxy.Rules() : nil, body)
     }
     return try await Deployment.run(
       withSentinels: sentinels, alone: false, life: life, grace: grace
@@ -245,6 +251,15 @@ extension Trouble {
       _ = try deployment.file("settings.json5", "{ renew: \"1s")
       scene.leader.hangUp()
       return scene
+    case .noScripts:
+      let scene = try await deployment.healthy()
+      deployment.proxy?.rules = .without("EVAL", "EVALSHA")
+      return scene
+    case .outputForbidden:
+      try await deployment.ask("ACL", "SETUSER", "app", "on", ">old", "~WCH_*", "&*", "+@all")
+      return try await deployment.healthy([
+        "WCH_REDIS_URL": deployment.url(of: "app:old"), "WCH_OUTPUTS": "wechatpy",
+      ])
     case .sentinelsDown:
       let scene = try await deployment.healthy()
       for sentinel in deployment.sentinels?.sentinels ?? [] { sentinel.kill() }
