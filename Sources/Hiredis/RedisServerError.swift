@@ -30,8 +30,10 @@ package struct RedisServerError: Error, Hashable, Sendable {
     case ask
     /// The keys of one command live in several slots.
     case crossSlot
-    /// The cluster does not serve this slot now, or wants the command again in a while.
-    case clusterUnavailable
+    /// The cluster does not serve this slot now.
+    case clusterDown
+    /// The key's slot is moving, and the keys of one command are on both sides.
+    case tryAgain
     /// The key holds another type than the command works on.
     case wrongType
     /// Anything else; `code` tells the first word.
@@ -65,7 +67,8 @@ package struct RedisServerError: Error, Hashable, Sendable {
     case "MOVED": .moved
     case "ASK": .ask
     case "CROSSSLOT": .crossSlot
-    case "CLUSTERDOWN", "TRYAGAIN": .clusterUnavailable
+    case "CLUSTERDOWN": .clusterDown
+    case "TRYAGAIN": .tryAgain
     case "WRONGTYPE": .wrongType
     // Redis before 6 has no WRONGPASS; 3.0 to 5 say so in words.
     case "ERR" where message.hasPrefix("ERR invalid password"): .wrongPassword

@@ -5,6 +5,8 @@ struct RedisHandshake: Sendable {
   private let steps: [RedisCommand]
   let encoded: ByteBuffer
   private let address: RedisEndpoint.Address
+  /// Whether whose `run_id` that is tells anything of where the keys are.
+  private let isOneOfMany: Bool
   var count: Int { steps.count }
 
   /// - Parameter address: to which of the endpoint's servers the connection leads.
@@ -13,6 +15,7 @@ struct RedisHandshake: Sendable {
     clientName: String?, asksWhoItIs: Bool = true
   ) throws(RedisFailure) {
     self.address = address
+    isOneOfMany = if case .cluster = endpoint.topology { true } else { false }
     var steps: [RedisCommand] = []
     switch (endpoint.username, password) {
     case (nil, nil): break
@@ -61,6 +64,8 @@ struct RedisHandshake: Sendable {
       case let role?: throw .notPrimary("\(address)", role: String(role.prefix(32)))
       }
     }
-    return RedisServerInfo(info: infos.first, address: address)
+    let info = RedisServerInfo(info: infos.first, address: address)
+    return isOneOfMany
+      ? RedisServerInfo(runID: nil, version: info.version, address: address) : info
   }
 }

@@ -6,6 +6,8 @@ package enum RedisTopology: Hashable, Sendable {
   case single(RedisEndpoint.Address)
   /// The primary that sentinels name.
   case sentinel(SentinelSet)
+  /// In a cluster, whichever serves the key; these are the nodes that are asked first, at least one.
+  case cluster([RedisEndpoint.Address])
 }
 
 /// The sentinels that watch a primary, as a URL names them.

@@ -205,7 +205,7 @@ struct RedisServerErrorTests {
       ("MISCONF Redis is configured to save", .misconfigured), ("BUSY Redis is busy", .busy),
       ("MASTERDOWN Link with MASTER is down", .masterDown), ("NOSCRIPT No matching", .noScript),
       ("MOVED 3999 127.0.0.1:6381", .moved), ("ASK 3999 127.0.0.1:6381", .ask),
-      ("CROSSSLOT Keys in request", .crossSlot), ("CLUSTERDOWN Hash slot", .clusterUnavailable),
+      ("CROSSSLOT Keys in request", .crossSlot), ("CLUSTERDOWN Hash slot", .clusterDown),
       ("WRONGTYPE Operation", .wrongType), ("ERR unknown", .other), ("", .other),
     ])
   func kinds(message: String, kind: RedisServerError.Kind) {

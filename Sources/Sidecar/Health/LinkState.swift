@@ -158,7 +158,7 @@ extension RedisFailure {
       .commandRefused, .notResolved, .lookUpTimedOut, .unreachable, .connectTimedOut, .tls,
       .handshakeTimedOut, .notReady, .refused, .refusedByServer, .connectionLost,
       .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive, .notPrimary,
-      .primaryMoved:
+      .primaryMoved, .noClusterNode, .notClustered, .slotUnserved, .nodeLeft:
       .redisAway
     }
   }

@@ -34,7 +34,7 @@ extension RedisLinks {
   private enum Pop {
     /// The time was over, or what was there is judged.
     case heard
-    /// Somebody ended the wait: an operator, or a fail-over.
+    /// Somebody ended the wait: an operator, or a fail-over, after which the list may be elsewhere.
     case unblocked
     case refused(RedisServerError)
     /// There is no connection, or none any more.
@@ -75,11 +75,12 @@ extension RedisLinks {
     let seconds = Self.popSeconds(popTimeout)
     do {
       let reply = try await client.execute(
-        RedisCommand("BLPOP", layout.refreshRequests, "\(seconds)"),
+        RedisCommand("BLPOP", layout.refreshRequests, "\(seconds)"), key: layout.refreshRequests,
         deadline: .now + .seconds(seconds) + Self.popSlack, waitForConnection: true,
         onAbandonment: .closeConnection)
       if let refusal = reply.refusal {
-        return refusal.code == "UNBLOCKED" ? .unblocked : .refused(refusal)
+        let isElsewhere = [.moved, .clusterDown, .tryAgain].contains(refusal.kind)
+        return refusal.code == "UNBLOCKED" || isElsewhere ? .unblocked : .refused(refusal)
       }
       guard let item = reply.elements?.last?.bytes else { return .heard }
       // What else was said so far is heard before anything is done about it: a thousand reports of
@@ -167,10 +168,10 @@ extension RedisLinks {
     let rest = ["\(keys.count)"] + keys + arguments
     let deadline = ContinuousClock.now + Self.popSlack
     var reply = try await client.execute(
-      RedisCommand("EVALSHA", [script.digest] + rest), deadline: deadline)
+      RedisCommand("EVALSHA", [script.digest] + rest), key: keys[0], deadline: deadline)
     if reply.refusal?.kind == .noScript {
       reply = try await client.execute(
-        RedisCommand("EVAL", [script.source] + rest), deadline: deadline)
+        RedisCommand("EVAL", [script.source] + rest), key: keys[0], deadline: deadline)
     }
     if let refusal = reply.refusal { return .refused(refusal) }
     guard let elements = reply.elements else { return .items([]) }

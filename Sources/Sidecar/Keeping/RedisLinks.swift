@@ -67,7 +67,8 @@ package final class RedisLinks: Service, Sendable {
     (announced, announcements) = AsyncStream.makeStream(
       bufferingPolicy: .bufferingNewest(Self.announcedAtOnce))
     commands = RedisClient(
-      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger
+      configuration: configuration, eventLoopGroup: eventLoopGroup, home: layout.leader,
+      logger: logger
     ) { event in
       board.record(.commands, event)
     }
@@ -96,7 +97,8 @@ package final class RedisLinks: Service, Sendable {
   @discardableResult
   package func send(_ item: ReportItem) async -> Bool {
     let reply = try? await commands.execute(
-      RedisCommand("RPUSH", layout.refreshRequests, item.text), deadline: .now + Self.popSlack)
+      RedisCommand("RPUSH", layout.refreshRequests, item.text), key: layout.refreshRequests,
+      deadline: .now + Self.popSlack)
     return reply.map { $0.refusal == nil } ?? false
   }
 
@@ -184,7 +186,8 @@ package final class RedisLinks: Service, Sendable {
     deafened: @escaping @Sendable () -> Void, _ body: @Sendable (RedisClient) async -> Void
   ) async {
     let client = RedisClient(
-      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger
+      configuration: configuration, eventLoopGroup: eventLoopGroup, home: layout.refreshRequests,
+      logger: logger
     ) { [board] event in
       board.record(.reports, event)
     }

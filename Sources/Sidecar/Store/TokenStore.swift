@@ -70,7 +70,7 @@ package struct TokenStore: Sendable {
   ) async throws(StoreFailure) -> StoreReply {
     let replies = try await send(
       [RedisCommand("GET", context.layout.leader), RedisCommand("PTTL", context.layout.leader)],
-      by: deadline)
+      key: context.layout.leader, by: deadline)
     if let refusal = replies[0].refusal { throw refused(refusal, by: context.layout.leader) }
     let left = replies[1].number ?? -2
     // A lock that lapsed between the two reads is gone; one without a TTL is never about to be.
@@ -87,7 +87,8 @@ package struct TokenStore: Sendable {
     guard case .marked = reply else { return reply }
     // The leader looks at once instead of with its next renewal; without this it only takes longer.
     let wake = ReportItem.wake(mark.account).text
-    _ = try? await send([RedisCommand("RPUSH", context.layout.refreshRequests, wake)], by: deadline)
+    let list = context.layout.refreshRequests
+    _ = try? await send([RedisCommand("RPUSH", list, wake)], key: list, by: deadline)
     return reply
   }
 
@@ -100,9 +101,12 @@ package struct TokenStore: Sendable {
     let script = step.script
     let (keys, arguments) = step.call(command, in: context)
     let rest = ["\(keys.count)"] + keys + arguments
-    var reply = try await send([RedisCommand("EVALSHA", [script.digest] + rest)], by: deadline)[0]
+    // All keys of a script are in the slot of its first one.
+    var reply = try await send(
+      [RedisCommand("EVALSHA", [script.digest] + rest)], key: keys[0], by: deadline)[0]
     if reply.refusal?.kind == .noScript {
-      reply = try await send([RedisCommand("EVAL", [script.source] + rest)], by: deadline)[0]
+      reply = try await send(
+        [RedisCommand("EVAL", [script.source] + rest)], key: keys[0], by: deadline)[0]
     }
     if let refusal = reply.refusal {
       // A key of a wrong type is an alarm that names it. Other scripts mind one key's type only,
@@ -118,11 +122,12 @@ package struct TokenStore: Sendable {
     return parsed
   }
 
+  /// - Parameter key: whose slot the commands are for; those that write come one by one.
   private func send(
-    _ commands: [RedisCommand], by deadline: ContinuousClock.Instant
+    _ commands: [RedisCommand], key: String, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> [RedisReply] {
     do {
-      return try await client.execute(commands, deadline: deadline)
+      return try await client.execute(commands, key: key, deadline: deadline)
     } catch {
       throw StoreFailure(mayHaveRun: error.mayHaveRun, reason: "\(error)")
     }
@@ -141,7 +146,9 @@ package struct TokenStore: Sendable {
       case .outOfMemory: .memory
       case .readOnly, .noReplicas, .misconfigured, .masterDown: .writes
       case .wrongType: .type
-      case .loading, .busy, .noScript, .moved, .ask, .crossSlot, .clusterUnavailable, .other: .other
+      case .loading, .busy, .noScript, .moved, .ask, .crossSlot, .clusterDown, .tryAgain,
+        .other:
+        .other
       }
     return StoreFailure(
       mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
