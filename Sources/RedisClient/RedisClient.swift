@@ -101,6 +101,28 @@ package final class RedisClient: Sendable {
     return replies[0]
   }
 
+  /// Sends commands that are about a key each, or about none, and returns their replies in order.
+  ///
+  /// They are in one write, but in a cluster, where this is for reads and for what may be repeated.
+  package func execute(
+    each commands: [(command: RedisCommand, key: String?)],
+    deadline: ContinuousClock.Instant, waitForConnection: Bool = false
+  ) async throws(RedisError) -> [RedisReply] {
+    guard case .cluster = way else {
+      return try await execute(
+        commands.map(\.command), deadline: deadline, waitForConnection: waitForConnection)
+    }
+    var replies: [Int: RedisReply] = [:]
+    let places = Dictionary(grouping: commands.indices) { commands[$0].key.map(HashSlot.init(of:)) }
+    for (_, indices) in places.sorted(by: { $0.value[0] < $1.value[0] }) {
+      let answers = try await execute(
+        indices.map { commands[$0].command }, key: commands[indices[0]].key, deadline: deadline,
+        waitForConnection: waitForConnection)
+      for (index, answer) in zip(indices, answers) { replies[index] = answer }
+    }
+    return commands.indices.compactMap { replies[$0] }
+  }
+
   /// Sends one command to one node of a cluster; without a cluster, to the server.
   package func execute(
     _ command: RedisCommand, at node: RedisEndpoint.Address, deadline: ContinuousClock.Instant

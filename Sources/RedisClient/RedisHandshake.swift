@@ -15,7 +15,7 @@ struct RedisHandshake: Sendable {
     clientName: String?, asksWhoItIs: Bool = true
   ) throws(RedisFailure) {
     self.address = address
-    isOneOfMany = if case .cluster = endpoint.topology { true } else { false }
+    isOneOfMany = endpoint.topology.isCluster
     var steps: [RedisCommand] = []
     switch (endpoint.username, password) {
     case (nil, nil): break

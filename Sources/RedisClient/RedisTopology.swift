@@ -8,6 +8,8 @@ package enum RedisTopology: Hashable, Sendable {
   case sentinel(SentinelSet)
   /// In a cluster, whichever serves the key; these are the nodes that are asked first, at least one.
   case cluster([RedisEndpoint.Address])
+
+  package var isCluster: Bool { if case .cluster = self { true } else { false } }
 }
 
 /// The sentinels that watch a primary, as a URL names them.

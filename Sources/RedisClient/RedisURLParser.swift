@@ -173,7 +173,9 @@ enum RedisURLParser {
       case .db:
         guard !hasDatabaseInPath else { throw .databaseTwice }
         endpoint.database = try database(value[...])
-        if case .cluster = endpoint.topology, endpoint.database != 0 { throw .databaseInCluster }
+        guard !endpoint.topology.isCluster || endpoint.database == 0 else {
+          throw .databaseInCluster
+        }
       case .master, .sentinelUser, .sentinelPassword, .sentinelTLS:
         try read(parameter, value, into: &endpoint)
       case .caFile, .certFile, .keyFile, .serverName:

@@ -1,4 +1,5 @@
 import ArgumentParser
+import RedisClient
 import Sidecar
 
 /// `acl`: the rights that Redis users need.
@@ -12,7 +13,9 @@ struct AccessControl: SettingsVerb {
     discussion: """
       One command for a shell, that makes a user whose name and password are yours to set; Redis \
       7 or later. Put your own password in the place of PASSWORD, and options such as -h and \
-      --user behind redis-cli. It asks nobody: the key prefix of the settings is all that it needs.
+      --user behind redis-cli. It asks nobody: the key prefix and the Redis URL of the settings \
+      are all that it needs. Users of a Redis Cluster are each node's own: give the command to \
+      every node.
       """)
 
   @Flag(help: "The rights of an application: read the token, report it, listen.")
@@ -31,7 +34,8 @@ struct AccessControl: SettingsVerb {
     }
     let rules = AccessRules(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
-      others: settings.accounts.flatMap(\.otherKeys))
+      others: settings.accounts.flatMap(\.otherKeys),
+      isClustered: settings.redis.endpoint.topology.isCluster)
     let (user, rights) =
       reader
       ? ("wch-reader", rules.reader)

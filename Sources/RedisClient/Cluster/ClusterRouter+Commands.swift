@@ -73,7 +73,9 @@ extension ClusterRouter {
     case .home: slot = home
     case .slot(let other): slot = other
     }
-    slots[slot] = .now
+    let now = Instant.now
+    slots[slot] = now
+    view.use(slot, at: now)
     while true {
       let turn = changed.turn
       if isStopped { throw .notSent(.stopped) }

@@ -51,7 +51,7 @@ actor ClusterRouter {
   let changed = Bell()
 
   var members: [Address: Member] = [:]
-  /// The slots that commands were for, and when the last one was.
+  /// The slots that commands of this client were for, and when the last one was.
   var slots: [HashSlot: Instant] = [:]
   private(set) var isStopped = false
   private var keepAliveInterval: Duration?
@@ -181,6 +181,7 @@ actor ClusterRouter {
   private func closeIdle() {
     let limit = ContinuousClock.now - Self.idleness
     slots = slots.filter { $0.key == home || $0.value > limit }
+    view.forget(unusedSince: limit)
     let homeNode = view.map?[home]
     for (address, member) in members where member.usedAt < limit && address != homeNode {
       retire(address)

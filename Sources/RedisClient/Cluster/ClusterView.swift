@@ -18,8 +18,9 @@ package final class ClusterView: Sendable {
     var waiting: [CheckedContinuation<Outcome?, Never>]?
     var nextID: UInt64 = 0
     var observers: [UInt64: @Sendable () -> Void] = [:]
-    var onSight: (@Sendable (ClusterSight) -> Void)?
     var splits = SplitSlots()
+    /// The slots that commands were for, and when the last one was.
+    var used: [HashSlot: ContinuousClock.Instant] = [:]
   }
 
   /// The nodes of the URL: asked when none of the others answers, and their names looked up again.
@@ -50,6 +51,35 @@ package final class ClusterView: Sendable {
   /// The slots that are stuck half-way between two nodes.
   package var stuck: [HashSlot] { state.withLock { $0.splits.stuck(at: .now) } }
 
+  /// Of each slot that commands were for, who serves it; nil of one that nobody serves. Empty
+  /// before the first answer.
+  package var owners: [HashSlot: Address?] {
+    state.withLock { state in
+      guard let map = state.map else { return [:] }
+      return Dictionary(uniqueKeysWithValues: state.used.keys.map { ($0, map[$0]) })
+    }
+  }
+
+  /// A command is for the slot.
+  func use(_ slot: HashSlot, at now: ContinuousClock.Instant) {
+    state.withLock { $0.used[slot] = now }
+  }
+
+  /// Forgets slots that were not used since.
+  func forget(unusedSince limit: ContinuousClock.Instant) {
+    state.withLock { state in state.used = state.used.filter { $0.value >= limit } }
+  }
+
+  /// Calls back after each asking and each correction until the task is cancelled; the callback
+  /// must not block.
+  package func watch(_ onChange: @escaping @Sendable () -> Void) async {
+    let id = observe(onChange)
+    let (end, _) = AsyncStream.makeStream(of: Void.self)
+    onChange()
+    for await _ in end {}
+    forget(id)
+  }
+
   /// Calls back after each asking and each correction until it is forgotten; the callback must not
   /// block.
   func observe(_ observer: @escaping @Sendable () -> Void) -> UInt64 {
@@ -61,11 +91,6 @@ package final class ClusterView: Sendable {
   }
 
   func forget(_ id: UInt64) { state.withLock { $0.observers[id] = nil } }
-
-  /// Tells of each asking from now on; nil: no more.
-  package func tell(_ onSight: (@Sendable (ClusterSight) -> Void)?) {
-    state.withLock { $0.onSight = onSight }
-  }
 
   /// A node has said that another one serves the slot.
   func move(_ slot: HashSlot, to address: Address) {
@@ -129,20 +154,19 @@ package final class ClusterView: Sendable {
 
   private func end(_ sight: ClusterSight, isCancelled: Bool) -> Outcome {
     let outcome: Outcome = isCancelled ? .failure(.cancelled) : sight.outcome
-    let (waiting, observers, onSight) = state.withLock { state in
+    let (waiting, observers) = state.withLock { state in
       let waiting = state.waiting ?? []
       state.waiting = nil
       state.askedAt = .now
-      guard !isCancelled else { return (waiting, [@Sendable () -> Void](), state.onSight) }
+      guard !isCancelled else { return (waiting, [@Sendable () -> Void]()) }
       switch outcome {
       case .success(let map):
         state.map = map
         state.failure = nil
       case .failure(let failure): state.failure = failure
       }
-      return (waiting, Array(state.observers.values), state.onSight)
+      return (waiting, Array(state.observers.values))
     }
-    if !isCancelled { onSight?(sight) }
     for observer in observers { observer() }
     for continuation in waiting { continuation.resume(returning: outcome) }
     return outcome

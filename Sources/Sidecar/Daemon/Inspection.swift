@@ -82,7 +82,9 @@ package struct Inspection {
     if let sentinels = redis.sentinels {
       tell(await sentinels.look(by: .now + redis.connectTimeout, on: group.next()), &report)
     }
-    let client = RedisClient(configuration: redis, eventLoopGroup: group, logger: logger)
+    let client = RedisClient(
+      configuration: redis, eventLoopGroup: group,
+      home: KeyLayout(prefix: settings.redis.keyPrefix).leader, logger: logger)
     return await withTaskGroup { tasks in
       tasks.addTask { await client.run() }
       let tokens = await inspectRedis(client, &report)
@@ -113,9 +115,9 @@ package struct Inspection {
     let deadline =
       ContinuousClock.now + max(Inspection.redisLimit, redis.connectTimeout + .seconds(1))
     let subject = "redis \(redis.endpoint)"
-    func ask(_ words: String...) async throws(RedisError) -> RedisReply {
+    func ask(_ words: String..., key: String? = nil) async throws(RedisError) -> RedisReply {
       try await client.execute(
-        RedisCommand(words[0], Array(words.dropFirst())), deadline: deadline,
+        RedisCommand(words[0], Array(words.dropFirst())), key: key, deadline: deadline,
         waitForConnection: true)
     }
     var tokens: [AccountName: AccessToken] = [:]
@@ -128,7 +130,9 @@ package struct Inspection {
       report.add(.good, subject, "answers within \(latency.inMilliseconds) ms")
       inspectClock(time, latency, &report)
       let information = try await ask("INFO")
-      if let text = information.text {
+      if let view = redis.cluster {
+        try await inspectCluster(view, client, deadline, &report)
+      } else if let text = information.text {
         let saves = try await ask("CONFIG", "GET", "save")
         inspect(Information(text), saves: saves.elements?.last?.text, &report)
       } else {
@@ -136,7 +140,7 @@ package struct Inspection {
       }
       for account in accounts {
         let key = KeyLayout(prefix: settings.redis.keyPrefix).accessToken(account.name)
-        let reply = try await ask("GET", key)
+        let reply = try await ask("GET", key, key: key)
         let isOurs = try await inspectRecord(of: account, client, deadline, &report)
         if let token = reply.text {
           if isOurs { tokens[account.name] = AccessToken(token) }
@@ -166,11 +170,12 @@ package struct Inspection {
   ) async throws(RedisError) -> Bool {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     let key = layout.state(CredentialID(account.name))
+    let token = layout.accessToken(account.name)
     let replies = try await client.execute(
-      [
-        RedisCommand("HMGET", key, "app", "v"),
-        RedisCommand("EXISTS", layout.accessToken(account.name)),
-      ], deadline: deadline)
+      each: [
+        (RedisCommand("HMGET", key, "app", "v"), key), (RedisCommand("EXISTS", token), token),
+      ],
+      deadline: deadline)
     // What may not be read is found with the permissions.
     guard let fields = replies[0].elements?.map(\.text), fields.count == 2 else { return true }
     if let app = fields[0], app != TokenStore.digest(account.appID) {
@@ -201,7 +206,8 @@ package struct Inspection {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     for ticket in account.credentials where ticket.kind != .accessToken {
       let key = layout.key(.credential, ticket)
-      let reply = try await client.execute(RedisCommand("EXISTS", key), deadline: deadline)
+      let reply = try await client.execute(
+        RedisCommand("EXISTS", key), key: key, deadline: deadline)
       if let refusal = reply.refusal {
         report.add(.bad, key, "cannot be read: \(refusal)")
       } else {
@@ -221,7 +227,7 @@ package struct Inspection {
       [
         RedisCommand("GET", layout.leader), RedisCommand("PTTL", layout.leader),
         RedisCommand("HMGET", layout.epoch, "app", "term"),
-      ], deadline: deadline)
+      ], key: layout.leader, deadline: deadline)
     guard let holder = replies[0].text else { return }
     let name = String(holder.prefix { $0 != ":" }.prefix(128))
     report.leader = name
@@ -279,20 +285,25 @@ package struct Inspection {
     subscript(name: Substring) -> String { values[name].map(String.init) ?? "unknown" }
   }
 
-  /// - Parameter saves: when snapshots are made; nil when Redis does not tell.
-  func inspect(_ information: Information, saves: String?, _ report: inout Report) {
-    report.add(.good, "version", information["redis_version"])
+  /// - Parameters:
+  ///   - saves: when snapshots are made; nil when Redis does not tell.
+  ///   - node: of a cluster, which one that is.
+  func inspect(
+    _ information: Information, saves: String?, of node: String? = nil, _ report: inout Report
+  ) {
+    func subject(_ name: String) -> String { node.map { "\($0) \(name)" } ?? name }
+    report.add(.good, subject("version"), information["redis_version"])
     let role = information["role"]
     report.add(
-      role == "master" ? .good : .bad, "role",
+      role == "master" ? .good : .bad, subject("role"),
       role == "master" ? "primary" : "\(role): writes are refused here; name the primary")
     let policy = information["maxmemory_policy"]
     let evicts = policy != "noeviction" && policy != "unknown"
     report.add(
-      evicts ? .doubtful : .good, "maxmemory-policy",
+      evicts ? .doubtful : .good, subject("maxmemory-policy"),
       evicts
         ? "\(policy): Redis may evict the lock and the token; use noeviction" : policy)
-    report.add(.good, "persistence", persistence(information, saves: saves))
+    report.add(.good, subject("persistence"), persistence(information, saves: saves))
   }
 
   /// What Redis has after a restart, in words; the daemon can do with any of it.
@@ -312,7 +323,8 @@ package struct Inspection {
     let trials = PermissionTrials(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
       credentials: accounts.flatMap(\.credentials),
-      others: accounts.flatMap(\.otherKeys), database: redis.endpoint.database)
+      others: accounts.flatMap(\.otherKeys), database: redis.endpoint.database,
+      isClustered: redis.cluster != nil)
     var missing: Set<String> = []
     var absent: Set<String> = []
     func judge(_ trial: PermissionTrials.Trial, _ reply: RedisReply) {
@@ -339,7 +351,8 @@ package struct Inspection {
       }
     }
     let calls = trials.commands + trials.keys
-    let replies = try await client.execute(calls.map(\.command), deadline: deadline)
+    let replies = try await client.execute(
+      each: calls.map { ($0.command, $0.key) }, deadline: deadline)
     for (trial, reply) in zip(calls, replies) { judge(trial, reply) }
     // Nothing can be asked on this connection after it.
     judge(

@@ -269,6 +269,12 @@ package struct Assessment {
       unknown.isPending = isYoung(unknown, SentinelState.unheard)
       found.append(unknown)
     }
+    if let trouble = known.cluster?.trouble {
+      var open = condition(.slotsUnserved, .error, nil, at: nil) { $0.reason = Self.cut(trouble) }
+      // The map of a cluster that is being changed is a moment old.
+      open.isPending = isYoung(open, Self.hiccup)
+      found.append(open)
+    }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {
       var lame = condition(.connectionLame, .warning, nil, since: state.since ?? known.wall) {
         $0.subject = link.rawValue
@@ -383,7 +389,8 @@ extension Condition.Kind {
     switch self {
     case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff: true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
+      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved,
+      .redisLogin,
       .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
       .loopStalled,
       .secretUnusable, .certificateUnusable, .settingsStale:

@@ -40,6 +40,7 @@ package final class HealthCenter: Sendable {
     var keeper: any KeeperSource
     var links: @Sendable () -> [(link: RedisLink, state: LinkState)]
     var sentinels: @Sendable () -> SentinelState?
+    var cluster: @Sendable () -> ClusterState?
     var clockSkew: @Sendable () -> Duration?
   }
 
@@ -168,7 +169,7 @@ package final class HealthCenter: Sendable {
         state.files.sorted { $0.key < $1.key }.map(\.value), state.accounts
       )
     }
-    let (links, sentinels) = (sources.links(), sources.sentinels())
+    let (links, sentinels, cluster) = (sources.links(), sources.sentinels(), sources.cluster())
     let skew = sources.clockSkew()
     return sources.keeper.look { keeper, handledAt in
       var known = Observation(
@@ -179,6 +180,7 @@ package final class HealthCenter: Sendable {
       known.handledAt = handledAt
       known.links = links
       known.sentinels = sentinels
+      known.cluster = cluster
       known.steps = steps
       known.files = files
       known.clockSkew = skew

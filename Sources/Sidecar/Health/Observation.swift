@@ -42,6 +42,8 @@ package struct Observation: Sendable {
   package var links: [(link: RedisLink, state: LinkState)] = []
   /// What the sentinels say; nil without any.
   package var sentinels: SentinelState?
+  /// What the cluster says of our slots; nil without one.
+  package var cluster: ClusterState?
   package var steps: [StepTrouble] = []
   package var files: [FileTrouble] = []
   /// How far WeChat's clock is ahead of this machine's.

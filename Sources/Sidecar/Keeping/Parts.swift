@@ -75,7 +75,7 @@ struct Parts {
     health.connect(
       .init(
         keeper: inbox, links: { [links] in links.states },
-        sentinels: { [links] in links.sentinels },
+        sentinels: { [links] in links.sentinels }, cluster: { [links] in links.cluster },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }
 

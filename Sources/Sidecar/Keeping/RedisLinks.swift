@@ -36,6 +36,9 @@ package final class RedisLinks: Service, Sendable {
   private static let announcedAtOnce = 100
   /// A Redis that is not there within this is asked no more about its memory policy.
   private static let longestWaitForRedis: Duration = .seconds(3600)
+  /// A node of a cluster that listens for us may be cut off from it without losing us: a silence of
+  /// so long is broken.
+  private static let longestDeafness: Duration = .seconds(10)
   /// A blocked pop is given this much longer than Redis holds it before the connection is doubted.
   static let popSlack: Duration = .seconds(2)
 
@@ -87,6 +90,11 @@ package final class RedisLinks: Service, Sendable {
 
   /// What the sentinels say; nil without any.
   package var sentinels: SentinelState? { board.sentinels }
+
+  /// What the cluster says of our slots; nil without one.
+  package var cluster: ClusterState? {
+    configuration.cluster.map { ClusterState($0.owners, stuck: $0.stuck) }
+  }
 
   /// What is known of every connection.
   package var states: [(link: RedisLink, state: LinkState)] {
@@ -142,6 +150,7 @@ package final class RedisLinks: Service, Sendable {
       group.addTask { await self.sayAnnounced() }
       group.addTask { await self.learnSilences() }
       group.addTask { await self.watchSentinels() }
+      group.addTask { await self.watchCluster() }
       try? await gracefulShutdown()
       group.cancelAll()
     }
@@ -224,12 +233,19 @@ package final class RedisLinks: Service, Sendable {
     await hearing?.value
   }
 
-  // MARK: Sentinels
+  // MARK: Where Redis is
 
   private func watchSentinels() async {
     await configuration.sentinels?.watch(on: eventLoopGroup, logger: logger) { [board] sight in
       board.saw(sight)
     }
+  }
+
+  private func watchCluster() async {
+    guard let view = configuration.cluster else { return }
+    // What reaches one node is told by all, as long as that one hears them.
+    subscriber.keepAlive(every: Self.longestDeafness)
+    await view.watch { [board] in board.served(by: view.owners) }
   }
 
   // MARK: Silences

@@ -5,7 +5,7 @@ extension SettingsReader {
   /// Of a cluster, refuses accounts whose keys are in several slots: a step of the protocol reads
   /// and writes them at once.
   mutating func refuseSplitKeys(_ accounts: [Settings.Account], _ redis: Settings.Redis) {
-    guard case .cluster = redis.endpoint.topology else { return }
+    guard redis.endpoint.topology.isCluster else { return }
     let layout = KeyLayout(prefix: redis.keyPrefix)
     for account in accounts {
       for credential in account.credentials {

@@ -5,11 +5,15 @@ package struct AccessRules: Sendable {
   private let layout: KeyLayout
 
   private let others: [String]
+  private let isClustered: Bool
 
-  /// - Parameter others: the keys of other software that are written.
-  package init(layout: KeyLayout, others: [String] = []) {
+  /// - Parameters:
+  ///   - others: the keys of other software that are written.
+  ///   - isClustered: whether Redis is a cluster.
+  package init(layout: KeyLayout, others: [String] = [], isClustered: Bool = false) {
     self.layout = layout
     self.others = others
+    self.isClustered = isClustered
   }
 
   /// The commands that a replica gives, those of its scripts included.
@@ -19,11 +23,14 @@ package struct AccessRules: Sendable {
     "pexpire", "ping", "pttl", "publish", "role", "rpush", "select", "set", "subscribe", "time",
   ]
 
+  /// The commands that it gives in a cluster beside these.
+  package static let clusterCommands = ["asking", "cluster|slots"]
+
   /// What a replica needs: its own keys and channel, and the commands of its scripts.
   package var replica: [String] {
     rules(
       keys: ["~\(KeyPattern(layout.prefix))*"] + others.map { "~\(KeyPattern($0))" },
-      commands: Self.replicaCommands)
+      commands: Self.replicaCommands + (isClustered ? Self.clusterCommands : []))
   }
 
   /// What an application needs: to read the keys, tickets' included, to report a token that
@@ -43,7 +50,7 @@ package struct AccessRules: Sendable {
       commands: [
         "client|setname", "exists", "get", "mget", "ping", "pttl", "rpush", "select",
         "subscribe", "ttl", "unsubscribe",
-      ])
+      ] + (isClustered ? Self.clusterCommands : []))
   }
 
   /// What a replica needs of sentinels, which have users of their own.

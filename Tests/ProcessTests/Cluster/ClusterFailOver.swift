@@ -38,4 +38,22 @@ struct ClusterFailOver {
       return ClusterFailOver(former: former, next: next)
     }
   }
+
+  /// Has the token replaced by a report, which is heard where the list is.
+  static func report(_ deployment: Deployment, _ group: ClusterGroup) async throws {
+    let token = try #require(try await deployment.token())
+    try await deployment.ask("RPUSH", group.keys.reports, token)
+    try await waitUntil("the next token", within: patience) {
+      guard let next = try await deployment.token(), next != token else { return false }
+      return next == deployment.simulator.newestToken(of: Deployment.appID)
+    }
+  }
+}
+
+extension ClusterGroup {
+  /// Our subscriptions at a node.
+  func subscribers(of server: RedisServer) async throws -> [Substring] {
+    let list = try await server.command("CLIENT", "LIST", "TYPE", "pubsub").text ?? ""
+    return list.split(separator: "\n").filter { $0.contains(" name=wch-sidecar") }
+  }
 }
