@@ -232,9 +232,12 @@ package final class Deployment: Sendable {
     case .named:
       let directory = redis.directory.appendingPathComponent("accounts")
       let account = directory.appendingPathComponent(ClusterGroup.Keys.account)
-      try? FileManager.default.createDirectory(at: account, withIntermediateDirectories: true)
-      try? Data(Self.appID.utf8).write(to: account.appendingPathComponent("appid"))
-      try? Data(Self.secret.utf8).write(to: account.appendingPathComponent("appsecret"))
+      // Once: a replica that runs reads them.
+      if !FileManager.default.fileExists(atPath: account.path) {
+        try? FileManager.default.createDirectory(at: account, withIntermediateDirectories: true)
+        try? Data(Self.appID.utf8).write(to: account.appendingPathComponent("appid"))
+        try? Data(Self.secret.utf8).write(to: account.appendingPathComponent("appsecret"))
+      }
       return ["WCH_APPID": "", "WCH_APPSECRET": "", "WCH_ACCOUNTS_DIR": directory.path]
     }
   }

@@ -15,7 +15,8 @@ extension ClusterRouter {
       do throws(RedisError) {
         replies = try await send(
           isAsking ? commands.flatMap { [RedisCommand("ASKING"), $0] } : commands, to: address,
-          deadline: deadline, onAbandonment: onAbandonment)
+          isGuest: isAsking || route == .node(address), deadline: deadline,
+          onAbandonment: onAbandonment)
       } catch {
         guard case .notSent(.stopped) = error, !isStopped, deadline > .now else { throw error }
         // The node was left before it was sent to it.
@@ -92,11 +93,11 @@ extension ClusterRouter {
   }
 
   private func send(
-    _ commands: [RedisCommand], to address: Address, deadline: Instant,
+    _ commands: [RedisCommand], to address: Address, isGuest: Bool, deadline: Instant,
     onAbandonment: RedisClient.Abandonment
   ) async throws(RedisError) -> [RedisReply] {
     if isStopped { throw .notSent(.stopped) }
-    let node = member(at: address)
+    let node = member(at: address, isGuest: isGuest)
     let id = members[address]?.id
     members[address]?.usedAt = .now
     members[address]?.batches += 1

@@ -26,8 +26,8 @@ actor ClusterRouter {
     /// How many batches are on their way.
     var batches = 0
     var isConnected = false
-    /// Whether it serves slots of ours, as far as the map went last.
-    var isOwner = false
+    /// Whether it was asked though the map does not lead there: a slot may be on its way to it.
+    var isGuest: Bool
     /// Why it cannot be connected to, or was lost.
     var failure: RedisFailure?
   }
@@ -172,9 +172,11 @@ actor ClusterRouter {
     }
     let owners = Set(slots.keys.compactMap { map[$0] })
     for (address, member) in members {
-      let isOwner = owners.contains(address)
-      members[address]?.isOwner = isOwner
-      if member.isOwner, !isOwner { retire(address) }
+      if owners.contains(address) {
+        members[address]?.isGuest = false
+      } else if !member.isGuest || member.failure != nil {
+        retire(address)
+      }
     }
   }
 
@@ -217,7 +219,7 @@ actor ClusterRouter {
   }
 
   /// The connection to a node, which is made when there is none.
-  func member(at address: Address) -> ClusterNode {
+  func member(at address: Address, isGuest: Bool = false) -> ClusterNode {
     if let member = members[address] { return member.node }
     nextID += 1
     let id = nextID
@@ -230,7 +232,7 @@ actor ClusterRouter {
       happened.yield(.node(address, id: id, event))
     }
     if let keepAliveInterval { node.client.keepAlive(every: keepAliveInterval) }
-    members[address] = Member(id: id, node: node, usedAt: .now)
+    members[address] = Member(id: id, node: node, usedAt: .now, isGuest: isGuest)
     launch.yield(node)
     return node
   }
