@@ -54,6 +54,9 @@ package final class RedisClient: Sendable {
       }
   }
 
+  /// Whether commands go to several nodes, each to that of its key.
+  package var isClustered: Bool { if case .cluster = way { true } else { false } }
+
   /// Connects, and connects again whenever the connection ends, until the task is cancelled.
   ///
   /// Afterwards every command fails with `.notSent(.stopped)`; a client runs once.

@@ -153,8 +153,8 @@ extension RedisFailure: CustomStringConvertible {
     case .notClustered(let address):
       "\(address) takes no part in a cluster: write redis:// in place of redis-cluster://"
     case .slotUnserved(let slot):
-      "no node of the cluster serves slot \(slot): `redis-cli --cluster check` shows what is missing,"
-        + " `redis-cli --cluster fix` mends it"
+      "no node of the cluster serves slot \(slot): `redis-cli --cluster check` shows what is"
+        + " missing, `redis-cli --cluster fix` mends it"
     case .nodeLeft(let address): "\(address) serves none of our slots any more"
     case .connectionLost(let reason): "the connection was lost: \(reason)"
     // Without the time, so that the same trouble has the same words.

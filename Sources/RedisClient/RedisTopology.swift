@@ -6,7 +6,7 @@ package enum RedisTopology: Hashable, Sendable {
   case single(RedisEndpoint.Address)
   /// The primary that sentinels name.
   case sentinel(SentinelSet)
-  /// In a cluster, whichever serves the key; these are the nodes that are asked first, at least one.
+  /// In a cluster, whichever serves the key; these nodes are asked first, and are at least one.
   case cluster([RedisEndpoint.Address])
 
   package var isCluster: Bool { if case .cluster = self { true } else { false } }

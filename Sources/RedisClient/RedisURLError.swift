@@ -107,7 +107,7 @@ extension RedisURLError: CustomStringConvertible {
     case .nodeTwice: "the Cluster URL names a node twice"
     case .tooManyNodes(let limit):
       "the Cluster URL names more than \(limit) nodes: a few are enough, they know the others"
-    case .databaseInCluster: "a cluster has the database 0 only: leave the number out"
+    case .databaseInCluster: "a cluster has database 0 only: leave the number out"
     case .fragment: "the Redis URL has a #: in a password write it as %23"
     case .unescapedAtSign:
       "the Redis URL has an @ that separates nothing: in a user or password write @ as %40, / as"

@@ -13,6 +13,8 @@ package final class ClusterGroup: Sendable {
     package var tls: SentinelGroup.TLSFiles?
     /// What is done to each node once the cluster is there.
     package var configuration: [(name: String, value: String)] = []
+    /// Whether there is but one node, which serves all slots.
+    package var isAlone = false
 
     package init() {}
   }
@@ -46,8 +48,14 @@ package final class ClusterGroup: Sendable {
 
   /// For settings: two seeds, of which one is a primary at first, and one a replica.
   package var url: String {
-    let hosts = [servers[0], servers[4]].map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
-    return "redis-cluster://\(hosts)"
+    let seeds = [servers[0], servers.count > 4 ? servers[4] : nil].compactMap(\.self)
+    guard let files = options.tls else {
+      return "redis-cluster://"
+        + seeds.map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
+    }
+    return "rediss-cluster://"
+      + seeds.compactMap(\.tlsPort).map { "localhost:\($0)" }.joined(separator: ",")
+      + "?ca_file=\(files.authority)"
   }
 
   package func address(_ server: RedisServer) -> RedisEndpoint.Address {
@@ -69,18 +77,26 @@ package final class ClusterGroup: Sendable {
       [
         "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0",
         "--repl-ping-replica-period", "1",
-      ] + options.serverArguments
+      ] + options.serverArguments + (options.tls == nil ? [] : ["--tls-cluster", "yes"])
     var servers: [RedisServer] = []
-    for _ in 0..<6 {
+    for _ in 0..<(options.isAlone ? 1 : 6) {
       servers.append(
         try await RedisServer.start(
           arguments: own, tlsArguments: options.tls?.arguments, isClustered: true))
     }
     let group = ClusterGroup(servers, options)
     do {
+      if options.isAlone {
+        try await servers[0].command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        try await waitUntil("it serves", within: patience) {
+          try await servers[0].command("CLUSTER", "INFO").text?.contains("cluster_state:ok") == true
+        }
+        return group
+      }
       try group.command(
-        ["create"] + servers.map { "127.0.0.1:\($0.port)" }
-          + ["--cluster-replicas", "1", "--cluster-yes"])
+        ["create"] + servers.map { "127.0.0.1:\($0.tlsPort ?? $0.port)" }
+          + ["--cluster-replicas", "1", "--cluster-yes"]
+          + (options.tls.map { ["--tls", "--cacert", $0.authority] } ?? []))
       try await group.waitUntilWhole()
       for (name, value) in options.configuration {
         for server in servers { try await server.command("CONFIG", "SET", name, value) }
@@ -92,9 +108,10 @@ package final class ClusterGroup: Sendable {
     return group
   }
 
-  /// Has `redis-cli --cluster` do something.
+  /// Has `redis-cli --cluster` do something; whatever it asks is answered with yes.
   package func command(_ arguments: [String]) throws {
-    let process = try ChildProcess(["redis-cli", "--cluster"] + arguments)
+    let process = try ChildProcess(
+      ["timeout", "60", "/bin/sh", "-c", "yes yes | redis-cli --cluster \"$@\"", "sh"] + arguments)
     guard process.succeeds() else {
       throw RedisServer.Failure("redis-cli --cluster \(arguments) failed")
     }

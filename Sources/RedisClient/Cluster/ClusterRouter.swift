@@ -70,7 +70,7 @@ actor ClusterRouter {
   /// From one asking without need to the next.
   private static let interval: Duration = .seconds(60)
   /// Between two askings while something is away, at most.
-  private static let longestPause: Duration = .seconds(1)
+  private static let longestPause: Duration = .milliseconds(500)
 
   init(
     _ view: ClusterView, configuration: RedisConfiguration, eventLoop: any EventLoop,
@@ -132,9 +132,10 @@ actor ClusterRouter {
 
   private func refresh() async {
     let suspects = members.filter { $0.value.failure != nil }.map(\.key)
+    let links = members.filter { $0.value.isConnected }.mapValues(\.node.client)
     await view.refresh(
-      configuration, avoiding: Set(suspects), by: .now + configuration.connectTimeout,
-      on: eventLoop)
+      configuration, through: links, avoiding: Set(suspects),
+      by: .now + configuration.connectTimeout, on: eventLoop)
   }
 
   private func askRegularly() async {

@@ -34,6 +34,8 @@ package final class ClusterView: Sendable {
   private static let mostAsked = 16
   /// So long a node may hold up the others that have answered.
   private static let patience: Duration = .milliseconds(300)
+  /// A node that has not answered by then on a connection that stands does not.
+  private static let longestAnswer: Duration = .seconds(1)
   /// Between two askings at least.
   static let spacing: Duration = .milliseconds(200)
 
@@ -113,14 +115,16 @@ package final class ClusterView: Sendable {
   ///
   /// - Parameters:
   ///   - configuration: of connections to nodes.
+  ///   - links: connections that there are: who is asked on them costs no other.
   ///   - suspects: nodes that do not answer; asked last.
   @discardableResult
   func refresh(
-    _ configuration: RedisConfiguration, avoiding suspects: Set<Address> = [],
-    by deadline: ContinuousClock.Instant, on eventLoop: any EventLoop
+    _ configuration: RedisConfiguration, through links: [Address: NodeClient] = [:],
+    avoiding suspects: Set<Address> = [], by deadline: ContinuousClock.Instant,
+    on eventLoop: any EventLoop
   ) async -> Result<SlotMap, RedisFailure> {
     while true {
-      let outcome = await refreshOnce(configuration, suspects, deadline, eventLoop)
+      let outcome = await refreshOnce(configuration, links, suspects, deadline, eventLoop)
       // Whoever asked was called off; this one was not.
       if outcome == .failure(.cancelled), !Task.isCancelled, deadline > .now { continue }
       return outcome
@@ -128,8 +132,8 @@ package final class ClusterView: Sendable {
   }
 
   private func refreshOnce(
-    _ configuration: RedisConfiguration, _ suspects: Set<Address>,
-    _ deadline: ContinuousClock.Instant, _ eventLoop: any EventLoop
+    _ configuration: RedisConfiguration, _ links: [Address: NodeClient],
+    _ suspects: Set<Address>, _ deadline: ContinuousClock.Instant, _ eventLoop: any EventLoop
   ) async -> Outcome {
     let joined: Outcome? = await withCheckedContinuation { continuation in
       let leads = state.withLock { state in
@@ -148,7 +152,7 @@ package final class ClusterView: Sendable {
       try? await Task.sleep(until: askedAt + Self.spacing, clock: .continuous)
     }
     return end(
-      await look(configuration, avoiding: suspects, by: deadline, on: eventLoop),
+      await look(configuration, links, avoiding: suspects, by: deadline, on: eventLoop),
       isCancelled: Task.isCancelled)
   }
 
@@ -182,12 +186,20 @@ package final class ClusterView: Sendable {
   /// Asks once, and tells all that was said: some of the known nodes, and when none of these
   /// answers the seeds and the others.
   package func look(
-    _ configuration: RedisConfiguration, avoiding suspects: Set<Address> = [],
-    by deadline: ContinuousClock.Instant, on eventLoop: any EventLoop
+    _ configuration: RedisConfiguration, by deadline: ContinuousClock.Instant,
+    on eventLoop: any EventLoop
+  ) async -> ClusterSight {
+    await look(configuration, [:], avoiding: [], by: deadline, on: eventLoop)
+  }
+
+  private func look(
+    _ configuration: RedisConfiguration, _ links: [Address: NodeClient],
+    avoiding suspects: Set<Address>, by deadline: ContinuousClock.Instant,
+    on eventLoop: any EventLoop
   ) async -> ClusterSight {
     let known = map
     let nodes = known?.nodes ?? []
-    let first = Array(nodes.filter { !suspects.contains($0) }.shuffled().prefix(Self.sample))
+    let first = Self.first(of: nodes.filter { !suspects.contains($0) }, links)
     let rest = Array((seeds + nodes.shuffled()).prefix(Self.mostAsked))
     var question = configuration
     question.asksWhoItIs = false
@@ -199,7 +211,9 @@ package final class ClusterView: Sendable {
         let new = nodes.filter { !poll.asked.contains($0) }
         poll.ask(new)
         for node in Set(new) {
-          group.addTask { await Self.answer(of: node, question, by: deadline, on: eventLoop) }
+          group.addTask {
+            await Self.answer(of: node, links[node], question, by: deadline, on: eventLoop)
+          }
         }
       }
       ask(first.isEmpty ? rest : first)
@@ -227,10 +241,29 @@ package final class ClusterView: Sendable {
     }
   }
 
+  /// Who is asked first: those that there are connections to, and others where that is but one.
+  private static func first(
+    of nodes: [Address], _ links: [Address: NodeClient]
+  ) -> [Address] {
+    let linked = nodes.filter { links[$0] != nil }.shuffled()
+    let others = linked.count > 1 ? [] : nodes.filter { links[$0] == nil }.shuffled()
+    return Array((linked + others).prefix(sample))
+  }
+
   private static func answer(
-    of node: Address, _ configuration: RedisConfiguration, by deadline: ContinuousClock.Instant,
-    on eventLoop: any EventLoop
+    of node: Address, _ link: NodeClient?, _ configuration: RedisConfiguration,
+    by deadline: ContinuousClock.Instant, on eventLoop: any EventLoop
   ) async -> Heard {
+    if let link {
+      do throws(RedisError) {
+        let replies = try await link.execute(
+          [SlotQuestion.command], deadline: min(deadline, .now + longestAnswer),
+          waitForConnection: false, onAbandonment: .discardReplies)
+        return .answer(node, SlotQuestion.answer(replies, from: node))
+      } catch {
+        return .answer(node, .failure(error.failure))
+      }
+    }
     let connector = RedisConnector(
       configuration: configuration.connection(to: node), eventLoop: eventLoop)
     do {

@@ -297,6 +297,11 @@ package struct Inspection {
     report.add(
       role == "master" ? .good : .bad, subject("role"),
       role == "master" ? "primary" : "\(role): writes are refused here; name the primary")
+    if information["cluster_enabled"] == "1", redis.cluster == nil {
+      report.add(
+        .bad, subject("cluster"),
+        "this is a node of a Redis Cluster: write redis-cluster:// in its URL")
+    }
     let policy = information["maxmemory_policy"]
     let evicts = policy != "noeviction" && policy != "unknown"
     report.add(

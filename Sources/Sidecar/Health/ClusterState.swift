@@ -52,3 +52,13 @@ package struct ClusterState: Hashable, Sendable {
     return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 }
+
+extension ClusterState.Node: Encodable {
+  private enum CodingKeys: String, CodingKey { case address, slots }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode("\(address)", forKey: .address)
+    try container.encode(slots, forKey: .slots)
+  }
+}

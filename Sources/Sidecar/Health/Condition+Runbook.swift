@@ -189,7 +189,10 @@ extension Condition.Kind {
         The slots in the reason beside it, and `redis.nodes` in `/v1/status`; then \
         `redis-cli --cluster check HOST:PORT`, and `wch-sidecar check --connect`.
         """,
-        "旁边原因里的槽位、`/v1/status` 的 `redis.nodes`；再运行 `redis-cli --cluster check HOST:PORT` 与 `wch-sidecar check --connect`。"
+        """
+        旁边原因里的槽位、`/v1/status` 的 `redis.nodes`；再运行 \
+        `redis-cli --cluster check HOST:PORT` 与 `wch-sidecar check --connect`。
+        """
       )
     case .refreshFailing:
       Words(

@@ -129,11 +129,8 @@ extension Condition.Kind {
         "已有的 Redis 连接继续使用；在哨兵应答之前不会新建连接，也无法跟随故障切换。")
     case .slotsUnserved:
       Words(
-        """
-        What is in these slots can be neither read nor written, or not together: without the \
-        lock's nobody leads, without an account's its token is not refreshed.
-        """,
-        "这些槽位里的键无法读写，或无法一起读写：锁所在的槽位不可用则无人主控，帐号所在的槽位不可用则其 token 不再刷新。")
+        "Without the lock's slot nobody leads, without an account's its token is not refreshed.",
+        "锁所在的槽位不可用则无人主控，帐号所在的槽位不可用则其 token 不再刷新。")
     case .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep:
       Words(
         "What cannot be stored is not fetched; the token in Redis serves until it ends.",
@@ -242,7 +239,7 @@ extension Condition.Kind {
         `redis-cli --cluster check HOST:PORT` shows which; `redis-cli --cluster fix HOST:PORT` \
         ends an open move and gives lost slots a node.
         """,
-        "用 `redis-cli --cluster check HOST:PORT` 查看是哪些；`redis-cli --cluster fix HOST:PORT` 可完成中断的迁移，并为无主槽位指定节点。"
+        "用 `redis-cli --cluster check HOST:PORT` 查看，用 `redis-cli --cluster fix HOST:PORT` 修复。"
       )
     case .redisLogin:
       Words(

@@ -307,11 +307,6 @@ extension StatusSnapshot.Redis: Encodable {
     }
   }
 
-  private struct Node: Encodable {
-    let address: String
-    let slots: [Int]
-  }
-
   package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(isConnected, forKey: .isConnected)
@@ -321,9 +316,7 @@ extension StatusSnapshot.Redis: Encodable {
     try container.encode(sentinels?.primary.map { "\($0)" }, forKey: .primary)
     try container.encode(sentinels?.movedAt?.second, forKey: .primaryMovedAt)
     try container.encode((sentinels?.voices ?? []).map(Sentinel.init), forKey: .sentinels)
-    try container.encode(
-      (cluster?.nodes ?? []).map { Node(address: "\($0.address)", slots: $0.slots) },
-      forKey: .nodes)
+    try container.encode(cluster?.nodes ?? [], forKey: .nodes)
   }
 }
 

@@ -150,8 +150,12 @@ package struct TokenStore: Sendable {
         .other:
         .other
       }
+    let isNodeOfCluster = [.moved, .crossSlot].contains(refusal.kind) && !client.isClustered
+    let remedy =
+      isNodeOfCluster
+      ? "; this Redis is a node of a cluster: write redis-cluster:// in its URL" : ""
     return StoreFailure(
-      mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
+      mayHaveRun: true, reason: "\(refusal.description) (key \(key))\(remedy)",
       needsOperator: needsOperator, kind: kind)
   }
 }

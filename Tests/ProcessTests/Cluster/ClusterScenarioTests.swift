@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 import WeChatSimulator
 
-/// What happens to nodes of a cluster, under three replicas and an application that reads and judges
-/// the token every 20 ms.
+/// What happens to nodes of a cluster, under three replicas and an application that reads and
+/// judges the token every 20 ms.
 @Suite(.serialized, .enabled(if: Topologies.areWanted))
 struct ClusterScenarioTests {
   @Test("each primary that matters is killed in turn")
@@ -112,6 +112,81 @@ struct ClusterScenarioTests {
       for key in group.keys.relevant.prefix(2) {
         try await ClusterFailOver.follow(deployment, group, primaryOf: key) { $0.kill() }
       }
+    }
+  }
+
+  /// Nodes show each other the certificate, too: it must be good for both ends.
+  private static func files(_ directory: URL) throws -> SentinelGroup.TLSFiles {
+    let certificate = directory.appendingPathComponent("tls.pem").path
+    let key = directory.appendingPathComponent("tls.key").path
+    let process = try ChildProcess([
+      "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+      "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
+      "-addext", "subjectAltName=DNS:localhost",
+    ])
+    #expect(process.succeeds())
+    return .init(certificate: certificate, key: key, authority: certificate)
+  }
+
+  @Test(
+    "over TLS the name that nodes report counts, or server_name",
+    arguments: [("hostname", ""), ("ip", "&server_name=localhost"), ("ip", "")])
+  func encrypted(type: String, parameter: String) async throws {
+    let directory = FileManager.default.temporaryDirectory
+      .appendingPathComponent("t\(UInt32.random(in: 0 ... .max))")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    var options = ClusterGroup.Options()
+    options.tls = try Self.files(directory)
+    options.configuration = [
+      ("cluster-announce-hostname", "localhost"), ("cluster-preferred-endpoint-type", type),
+    ]
+    try await Deployment.run(withCluster: options) { deployment, group in
+      let settings = ["WCH_REDIS_URL": group.url + parameter]
+      guard type == "hostname" || !parameter.isEmpty else {
+        let replica = try deployment.start("a", Deployment.brisk.merging(settings) { $1 })
+        try await replica.waitForStatus(200, of: "/startupz")
+        return try await waitUntil("it says what is missing", within: patience) {
+          try await replica.troubles()["redis_away"]?.contains("cluster-announce-hostname") == true
+        }
+      }
+      try await FailOver.startReplicas(deployment, settings)
+      try await ClusterFailOver.follow(deployment, group, primaryOf: group.keys.lock) { $0.kill() }
+    }
+  }
+
+  @Test("the rights that acl prints are enough, and none of them is refused")
+  func rights() async throws {
+    try await Deployment.run(withCluster: .init()) { deployment, group in
+      let acl = try SidecarProcess(
+        ["acl"], environment: ["WCH_REDIS_URL": group.url], instance: "acl")
+      #expect(try await acl.waitForExit() == .code(0))
+      for server in group.servers {
+        let line = acl.outputText.replacing("PASSWORD", with: "secret")
+          .replacing("redis-cli ", with: "redis-cli -p \(server.port) -e ")
+        #expect(try ChildProcess(["/bin/sh", "-ec", line]).succeeds(), "\(line)")
+      }
+      let settings = ["WCH_REDIS_USERNAME": "wch-sidecar", "WCH_REDIS_PASSWORD": "secret"]
+      try await FailOver.startReplicas(deployment, settings)
+      let move = try await group.beginMove(of: group.keys.lock)
+      try await group.moveKeys([group.keys.lock], move)
+      try await group.endMove(move)
+      for key in group.keys.relevant {
+        try await ClusterFailOver.follow(deployment, group, primaryOf: key) { _ in
+          try await group.failOver(key)
+        }
+      }
+      try await ClusterFailOver.report(deployment, group)
+      for server in group.servers {
+        #expect(try await server.command("ACL", "LOG").elements == [])
+      }
+      let check = try SidecarProcess(
+        ["check", "--connect"],
+        environment: deployment.environment(instance: "a").merging(settings) { $1 },
+        instance: "check")
+      #expect(try await check.waitForExit() == .code(0), "\(check.outputText)")
+      #expect(check.outputText.contains("3 primaries, 3 replicas, all slots are served"))
+      #expect(check.outputText.contains("ok: permissions: all 30 commands"))
     }
   }
 

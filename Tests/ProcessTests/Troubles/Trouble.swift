@@ -10,6 +10,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case redisDown, wrongPassword, readOnly, outOfMemory, noPermission, otherAppID, newerLayout
   case frozenLeader, noLeader, endlessLock, sameName, lameReports, clockOff, certificateBad
   case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale, sentinelsDown
+  case slotGone
 
   /// The trouble in the words of the record.
   var testDescription: String {
@@ -42,6 +43,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .keyLapsed: "the token's life is over while WeChat is busy"
     case .settingsStale: "the settings' file was broken, and SIGHUP was sent"
     case .sentinelsDown: "no sentinel answers"
+    case .slotGone: "no node of the cluster serves the lock's slot"
     }
   }
 
@@ -71,6 +73,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .keyLapsed: (["no_token", "refresh_failing"], [], [])
     case .settingsStale: ([], ["settings_stale"], [])
     case .sentinelsDown: (["primary_unknown"], [], [])
+    case .slotGone: (["slots_unserved"], [], [])
     }
   }
 }
@@ -92,6 +95,14 @@ extension Trouble {
   func run<Result: Sendable>(
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
+    if self == .slotGone {
+      var options = ClusterGroup.Options()
+      options.isAlone = true
+      options.serverArguments = ["--cluster-require-full-coverage", "no"]
+      return try await Deployment.run(
+        withCluster: options, alone: false, life: life, grace: grace
+      ) { deployment, _ in try await body(deployment) }
+    }
     guard let sentinels else {
       return try await Deployment.run(life: life, grace: grace, body)
     }
@@ -243,6 +254,11 @@ extension Trouble {
     case .sentinelsDown:
       let scene = try await deployment.healthy()
       for sentinel in deployment.sentinels?.sentinels ?? [] { sentinel.kill() }
+      return scene
+    case .slotGone:
+      let scene = try await deployment.healthy()
+      let slot = HashSlot(of: ClusterGroup.Keys.named.lock).number
+      try await deployment.redis.command("CLUSTER", "DELSLOTS", "\(slot)")
       return scene
     }
   }

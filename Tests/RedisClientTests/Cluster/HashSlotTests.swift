@@ -42,3 +42,38 @@ struct HashSlotTests {
 extension HashSlot {
   fileprivate init?(_ number: UInt16) { self.init(Int(number)) }
 }
+
+@Suite("Cluster URLs")
+struct ClusterURLTests {
+  @Test("nodes, user, password and TLS are read, and shown without the password")
+  func read() throws {
+    let endpoint = try RedisEndpoint(url: "redis-cluster://u:p@h1,h2:7001,[::1]:7002")
+    let nodes: [RedisEndpoint.Address] = [.node("h1", 6379), .node("h2", 7001), .node("::1", 7002)]
+    #expect(endpoint.topology == .cluster(nodes))
+    #expect(endpoint.username == "u" && endpoint.password?.revealed == "p" && endpoint.tls == nil)
+    #expect("\(endpoint)" == "redis-cluster://u:***@h1:6379,h2:7001,[::1]:7002")
+    let encrypted = try RedisEndpoint(url: "rediss-cluster://h/0?ca_file=/ca&server_name=n")
+    #expect(encrypted.tls?.caFile == "/ca" && encrypted.tls?.serverName == "n")
+    #expect("\(encrypted)" == "rediss-cluster://h:6379?ca_file=/ca&server_name=n")
+  }
+
+  @Test(
+    "what is wrong is refused, with what to write",
+    arguments: [
+      ("redis-cluster://h/1", "database 0 only"), ("redis-cluster://h?db=2", "database 0 only"),
+      ("redis-cluster://h,h:6379", "twice"), ("redis-cluster://", "no host"),
+      ("redis-cluster://h,", "no host"), ("redis://h1,h2", "redis-cluster://"),
+      ("redis+cluster://h", "write redis-cluster://"),
+      ("redis://h?cluster=true", "redis-cluster://"),
+      ("redis-cluster://h?master=x", "redis-sentinel://"),
+      ("redis-cluster://" + (1...17).map { "h\($0)" }.joined(separator: ","), "more than 16"),
+    ])
+  func refused(url: String, words: String) {
+    do throws(RedisURLError) {
+      _ = try RedisEndpoint(url: url)
+      Issue.record("\(url) was taken")
+    } catch {
+      #expect("\(error)".contains(words), "\(error)")
+    }
+  }
+}
