@@ -180,6 +180,8 @@ struct ClusterScenarioTests {
       for server in group.servers {
         #expect(try await server.command("ACL", "LOG").elements == [])
       }
+      // Replicas are named once they have caught up.
+      try await group.waitUntilWhole()
       let check = try SidecarProcess(
         ["check", "--connect"],
         environment: deployment.environment(instance: "a").merging(settings) { $1 },
@@ -250,6 +252,13 @@ struct ClusterScenarioTests {
         for server in group.servers where server.runs {
           let list = try await server.command("CLIENT", "LIST").text ?? ""
           counts.append(list.split(separator: "\n").count)
+          let kinds = Dictionary(
+            grouping: list.split(separator: "\n").map { line in
+              line.split(separator: " ").filter { $0.hasPrefix("cmd=") || $0.hasPrefix("name=") }
+                .map { $0.prefix { $0 != ":" } }.joined(separator: " ")
+            }, by: \.self
+          ).mapValues(\.count)
+          print("\(server.port): \(kinds)")
         }
         return counts.sorted()
       }
