@@ -71,6 +71,8 @@ actor ClusterRouter {
   private static let interval: Duration = .seconds(60)
   /// Between two askings while something is away, at most.
   private static let longestPause: Duration = .milliseconds(500)
+  /// The same while no node answers.
+  private static let longestRest: Duration = .seconds(2)
 
   init(
     _ view: ClusterView, configuration: RedisConfiguration, eventLoop: any EventLoop,
@@ -117,7 +119,8 @@ actor ClusterRouter {
         guard !isQuiet else { break }
         // Many who miss the same node do not ask all at once.
         try? await Task.sleep(for: pause * Double.random(in: 0.75...1))
-        pause = min(pause * 1.5, Self.longestPause)
+        // When nobody answers, all are asked by many: they may have too much to do.
+        pause = min(pause * 1.5, view.failure == nil ? Self.longestPause : Self.longestRest)
       } while !Task.isCancelled && !isQuiet
     }
   }

@@ -199,7 +199,8 @@ package final class ClusterView: Sendable {
   ) async -> ClusterSight {
     let known = map
     let nodes = known?.nodes ?? []
-    let first = Self.first(of: nodes.filter { !suspects.contains($0) }, links)
+    let sound = Self.first(of: nodes.filter { !suspects.contains($0) }, links)
+    let first = sound.isEmpty ? Array(seeds.shuffled().prefix(Self.sample)) : sound
     let rest = Array((seeds + nodes.shuffled()).prefix(Self.mostAsked))
     var question = configuration
     question.asksWhoItIs = false
@@ -216,8 +217,8 @@ package final class ClusterView: Sendable {
           }
         }
       }
-      ask(first.isEmpty ? rest : first)
-      var hasAskedAll = first.isEmpty
+      ask(first)
+      var hasAskedAll = false
       group.addTask {
         // Cancelled when all have answered before.
         try? await Task.sleep(for: Self.patience)

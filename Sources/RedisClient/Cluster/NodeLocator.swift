@@ -12,6 +12,9 @@ final class NodeLocator: PrimaryLocator {
   private let chosen = Mutex<Address?>(nil)
   private let observation = Mutex<UInt64?>(nil)
 
+  /// What was asked for within it need not be asked for again.
+  private static let freshness: Duration = .seconds(1)
+
   /// - Parameter configuration: of connections to nodes.
   init(_ view: ClusterView, configuration: RedisConfiguration) {
     self.view = view
@@ -27,7 +30,8 @@ final class NodeLocator: PrimaryLocator {
   ) async throws(RedisFailure) -> RedisEndpoint.Address {
     var nodes = view.map?.nodes ?? []
     // Whoever comes back has just lost a node: the map may be older than that.
-    if nodes.isEmpty || chosen.withLock({ $0 }) != nil {
+    let isNews = view.askedAt.map { $0 + Self.freshness > .now } ?? false
+    if nodes.isEmpty || (chosen.withLock({ $0 }) != nil && !isNews) {
       nodes = try await view.refresh(configuration, by: deadline, on: eventLoop).get().nodes
     }
     return try choose(among: nodes)
