@@ -53,6 +53,7 @@ struct Parts {
     let fetcher = Fetcher(accounts: kept, client: weChat, metrics: metrics)
     let store = TokenStore(
       client: links.commands, layout: layout, apps: kept.apps, lacks: links.lacks,
+      plan: redis.endpoint.topology.isCluster ? .split(tellsServer: true) : .joined,
       said: { [health] in health.report() })
     service = KeeperService(
       keeper: keeper, inbox: inbox,
@@ -75,7 +76,7 @@ struct Parts {
     health.connect(
       .init(
         keeper: inbox, links: { [links] in links.states },
-        sentinels: { [links] in links.sentinels },
+        sentinels: { [links] in links.sentinels }, cluster: { [links] in links.cluster },
         forbiddenKeys: { [links] in links.lacks.forbiddenKeys },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }
