@@ -111,11 +111,11 @@ extension Inspection {
       .doubtful, "INFO",
       "refused; version, topology, persistence, eviction and min-replicas-to-write are unknown")
     if let role = try await questions.ask("ROLE").elements?.first?.text {
-      tell(role, &report)
+      tell(role: role, &report)
     }
   }
 
-  private func tell(_ role: String, _ subject: String = "role", _ report: inout Report) {
+  private func tell(role: String, of subject: String = "role", _ report: inout Report) {
     report.add(
       role == "master" ? .good : .bad, subject,
       role == "master" ? "primary" : "\(role): writes are refused here; name the primary")
@@ -130,7 +130,7 @@ extension Inspection {
   ) {
     func subject(_ name: String) -> String { node.map { "\($0) \(name)" } ?? name }
     report.add(.good, subject("version"), information["redis_version"] ?? "unknown")
-    tell(information["role"] ?? "unknown", subject("role"), &report)
+    tell(role: information["role"] ?? "unknown", of: subject("role"), &report)
     if node == nil {
       let (grade, topology) = topology(information)
       report.add(grade, "topology", topology)

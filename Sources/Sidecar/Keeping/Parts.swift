@@ -76,8 +76,9 @@ struct Parts {
     health.connect(
       .init(
         keeper: inbox, links: { [links] in links.states },
-        sentinels: { [links] in links.sentinels }, cluster: { [links] in links.cluster },
+        sentinels: { [links] in links.sentinels },
         forbiddenKeys: { [links] in links.lacks.forbiddenKeys },
+        cluster: { [links] in links.cluster },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }
 
