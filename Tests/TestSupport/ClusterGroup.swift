@@ -26,6 +26,8 @@ package final class ClusterGroup: Sendable {
     case named
     /// All keys are in the slot of one tag.
     case tagged
+    /// The unnamed account's plain names: token and expiry are in two slots.
+    case plain
 
     /// The account's name.
     package static let account = "store"
@@ -35,7 +37,14 @@ package final class ClusterGroup: Sendable {
     package var lock: String { prefix + "leader" }
     package var reports: String { prefix + "refresh_requests" }
     /// One key for each shard that matters.
-    package var relevant: [String] { self == .named ? [lock, token, reports] : [lock] }
+    package var expiry: String { prefix + "expires_in" + (self == .named ? ":{store}" : "") }
+    package var relevant: [String] {
+      switch self {
+      case .named: [lock, token, reports]
+      case .tagged: [lock]
+      case .plain: [lock, token, expiry, reports]
+      }
+    }
   }
 
   /// The primaries first, at the start.

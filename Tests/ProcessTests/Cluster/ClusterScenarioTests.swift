@@ -8,9 +8,11 @@ import WeChatSimulator
 /// judges the token every 20 ms.
 @Suite(.serialized, .enabled(if: Topologies.areWanted))
 struct ClusterScenarioTests {
-  @Test("each primary that matters is killed in turn")
-  func killed() async throws {
-    try await Deployment.run(withCluster: .init()) { deployment, group in
+  @Test("each primary that matters is killed in turn", arguments: [ClusterGroup.Keys.named, .plain])
+  func killed(keys: ClusterGroup.Keys) async throws {
+    var options = ClusterGroup.Options()
+    options.keys = keys
+    try await Deployment.run(withCluster: options) { deployment, group in
       try await FailOver.startReplicas(deployment)
       for key in group.keys.relevant {
         try await ClusterFailOver.follow(deployment, group, primaryOf: key) { $0.kill() }
