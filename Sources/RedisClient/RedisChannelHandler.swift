@@ -24,7 +24,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
   private let parser: ReplyParser
   private let tlsName: String?
-  private let isReportedName: Bool
+  private let reporter: RedisTLSFailure.Reporter?
   private var exchanges = Exchanges<Owner>(at: .now)
   private var context: ChannelHandlerContext?
   private var silenceTimer: Scheduled<Void>? = nil
@@ -39,11 +39,11 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
   /// - Parameters:
   ///   - tlsName: what the server's certificate must name, for the words of a refusal.
-  ///   - isReportedName: whether sentinels gave that name.
-  init(limits: ReplyLimits, tlsName: String?, isReportedName: Bool) {
+  ///   - reporter: who gave that name; nil when it is the URL's.
+  init(limits: ReplyLimits, tlsName: String?, reporter: RedisTLSFailure.Reporter?) {
     parser = ReplyParser(limits: limits)
     self.tlsName = tlsName
-    self.isReportedName = isReportedName
+    self.reporter = reporter
   }
 
   /// What the server has shown so far; nil also without TLS.
@@ -126,10 +126,10 @@ final class RedisChannelHandler: ChannelInboundHandler {
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     let failure = RedisFailure(
       channelError: error, tlsName: tlsName, tlsCertificate: { tlsCertificate })
-    guard isReportedName, case .tls(.wrongHostName(let expected)) = failure else {
+    guard let reporter, case .tls(.wrongHostName(let expected)) = failure else {
       return fail(failure)
     }
-    fail(.tls(.wrongReportedName(expected: expected)))
+    fail(.tls(.wrongReportedName(expected: expected, by: reporter)))
   }
 
   func channelInactive(context: ChannelHandlerContext) {

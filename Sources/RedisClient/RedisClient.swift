@@ -1,6 +1,5 @@
 package import Logging
 package import NIOCore
-import Synchronization
 
 /// One logical connection to Redis that keeps itself connected while `run()` runs.
 ///
@@ -11,6 +10,9 @@ import Synchronization
 /// beyond the batch's deadline, the connection is given up instead. So it is, once the replies are
 /// handed over, when the server has become a replica, which a `READONLY` among them tells: the next
 /// connection looks the name up again.
+///
+/// In a cluster it is a connection to each node that serves keys of ours, and what a node has
+/// refused because the key is elsewhere is sent there (`Redirection`).
 ///
 /// The event loop group must outlive the client.
 package final class RedisClient: Sendable {
@@ -23,100 +25,133 @@ package final class RedisClient: Sendable {
     case closeConnection
   }
 
-  private let connector: RedisConnector
-  private let eventLoop: any EventLoop
-  private let node: NIOLoopBoundBox<RedisNode>
-  private let nextID = Atomic<UInt64>(0)
+  private enum Way {
+    case server(NodeClient)
+    case cluster(ClusterRouter)
+  }
+
+  private let way: Way
 
   /// - Parameters:
+  ///   - home: of a cluster, the key whose node's connection is told of; nil for nobody who cares.
   ///   - onEvent: called in order on the client's event loop, so it must not block; `connected`
   ///     comes before any reply of the new connection.
   package init(
-    configuration: RedisConfiguration, eventLoopGroup: any EventLoopGroup, logger: Logger,
-    onEvent: @escaping @Sendable (ConnectionEvent) -> Void = { _ in }
+    configuration: RedisConfiguration, eventLoopGroup: any EventLoopGroup, home: String? = nil,
+    logger: Logger, onEvent: @escaping @Sendable (ConnectionEvent) -> Void = { _ in }
   ) {
     let eventLoop = eventLoopGroup.next()
-    self.eventLoop = eventLoop
-    connector = RedisConnector(configuration: configuration, eventLoop: eventLoop)
-    node = NIOLoopBoundBox.makeBoxSendingValue(
-      RedisNode(
-        configuration: configuration, eventLoop: eventLoop, logger: logger, onEvent: onEvent),
-      eventLoop: eventLoop)
+    way =
+      if let view = configuration.cluster {
+        .cluster(
+          ClusterRouter(
+            view, configuration: configuration, eventLoop: eventLoop, home: home, logger: logger,
+            onEvent: onEvent))
+      } else {
+        .server(
+          NodeClient(
+            configuration: configuration, eventLoop: eventLoop, logger: logger, onEvent: onEvent))
+      }
   }
+
+  /// Whether commands go to several nodes, each to that of its key.
+  package var isClustered: Bool { if case .cluster = way { true } else { false } }
 
   /// Connects, and connects again whenever the connection ends, until the task is cancelled.
   ///
   /// Afterwards every command fails with `.notSent(.stopped)`; a client runs once.
   package func run() async {
-    await connector.keepConnected(
-      { [node] in node.value.connection }, stop: { [node] in node.value.stop() })
+    switch way {
+    case .server(let node): await node.run()
+    case .cluster(let router): await router.run()
+    }
   }
 
   /// Sends commands in one write and returns their replies in order; a refusal is a reply.
   ///
   /// - Parameters:
+  ///   - key: of a cluster, the key that they are about, all of them; nil when they are about none.
+  ///     A batch that writes holds one command there: a redirected batch is sent again as a whole.
   ///   - deadline: for everything: waiting for a connection, writing and reading.
   ///   - waitForConnection: whether to wait until the deadline when there is no connection;
   ///     without, such a command fails at once.
   /// - Throws: `notSent` when it certainly did not happen, `outcomeUnknown` when it may have.
   package func execute(
-    _ commands: [RedisCommand], deadline: ContinuousClock.Instant, waitForConnection: Bool = false,
-    onAbandonment: Abandonment = .discardReplies
+    _ commands: [RedisCommand], key: String? = nil, deadline: ContinuousClock.Instant,
+    waitForConnection: Bool = false, onAbandonment: Abandonment = .discardReplies
   ) async throws(RedisError) -> [RedisReply] {
     guard !commands.isEmpty else { return [] }
-    let wire: ByteBuffer
-    do throws(RedisFailure) {
-      wire = try ByteBuffer(commands: commands)
-    } catch {
-      throw .notSent(error)
+    switch way {
+    case .server(let node):
+      return try await node.execute(
+        commands, deadline: deadline, waitForConnection: waitForConnection,
+        onAbandonment: onAbandonment)
+    case .cluster(let router):
+      return try await router.execute(
+        commands, to: key.map { .slot(HashSlot(of: $0)) } ?? .home, deadline: deadline,
+        waits: waitForConnection, onAbandonment: onAbandonment)
     }
-    let id = nextID.wrappingAdd(1, ordering: .relaxed).newValue
-    let cancellation = Cancellation()
-    let result = await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        eventLoop.execute { [node] in
-          node.value.submit(
-            RedisNode.Batch(
-              id: id, caller: RedisCaller(id: id, wire: wire, continuation: continuation),
-              count: commands.count, bytes: wire.readableBytes, deadline: deadline,
-              waitsForConnection: waitForConnection, onAbandonment: onAbandonment),
-            isCancelled: cancellation.isRequested)
-        }
-      }
-    } onCancel: {
-      // Set first: when this comes before the submission, the submission sees it.
-      cancellation.request()
-      eventLoop.execute { [node] in node.value.cancel(id) }
-    }
-    return try result.get()
   }
 
   /// Sends one command and returns its reply.
   package func execute(
-    _ command: RedisCommand, deadline: ContinuousClock.Instant, waitForConnection: Bool = false,
-    onAbandonment: Abandonment = .discardReplies
+    _ command: RedisCommand, key: String? = nil, deadline: ContinuousClock.Instant,
+    waitForConnection: Bool = false, onAbandonment: Abandonment = .discardReplies
   ) async throws(RedisError) -> RedisReply {
     let replies = try await execute(
-      [command], deadline: deadline, waitForConnection: waitForConnection,
+      [command], key: key, deadline: deadline, waitForConnection: waitForConnection,
       onAbandonment: onAbandonment)
     return replies[0]
   }
 
+  /// Sends commands that are about a key each, or about none, and returns their replies in order.
+  ///
+  /// They are in one write, but in a cluster, where this is for reads and for what may be repeated.
+  package func execute(
+    each commands: [(command: RedisCommand, key: String?)],
+    deadline: ContinuousClock.Instant, waitForConnection: Bool = false
+  ) async throws(RedisError) -> [RedisReply] {
+    guard case .cluster = way else {
+      return try await execute(
+        commands.map(\.command), deadline: deadline, waitForConnection: waitForConnection)
+    }
+    var replies: [Int: RedisReply] = [:]
+    let places = Dictionary(grouping: commands.indices) { commands[$0].key.map(HashSlot.init(of:)) }
+    for (_, indices) in places.sorted(by: { $0.value[0] < $1.value[0] }) {
+      let answers = try await execute(
+        indices.map { commands[$0].command }, key: commands[indices[0]].key, deadline: deadline,
+        waitForConnection: waitForConnection)
+      for (index, answer) in zip(indices, answers) { replies[index] = answer }
+    }
+    return commands.indices.compactMap { replies[$0] }
+  }
+
+  /// Sends one command to one node of a cluster; without a cluster, to the server.
+  package func execute(
+    _ command: RedisCommand, at node: RedisEndpoint.Address, deadline: ContinuousClock.Instant
+  ) async throws(RedisError) -> RedisReply {
+    guard case .cluster(let router) = way else {
+      return try await execute(command, deadline: deadline)
+    }
+    return try await router.execute(
+      [command], to: .node(node), deadline: deadline, waits: true,
+      onAbandonment: .discardReplies)[0]
+  }
+
   /// Ends the connection that there is; another one follows by itself.
   package func endConnection(_ failure: RedisFailure) {
-    eventLoop.execute { [node] in node.value.connection.end(failure) }
+    switch way {
+    case .server(let node): node.endConnection(failure)
+    case .cluster(let router): router.endHomeConnection(failure)
+    }
   }
 
   /// Breaks every silence of so long with a PING, on this connection and on later ones; nil ends
   /// that.
   package func keepAlive(every interval: Duration?) {
-    eventLoop.execute { [node] in node.value.connection.keepAlive(every: interval) }
+    switch way {
+    case .server(let node): node.keepAlive(every: interval)
+    case .cluster(let router): router.keepAlive(every: interval)
+    }
   }
-}
-
-/// Whether a caller has gone, for the moment when its commands reach the event loop.
-private final class Cancellation: Sendable {
-  private let requested = Atomic<Bool>(false)
-  var isRequested: Bool { requested.load(ordering: .acquiring) }
-  func request() { requested.store(true, ordering: .releasing) }
 }

@@ -16,6 +16,11 @@ package struct RedisConfiguration: Sendable {
   /// Asks the sentinels where the primary is, when the endpoint has any; one for all clients of a
   /// process.
   package let sentinels: SentinelLocator?
+  /// Knows which node serves which slots, when the endpoint is a cluster; one for all clients of a
+  /// process.
+  package let cluster: ClusterView?
+  /// Of one connection, where a client has several, and each goes its own way.
+  private var ownLocator: (any PrimaryLocator)? = nil
   /// From the name look-up to the last answer of the handshake.
   package var connectTimeout: Duration = .seconds(5)
   /// A command that is overdue by as much, or a subscription that is not confirmed within it, shows
@@ -46,18 +51,44 @@ package struct RedisConfiguration: Sendable {
     self.dialer = dialer
     sentinels =
       switch endpoint.topology {
-      case .single: nil
+      case .single, .cluster: nil
       case .sentinel(let set):
         SentinelLocator(set, of: endpoint, password: sentinelPassword, dialer: dialer)
       }
+    cluster =
+      if case .cluster(let seeds) = endpoint.topology { ClusterView(seeds: seeds) } else { nil }
+  }
+
+  /// The same for a connection to one node of the cluster.
+  func connection(to node: RedisEndpoint.Address) -> RedisConfiguration {
+    var configuration = self
+    configuration.ownLocator = FixedLocator(address: node)
+    return configuration
+  }
+
+  /// The same for a connection to whichever node of the cluster, if it is one.
+  func connectionToAnyNode() -> RedisConfiguration {
+    var configuration = self
+    configuration.ownLocator = cluster.map { NodeLocator($0, configuration: self) }
+    return configuration
+  }
+
+  /// Who named that place, when it is not the URL.
+  func reporter(of address: RedisEndpoint.Address) -> RedisTLSFailure.Reporter? {
+    switch endpoint.topology {
+    case .single: nil
+    case .sentinel: .sentinels
+    case .cluster(let seeds): seeds.contains(address) ? nil : .cluster
+    }
   }
 
   /// Says where to connect to.
   var locator: any PrimaryLocator {
+    if let ownLocator { return ownLocator }
     if let sentinels { return sentinels }
     switch endpoint.topology {
     case .single(let address): return FixedLocator(address: address)
-    case .sentinel: preconditionFailure("Where there are sentinels, they are asked")
+    case .sentinel, .cluster: preconditionFailure("Where there are several, they are asked")
     }
   }
 }
@@ -83,9 +114,14 @@ package struct RedisServerInfo: Hashable, Sendable {
   }
 
   /// Reads `run_id` and `redis_version` out of `INFO server`.
-  init(info: RedisReply?, address: RedisEndpoint.Address?, lacking: [LackingCommand] = []) {
+  ///
+  /// - Parameter tellsRunID: whether it says anything of where the keys are that it is this server.
+  init(
+    info: RedisReply?, address: RedisEndpoint.Address?, lacking: [LackingCommand] = [],
+    tellsRunID: Bool = true
+  ) {
     self.init(
-      runID: Self.value("run_id", in: info), version: Self.value("redis_version", in: info),
+      runID: tellsRunID ? Self.value("run_id", in: info) : nil, version: Self.value("redis_version", in: info),
       address: address, lacking: lacking)
   }
 

@@ -225,7 +225,7 @@ extension RedisConnector {
     let endpoint = configuration.endpoint
     let limits = configuration.replyLimits
     // It is not in the URL: whoever reads of it has to be told where it comes from.
-    let isReported = configuration.sentinels != nil && endpoint.tls?.serverName == nil
+    let reporter = endpoint.tls?.serverName == nil ? configuration.reporter(of: address) : nil
     let name: String? =
       switch address {
       case .tcp(let host, _): URLHost.certificateName(of: endpoint.tls?.serverName ?? host)
@@ -245,7 +245,7 @@ extension RedisConnector {
           try channel.pipeline.syncOperations.addHandler(handler)
         }
         let handler = RedisChannelHandler(
-          limits: limits, tlsName: name, isReportedName: isReported)
+          limits: limits, tlsName: name, reporter: reporter)
         handlers.value.all[ObjectIdentifier(channel)] = handler
         try channel.pipeline.syncOperations.addHandler(handler)
       }

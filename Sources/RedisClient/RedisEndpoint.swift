@@ -36,6 +36,7 @@ package struct RedisEndpoint: Hashable, Sendable {
 
   package init(_ address: Address) { topology = .single(address) }
   package init(_ sentinels: SentinelSet) { topology = .sentinel(sentinels) }
+  package init(cluster seeds: [Address]) { topology = .cluster(seeds) }
 
   /// Redis's own port.
   package static let defaultPort = 6379
@@ -97,6 +98,9 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
       let hosts = set.sentinels.map(\.description).joined(separator: ",")
       place = "\(scheme)-sentinel://\(user)\(hosts)/\(database)"
       parameters = set.parameters(hasTLS: tls != nil) + parameters
+    case .cluster(let seeds):
+      let hosts = seeds.map(\.description).joined(separator: ",")
+      place = "\(scheme)-cluster://\(user)\(hosts)"
     }
     let query = parameters.compactMap { name, value in
       value.map { "\(name)=\(PercentEncoding.encoded($0, keeping: "/*"))" }

@@ -67,6 +67,16 @@ package enum RedisFailure: Error, Hashable, Sendable {
   /// The sentinels name another one by now.
   case primaryMoved(to: String)
 
+  // Of finding the nodes of a cluster
+  /// Not one node says which of them serves which slots; with each one's trouble.
+  case noClusterNode([NodeTrouble])
+  /// That server takes no part in a cluster.
+  case notClustered(String)
+  /// The cluster has nobody for that slot.
+  case slotUnserved(Int)
+  /// The node serves none of our slots any more, or has left the cluster.
+  case nodeLeft(String)
+
   // Of connections
   case connectionLost(reason: String)
   /// The server closed the connection while nothing was asked, after so long a silence.
@@ -86,14 +96,15 @@ package enum RedisFailure: Error, Hashable, Sendable {
   /// Whether the failure passes only when somebody acts (a password, a certificate).
   package var needsOperator: Bool {
     switch self {
-    case .authenticationFailed, .refused, .refusedByServer, .tls: true
+    case .authenticationFailed, .refused, .refusedByServer, .tls, .notClustered: true
     case .notConnected(let failure): failure?.needsOperator ?? false
     case .noSentinel(let troubles): troubles.allSatisfy(\.failure.needsOperator)
+    case .noClusterNode(let troubles): troubles.allSatisfy(\.failure.needsOperator)
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
       .lookUpTimedOut, .unreachable, .connectTimedOut, .handshakeTimedOut, .notReady,
       .connectionLost, .closedWhenSilent, .hungUp, .unwanted, .badReply, .unmatchedReply,
       .unresponsive, .readOnly, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind, .notPrimary,
-      .primaryMoved:
+      .primaryMoved, .slotUnserved, .nodeLeft:
       false
     }
   }
@@ -137,7 +148,16 @@ extension RedisFailure: CustomStringConvertible {
         + " \(sentinels.joined(separator: ", "))"
     case .notPrimary(let address, let role):
       "\(address), which the sentinels name, is no primary (its role is \(role))"
-    case .primaryMoved(let address): "the primary is at \(address) now, say the sentinels"
+    case .primaryMoved(let address): "its place is taken by \(address) now"
+    case .noClusterNode(let troubles):
+      "no node of the cluster can be asked which of them serves which slots: "
+        + troubles.map { "\($0)" }.joined(separator: "; ")
+    case .notClustered(let address):
+      "\(address) takes no part in a cluster: write redis:// in place of redis-cluster://"
+    case .slotUnserved(let slot):
+      "no node of the cluster serves slot \(slot): `redis-cli --cluster check` shows what is"
+        + " missing, `redis-cli --cluster fix` mends it"
+    case .nodeLeft(let address): "\(address) serves none of our slots any more"
     case .connectionLost(let reason): "the connection was lost: \(reason)"
     // Without the time, so that the same trouble has the same words.
     case .closedWhenSilent: "the connection was lost: the server closed it while it was silent"
@@ -176,10 +196,13 @@ extension SentinelTrouble: CustomStringConvertible {
 
 /// Why a TLS connection was refused.
 package enum RedisTLSFailure: Hashable, Sendable {
+  /// Who says where a server is.
+  package enum Reporter: Hashable, Sendable { case sentinels, cluster }
+
   /// The certificate is of another host.
   case wrongHostName(expected: String)
-  /// So, where the host is as sentinels report it.
-  case wrongReportedName(expected: String)
+  /// So, where the host is as others report it.
+  case wrongReportedName(expected: String, by: Reporter)
   /// The certificate, or one above it, is signed by nobody we trust.
   case unknownAuthority
   case expired
@@ -200,7 +223,11 @@ extension RedisTLSFailure: CustomStringConvertible {
     switch self {
     case .wrongHostName(let expected):
       "TLS: the server's certificate is not for \(expected) (server_name sets another name)"
-    case .wrongReportedName(let expected):
+    case .wrongReportedName(let expected, .cluster):
+      "TLS: the node's certificate is not for \(expected), as the cluster reports it: let nodes"
+        + " report names (`cluster-announce-hostname`, `cluster-preferred-endpoint-type hostname`),"
+        + " or set server_name"
+    case .wrongReportedName(let expected, .sentinels):
       "TLS: the primary's certificate is not for \(expected), as the sentinels report it: let them"
         + " report names (`sentinel resolve-hostnames yes`, `sentinel announce-hostnames yes`), or"
         + " set server_name"

@@ -6,6 +6,8 @@ struct RedisHandshake: Sendable {
   /// What is left out since the server hangs up on it.
   private var leftOut: [String] = []
   private let address: RedisEndpoint.Address
+  /// Whether whose `run_id` that is tells anything of where the keys are.
+  private let isOneOfMany: Bool
   var count: Int { steps.count }
 
   /// All of it, as it goes over the wire.
@@ -21,6 +23,7 @@ struct RedisHandshake: Sendable {
     clientName: String?, asksWhoItIs: Bool = true
   ) throws(RedisFailure) {
     self.address = address
+    isOneOfMany = endpoint.topology.isCluster
     var steps: [RedisCommand] = []
     switch (endpoint.username, password) {
     case (nil, nil): break
@@ -95,6 +98,7 @@ struct RedisHandshake: Sendable {
       case let role?: throw .notPrimary("\(address)", role: String(role.prefix(32)))
       }
     }
-    return RedisServerInfo(info: infos.first, address: address, lacking: lacking)
+    return RedisServerInfo(
+      info: infos.first, address: address, lacking: lacking, tellsRunID: !isOneOfMany)
   }
 }

@@ -24,6 +24,8 @@ package struct RedisSubscriber: Sendable {
     configuration: RedisConfiguration, eventLoopGroup: any EventLoopGroup, logger: Logger
   ) {
     let eventLoop = eventLoopGroup.next()
+    // What is published on one node of a cluster is told by all.
+    let configuration = configuration.connectionToAnyNode()
     connector = RedisConnector(configuration: configuration, eventLoop: eventLoop)
     listener = NIOLoopBoundBox.makeBoxSendingValue(
       RedisListener(configuration: configuration, eventLoop: eventLoop, logger: logger),

@@ -6,6 +6,10 @@ package enum RedisTopology: Hashable, Sendable {
   case single(RedisEndpoint.Address)
   /// The primary that sentinels name.
   case sentinel(SentinelSet)
+  /// In a cluster, whichever serves the key; these nodes are asked first, and are at least one.
+  case cluster([RedisEndpoint.Address])
+
+  package var isCluster: Bool { if case .cluster = self { true } else { false } }
 }
 
 /// The sentinels that watch a primary, as a URL names them.

@@ -12,8 +12,6 @@ package enum RedisURLError: Error, Hashable, Sendable {
   case forbiddenCharacter
   case schemeMissing
   case schemeUnknown(String)
-  /// The scheme is one of Sentinel's or Cluster's.
-  case notSupportedYet(scheme: String)
   /// As other clients write it; with what is written here.
   case foreignScheme(String)
   case foreignNameOfPrimary(String)
@@ -26,6 +24,12 @@ package enum RedisURLError: Error, Hashable, Sendable {
   case sentinelTwice
   case tooManySentinels(limit: Int)
   case sentinelTLSInvalid
+  case foreignClusterScheme(String)
+  case foreignClusterParameter(String)
+  case severalHosts
+  case nodeTwice
+  case tooManyNodes(limit: Int)
+  case databaseInCluster
   case fragment
   case unescapedAtSign
   case hostMissing
@@ -54,19 +58,20 @@ extension RedisURLError: CustomStringConvertible {
     "write redis-sentinel://[user:password@]h1:26379,h2:26379/0?master=NAME, where user and"
     + " password are those of the data nodes"
 
+  private static let clusterForm =
+    "write redis-cluster://[user:password@]h1:6379,h2:6379"
+  private static let schemes =
+    "redis://, rediss://, unix://, redis-sentinel:// or redis-cluster://"
+
   package var description: String {
     switch self {
     case .tooLong(let limit): "the Redis URL is longer than \(limit) bytes"
     case .forbiddenCharacter:
       "the Redis URL has a space, a control character or a non-ASCII character: percent-encode it"
         + " (an international host name is written as xn--…)"
-    case .schemeMissing:
-      "the Redis URL has no scheme: write redis://, rediss://, unix:// or redis-sentinel:// in"
-        + " front"
+    case .schemeMissing: "the Redis URL has no scheme: write \(Self.schemes) in front"
     case .schemeUnknown(let scheme):
-      "the scheme \(scheme):// is not known: use redis://, rediss://, unix:// or redis-sentinel://"
-    case .notSupportedYet(let scheme):
-      "\(scheme):// is not supported yet: use redis://, rediss://, unix:// or redis-sentinel://"
+      "the scheme \(scheme):// is not known: use \(Self.schemes)"
     case .foreignScheme(let scheme):
       "\(scheme):// is another client's: \(Self.sentinelForm), rediss-sentinel:// with TLS"
     case .foreignNameOfPrimary(let name):
@@ -92,6 +97,17 @@ extension RedisURLError: CustomStringConvertible {
     case .tooManySentinels(let limit): "the Sentinel URL names more than \(limit) sentinels"
     case .sentinelTLSInvalid:
       "sentinel_tls can only be off: rediss-sentinel:// is TLS with sentinels and nodes"
+    case .foreignClusterScheme(let scheme):
+      "\(scheme):// is another client's: \(Self.clusterForm), rediss-cluster:// with TLS"
+    case .foreignClusterParameter(let name):
+      "\(name) is another client's: \(Self.clusterForm)"
+    case .severalHosts:
+      "the Redis URL names several hosts: of a cluster, \(Self.clusterForm); of sentinels,"
+        + " redis-sentinel://h1:26379,h2:26379/0?master=NAME"
+    case .nodeTwice: "the Cluster URL names a node twice"
+    case .tooManyNodes(let limit):
+      "the Cluster URL names more than \(limit) nodes: a few are enough, they know the others"
+    case .databaseInCluster: "a cluster has database 0 only: leave the number out"
     case .fragment: "the Redis URL has a #: in a password write it as %23"
     case .unescapedAtSign:
       "the Redis URL has an @ that separates nothing: in a user or password write @ as %40, / as"

@@ -9,19 +9,17 @@ extension RedisURLParser {
   ]
   /// As others list the sentinels.
   private static let listsOfSentinels: Set<String> = ["addr", "node", "nodes", "sentinels"]
+  /// As others say that it is a cluster, in a URL of one host.
+  private static let clusterParameters: Set<String> = [
+    "cluster", "is_cluster", "isCluster", "cluster_mode", "clusterMode", "startup_nodes",
+  ]
   private static let longestPrimary = 128
 
   static func sentinelEndpoint(
     hosts: Substring, path: Substring, hasTLS: Bool
   ) throws(RedisURLError) -> RedisEndpoint {
-    var sentinels: [RedisEndpoint.Address] = []
-    for host in hosts.split(separator: ",", omittingEmptySubsequences: false) {
-      let place = try place(host)
-      let address = RedisEndpoint.Address.tcp(
-        host: place.host.name, port: place.port ?? SentinelSet.defaultPort)
-      guard !sentinels.contains(address) else { throw .sentinelTwice }
-      sentinels.append(address)
-    }
+    let sentinels = try addresses(hosts, defaultPort: SentinelSet.defaultPort)
+    guard Set(sentinels).count == sentinels.count else { throw .sentinelTwice }
     guard sentinels.count <= SentinelSet.mostSentinels else {
       throw .tooManySentinels(limit: SentinelSet.mostSentinels)
     }
@@ -62,8 +60,21 @@ extension RedisURLParser {
   /// What to write in the place of another client's parameter; nil when it is none.
   static func foreignParameter(_ name: Substring) -> RedisURLError? {
     if namesOfPrimary.contains(String(name)) { return .foreignNameOfPrimary(String(name)) }
+    if clusterParameters.contains(String(name)) { return .foreignClusterParameter(String(name)) }
     if listsOfSentinels.contains(String(name)) { return .foreignSentinels(String(name)) }
     return nil
+  }
+
+  /// Hosts with commas between them.
+  static func addresses(
+    _ hosts: Substring, defaultPort: Int
+  ) throws(RedisURLError) -> [RedisEndpoint.Address] {
+    var addresses: [RedisEndpoint.Address] = []
+    for host in hosts.split(separator: ",", omittingEmptySubsequences: false) {
+      let place = try place(host)
+      addresses.append(.tcp(host: place.host.name, port: place.port ?? defaultPort))
+    }
+    return addresses
   }
 
   /// What Redis takes in its configuration: no white space, as it parts the words there.

@@ -1,8 +1,8 @@
 import Dialing
 
 extension RedisEndpoint {
-  /// Reads `redis://`, `rediss://`, `unix:///path`, `redis-sentinel://h1,h2/0?master=NAME` and
-  /// `rediss-sentinel://` URLs, strictly.
+  /// Reads `redis://`, `rediss://`, `unix:///path`, `redis-sentinel://h1,h2/0?master=NAME`,
+  /// `redis-cluster://h1,h2` URLs and both of these with TLS, strictly.
   ///
   /// User and password are percent-decoded once. Query parameters are `user`, `password`, `db`, and
   /// with TLS `ca_file`, `cert_file`, `key_file`, `server_name`; with sentinels `master`,
@@ -29,7 +29,7 @@ enum RedisURLParser {
   }
 
   /// What the schemes have in common, with and without TLS.
-  enum Kind { case host, socket, sentinels }
+  enum Kind { case host, socket, sentinels, cluster }
 
   /// Room for a password of 1 KiB with every byte percent-encoded, and three file names.
   static let longestURL = 8192
@@ -65,6 +65,7 @@ enum RedisURLParser {
       case .host: try hostEndpoint(host: host, path: path)
       case .socket: try socketEndpoint(host: host, path: path)
       case .sentinels: try sentinelEndpoint(hosts: host, path: path, hasTLS: hasTLS)
+      case .cluster: try clusterEndpoint(hosts: host, path: path)
       }
     if hasTLS { endpoint.tls = .init() }
     if let userInfo {
@@ -84,7 +85,9 @@ enum RedisURLParser {
     case "redis", "rediss": return .host
     case "unix": return .socket
     case "redis-sentinel", "rediss-sentinel": return .sentinels
-    case "redis-cluster", "rediss-cluster": throw .notSupportedYet(scheme: scheme)
+    case "redis-cluster", "rediss-cluster": return .cluster
+    case "redis+cluster", "rediss+cluster", "redis-clusters", "cluster":
+      throw .foreignClusterScheme(scheme)
     case "sentinel", "sentinels", "redis+sentinel", "rediss+sentinel", "redis-sentinels":
       throw .foreignScheme(scheme)
     default:
@@ -109,6 +112,7 @@ enum RedisURLParser {
   private static func hostEndpoint(
     host authority: Substring, path: Substring
   ) throws(RedisURLError) -> RedisEndpoint {
+    guard !authority.contains(",") else { throw .severalHosts }
     let place = try place(authority)
     var endpoint = RedisEndpoint(
       .tcp(host: place.host.name, port: place.port ?? RedisEndpoint.defaultPort))
@@ -169,6 +173,9 @@ enum RedisURLParser {
       case .db:
         guard !hasDatabaseInPath else { throw .databaseTwice }
         endpoint.database = try database(value[...])
+        guard !endpoint.topology.isCluster || endpoint.database == 0 else {
+          throw .databaseInCluster
+        }
       case .master, .sentinelUser, .sentinelPassword, .sentinelTLS:
         try read(parameter, value, into: &endpoint)
       case .caFile, .certFile, .keyFile, .serverName:

@@ -1,4 +1,5 @@
 import ArgumentParser
+import RedisClient
 import Sidecar
 
 /// `acl`: the rights that Redis users need.
@@ -13,8 +14,9 @@ struct AccessControl: SettingsVerb {
       One command for a shell, that makes a user whose name and password are yours to set; for \
       Redis 7.0 and later and Valkey, or by --redis-version for 6.0 or 6.2, where keys cannot be \
       given for reading alone. Put your own password in the place of PASSWORD, and options such \
-      as -h and --user behind redis-cli. It asks nobody: the key prefix of the settings is all \
-      that it needs.
+      as -h and --user behind redis-cli. It asks nobody: the key prefix and the Redis URL of the \
+      settings are all that it needs. Users of a Redis Cluster are each node's own: give the \
+      command to every node.
       """)
 
   @Flag(help: "The rights of an application: read the token, report it, listen.")
@@ -47,7 +49,8 @@ struct AccessControl: SettingsVerb {
     }
     let rules = AccessRules(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
-      others: settings.accounts.flatMap(\.otherKeys), dialect: dialect)
+      others: settings.accounts.flatMap(\.otherKeys),
+      isClustered: settings.redis.endpoint.topology.isCluster, dialect: dialect)
     let (user, rights) =
       reader
       ? ("wch-reader", rules.reader)

@@ -84,7 +84,6 @@ struct RedisURLTests {
     arguments: [
       ("", RedisURLError.schemeMissing), ("h:6379", .schemeMissing), ("redis:/h", .schemeMissing),
       ("://h", .schemeMissing), ("p@ss://h", .schemeMissing), ("http://h", .schemeUnknown("http")),
-      ("rediss-cluster://h1", .notSupportedYet(scheme: "rediss-cluster")),
       ("redis://", .hostMissing), ("redis:///0", .hostMissing), ("redis://:6379", .hostMissing),
       ("redis://a b", .forbiddenCharacter), ("redis://h\n", .forbiddenCharacter),
       ("redis://:密@h", .forbiddenCharacter), ("redis://:p#w@h", .fragment),
@@ -93,7 +92,7 @@ struct RedisURLTests {
       ("redis://h%4", .hostInvalid), ("redis://h!", .hostInvalid),
       ("redis://%e5%af%86", .hostInvalid),
       ("redis://[::1%]", .hostInvalid), ("redis://[::1%25]x", .hostInvalid),
-      ("redis://h,i", .hostInvalid), ("redis://[::1", .hostInvalid),
+      ("redis://h,i", .severalHosts), ("redis://[::1", .hostInvalid),
       ("redis://[1.2.3.4]", .hostInvalid),
       ("redis://[g::1]", .hostInvalid), ("redis://::1", .hostMissing),
       ("redis://[::1]x", .portInvalid),

@@ -26,6 +26,8 @@ package final class Deployment: Sendable {
   package let sentinels: SentinelGroup?
   /// What stands between the replicas and Redis, where anything does.
   package let proxy: StrictProxy?
+  /// The cluster, of which the Redis above is one node, where there is one.
+  package let cluster: ClusterGroup?
   package let weChat: SimulatorServer
   /// A connection of the test's own.
   package let client: RedisClient
@@ -40,13 +42,16 @@ package final class Deployment: Sendable {
   private let configuration: RedisConfiguration
 
   private init(
-    redis: RedisServer, sentinels: SentinelGroup?, proxy: StrictProxy?, weChat: SimulatorServer
+    redis: RedisServer, sentinels: SentinelGroup?, cluster: ClusterGroup?, proxy: StrictProxy?,
+    weChat: SimulatorServer
   ) {
     self.redis = redis
     self.sentinels = sentinels
+    self.cluster = cluster
     self.proxy = proxy
     self.weChat = weChat
-    configuration = RedisConfiguration(endpoint: sentinels?.endpoint ?? redis.endpoint)
+    configuration = RedisConfiguration(
+      endpoint: sentinels?.endpoint ?? cluster?.endpoint ?? redis.endpoint)
     client = RedisClient(
       configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test"))
@@ -104,9 +109,24 @@ package final class Deployment: Sendable {
     }
   }
 
+  /// The same with a cluster of three primaries with a replica each.
+  package static func run<Result: Sendable>(
+    withCluster options: ClusterGroup.Options, alone: Bool = true,
+    life: Milliseconds = 7_200_000, grace: Milliseconds = 300_000,
+    _ body: @escaping @Sendable (Deployment, ClusterGroup) async throws -> Result
+  ) async throws -> Result {
+    try await MachineShare.shared.take(alone: alone) {
+      let group = try await ClusterGroup.start(options)
+      defer { group.stop() }
+      return try await run(
+        redis: group.servers[0], cluster: group, life: life, grace: grace
+      ) { try await body($0, group) }
+    }
+  }
+
   private static func run<Result: Sendable>(
-    redis: RedisServer, sentinels: SentinelGroup?, proxy: StrictProxy? = nil, life: Milliseconds,
-    grace: Milliseconds,
+    redis: RedisServer, sentinels: SentinelGroup? = nil, cluster: ClusterGroup? = nil,
+    proxy: StrictProxy? = nil, life: Milliseconds, grace: Milliseconds,
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
     let simulator = Simulator(seed: .random(in: 0 ... .max))
@@ -119,7 +139,8 @@ package final class Deployment: Sendable {
     simulator.register(app)
     let weChat = try await startSimulator(simulator)
     let deployment = Deployment(
-      redis: redis, sentinels: sentinels, proxy: proxy, weChat: weChat)
+      redis: redis, sentinels: sentinels, cluster: cluster, proxy: proxy,
+      weChat: weChat)
     let outcome: Swift.Result<Result, any Error>
     do {
       let result = try await deployment.connected { try await body(deployment) }
@@ -217,12 +238,36 @@ package final class Deployment: Sendable {
 
   /// The settings that a replica needs to find Redis and WeChat.
   package func environment(instance: String) -> [String: String] {
-    [
+    let usual = [
       "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API_URL": weChat.url,
-      "WCH_REDIS_URL": sentinels?.url ?? proxy?.url ?? redis.url, "WCH_INSTANCE": instance,
+      "WCH_REDIS_URL": sentinels?.url ?? cluster?.url ?? proxy?.url ?? redis.url, "WCH_INSTANCE": instance,
       "WCH_HTTP_LISTEN": "unix:\(socket(of: instance))", "WCH_LOG_LEVEL": "debug",
     ]
+    guard let cluster else { return usual }
+    return usual.merging(settings(of: cluster.keys)) { $1 }.filter { !$0.value.isEmpty }
   }
+
+  /// What brings the account's keys into one slot.
+  private func settings(of keys: ClusterGroup.Keys) -> [String: String] {
+    switch keys {
+    case .tagged: return ["WCH_KEY_PREFIX": keys.prefix]
+    case .named:
+      let directory = redis.directory.appendingPathComponent("accounts")
+      let account = directory.appendingPathComponent(ClusterGroup.Keys.account)
+      // Once: a replica that runs reads them.
+      if !FileManager.default.fileExists(atPath: account.path) {
+        try? FileManager.default.createDirectory(at: account, withIntermediateDirectories: true)
+        try? Data(Self.appID.utf8).write(to: account.appendingPathComponent("appid"))
+        try? Data(Self.secret.utf8).write(to: account.appendingPathComponent("appsecret"))
+      }
+      return ["WCH_APPID": "", "WCH_APPSECRET": "", "WCH_ACCOUNTS_DIR": directory.path]
+    }
+  }
+
+  private var lockKey: String { cluster?.keys.lock ?? "WCH_leader" }
+
+  /// The key that applications read.
+  package var tokenKey: String { cluster?.keys.token ?? "WCH_access_token" }
 
   private func socket(of instance: String) -> String {
     redis.directory.appendingPathComponent("\(instance).h").path
@@ -257,7 +302,7 @@ package final class Deployment: Sendable {
 
   /// The running replica that holds the lock.
   package func leader() async throws -> SidecarProcess? {
-    guard let lock = try await ask("GET", "WCH_leader").text else { return nil }
+    guard let lock = try await ask("GET", lockKey).text else { return nil }
     let name = lock.prefix { $0 != ":" }
     return processes.last { $0.instance == name }
   }
@@ -300,17 +345,18 @@ package final class Deployment: Sendable {
   /// Asks Redis on the test's own connection.
   @discardableResult
   package func ask(_ name: String, _ arguments: String...) async throws -> RedisReply {
-    try await ask(RedisCommand(name, arguments))
+    try await ask(RedisCommand(name, arguments), key: arguments.first)
   }
 
   /// The same with a command that is already made.
   @discardableResult
-  package func ask(_ command: RedisCommand) async throws -> RedisReply {
-    try await client.execute(command, deadline: .now + patience, waitForConnection: true)
+  package func ask(_ command: RedisCommand, key: String? = nil) async throws -> RedisReply {
+    try await client.execute(
+      command, key: key, deadline: .now + patience, waitForConnection: true)
   }
 
   /// The token that applications see.
-  package func token() async throws -> String? { try await ask("GET", "WCH_access_token").text }
+  package func token() async throws -> String? { try await ask("GET", tokenKey).text }
 
   /// The two keys as they are at one instant.
   package func keys() async throws -> PublishedKeys {
@@ -364,7 +410,7 @@ package final class Deployment: Sendable {
   package func withReader<Result: Sendable>(
     _ body: @escaping @Sendable (TokenReader) async throws -> Result
   ) async throws -> Result {
-    let reader = TokenReader(client: client, simulator: simulator)
+    let reader = TokenReader(key: tokenKey, client: client, simulator: simulator)
     return try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await reader.run() }
       defer { group.cancelAll() }

@@ -43,6 +43,7 @@ package final class RedisServer: Sendable {
   private let isReadyBy: Duration
   /// Protects the running process against a test that stops and restarts from several tasks.
   private let process: Mutex<ChildProcess?> = Mutex(nil)
+  private let isPaused = Atomic(false)
 
   /// The path of the Unix socket that the server listens on as well.
   package var socketPath: String { directory.appendingPathComponent("s").path }
@@ -65,11 +66,12 @@ package final class RedisServer: Sendable {
   ///   - arguments: more options, such as `["--maxmemory", "3mb"]`.
   ///   - password: sets `requirepass`.
   ///   - tlsArguments: the options that name certificates; `--tls-port` is added to them.
+  ///   - isClustered: whether it may join a cluster, whose bus it has 10000 above its port.
   ///   - environment: variables beside our own, such as those of libfaketime.
   ///   - isReadyBy: how long a start may take, loading included.
   package static func start(
     at place: Place = Place(), arguments: [String] = [], password: String? = nil,
-    tlsArguments: [String]? = nil,
+    tlsArguments: [String]? = nil, isClustered: Bool = false,
     environment: [String: String] = [:], isReadyBy: Duration = .seconds(60)
   ) async throws -> RedisServer {
     // Somebody else may take a free port between our look and the server's: then try another.
@@ -77,7 +79,7 @@ package final class RedisServer: Sendable {
     for _ in 0..<5 {
       let server = try RedisServer(
         at: place, arguments: arguments, password: password, tlsArguments: tlsArguments,
-        environment: environment, isReadyBy: isReadyBy)
+        isClustered: isClustered, environment: environment, isReadyBy: isReadyBy)
       let start = ContinuousClock.now
       do {
         try await server.launch()
@@ -94,11 +96,11 @@ package final class RedisServer: Sendable {
 
   private init(
     at place: Place, arguments: [String], password: String?, tlsArguments: [String]?,
-    environment: [String: String], isReadyBy: Duration
+    isClustered: Bool, environment: [String: String], isReadyBy: Duration
   ) throws {
     self.place = place
-    port = try FreePort.pick()
-    tlsPort = try tlsArguments.map { _ in try FreePort.pick() }
+    port = try FreePort.pick(withBus: isClustered)
+    tlsPort = try tlsArguments.map { _ in try FreePort.pick(withBus: isClustered) }
     // Short, since a socket's path has at most 107 bytes.
     directory = FileManager.default.temporaryDirectory
       .appendingPathComponent("r\(UInt32.random(in: 0 ... .max))")
@@ -111,6 +113,7 @@ package final class RedisServer: Sendable {
     ]
     if let tlsPort, let tlsArguments { all += ["--tls-port", "\(tlsPort)"] + tlsArguments }
     if let password { all += ["--requirepass", password] }
+    if isClustered { all += ["--cluster-enabled", "yes"] }
     self.arguments = all + arguments
     self.environment = environment
     self.password = password
@@ -128,11 +131,22 @@ package final class RedisServer: Sendable {
   /// Ends the server as a crash would; `restart()` brings an empty one back.
   package func kill() { end(SIGKILL) }
 
+  /// Whether it runs, and is not paused.
+  package var runs: Bool {
+    process.withLock { $0?.isRunning == true } && !isPaused.load(ordering: .relaxed)
+  }
+
   /// Stops the server's process without ending it: sockets stay open and nothing answers.
-  package func pause() { signal(SIGSTOP) }
+  package func pause() {
+    isPaused.store(true, ordering: .relaxed)
+    signal(SIGSTOP)
+  }
 
   /// Lets a paused server go on.
-  package func resume() { signal(SIGCONT) }
+  package func resume() {
+    signal(SIGCONT)
+    isPaused.store(false, ordering: .relaxed)
+  }
 
   /// Ends the server, if it runs, and starts it again on the same port, with empty memory.
   package func restart() async throws {
@@ -244,17 +258,29 @@ package enum FreePort {
   /// Ports that were given already; two servers of one process never get the same.
   private static let given = Mutex<Set<Int>>([])
 
+  /// From a node's port to that on which it talks to other nodes.
+  private static let bus = 10_000
+
   /// Finds a port of 127.0.0.1.
-  package static func pick() throws -> Int {
+  ///
+  /// - Parameter withBus: whether the one that is 10000 above it has to be free, too.
+  package static func pick(withBus: Bool = false) throws -> Int {
     for _ in 0..<100 {
-      let port = Int.random(in: range)
-      guard given.withLock({ $0.insert(port).inserted }) else { continue }
-      let bound = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-        .bind(host: "127.0.0.1", port: port)
-      guard let channel = try? bound.wait() else { continue }
-      try channel.close().wait()
-      return port
+      let port = Int.random(in: range.lowerBound...range.upperBound - (withBus ? bus : 0))
+      let ports = withBus ? [port, port + bus] : [port]
+      guard ports.allSatisfy({ port in given.withLock { $0.insert(port).inserted } }) else {
+        continue
+      }
+      if try ports.allSatisfy(isFree) { return port }
     }
     throw RedisServer.Failure("no port of \(range) is free")
+  }
+
+  private static func isFree(_ port: Int) throws -> Bool {
+    let bound = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .bind(host: "127.0.0.1", port: port)
+    guard let channel = try? bound.wait() else { return false }
+    try channel.close().wait()
+    return true
   }
 }

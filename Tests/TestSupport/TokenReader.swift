@@ -89,7 +89,7 @@ package final class TokenReader: Sendable {
   private func readOnce() async -> Finding {
     guard
       let reply = try? await client.execute(
-        RedisCommand("GET", key), deadline: .now + .milliseconds(500)),
+        RedisCommand("GET", key), key: key, deadline: .now + .milliseconds(500)),
       reply.refusal == nil
     else { return .unreachable }
     guard let token = reply.text else { return .missing }

@@ -9,11 +9,9 @@ extension Inspection {
   ) async throws(RedisError) -> Bool {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     let key = layout.state(CredentialID(account.name))
+    let token = layout.accessToken(account.name)
     let replies = try await questions.ask(
-      [
-        RedisCommand("HMGET", key, "app", "v"),
-        RedisCommand("EXISTS", layout.accessToken(account.name)),
-      ])
+      [(RedisCommand("HMGET", key, "app", "v"), key), (RedisCommand("EXISTS", token), token)])
     // What may not be read is found with the permissions.
     guard let fields = replies[0].elements?.map(\.text), fields.count == 2 else { return true }
     if let app = fields[0], app != TokenStore.digest(account.appID) {
@@ -43,7 +41,7 @@ extension Inspection {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     for ticket in account.credentials where ticket.kind != .accessToken {
       let key = layout.key(.credential, ticket)
-      let reply = try await questions.ask("EXISTS", key)
+      let reply = try await questions.ask("EXISTS", key, isAboutKey: true)
       if let refusal = reply.refusal {
         report.add(.bad, key, "cannot be read: \(refusal)")
       } else {
@@ -61,8 +59,9 @@ extension Inspection {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     let replies = try await questions.ask(
       [
-        RedisCommand("GET", layout.leader), RedisCommand("PTTL", layout.leader),
-        RedisCommand("HMGET", layout.epoch, "app", "term"),
+        (RedisCommand("GET", layout.leader), layout.leader),
+        (RedisCommand("PTTL", layout.leader), layout.leader),
+        (RedisCommand("HMGET", layout.epoch, "app", "term"), layout.epoch),
       ])
     guard let holder = replies[0].text else { return }
     let name = String(holder.prefix { $0 != ":" }.prefix(128))

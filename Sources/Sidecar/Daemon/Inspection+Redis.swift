@@ -12,7 +12,9 @@ extension Inspection {
     var redis = redis
     // A server that hangs up on some of what is asked is met again at once.
     redis.backoff = Backoff(initial: .milliseconds(10), cap: .milliseconds(100))
-    let client = RedisClient(configuration: redis, eventLoopGroup: group, logger: logger)
+    let client = RedisClient(
+      configuration: redis, eventLoopGroup: group,
+      home: KeyLayout(prefix: settings.redis.keyPrefix).leader, logger: logger)
     return await withTaskGroup { tasks in
       tasks.addTask { await client.run() }
       let tokens = await inspectRedis(client, &report)
@@ -55,7 +57,7 @@ extension Inspection {
       try await inspectServer(questions, &report)
       for account in accounts {
         let key = KeyLayout(prefix: settings.redis.keyPrefix).accessToken(account.name)
-        let reply = try await questions.ask("GET", key)
+        let reply = try await questions.ask("GET", key, isAboutKey: true)
         let isOurs = try await inspectRecord(of: account, questions, &report)
         if let token = reply.text {
           if isOurs { tokens[account.name] = AccessToken(token) }
@@ -96,6 +98,10 @@ extension Inspection {
   private func inspectServer(
     _ questions: RedisQuestions, _ report: inout Report
   ) async throws(RedisError) {
+    if let view = redis.cluster {
+      return try await inspectCluster(
+        view, questions.client, .now + questions.limit, &report)
+    }
     if let text = try await questions.ask("INFO").text {
       let saves = try await questions.ask("CONFIG", "GET", "save")
       inspect(ServerInformation(text), saves: saves.elements?.last?.text, &report)
@@ -104,32 +110,40 @@ extension Inspection {
     report.add(
       .doubtful, "INFO",
       "refused; version, topology, persistence, eviction and min-replicas-to-write are unknown")
-    if let role = try await questions.ask("ROLE").elements?.first?.text { tell(role, &report) }
+    if let role = try await questions.ask("ROLE").elements?.first?.text {
+      tell(role: role, &report)
+    }
   }
 
-  private func tell(_ role: String, _ report: inout Report) {
+  private func tell(role: String, of subject: String = "role", _ report: inout Report) {
     report.add(
-      role == "master" ? .good : .bad, "role",
+      role == "master" ? .good : .bad, subject,
       role == "master" ? "primary" : "\(role): writes are refused here; name the primary")
   }
 
-  /// - Parameter saves: when snapshots are made; nil when Redis does not tell.
-  private func inspect(
-    _ information: ServerInformation, saves: String?, _ report: inout Report
+  /// - Parameters:
+  ///   - saves: when snapshots are made; nil when Redis does not tell.
+  ///   - node: of a cluster, which one that is.
+  func inspect(
+    _ information: ServerInformation, saves: String?, of node: String? = nil,
+    _ report: inout Report
   ) {
-    report.add(.good, "version", information["redis_version"] ?? "unknown")
-    tell(information["role"] ?? "unknown", &report)
-    let (grade, topology) = topology(information)
-    report.add(grade, "topology", topology)
+    func subject(_ name: String) -> String { node.map { "\($0) \(name)" } ?? name }
+    report.add(.good, subject("version"), information["redis_version"] ?? "unknown")
+    tell(role: information["role"] ?? "unknown", of: subject("role"), &report)
+    if node == nil {
+      let (grade, topology) = topology(information)
+      report.add(grade, "topology", topology)
+    }
     let policy = information["maxmemory_policy"] ?? "unknown"
     let evicts = information.evictingPolicy != nil
     report.add(
-      evicts ? .doubtful : .good, "maxmemory-policy",
+      evicts ? .doubtful : .good, subject("maxmemory-policy"),
       evicts
         ? "\(policy): Redis may evict the lock and the token; use noeviction" : policy)
-    report.add(.good, "persistence", persistence(information, saves: saves))
+    report.add(.good, subject("persistence"), persistence(information, saves: saves))
     let (guarded, words) = replicaGuard(information)
-    report.add(guarded, "min-replicas-to-write", words)
+    report.add(guarded, subject("min-replicas-to-write"), words)
   }
 
   private func topology(_ information: ServerInformation) -> (Finding.Grade, String) {
@@ -143,8 +157,8 @@ extension Inspection {
     case "sentinel": return (.bad, "this is a sentinel: write redis-sentinel:// with master=")
     case "cluster":
       return (
-        .doubtful,
-        "one node of a Redis Cluster, with \(replicas): keys of the other nodes are refused here"
+        .bad,
+        "this is one node of a Redis Cluster, with \(replicas): write redis-cluster:// in its URL"
       )
     default:
       return (.good, (redis.sentinels == nil ? "one server" : "behind sentinels") + ", \(replicas)")
@@ -195,14 +209,16 @@ extension Inspection {
     let trials = PermissionTrials(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
       credentials: accounts.flatMap(\.credentials),
-      others: accounts.flatMap(\.otherKeys), database: redis.endpoint.database)
+      others: accounts.flatMap(\.otherKeys), database: redis.endpoint.database,
+      isClustered: redis.cluster != nil)
     var judgement = PermissionJudgement(trials: trials)
     let calls = trials.commands + trials.keys
-    let replies = try await questions.ask(calls.map(\.command))
+    let replies = try await questions.ask(calls.map { ($0.command, $0.key) })
     for (trial, reply) in zip(calls, replies) { judgement.judge(trial, reply, &report) }
     // Nothing can be asked on that connection after it.
     judgement.judge(
-      trials.subscription, try await questions.ask([trials.subscription.command])[0], &report)
+      trials.subscription, try await questions.ask([(trials.subscription.command, nil)])[0],
+      &report)
     judgement.conclude(&report)
     questions.client.endConnection(.unwanted(reason: "it has subscribed"))
   }
@@ -214,10 +230,19 @@ extension Inspection {
     let layout = KeyLayout(prefix: settings.redis.keyPrefix)
     for account in accounts {
       let look = StoreCommand.Look(
-        account: CredentialID(account.name), outputs: Output.own(Margins()))
+        account: CredentialID(account.name),
+        // What lies in other slots is written by scripts of its own.
+        outputs: Output.own(Margins()).filter {
+          redis.cluster == nil || !layout.isApart($0, CredentialID(account.name))
+        })
       let (keys, arguments) = Steps.look.call(look, in: StepContext(layout: layout))
       let reply = try await questions.ask(
-        [RedisCommand("EVAL", [Steps.look.script.source, "\(keys.count)"] + keys + arguments)])[0]
+        [
+          (
+            RedisCommand("EVAL", [Steps.look.script.source, "\(keys.count)"] + keys + arguments),
+            keys[0]
+          )
+        ])[0]
       // What may not be given or touched is told as a permission.
       guard let refusal = reply.refusal, refusal.kind != .noPermission, !refusal.refuses("EVAL")
       else { continue }
@@ -226,7 +251,7 @@ extension Inspection {
       }
       report.add(.doubtful, "scripts", "\(refusal)")
     }
-    try await inspectPlaces(questions, layout, &report)
+    if redis.cluster == nil { try await inspectPlaces(questions, layout, &report) }
   }
 
   /// Whether scripts find what commands have written: proxies before several servers send a script
@@ -236,9 +261,9 @@ extension Inspection {
   ) async throws(RedisError) {
     let probe = layout.prefix + "check"
     let replies = try await questions.ask([
-      RedisCommand("SET", probe, "1", "PX", "1000"),
-      RedisCommand("EVAL", "return redis.call('GET', KEYS[2])", "2", layout.leader, probe),
-      RedisCommand("DEL", probe),
+      (RedisCommand("SET", probe, "1", "PX", "1000"), nil),
+      (RedisCommand("EVAL", "return redis.call('GET', KEYS[2])", "2", layout.leader, probe), nil),
+      (RedisCommand("DEL", probe), nil),
     ])
     guard replies[0].refusal == nil, replies[1] == .null else { return }
     report.add(

@@ -32,9 +32,12 @@ struct PermissionTrials {
   /// Of the one key that is written, in milliseconds, in case that it may not be removed.
   private static let longestLife = "1000"
 
-  /// - Parameter others: the keys of other software that are written.
+  /// - Parameters:
+  ///   - others: the keys of other software that are written.
+  ///   - isClustered: whether Redis is a cluster.
   init(
-    layout: KeyLayout, credentials: [CredentialID], others: [String] = [], database: Int
+    layout: KeyLayout, credentials: [CredentialID], others: [String] = [], database: Int,
+    isClustered: Bool = false
   ) {
     let probe = "\(layout.prefix)check"
     let state = layout.state(credentials.first ?? .unnamed)
@@ -73,7 +76,10 @@ struct PermissionTrials {
       ("pexpire", "~\(probe)", ["PEXPIRE", probe, Self.longestLife]),
       ("del", "~\(probe)", ["DEL", probe]),
     ]
-    commands = calls.map { Trial($0, $1, $2) }
+    let clusterCalls: [(String, String?, [String])] =
+      isClustered
+      ? [("asking", nil, ["ASKING"]), ("cluster|slots", nil, ["CLUSTER", "SLOTS"])] : []
+    commands = (calls + clusterCalls).map { Trial($0, $1, $2) }
     subscription = Trial("subscribe", "&\(layout.events)", ["SUBSCRIBE", layout.events])
     let names =
       [layout.leader, layout.epoch, layout.replicas, reports]
@@ -102,6 +108,9 @@ extension PermissionTrials.Trial {
     self.object = object
     command = RedisCommand(words[0], Array(words.dropFirst()))
   }
+
+  /// The key that it is about; nil for none.
+  var key: String? { object.flatMap { $0.hasPrefix("~") ? String($0.dropFirst()) : nil } }
 
   /// What to grant, as a rule of `ACL SETUSER`, when the ACL refuses the call so.
   func missing(_ refusal: RedisServerError) -> String {

@@ -68,12 +68,13 @@ package struct RedisSight: Sendable {
     logger: Logger
   ) async throws(RedisError) -> RedisSight {
     let client = RedisClient(
-      configuration: redis, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
+      configuration: redis, eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+      home: KeyLayout(prefix: settings.keyPrefix).leader, logger: logger)
     let result: Result<RedisSight, RedisError> = await withTaskGroup { tasks in
       tasks.addTask { await client.run() }
       let result: Result<RedisSight, RedisError>
       do throws(RedisError) {
-        result = .success(try await look(client, settings, only: account))
+        result = .success(try await look(client, redis.cluster, settings, only: account))
       } catch {
         result = .failure(error)
       }
@@ -84,28 +85,31 @@ package struct RedisSight: Sendable {
   }
 
   private static func look(
-    _ client: RedisClient, _ settings: RedisSettings, only account: AccountName?
+    _ client: RedisClient, _ cluster: ClusterView?, _ settings: RedisSettings,
+    only account: AccountName?
   ) async throws(RedisError) -> RedisSight {
     let deadline = ContinuousClock.now + limit
     let layout = KeyLayout(prefix: settings.keyPrefix)
     let first = try await client.execute(
-      [
-        RedisCommand("TIME"), RedisCommand("GET", layout.leader),
-        RedisCommand("PTTL", layout.leader), RedisCommand("HGETALL", layout.replicas),
+      each: [
+        (RedisCommand("TIME"), layout.leader), (RedisCommand("GET", layout.leader), layout.leader),
+        (RedisCommand("PTTL", layout.leader), layout.leader),
+        (RedisCommand("HGETALL", layout.replicas), layout.replicas),
       ], deadline: deadline, waitForConnection: true)
     let time = (first[0].elements ?? []).compactMap(\.number)
     let now =
       time.count == 2
       ? Timestamp(milliseconds: time[0] * 1000 + time[1] / 1000) : Timestamp.now
-    let names = try await accounts(client, settings, layout, deadline).filter {
+    let names = try await accounts(client, cluster, settings, layout, deadline).filter {
       account == nil || $0.account == account
     }
     let replies = try await client.execute(
-      names.flatMap { name in
-        [
-          RedisCommand("PTTL", layout.key(.credential, name)),
-          RedisCommand("GET", layout.key(.expiry, name)),
-          RedisCommand("HMGET", layout.state(name), "v", "app", "fetched_by"),
+      each: names.flatMap { name in
+        let (token, expiry) = (layout.key(.credential, name), layout.key(.expiry, name))
+        let state = layout.state(name)
+        return [
+          (RedisCommand("PTTL", token), token), (RedisCommand("GET", expiry), expiry),
+          (RedisCommand("HMGET", state, "v", "app", "fetched_by"), state),
         ]
       }, deadline: deadline)
     var accounts: [Account] = []
@@ -132,17 +136,35 @@ package struct RedisSight: Sendable {
 
   /// The accounts of the settings, or those that have a record.
   private static func accounts(
-    _ client: RedisClient, _ settings: RedisSettings, _ layout: KeyLayout,
-    _ deadline: ContinuousClock.Instant
+    _ client: RedisClient, _ cluster: ClusterView?, _ settings: RedisSettings,
+    _ layout: KeyLayout, _ deadline: ContinuousClock.Instant
   ) async throws(RedisError) -> [CredentialID] {
     if !settings.accounts.isEmpty { return settings.accounts.keys.sorted() }
     var names: Set<CredentialID> = [.unnamed]
+    // Each node of a cluster knows its own keys only.
+    let nodes: [RedisEndpoint.Address?] = cluster?.map?.primaries ?? [nil]
+    for node in nodes where names.count <= SettingsSources.accountLimit {
+      names.formUnion(try await accounts(client, at: node, layout, deadline))
+    }
+    return names.sorted()
+  }
+
+  private static func accounts(
+    _ client: RedisClient, at node: RedisEndpoint.Address?, _ layout: KeyLayout,
+    _ deadline: ContinuousClock.Instant
+  ) async throws(RedisError) -> Set<CredentialID> {
+    var names: Set<CredentialID> = []
     var cursor = "0"
     let start = "\(layout.prefix)state:{"
     for _ in 0..<mostScans {
-      let reply = try await client.execute(
-        RedisCommand(
-          "SCAN", cursor, "MATCH", "\(KeyPattern(start))*", "COUNT", scanned), deadline: deadline)
+      let scan = RedisCommand(
+        "SCAN", cursor, "MATCH", "\(KeyPattern(start))*", "COUNT", scanned)
+      let reply =
+        if let node {
+          try await client.execute(scan, at: node, deadline: deadline)
+        } else {
+          try await client.execute(scan, deadline: deadline)
+        }
       // A user with a replica's rights may not ask this: the unnamed account is all there is then.
       guard let elements = reply.elements, elements.count == 2, let next = elements[0].text else {
         break
@@ -153,7 +175,7 @@ package struct RedisSight: Sendable {
       cursor = next
       if cursor == "0" || names.count > SettingsSources.accountLimit { break }
     }
-    return names.sorted()
+    return names
   }
 
   /// Whose record that key is; nil of one that is none.

@@ -271,6 +271,12 @@ package struct Assessment {
       unknown.isPending = isYoung(unknown, SentinelState.unheard)
       found.append(unknown)
     }
+    if let trouble = known.cluster?.trouble {
+      var open = condition(.slotsUnserved, .error, nil, at: nil) { $0.reason = Self.cut(trouble) }
+      // The map of a cluster that is being changed is a moment old.
+      open.isPending = isYoung(open, Self.hiccup)
+      found.append(open)
+    }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {
       // Nobody can do anything about what Redis does not have; it is known what is done instead.
       var lame = condition(

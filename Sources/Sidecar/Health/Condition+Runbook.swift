@@ -6,7 +6,8 @@ extension Condition.Kind {
       .fileUnwritten, .hookFailing:
       false
     case .foreignApp, .newerLayout, .noLeader, .lockEndless, .sharedName, .replicaSilent,
-      .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin, .redisWrites, .redisMemory,
+      .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved, .redisLogin, .redisWrites,
+      .redisMemory,
       .redisPermission,
       .redisKeyType, .redisScripts, .outputForbidden, .redisStep, .connectionLame, .loopStalled,
       .clockOff, .secretUnusable,
@@ -100,6 +101,13 @@ extension Condition.Kind {
         under another name than the URL's master.
         """,
         "哨兵已停或网络不通、哨兵要求自己的密码，或哨兵监控的主节点名称与 URL 中的 master 不同。")
+    case .slotsUnserved:
+      Words(
+        """
+        A reshard was interrupted, or a primary and all of its replicas are lost and their slots \
+        were given to nobody.
+        """,
+        "槽位迁移中断，或某个主节点及其全部从节点丢失，其槽位无人接管。")
     case .redisLogin:
       Words(
         "The password was rotated at one end only, or the Redis user does not exist.",
@@ -201,6 +209,17 @@ extension Condition.Kind {
         `redis-cli -p 26379 SENTINEL MASTERS`.
         """,
         "`/v1/status` 的 `redis.sentinels`：每个哨兵的应答；`wch-sidecar check --connect`；`SENTINEL MASTERS`。"
+      )
+    case .slotsUnserved:
+      Words(
+        """
+        The slots in the reason beside it, and `redis.nodes` in `/v1/status`; then \
+        `redis-cli --cluster check HOST:PORT`, and `wch-sidecar check --connect`.
+        """,
+        """
+        旁边原因里的槽位、`/v1/status` 的 `redis.nodes`；再运行 \
+        `redis-cli --cluster check HOST:PORT` 与 `wch-sidecar check --connect`。
+        """
       )
     case .refreshFailing:
       Words(

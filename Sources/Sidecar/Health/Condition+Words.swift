@@ -29,6 +29,8 @@ extension Condition.Kind {
     case .redisAway: Words("Redis cannot be reached", "无法连接 Redis")
     case .primaryUnknown:
       Words("The sentinels do not say where the primary is", "哨兵没有给出主节点的地址")
+    case .slotsUnserved:
+      Words("Slots of the Redis Cluster are not served", "Redis Cluster 有槽位无法使用")
     case .redisLogin: Words("Redis refuses the user or the password", "Redis 拒绝用户名或密码")
     case .redisWrites: Words("Redis takes no writes", "Redis 拒绝写入")
     case .redisMemory: Words("Redis's memory is used up", "Redis 内存已满")
@@ -130,6 +132,10 @@ extension Condition.Kind {
         until a sentinel answers.
         """,
         "已有的 Redis 连接继续使用；在哨兵应答之前不会新建连接，也无法跟随故障切换。")
+    case .slotsUnserved:
+      Words(
+        "Without the lock's slot nobody leads, without an account's its token is not refreshed.",
+        "锁所在的槽位不可用则无人主控，帐号所在的槽位不可用则其 token 不再刷新。")
     case .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep:
       Words(
         "What cannot be stored is not fetched; the token in Redis serves until it ends.",
@@ -257,6 +263,14 @@ extension Condition.Kind {
         (redisSentinelPasswordFile), or let this host reach their port.
         """,
         "查看旁边的原因：启动哨兵、更正 master= 或哨兵自己的密码（redisSentinelPasswordFile），或让本机能访问其端口。")
+    case .slotsUnserved:
+      Words(
+        """
+        `redis-cli --cluster check HOST:PORT` shows which; `redis-cli --cluster fix HOST:PORT` \
+        ends an open move and gives lost slots a node.
+        """,
+        "用 `redis-cli --cluster check HOST:PORT` 查看，用 `redis-cli --cluster fix HOST:PORT` 修复。"
+      )
     case .redisLogin:
       Words(
         """

@@ -37,6 +37,8 @@ package struct Condition: Hashable, Sendable {
     case redisAway = "redis_away"
     /// No sentinel says where the primary is.
     case primaryUnknown = "primary_unknown"
+    /// Of a cluster, nobody serves a slot, or it was left half-way between two nodes.
+    case slotsUnserved = "slots_unserved"
     /// Redis refuses user or password.
     case redisLogin = "redis_login"
     /// Redis takes no writes: a replica, too few replicas, a disk that is full.
@@ -176,8 +178,8 @@ package struct Condition: Hashable, Sendable {
     // Of an account: the leader lets its token end.
     case .accountsDiffer: account != nil
     case .tokenLapsing, .refreshFailing, .reportHeld, .foreignRefresh, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .outputForbidden, .redisStep,
+      .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .slotsUnserved, .redisLogin,
+      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .outputForbidden, .redisStep,
       .connectionLame, .loopStalled, .clockOff, .secretUnusable, .certificateUnusable,
       .settingsStale, .fileUnwritten, .hookFailing:
       false
@@ -187,8 +189,8 @@ package struct Condition: Hashable, Sendable {
   /// Whether no account gets tokens while it is so: then it may be why one has none.
   var stopsFetches: Bool {
     switch kind {
-    case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .redisLogin, .redisWrites,
-      .redisMemory, .redisPermission, .redisKeyType, .redisScripts, .redisStep, .loopStalled:
+    case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .slotsUnserved,
+      .redisLogin, .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts, .redisStep, .loopStalled:
       true
     // Connections that stand go on.
     case .primaryUnknown: severity >= .error
@@ -218,9 +220,9 @@ extension Condition.Kind {
     switch self {
     case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing: true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts, .outputForbidden,
-      .redisStep, .connectionLame, .loopStalled, .secretUnusable, .certificateUnusable,
+      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved,
+      .redisLogin, .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts,
+      .outputForbidden, .redisStep, .connectionLame, .loopStalled, .secretUnusable, .certificateUnusable,
       .settingsStale, .fileUnwritten:
       false
     }

@@ -42,6 +42,7 @@ package final class HealthCenter: Sendable {
     var sentinels: @Sendable () -> SentinelState?
     /// The keys of other software that Redis does not let be written.
     var forbiddenKeys: @Sendable () -> [RedisLacks.ForbiddenKey]
+    var cluster: @Sendable () -> ClusterState?
     var clockSkew: @Sendable () -> Duration?
   }
 
@@ -176,7 +177,7 @@ package final class HealthCenter: Sendable {
         state.files.sorted { $0.key < $1.key }.map(\.value), state.outputs, state.accounts
       )
     }
-    let (links, sentinels) = (sources.links(), sources.sentinels())
+    let (links, sentinels, cluster) = (sources.links(), sources.sentinels(), sources.cluster())
     let skew = sources.clockSkew()
     let forbiddenKeys = sources.forbiddenKeys()
     return sources.keeper.look { keeper, handledAt in
@@ -189,6 +190,7 @@ package final class HealthCenter: Sendable {
       known.links = links
       known.sentinels = sentinels
       known.forbiddenKeys = forbiddenKeys
+      known.cluster = cluster
       known.steps = steps
       known.files = files
       known.outputs = outputs

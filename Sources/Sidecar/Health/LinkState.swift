@@ -165,12 +165,13 @@ extension RedisFailure {
     case .authenticationFailed: .redisLogin
     case .readOnly: .redisWrites
     case .noSentinel, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind: .primaryUnknown
+    case .slotUnserved: .slotsUnserved
     case .refused(_, let error) where error.kind == .noPermission: .redisPermission
     case .notConnected(nil), .deadlinePassed, .cancelled, .stopped, .tooManyInFlight,
       .commandRefused, .notResolved, .lookUpTimedOut, .unreachable, .connectTimedOut, .tls,
       .handshakeTimedOut, .notReady, .refused, .refusedByServer, .connectionLost,
       .closedWhenSilent, .hungUp, .unwanted, .badReply, .unmatchedReply, .unresponsive, .notPrimary,
-      .primaryMoved:
+      .primaryMoved, .noClusterNode, .notClustered, .nodeLeft:
       .redisAway
     }
   }

@@ -63,6 +63,8 @@ package struct Observation: Sendable {
   package var links: [(link: RedisLink, state: LinkState)] = []
   /// What the sentinels say; nil without any.
   package var sentinels: SentinelState?
+  /// What the cluster says of our slots; nil without one.
+  package var cluster: ClusterState?
   package var steps: [StepTrouble] = []
   /// The keys of other software that Redis does not let be written.
   package var forbiddenKeys: [RedisLacks.ForbiddenKey] = []

@@ -64,7 +64,7 @@ package struct KeeperStatus: StatusSource {
           .init(
             link: link, isConnected: state.isConnected, since: state.since,
             lastError: state.lastError, reconnects: state.reconnects)
-        }, endpoint: endpoint, sentinels: links.sentinels),
+        }, endpoint: endpoint, sentinels: links.sentinels, cluster: links.cluster),
       weChat: .init(
         clockSkewSeconds: weChat.clockSkew.map { Int64($0.inSeconds.rounded()) },
         hosts: settings.apiURLs.map(\.text)),

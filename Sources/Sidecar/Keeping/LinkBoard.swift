@@ -22,6 +22,8 @@ final class LinkBoard: Sendable {
     var deafened: (@Sendable () -> Void)?
     /// What the sentinels say; nil without any.
     var sentinels: SentinelState?
+    /// Who serves which slots of ours in a cluster, as told last.
+    var owners: [HashSlot: RedisEndpoint.Address?] = [:]
     /// How often it was told that Redis is connected.
     var budget = LineBudget()
 
@@ -236,6 +238,30 @@ final class LinkBoard: Sendable {
 
   /// What the sentinels say; nil without any.
   var sentinels: SentinelState? { state.withLock { $0.sentinels } }
+
+  // MARK: A cluster
+
+  /// Takes who serves our slots.
+  func served(by owners: [HashSlot: RedisEndpoint.Address?]) {
+    guard !owners.isEmpty else { return }
+    let (isFirst, hasMoved) = state.withLock { state in
+      defer { state.owners = owners }
+      let hasMoved = state.owners.contains { slot, owner in
+        owners[slot].map { $0 != owner } ?? false
+      }
+      return (state.owners.isEmpty, hasMoved)
+    }
+    guard isFirst || hasMoved else { return }
+    let nodes = ClusterState(owners).nodes.map {
+      "\($0.address): slots \(ClusterState.list($0.slots))"
+    }
+    logger.tell(
+      .redisNodes, level: isFirst ? .info : .notice,
+      isFirst
+        ? "The cluster says which nodes serve our slots"
+        : "Other nodes of the cluster serve our slots now",
+      .keyed([.redisNodes: .list(nodes)]))
+  }
 
   // MARK: Silences
 

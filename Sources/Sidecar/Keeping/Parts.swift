@@ -53,6 +53,7 @@ struct Parts {
     let fetcher = Fetcher(accounts: kept, client: weChat, metrics: metrics)
     let store = TokenStore(
       client: links.commands, layout: layout, apps: kept.apps, lacks: links.lacks,
+      plan: redis.endpoint.topology.isCluster ? .split(tellsServer: true) : .joined,
       said: { [health] in health.report() })
     service = KeeperService(
       keeper: keeper, inbox: inbox,
@@ -77,6 +78,7 @@ struct Parts {
         keeper: inbox, links: { [links] in links.states },
         sentinels: { [links] in links.sentinels },
         forbiddenKeys: { [links] in links.lacks.forbiddenKeys },
+        cluster: { [links] in links.cluster },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }
 

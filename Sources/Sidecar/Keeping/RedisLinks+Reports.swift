@@ -36,7 +36,7 @@ extension RedisLinks {
   private enum Pop {
     /// The time was over, or what was there is judged.
     case heard
-    /// Somebody ended the wait: an operator, or a fail-over.
+    /// Somebody ended the wait: an operator, or a fail-over, after which the list may be elsewhere.
     case unblocked
     case refused(RedisFailure)
     /// There is no connection, or none any more.
@@ -96,11 +96,12 @@ extension RedisLinks {
     let seconds = Self.popSeconds(popTimeout)
     do throws(RedisError) {
       let reply = try await client.execute(
-        RedisCommand("BLPOP", layout.refreshRequests, "\(seconds)"),
+        RedisCommand("BLPOP", layout.refreshRequests, "\(seconds)"), key: layout.refreshRequests,
         deadline: .now + .seconds(seconds) + Self.popSlack, waitForConnection: true,
         onAbandonment: .closeConnection)
       if let refusal = reply.refusal {
-        if refusal.code == "UNBLOCKED" { return .unblocked }
+        let isElsewhere = [.moved, .clusterDown, .tryAgain].contains(refusal.kind)
+        if refusal.code == "UNBLOCKED" || isElsewhere { return .unblocked }
         return .refused(
           refusal.kind == .readOnly ? .readOnly(refusal) : .refused(command: "BLPOP", refusal))
       }
@@ -190,8 +191,7 @@ extension RedisLinks {
     let (keys, arguments) = Steps.drain.call(
       (Self.drainedAtOnce, ReportItem.longest), in: StepContext(layout: layout))
     let reply = try await ScriptCall(lacks: lacks).run(
-      Steps.drain.script, ["\(keys.count)"] + keys + arguments, on: client,
-      by: .now + Self.popSlack)
+      Steps.drain.script, keys, arguments, on: client, by: .now + Self.popSlack)
     if let refusal = reply.refusal { return .refused(refusal) }
     guard let elements = reply.elements else { return .items([]) }
     let oversized = Int(elements.first?.number ?? 0)

@@ -36,6 +36,11 @@ package final class RedisLinks: Service, Sendable {
 
   /// What nobody could be told by then is forgotten: announcements are hints.
   private static let announcedAtOnce = 100
+  /// A Redis that is not there within this is asked no more about its memory policy.
+  private static let longestWaitForRedis: Duration = .seconds(3600)
+  /// A node of a cluster that listens for us may be cut off from it without losing us: a silence of
+  /// so long is broken.
+  private static let longestDeafness: Duration = .seconds(10)
   /// A blocked pop is given this much longer than Redis holds it before the connection is doubted.
   static let popSlack: Duration = .seconds(2)
 
@@ -69,7 +74,8 @@ package final class RedisLinks: Service, Sendable {
     (announced, announcements) = AsyncStream.makeStream(
       bufferingPolicy: .bufferingNewest(Self.announcedAtOnce))
     commands = RedisClient(
-      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger
+      configuration: configuration, eventLoopGroup: eventLoopGroup, home: layout.leader,
+      logger: logger
     ) { event in
       board.record(.commands, event)
     }
@@ -89,6 +95,11 @@ package final class RedisLinks: Service, Sendable {
   /// What the sentinels say; nil without any.
   package var sentinels: SentinelState? { board.sentinels }
 
+  /// What the cluster says of our slots; nil without one.
+  package var cluster: ClusterState? {
+    configuration.cluster.map { ClusterState($0.owners, stuck: $0.stuck) }
+  }
+
   /// What is known of every connection.
   package var states: [(link: RedisLink, state: LinkState)] {
     RedisLink.allCases.map { ($0, board[$0]) }
@@ -98,7 +109,8 @@ package final class RedisLinks: Service, Sendable {
   @discardableResult
   package func send(_ item: ReportItem) async -> Bool {
     let reply = try? await commands.execute(
-      RedisCommand("RPUSH", layout.refreshRequests, item.text), deadline: .now + Self.popSlack)
+      RedisCommand("RPUSH", layout.refreshRequests, item.text), key: layout.refreshRequests,
+      deadline: .now + Self.popSlack)
     return reply.map { $0.refusal == nil } ?? false
   }
 
@@ -147,6 +159,7 @@ package final class RedisLinks: Service, Sendable {
       group.addTask { await self.sayAnnounced() }
       group.addTask { await self.learnSilences() }
       group.addTask { await self.watchSentinels() }
+      group.addTask { await self.watchCluster() }
       try? await gracefulShutdown()
       group.cancelAll()
     }
@@ -173,7 +186,8 @@ package final class RedisLinks: Service, Sendable {
     deafened: @escaping @Sendable () -> Void, _ body: @Sendable (RedisClient) async -> Void
   ) async {
     let client = RedisClient(
-      configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger
+      configuration: configuration, eventLoopGroup: eventLoopGroup, home: layout.refreshRequests,
+      logger: logger
     ) { [board] event in
       board.record(.reports, event)
     }
@@ -210,12 +224,19 @@ package final class RedisLinks: Service, Sendable {
     await hearing?.value
   }
 
-  // MARK: Sentinels
+  // MARK: Where Redis is
 
   private func watchSentinels() async {
     await configuration.sentinels?.watch(on: eventLoopGroup, logger: logger) { [board] sight in
       board.saw(sight)
     }
+  }
+
+  private func watchCluster() async {
+    guard let view = configuration.cluster else { return }
+    // What reaches one node is told by all, as long as that one hears them.
+    subscriber.keepAlive(every: Self.longestDeafness)
+    await view.watch { [board] in board.served(by: view.owners) }
   }
 
   // MARK: Silences

@@ -30,6 +30,8 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case redisFormerPrimary = "redis.former_primary"
   /// What each sentinel said.
   case redisSentinels = "redis.sentinels"
+  /// The nodes of a cluster that serve our slots.
+  case redisNodes = "redis.nodes"
   case redisRunID = "redis.run_id"
   case redisVersion = "redis.version"
   case redisKey = "redis.key"
@@ -107,7 +109,8 @@ extension LogKeys {
       .leaderEpoch, .count, .accountCount, .withheld,
       .durationSeconds:
       .number
-    case .redisSentinels, .accounts, .accountsAdded, .accountsRemoved, .settingsChanged,
+    case .redisSentinels, .redisNodes, .accounts, .accountsAdded, .accountsRemoved,
+      .settingsChanged,
       .settingsWaiting, .settingsProblems:
       .list
     case .account, .tokenVersion, .refreshTrigger, .refreshOutcome,

@@ -54,6 +54,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   case redisConnected = "redis.connected"
   case redisLost = "redis.lost"
   case redisPrimary = "redis.primary"
+  case redisNodes = "redis.nodes"
   case redisUnreached = "redis.unreached"
   case redisStepFailed = "redis.step_failed"
   case redisSilence = "redis.silence"
@@ -94,7 +95,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .leadLost: [.warning, .notice]
     case .tokenNew, .tokenConfirmed, .tokenKept, .redisConnected, .fileWritten, .hookRan:
       [.info, .debug]
-    case .redisPrimary: [.info, .notice]
+    case .redisPrimary, .redisNodes: [.info, .notice]
     case .httpListening: [.info]
     case .settingsRefused, .fileFailed, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
       .reportsRefused, .reportsHeard, .reportsFailed, .redisLost, .redisUnreached,
@@ -165,6 +166,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .redisConnected: "Redis is connected, for the first time or again."
     case .redisLost: "The connection ended; the condition `redis_away` or another is the alarm."
     case .redisPrimary: "Sentinels name the primary, for the first time or another than before."
+    case .redisNodes: "Nodes of a cluster serve our slots, as known first, or others than before."
     case .redisUnreached: "One attempt to connect failed."
     case .redisStepFailed: "One step at Redis failed, and is tried again."
     case .redisSilence: "Redis or a proxy closes silent connections; they are kept open by PINGs."

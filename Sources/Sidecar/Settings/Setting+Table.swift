@@ -78,8 +78,8 @@ extension Setting {
   static let redisUrl = Setting(
     "redisUrl",
     .text(
-      "a URL with the scheme `redis`, `rediss`, `unix`, `redis-sentinel` or `rediss-sentinel` "
-        + "(Cluster: not yet)"),
+      "a URL with the scheme `redis`, `rediss`, `unix`, `redis-sentinel`, `rediss-sentinel`, "
+        + "`redis-cluster` or `rediss-cluster`"),
     default: "redis://127.0.0.1:6379/0",
     "Where Redis is; the variable `REDIS_URL` is read too. A flag must not carry a password.")
   static let redisUsername = Setting(
@@ -92,8 +92,10 @@ extension Setting {
     "redisSentinelPassword", .text("the password of the sentinels"), secret: true,
     "The password that Sentinel asks for itself; the user is `sentinel_user` in the URL.")
   static let keyPrefix = Setting(
-    "keyPrefix", .text("1 to 64 visible ASCII characters without braces"), default: "WCH_",
-    "The beginning of every key in Redis.")
+    "keyPrefix",
+    .text("1 to 64 visible ASCII characters, without braces but for one `{tag}` at the beginning"),
+    default: "WCH_",
+    "The beginning of every key in Redis; with a `{tag}` all are in one slot of a Redis Cluster.")
   static let lease = Setting(
     "lease", .duration(.milliseconds(100) ... .seconds(3600)), default: "15s",
     "How long a leader leads without renewing.")

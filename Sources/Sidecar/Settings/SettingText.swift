@@ -23,7 +23,8 @@ func parseFamily(_ text: String) -> Dialer.Family? {
 /// Other clients' among them, which are refused with what to write instead.
 private let redisSchemes = [
   "redis", "rediss", "unix", "redis-sentinel", "rediss-sentinel", "redis-cluster",
-  "rediss-cluster", "sentinel", "sentinels", "redis+sentinel", "rediss+sentinel",
+  "rediss-cluster", "redis+cluster", "rediss+cluster", "redis-clusters", "cluster", "sentinel",
+  "sentinels", "redis+sentinel", "rediss+sentinel",
   "redis-sentinels",
 ]
 
@@ -37,6 +38,16 @@ func hasRedisScheme(_ url: String) -> Bool {
   isVisibleASCII(text) && text.utf8.count <= 1024
     ? nil
     : FileProblem("holds white space, a control character or more than 1024 characters")
+}
+
+/// Whether the braces in a prefix are none, or those of one tag at its beginning, which decides in
+/// a cluster where all keys lie.
+func hasOneTagAtMost(_ prefix: String) -> Bool {
+  guard prefix.hasPrefix("{") else { return !prefix.contains { "{}".contains($0) } }
+  let tag = prefix.dropFirst().prefix { $0 != "}" }
+  let rest = prefix[tag.endIndex...]
+  return !tag.isEmpty && !tag.contains("{") && rest.hasPrefix("}")
+    && !rest.dropFirst().contains { "{}".contains($0) }
 }
 
 func parseAppID(_ text: String) -> String? {

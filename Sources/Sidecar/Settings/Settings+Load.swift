@@ -65,6 +65,7 @@ extension Settings {
     let log = reader.log(problem: requiresAccount ? logFileProblem : { _ in nil })
 
     reader.refuseSharedKeys(accounts, prefix: redis.keyPrefix)
+    reader.refuseUnfencedKeys(accounts, redis)
     guard reader.problems.isEmpty, let instance else {
       throw SettingsError(problems: reader.problems)
     }
@@ -221,8 +222,7 @@ extension SettingsReader {
       report(sources[.redisUrl]?.origin ?? .fallback, "\(error)")
     }
     let prefix = value(.keyPrefix) { text in
-      isVisibleASCII(text) && text.utf8.count <= 64 && !text.contains { "{}".contains($0) }
-        ? text : nil
+      isVisibleASCII(text) && text.utf8.count <= 64 && hasOneTagAtMost(text) ? text : nil
     }
     if let prefix { weigh(keyPrefix: prefix) }
     let username = value(.redisUsername) { isVisibleASCII($0) ? $0 : nil }

@@ -1,7 +1,7 @@
 extension OpenAPI {
   /// The shapes of what is sent, by name.
   static let schemas: [String: Schema] = [
-    "Status": status, "Redis": redis, "Connection": connection, "Sentinel": sentinel,
+    "Status": status, "Redis": redis, "Connection": connection, "Sentinel": sentinel, "Node": node,
     "WeChat": weChat,
     "Account": account, "Failure": failure, "Condition": condition, "Facts": facts,
     "Words": words, "Replica": replica, "Health": health,
@@ -48,6 +48,13 @@ extension OpenAPI {
       "When they last named another one than before, \(second)."
     ).orNull,
     "sentinels": .list(of: .named("Sentinel"), "What each sentinel said last."),
+    "nodes": .list(
+      of: .named("Node"), "The nodes of a Redis Cluster that serve the slots used here."),
+  ])
+
+  private static let node = Schema.object([
+    "address": .string(),
+    "slots": .list(of: .integer("A slot of ours.", minimum: 0), "Those of ours."),
   ])
 
   private static let sentinel = Schema.object([

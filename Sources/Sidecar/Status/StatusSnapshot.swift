@@ -52,10 +52,13 @@ package struct StatusSnapshot: Hashable, Sendable {
     package var endpoint: String?
     /// What the sentinels say; nil without any.
     package var sentinels: SentinelState?
+    /// What the cluster says of our slots; nil without one.
+    package var cluster: ClusterState?
 
     package init(
       isConnected: Bool, runID: String? = nil, lastError: String? = nil,
-      connections: [Connection] = [], endpoint: String? = nil, sentinels: SentinelState? = nil
+      connections: [Connection] = [], endpoint: String? = nil, sentinels: SentinelState? = nil,
+      cluster: ClusterState? = nil
     ) {
       self.isConnected = isConnected
       self.runID = runID
@@ -63,6 +66,7 @@ package struct StatusSnapshot: Hashable, Sendable {
       self.connections = connections
       self.endpoint = endpoint
       self.sentinels = sentinels
+      self.cluster = cluster
     }
   }
 
@@ -277,7 +281,7 @@ extension StatusSnapshot.Redis: Encodable {
     case isConnected = "connected"
     case runID = "run_id"
     case lastError = "last_error"
-    case connections, primary, sentinels
+    case connections, primary, sentinels, nodes
     case primaryMovedAt = "primary_moved_at"
   }
 
@@ -312,6 +316,7 @@ extension StatusSnapshot.Redis: Encodable {
     try container.encode(sentinels?.primary.map { "\($0)" }, forKey: .primary)
     try container.encode(sentinels?.movedAt?.second, forKey: .primaryMovedAt)
     try container.encode((sentinels?.voices ?? []).map(Sentinel.init), forKey: .sentinels)
+    try container.encode(cluster?.nodes ?? [], forKey: .nodes)
   }
 }
 

@@ -5,6 +5,7 @@ package struct AccessRules: Sendable {
   private let layout: KeyLayout
 
   private let others: [String]
+  private let isClustered: Bool
   private let dialect: Dialect
 
   /// What rules a server understands.
@@ -31,12 +32,16 @@ package struct AccessRules: Sendable {
     }
   }
 
-  /// - Parameter others: the keys of other software that are written.
+  /// - Parameters:
+  ///   - others: the keys of other software that are written.
+  ///   - isClustered: whether Redis is a cluster.
   package init(
-    layout: KeyLayout, others: [String] = [], dialect: Dialect = .directions
+    layout: KeyLayout, others: [String] = [], isClustered: Bool = false,
+    dialect: Dialect = .directions
   ) {
     self.layout = layout
     self.others = others
+    self.isClustered = isClustered
     self.dialect = dialect
   }
 
@@ -47,11 +52,14 @@ package struct AccessRules: Sendable {
     "pexpire", "ping", "pttl", "publish", "role", "rpush", "select", "set", "subscribe", "time",
   ]
 
+  /// The commands that it gives in a cluster beside these.
+  package static let clusterCommands = ["asking", "cluster|slots"]
+
   /// What a replica needs: its own keys and channel, and the commands of its scripts.
   package var replica: [String] {
     rules(
       keys: ["~\(KeyPattern(layout.prefix))*"] + others.map { "~\(KeyPattern($0))" },
-      commands: Self.replicaCommands)
+      commands: Self.replicaCommands + (isClustered ? Self.clusterCommands : []))
   }
 
   /// What an application needs: to read the keys, tickets' included, to report a token that
@@ -73,7 +81,7 @@ package struct AccessRules: Sendable {
       commands: [
         "client|setname", "exists", "get", "mget", "ping", "pttl", "rpush", "select",
         "subscribe", "ttl", "unsubscribe",
-      ])
+      ] + (isClustered ? Self.clusterCommands : []))
   }
 
   /// What a replica needs of sentinels, which have users of their own.

@@ -29,7 +29,8 @@ extension TokenStore {
     let record = RedisCommand("HMGET", [keys[0]] + Self.recordNames)
     let outputs = keys.dropFirst().flatMap { [RedisCommand("GET", $0), RedisCommand("PTTL", $0)] }
     // Twice: what another replica has written in between is seen whole the next time.
-    let replies = try await send([RedisCommand("TIME"), record] + outputs + [record], by: deadline)
+    let replies = try await send(
+      [RedisCommand("TIME"), record] + outputs + [record], key: keys[0], by: deadline)
     // A key of a wrong type holds no token, and is told as one that does not.
     if replies.prefix(4).contains(where: { ($0.refusal?.kind ?? .wrongType) != .wrongType }) {
       return nil

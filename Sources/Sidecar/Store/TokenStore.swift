@@ -97,7 +97,7 @@ package struct TokenStore: Sendable {
   ) async throws(StoreFailure) -> Answer {
     let replies = try await send(
       [RedisCommand("GET", context.layout.leader), RedisCommand("PTTL", context.layout.leader)],
-      by: deadline)
+      key: context.layout.leader, by: deadline)
     if let refusal = replies[0].refusal { throw StoreFailure(refusal, by: context.layout.leader) }
     let left = replies[1].number ?? -2
     // A lock that lapsed between the two reads is gone; one without a TTL is never about to be.
@@ -115,7 +115,8 @@ package struct TokenStore: Sendable {
     guard case .marked = answer.reply else { return answer }
     // The leader looks at once instead of with its next renewal; without this it only takes longer.
     let wake = ReportItem.wake(mark.account).text
-    _ = try? await send([RedisCommand("RPUSH", context.layout.refreshRequests, wake)], by: deadline)
+    let list = context.layout.refreshRequests
+    _ = try? await send([RedisCommand("RPUSH", list, wake)], key: list, by: deadline)
     return answer
   }
 
@@ -139,7 +140,7 @@ package struct TokenStore: Sendable {
     let reply: RedisReply
     do throws(RedisError) {
       reply = try await ScriptCall(lacks: lacks).run(
-        script, ["\(keys.count)"] + keys + arguments, on: client, by: deadline)
+        script, keys, arguments, on: client, by: deadline)
     } catch {
       throw StoreFailure(error)
     }
@@ -153,11 +154,12 @@ package struct TokenStore: Sendable {
     return said
   }
 
+  /// - Parameter key: whose slot the commands are for; those that write come one by one.
   func send(
-    _ commands: [RedisCommand], by deadline: ContinuousClock.Instant
+    _ commands: [RedisCommand], key: String, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> [RedisReply] {
     do {
-      return try await client.execute(commands, deadline: deadline)
+      return try await client.execute(commands, key: key, deadline: deadline)
     } catch {
       throw StoreFailure(error)
     }

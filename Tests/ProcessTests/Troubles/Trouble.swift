@@ -12,6 +12,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale, sentinelsDown
   case noScripts, outputForbidden
   case fileUnwritable, programFails
+  case slotGone
 
   /// The trouble in the words of the record.
   var testDescription: String {
@@ -48,6 +49,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .outputForbidden: "the Redis user may not write a key of other software"
     case .fileUnwritable: "the directory of the token's file is gone"
     case .programFails: "the program that takes the token fails"
+    case .slotGone: "no node of the cluster serves the lock's slot"
     }
   }
 
@@ -81,6 +83,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .outputForbidden: (["output_forbidden"], [], [])
     case .fileUnwritable: (["file_unwritten"], [], [])
     case .programFails: (["hook_failing"], [], [])
+    case .slotGone: (["slots_unserved"], [], [])
     }
   }
 }
@@ -102,6 +105,14 @@ extension Trouble {
   func run<Result: Sendable>(
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
+    if self == .slotGone {
+      var options = ClusterGroup.Options()
+      options.isAlone = true
+      options.serverArguments = ["--cluster-require-full-coverage", "no"]
+      return try await Deployment.run(
+        withCluster: options, alone: false, life: life, grace: grace
+      ) { deployment, _ in try await body(deployment) }
+    }
     guard let sentinels else {
       return try await Deployment.run(
         life: life, grace: grace, behind: self == .noScripts ? StrictProxy.Rules() : nil, body)
@@ -275,6 +286,11 @@ extension Trouble {
       try FileManager.default.removeItem(at: directory)
       return scene
     case .programFails: return try await deployment.healthy(["WCH_EXEC": "/bin/false"])
+    case .slotGone:
+      let scene = try await deployment.healthy()
+      let slot = HashSlot(of: ClusterGroup.Keys.named.lock).number
+      try await deployment.redis.command("CLUSTER", "DELSLOTS", "\(slot)")
+      return scene
     }
   }
 }

@@ -180,7 +180,7 @@ struct SentinelElectionTests {
       sentinel: "s2:26379", failure: .unreachable("s2:26379", reason: "connection refused"))
     #expect(!RedisFailure.noSentinel([login, down]).needsOperator)
     #expect("\(down)" == "s2:26379: connection refused")
-    let reported = RedisFailure.tls(.wrongReportedName(expected: "10.0.0.1"))
+    let reported = RedisFailure.tls(.wrongReportedName(expected: "10.0.0.1", by: .sentinels))
     #expect("\(reported)".contains("announce-hostnames"))
   }
 }

@@ -202,6 +202,7 @@ extension StatusPage {
           figure("Redis", HTML(endpoint))
         }
         if let sentinels = snapshot.redis.sentinels { figures(sentinels) }
+        if let cluster = snapshot.redis.cluster { figures(cluster) }
         for connection in snapshot.redis.connections {
           figure(connection.link.name(text.language), state(connection))
         }
@@ -245,6 +246,15 @@ extension StatusPage {
         + sentinels.voices.map { voice in
           figure("\(text("Sentinel", "哨兵")) \(voice.sentinel)", HTML(said(voice)))
         })
+  }
+
+  private func figures(_ cluster: ClusterState) -> HTML {
+    HTML.joined(
+      cluster.nodes.map { node in
+        let slots = ClusterState.list(node.slots)
+        return figure(
+          "\(text("Node", "节点")) \(node.address)", HTML(text("slots \(slots)", "槽位 \(slots)")))
+      })
   }
 
   private func said(_ voice: SentinelSight.Voice) -> String {
