@@ -216,6 +216,10 @@ import WeChatSimulator
       let unset = try #require(Self.finding("min-replicas-to-write", in: process))
       #expect(unset.hasPrefix("warning: not set: ") && unset.contains("set it to 1"))
       try await deployment.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+      try await waitUntil("it is counted", within: patience) {
+        try await deployment.ask("INFO", "replication").text?
+          .contains("min_slaves_good_slaves:1") == true
+      }
       let guarded = try await Self.check(deployment)
       #expect(
         Self.finding("min-replicas-to-write", in: guarded)

@@ -448,7 +448,7 @@ import WeChatSimulator
       try await waitUntil("the permission is named", within: .seconds(10)) {
         replica.log.contains {
           ["warning", "error"].contains($0.level) && $0.text.contains("NOPERM")
-            && $0.text.lowercased().contains("evalsha")
+            && $0.text.contains("run `eval`")
         }
       }
       try await replica.waitForStatus(200, of: "/livez")
