@@ -28,7 +28,7 @@ let arguments: Target.Dependency = .product(
 /// The steps at Redis, and what they have in common.
 let scripts = [
   "time", "record", "acquire", "renew", "release", "look", "takeover", "begin", "resolve", "commit",
-  "republish", "mark", "heartbeat", "drain",
+  "republish", "mark", "heartbeat", "drain", "read", "shorten", "place",
 ]
 
 let package = Package(
@@ -112,6 +112,9 @@ let package = Package(
       name: "sweep", dependencies: ["Sweeps", arguments], path: "Tests/sweep",
       swiftSettings: strict),
     .testTarget(name: "SweepTests", dependencies: ["Sweeps"], swiftSettings: strict),
+    .executableTarget(
+      name: "client-benchmark", dependencies: ["CHiredis", "RedisClient", arguments, log, nioPosix],
+      path: "Tests/client-benchmark", swiftSettings: strict),
     .testTarget(
       name: "DialingTests", dependencies: ["Dialing", "TestSupport", nio, nioPosix],
       swiftSettings: strict),

@@ -127,7 +127,7 @@ final class NameLookUps: Sendable {
 }
 
 /// Starts a thread that nobody waits for; 0, or why there is none.
-private func startThread(_ body: @escaping @Sendable () -> Void) -> CInt {
+package func startThread(_ body: @escaping @Sendable () -> Void) -> CInt {
   let box = unsafe Unmanaged.passRetained(Body(run: body))
   #if canImport(Darwin)
     var thread: pthread_t?

@@ -200,10 +200,14 @@ struct ConnectionLife: Hashable, Sendable {
     // All who met the former primary met it at once, and would meet the next one so.
     case .readOnly:
       return .rest(min(backoff.cap, delay + Self.spread(Self.longestSpread, &generator)))
+    // Whoever listens hears the same until somebody has changed the server, and does without.
+    case .refused(command: "SUBSCRIBE", _), .hungUp(commands: "SUBSCRIBE"):
+      return .rest(Self.untilChanged - Self.spread(Self.untilChanged / 10, &generator))
     default: return .rest(delay)
     }
   }
 
+  private static let untilChanged: Duration = .seconds(60)
   private static let halfWay: Duration = .milliseconds(200)
   private static let longestSpread: Duration = .milliseconds(200)
 

@@ -8,12 +8,16 @@ final class KeptConnection {
   private let logger: Logger
 
   private var life: ConnectionLife
+  private var manner = HandshakeManner()
   private var random = SystemRandomNumberGenerator()
   private var opened: OpenedConnection? = nil
   private var wishes: AsyncStream<Void>.Continuation? = nil
   /// Of the handshake, or of the rest before the next attempt.
   private var timer: Scheduled<Void>? = nil
   private var keepAliveInterval: Duration? = nil
+
+  /// Says what the end of a connection in use is called, by who knows what it was used for.
+  var nameEnd: ((RedisFailure) -> RedisFailure)? = nil
 
   /// Called for each event; from `connected` to `disconnected` there is a handler to be used.
   var onEvent: ((ConnectionEvent) -> Void)? = nil
@@ -94,7 +98,8 @@ final class KeptConnection {
 
   private func shakeHands() {
     guard let opened else { return }
-    let (handler, handshake) = (opened.handler, opened.handshake)
+    let handler = opened.handler
+    let handshake = opened.handshake.without(manner.begin(at: .now))
     schedule(in: TimeAmount(until: opened.deadline)) { [self] in
       let hangsInTLS = opened.hasTLS && handler.tlsCertificate == nil
       take(
@@ -106,10 +111,30 @@ final class KeptConnection {
     // something before it fell silent.
     handler.send(handshake.encoded, count: handshake.count) { [self] result in
       do throws(RedisFailure) {
-        take(.handshakePassed(try handshake.judge(try result.get())))
+        let server = try handshake.judge(try result.get())
+        guard manner.succeeded() else { throw .unwanted(reason: Self.triedWithMore) }
+        take(.handshakePassed(server))
       } catch {
-        take(.handshakeFailed(error))
+        take(.handshakeFailed(named(error, of: handshake)))
       }
+    }
+  }
+
+  private static let triedWithMore =
+    "the handshake has passed without a command that it was hung up on with: that is tried again"
+
+  /// What has ended the handshake.
+  private func named(_ failure: RedisFailure, of handshake: RedisHandshake) -> RedisFailure {
+    switch failure {
+    case .connectionLost:
+      manner.hungUp(at: .now)
+      return .hungUp(commands: handshake.names)
+    // It has refused the first command before it hung up on another one.
+    case .refusedByServer(let refusal)
+    where refusal.kind == .unknownCommand || refusal.kind == .noPermission:
+      manner.hungUp(at: .now)
+      return failure
+    default: return failure
     }
   }
 
@@ -117,7 +142,7 @@ final class KeptConnection {
     timer?.cancel()
     handler?.onFailure = { [self] failure in
       opened = nil
-      take(.ended(failure))
+      take(.ended(nameEnd?(failure) ?? failure))
     }
     eventLoop.assumeIsolated().execute { [self] in
       take(.judged(objection: configuration.objection?(server)))

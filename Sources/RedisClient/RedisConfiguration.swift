@@ -100,18 +100,24 @@ package struct RedisServerInfo: Hashable, Sendable {
   package let version: String?
   /// Where it is; nil in tests that do not care.
   package let address: RedisEndpoint.Address?
+  /// What of the handshake it does not take, though it serves without.
+  package let lacking: [LackingCommand]
 
-  package init(runID: String?, version: String?, address: RedisEndpoint.Address? = nil) {
+  package init(
+    runID: String?, version: String?, address: RedisEndpoint.Address? = nil,
+    lacking: [LackingCommand] = []
+  ) {
     self.runID = runID
     self.version = version
     self.address = address
+    self.lacking = lacking
   }
 
   /// Reads `run_id` and `redis_version` out of `INFO server`.
-  init(info: RedisReply?, address: RedisEndpoint.Address?) {
+  init(info: RedisReply?, address: RedisEndpoint.Address?, lacking: [LackingCommand] = []) {
     self.init(
       runID: Self.value("run_id", in: info), version: Self.value("redis_version", in: info),
-      address: address)
+      address: address, lacking: lacking)
   }
 
   /// A value of an answer to `INFO`.

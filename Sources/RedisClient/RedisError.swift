@@ -81,6 +81,8 @@ package enum RedisFailure: Error, Hashable, Sendable {
   case connectionLost(reason: String)
   /// The server closed the connection while nothing was asked, after so long a silence.
   case closedWhenSilent(Duration)
+  /// The other side closes the connection whenever it is given these.
+  case hungUp(commands: String)
   /// The connection leads to a server that its owner does not want.
   case unwanted(reason: String)
   case badReply(ReplyError)
@@ -100,9 +102,9 @@ package enum RedisFailure: Error, Hashable, Sendable {
     case .noClusterNode(let troubles): troubles.allSatisfy(\.failure.needsOperator)
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
       .lookUpTimedOut, .unreachable, .connectTimedOut, .handshakeTimedOut, .notReady,
-      .connectionLost, .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive,
-      .readOnly, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind, .notPrimary, .primaryMoved,
-      .slotUnserved, .nodeLeft:
+      .connectionLost, .closedWhenSilent, .hungUp, .unwanted, .badReply, .unmatchedReply,
+      .unresponsive, .readOnly, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind, .notPrimary,
+      .primaryMoved, .slotUnserved, .nodeLeft:
       false
     }
   }
@@ -159,12 +161,15 @@ extension RedisFailure: CustomStringConvertible {
     case .connectionLost(let reason): "the connection was lost: \(reason)"
     // Without the time, so that the same trouble has the same words.
     case .closedWhenSilent: "the connection was lost: the server closed it while it was silent"
+    case .hungUp(let commands):
+      "the server, or a proxy before it, hangs up on \(commands)"
     case .unwanted(let reason): reason
     case .badReply(let error): "the server does not answer as Redis does: \(error)"
     case .unmatchedReply: "the server answered a command that was never sent"
     case .unresponsive: "the server left a command unanswered for too long"
     // Always the same words: what Redis adds differs with every script.
-    case .readOnly: "the server takes no writes, as a replica does (READONLY)"
+    case .readOnly:
+      "the server takes no writes, as a replica does (READONLY); its name is looked up again"
     }
   }
 }

@@ -2,12 +2,20 @@ import NIOCore
 
 /// The commands that begin a connection, sent in one write, and what their replies mean.
 struct RedisHandshake: Sendable {
-  private let steps: [RedisCommand]
-  let encoded: ByteBuffer
+  private var steps: [(command: RedisCommand, wire: ByteBuffer)]
+  /// What is left out since the server hangs up on it.
+  private var leftOut: [String] = []
   private let address: RedisEndpoint.Address
   /// Whether whose `run_id` that is tells anything of where the keys are.
   private let isOneOfMany: Bool
   var count: Int { steps.count }
+
+  /// All of it, as it goes over the wire.
+  var encoded: ByteBuffer {
+    var all = ByteBuffer()
+    for step in steps { all.writeImmutableBuffer(step.wire) }
+    return all
+  }
 
   /// - Parameter address: to which of the endpoint's servers the connection leads.
   init(
@@ -33,8 +41,29 @@ struct RedisHandshake: Sendable {
     if case .sentinel = endpoint.topology {
       steps += [RedisCommand("ROLE"), RedisCommand("INFO", "replication")]
     }
-    self.steps = steps
-    encoded = try ByteBuffer(commands: steps)
+    self.steps = []
+    for step in steps { self.steps.append((step, try ByteBuffer(commands: [step]))) }
+  }
+
+  /// The same without some commands.
+  func without(_ names: [String]) -> RedisHandshake {
+    var rest = self
+    rest.steps.removeAll { names.contains(Self.name(of: $0.command)) }
+    rest.leftOut = names
+    return rest
+  }
+
+  /// What it consists of, for people.
+  var names: String {
+    var names: [String] = []
+    for name in steps.map({ Self.name(of: $0.command) }) where !names.contains(name) {
+      names.append(name)
+    }
+    return names.joined(separator: ", ")
+  }
+
+  private static func name(of command: RedisCommand) -> String {
+    String(decoding: command.arguments[0], as: UTF8.self)
   }
 
   /// Judges the replies in order; the first refusal that matters is thrown.
@@ -44,8 +73,9 @@ struct RedisHandshake: Sendable {
   func judge(_ replies: [RedisReply]) throws(RedisFailure) -> RedisServerInfo {
     var infos: [RedisReply] = []
     var role: String?
+    var lacking = leftOut.map { LackingCommand($0, .hungUp(commands: $0)) }
     for (step, reply) in zip(steps, replies) {
-      let name = String(decoding: step.arguments[0], as: UTF8.self)
+      let name = Self.name(of: step.command)
       if name == "INFO" { infos.append(reply) }
       if name == "ROLE" { role = reply.elements?.first?.text }
       guard let refusal = reply.refusal else { continue }
@@ -53,7 +83,11 @@ struct RedisHandshake: Sendable {
       case (_, .noAuth), (_, .wrongPassword), ("AUTH", _): throw .authenticationFailed(refusal)
       case (_, .loading), (_, .busy), (_, .masterDown): throw .notReady(refusal)
       case ("SELECT", _): throw .refused(command: name, refusal)
-      default: break
+      // Neither PING nor a second INFO is of use to anybody.
+      case ("PING", _): break
+      default:
+        guard !lacking.contains(where: { $0.name == name }) else { break }
+        lacking.append(LackingCommand(name, .refused(command: name, refusal)))
       }
     }
     if infos.count > 1 {
@@ -64,8 +98,9 @@ struct RedisHandshake: Sendable {
       case let role?: throw .notPrimary("\(address)", role: String(role.prefix(32)))
       }
     }
-    let info = RedisServerInfo(info: infos.first, address: address)
+    let info = RedisServerInfo(info: infos.first, address: address, lacking: lacking)
     return isOneOfMany
-      ? RedisServerInfo(runID: nil, version: info.version, address: address) : info
+      ? RedisServerInfo(runID: nil, version: info.version, address: address, lacking: lacking)
+      : info
   }
 }

@@ -83,6 +83,7 @@ private final class RedisListener {
   private let timeout: Duration
   private let eventLoop: any EventLoop
   private var subscription: Subscription
+  private var hangUps = HangUps()
   private var timer: Scheduled<Void>? = nil
 
   init(configuration: RedisConfiguration, eventLoop: any EventLoop, logger: Logger) {
@@ -92,6 +93,13 @@ private final class RedisListener {
     self.eventLoop = eventLoop
     subscription = Subscription(channels: [])
     connection.onEvent = { [weak self] in self?.connectionChanged($0) }
+    connection.nameEnd = { [weak self] in self?.named($0) ?? $0 }
+  }
+
+  /// What has ended the connection: some proxies hang up on whoever wants to listen.
+  private func named(_ failure: RedisFailure) -> RedisFailure {
+    guard subscription.state != .confirmed, hangUps.lost(failure) else { return failure }
+    return .hungUp(commands: "SUBSCRIBE")
   }
 
   private func connectionChanged(_ event: ConnectionEvent) {
@@ -121,6 +129,7 @@ private final class RedisListener {
     case .nothing: break
     case .confirm:
       timer?.cancel()
+      hangUps.answered()
       audience?.onSubscribed()
     case .deliver(let message): audience?.onMessage(message)
     case .close(let failure): connection.end(failure)

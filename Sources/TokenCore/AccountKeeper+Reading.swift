@@ -16,6 +16,7 @@ extension AccountKeeper {
   }
 
   private mutating func observe(_ view: AccountView, of step: StepID, at now: Moment) {
+    if let server = view.server, server == view.runID { serverHeardAt = step.issuedAt }
     traces.oweForgotten(view, pause: timing.retry, at: now)
     published.observe(view, sentAt: step.issuedAt, at: now, own: traces.beganAt)
   }
@@ -59,7 +60,7 @@ extension AccountKeeper {
     if view.fence > lead.epoch { return fenced(by: view.fence) }
     // Another server may have lost writes, or its record is one of an earlier version: taking the
     // account over again says so in the record.
-    if let runID = scene.runID, view.committed != nil, view.runID != runID {
+    if let server = view.server ?? scene.runID, view.committed != nil, view.runID != server {
       go(to: .takeOver, .due(now))
       return []
     }

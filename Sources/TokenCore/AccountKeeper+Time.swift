@@ -62,7 +62,8 @@ extension AccountKeeper {
     guard scene.isConnected else { return outcomes }
     if let debt = traces.due(at: now) { outcomes.append(pay(debt, at: now)) }
     if work == .follow, isDue(at: now) {
-      outcomes += send(.look(.init(account: name, outputs: outputs)), at: now)
+      // Who does not write them does not compare them.
+      outcomes += send(.look(.init(account: name, outputs: Array(outputs.prefix(1)))), at: now)
     } else if case .resolve(let attempt) = work, isDue(at: now) {
       outcomes += send(.resolve(resolution(of: attempt)), at: now)
     } else if let lead = scene.lead {
@@ -90,8 +91,10 @@ extension AccountKeeper {
   }
 
   private mutating func takeOver(_ lead: Scene.Lead, in scene: Scene) -> [Outcome] {
+    // Of a record with a server of its own what matters is when that was heard, not the lock's.
+    let heardAt = serverHeardAt ?? scene.lostSince
     let away =
-      scene.lostSince.map { min(max(scene.now - $0, .zero), Timing.longestAway) }
+      heardAt.map { min(max(scene.now - $0, .zero), Timing.longestAway) }
       ?? timing.successionSpan
     return send(
       .takeOver(

@@ -85,6 +85,8 @@ package struct AccountKeeper: Sendable {
   /// When the next look is due while leading.
   var lookAt: Moment = .origin
   var lastFetchAt: Moment?
+  /// When the server that the record was led at, of several, was last heard.
+  var serverHeardAt: Moment?
   var sequence: Int64 = 0
   /// Whether Redis's record was not ours to write when it was last read.
   package internal(set) var isRefused = false

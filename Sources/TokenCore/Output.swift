@@ -47,6 +47,13 @@ package struct Output: Hashable, Sendable {
       String(Margins.clientExpiry(end: end, lifetime: lifetime, margin: margin))
     }
   }
+
+  /// The same of a key that does not depend on the token, whose life may not be known: zero then.
+  func expiry(end: RedisTime, lifetime: Duration) -> String? {
+    guard case .clientExpiry(let margin) = content else { return nil }
+    let lifetime = lifetime > .zero ? lifetime : margin * 4
+    return String(Margins.clientExpiry(end: end, lifetime: lifetime, margin: margin))
+  }
 }
 
 /// How a key's value spells a credential.

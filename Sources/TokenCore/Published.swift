@@ -108,8 +108,14 @@ package struct Published: Sendable {
   /// Whether keys are there that are to be gone: their life is over by what is known here, and not
   /// by the record, whose clock was set back, or nobody's, where one has lost its TTL.
   func isOverdue(_ view: AccountView) -> Bool {
-    guard view.token != nil, let stated, let copy else { return false }
-    return view.tokenRemaining.map { $0 > stated.slack(lifetime: copy.lifetime) } ?? true
+    guard let stated, let copy else { return false }
+    let slack = stated.slack(lifetime: copy.lifetime)
+    func isThere(_ text: String?, _ remaining: Duration?) -> Bool {
+      text != nil && remaining.map { $0 > slack } ?? true
+    }
+    // In a slot of its own a key may outlast the token.
+    return isThere(view.token?.revealed, view.tokenRemaining)
+      || view.others.contains { isThere($0.text, $0.remaining) }
   }
 
   /// Whether the published keys differ from what the record states.
@@ -132,8 +138,9 @@ package struct Published: Sendable {
       view.others.count == outputs.count - 1
     else { return true }
     return !zip(outputs.dropFirst(), view.others).allSatisfy { output, held in
-      isRight(held.remaining)
-        && held.text == output.text(of: copy.token, end: end, lifetime: copy.lifetime)
+      !held.isRead
+        || isRight(held.remaining)
+          && held.text == output.text(of: copy.token, end: end, lifetime: copy.lifetime)
     }
   }
 

@@ -40,6 +40,39 @@ package enum StoreCommand: Hashable, Sendable {
     }
   }
 
+  /// The keys that it reads or writes beside the record, in their order.
+  package var outputs: [Output] {
+    switch self {
+    case .look(let look): look.outputs
+    case .takeOver(let takeOver): takeOver.outputs
+    case .begin(let begin): begin.outputs
+    case .resolve(let resolve): resolve.outputs
+    case .commit(let commit): commit.outputs
+    case .republish(let republish): republish.outputs
+    case .mark(let mark): mark.outputs
+    case .pollLock, .acquire, .renew, .release, .heartbeat: []
+    }
+  }
+
+  /// The same step about other keys.
+  func with(_ outputs: [Output]) -> StoreCommand {
+    func changed<Step>(_ step: Step, _ path: WritableKeyPath<Step, [Output]>) -> Step {
+      var step = step
+      step[keyPath: path] = outputs
+      return step
+    }
+    return switch self {
+    case .look(let look): .look(changed(look, \.outputs))
+    case .takeOver(let takeOver): .takeOver(changed(takeOver, \.outputs))
+    case .begin(let begin): .begin(changed(begin, \.outputs))
+    case .resolve(let resolve): .resolve(changed(resolve, \.outputs))
+    case .commit(let commit): .commit(changed(commit, \.outputs))
+    case .republish(let republish): .republish(changed(republish, \.outputs))
+    case .mark(let mark): .mark(changed(mark, \.outputs))
+    case .pollLock, .acquire, .renew, .release, .heartbeat: self
+    }
+  }
+
   /// Which of the steps it is; the raw value is the name under which it is counted.
   package enum Kind: String, Hashable, Sendable, CaseIterable {
     case pollLock = "poll"

@@ -87,6 +87,8 @@ package struct AccountView: Hashable, Sendable {
   package var doubt: Doubt?
   /// The server that the record was last led at.
   package var runID: String?
+  /// The server that answered, where it says so: one of several in a cluster.
+  package var server: String?
   /// When the committed token's fetch began.
   package var fetchedAt: RedisTime?
   /// When the committed token's life ends, as WeChat stated it, and how long that life is.
@@ -120,10 +122,20 @@ package struct HeldOutput: Hashable, Sendable {
   /// Nil when the key has no TTL, or is not there.
   package var remaining: Duration?
 
+  /// Whether the key could be read; what could not is not known to be wrong.
+  package var isRead = true
+
   package init(text: String?, remaining: Duration?) {
     self.text = text
     self.remaining = remaining
   }
+
+  /// A key that could not be read.
+  package static let unread = {
+    var held = HeldOutput(text: nil, remaining: nil)
+    held.isRead = false
+    return held
+  }()
 }
 
 /// What may have killed the committed token, or may yet: between which moments that was begun or
@@ -175,6 +187,10 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
     case writes
     /// A key holds another type.
     case type
+    /// Redis runs no scripts, without which nobody can lead.
+    case scripts
+    /// The step's keys are in several slots of a cluster.
+    case slots
     case other
   }
 
@@ -196,7 +212,7 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
   }
 
   /// Nothing answered in time, not even with a failure.
-  static let unanswered = StoreFailure(
+  package static let unanswered = StoreFailure(
     mayHaveRun: true, reason: "a step at Redis ended without any answer")
   /// Redis answered, and not to this step.
   static let strangeAnswer = StoreFailure(

@@ -36,6 +36,9 @@ package struct Timing: Hashable, Sendable {
   package static let longestAway: Duration = certain - lostWrites - .seconds(30)
   /// A step or a call that is not answered so long after its deadline is given up.
   package static let slack: Duration = .seconds(2)
+  /// What is to be written in another slot than the record's is not written later than this after
+  /// its order: the record may say otherwise by then.
+  static let heldUp: Duration = .seconds(5)
   /// No two fetches of one account follow each other faster.
   package static let fetchSpacing: Duration = .seconds(1)
   /// How often a follower reads the token, and every replica says that it is alive.

@@ -10,6 +10,8 @@ public struct AuditEvent: Sendable {
   public let code: Int
   /// The token that was handed out or used; simulated tokens are no secrets.
   public let token: String?
+  /// The ticket that was handed out.
+  public let ticket: String?
   /// Whether that token was minted by this request.
   public let minted: Bool
   /// What the token of a business call was worth, whatever was answered; nil when none was judged.

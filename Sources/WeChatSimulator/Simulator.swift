@@ -301,8 +301,8 @@ public final class Simulator: Sendable {
     state.audit.append(
       AuditEvent(
         number: state.audit.count, time: now, path: request.path, appID: answer.appID,
-        code: answer.code, token: answer.token, minted: answer.minted, tokenUse: answer.tokenUse,
-        parallel: parallel, fault: fault,
+        code: answer.code, token: answer.token, ticket: answer.ticket,
+        minted: answer.minted, tokenUse: answer.tokenUse, parallel: parallel, fault: fault,
         hasSecretInURL: request.query.contains { secrets.contains($0.name) },
         headerNames: request.headers.map { $0.name.lowercased() },
         clientAddress: request.clientAddress))

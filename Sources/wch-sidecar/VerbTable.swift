@@ -88,7 +88,7 @@ extension Setting.Form {
     switch self {
     case .oneOf(let words): words
     case .duration(_, let orOff): orOff ? ["off"] : []
-    case .text, .list, .path: []
+    case .text, .list, .path, .command: []
     }
   }
 }

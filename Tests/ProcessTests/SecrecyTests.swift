@@ -17,7 +17,10 @@ import WeChatSimulator
         waitForConnection: true)
       #expect(reply.refusal == nil)
       let settings = [
+        "WCH_TICKETS": "jsapi,wx_card",
         "WCH_LOG_LEVEL": "trace", "WCH_HTTP_BEARER": Self.bearer, "WCH_PROBE": "1s",
+        // Tells everything that it was told.
+        "WCH_EXEC": #"["/bin/sh", "-c", "cat; echo; env"]"#, "WCH_EXEC_ON": "all",
         "WCH_REDIS_URL": "redis://sidecar:\(Self.password)@127.0.0.1:\(deployment.redis.port)/0",
         // A crash is to say all that it would ever say. A static program does not find the
         // toolchain's part that says it.
@@ -32,6 +35,9 @@ import WeChatSimulator
           environment: environment, instance: name, socket: String(listen.dropFirst(5)))
       }
       try await deployment.waitForLiveToken()
+      try await waitUntil("both tickets are there", within: patience) {
+        try await deployment.ask("EXISTS", "WCH_jsapi_ticket", "WCH_wx_card_ticket").number == 2
+      }
       let leader = try #require(processes.first)
       var pages = try await Self.provoke(leader, deployment)
       for process in processes {
@@ -58,12 +64,14 @@ import WeChatSimulator
         pages.append(crash)
       }
 
-      let tokens = deployment.simulator.audit.events.compactMap(\.token)
-      #expect(Set(tokens).count >= 2)
+      let events = deployment.simulator.audit.events
+      #expect(Set(events.compactMap(\.token)).count >= 2)
+      #expect(Set(events.compactMap(\.ticket)).count >= 2)
+      let tokens = events.compactMap(\.token) + events.compactMap(\.ticket)
       let secrets =
         [Deployment.secret, Self.bearer, Self.password] + tokens
         // A part of a token would be too much, too.
-        + tokens.map { String($0.prefix($0.count / 2)) }
+        + tokens.map { String($0.suffix($0.count / 2)) }
       for page in pages {
         for secret in secrets where page.contains(secret) {
           let place = page.range(of: secret).map { page[..<$0.lowerBound].suffix(200) } ?? ""

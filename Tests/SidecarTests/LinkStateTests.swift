@@ -23,7 +23,9 @@ import Testing
     _ = state.connected(to: Self.server, at: later)
     #expect(state.reconnects == 1)
     state.refused(
-      RedisServerError("NOPERM this user has no permissions to run the 'blpop' command"))
+      .refused(
+        command: "BLPOP",
+        RedisServerError("NOPERM this user has no permissions to run the 'blpop' command")))
     #expect(state.isOfNoUse && state.isConnected)
     state.want(false)
     #expect(!state.isOfNoUse && state.since == nil)

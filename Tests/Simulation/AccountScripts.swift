@@ -205,9 +205,10 @@ struct AccountScripts {
       }
     }
     guard left > .zero else {
-      let isOverdue = committed != nil && account.token != nil
-      if isOverdue { restate(republish.outputs, &account) }
-      return .republished(wrote: isOverdue)
+      let keys = republish.outputs.indices.filter { account[output: $0] != nil }
+      guard committed != nil, !keys.isEmpty else { return .republished(wrote: false) }
+      for key in keys { account[output: key] = nil }
+      return .republished(wrote: true)
     }
     account.state.fence = max(account.state.fence, republish.fence)
     if committed == nil {
@@ -255,17 +256,21 @@ struct AccountScripts {
   }
 
   /// Until when the record says that the committed token lives.
-  private func statedEnd(_ account: ModelRedis.Account) -> RedisTime? {
+  func statedEnd(_ account: ModelRedis.Account) -> RedisTime? {
     parts.contains(.bound) ? view(of: account).statedEnd : account.state.expiresAt
   }
 
   /// Where the record is gone and the keys are not: what may have killed the token, whosever it is.
   private func bound(_ account: ModelRedis.Account, below held: ModelRedis.Key) -> RedisTime? {
+    guard let end = bound(account) else { return nil }
+    return held.expiresAt.map { end < $0 } ?? true ? end : nil
+  }
+
+  func bound(_ account: ModelRedis.Account) -> RedisTime? {
     guard parts.contains(.bound), account.state.committed == nil else { return nil }
     var ends = [account.state.doubt?.first].compactMap { $0 }
     if let intent = account.state.intent, intent.kills { ends.append(intent.at) }
-    guard let end = ends.min().map({ $0 + Timing.certain }) else { return nil }
-    return held.expiresAt.map { end < $0 } ?? true ? end : nil
+    return ends.min().map { $0 + Timing.certain }
   }
 
   /// The keys end when the record says: what holds a token keeps it, what is gone stays so.

@@ -67,3 +67,20 @@ private func brief(_ view: AccountView) -> String {
   return "token \(view.token?.revealed ?? "-") committed \(committed) fence \(view.fence) "
     + "intent \(intent) doubt \(doubt) left \(left) run \(view.runID ?? "-")"
 }
+
+/// One line about what is sent to one slot.
+func brief(_ call: SplitStep.Call) -> String {
+  switch call {
+  case .step(let command): brief(command)
+  case .apart(.read(let read)): "read \(read.output)"
+  case .apart(.shorten(let shorten)): "shorten \(shorten.output) to \(shorten.left)"
+  case .apart(.place(let place)): "place \(place.output) \(place.text) until \(place.end)"
+  }
+}
+
+func brief(_ reply: SplitStep.Reply) -> String {
+  switch reply {
+  case .step(let reply, _): brief(reply)
+  case .apart(let reply): "\(reply)"
+  }
+}

@@ -44,6 +44,8 @@ package struct ModelRedis: Sendable {
     package var expiry: Key?
     /// What the outputs after these two hold.
     package var others: [Key?] = []
+    /// Whose order was the last about an output that lies in another slot, by its place.
+    package var fences: [Int: Rank] = [:]
     package var state = State()
 
     /// What all outputs hold.

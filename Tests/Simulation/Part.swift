@@ -31,6 +31,13 @@ package enum Part: String, CaseIterable, Sendable {
   case runID = "run-id"
   /// A COMMIT that is carried out late counts the token's age from its BEGIN.
   case commitAge = "commit-age"
+  /// Where keys lie in several slots, what is written to one of them later than another order about
+  /// it is not written at all.
+  case apartFence = "apart-fence"
+  /// There, what lies apart is written after the record, not before.
+  case recordFirst = "record-first"
+  /// There, the server that is compared is the record's, not the lock's.
+  case ownServer = "own-server"
   /// Not a part, but a wasteful habit of other systems, planted by taking this away: a new leader
   /// keeps a good token instead of fetching a new one always.
   case adoption
@@ -68,6 +75,9 @@ package struct Parts: OptionSet, Hashable, Sendable {
   package static let freshCopy = Parts(.freshCopy)
   package static let runID = Parts(.runID)
   package static let commitAge = Parts(.commitAge)
+  package static let apartFence = Parts(.apartFence)
+  package static let recordFirst = Parts(.recordFirst)
+  package static let ownServer = Parts(.ownServer)
   package static let adoption = Parts(.adoption)
 
   /// `SET NX PX` and a plain `SET`: how most systems do it.

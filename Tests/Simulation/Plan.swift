@@ -53,6 +53,8 @@ package struct Plan: Sendable {
   let livesChange: Bool
   /// Whether a server that has lost its replicas takes no writes after a while.
   let needsReplicas: Bool
+  /// Where keys lie in several slots, at several servers; nil of one server.
+  let slots: ModelRedis.Slots?
   /// How many actions in a million are never answered at all.
   let unanswered: Int64
 
@@ -71,7 +73,7 @@ package struct Plan: Sendable {
   package init(
     seed: UInt64, hours: Int64 = 12, replicas: Int = 3, parts: Parts = .all,
     profile: Profile? = nil, probeSeconds: Int64? = nil, onlyFaults: [Fault]? = nil,
-    moves: Bool = false
+    moves: Bool = false, slots isCluster: Bool = false
   ) {
     var chance = SplitMix64(seed: seed &* 0x9E37_79B9 &+ 1)
     self.seed = seed
@@ -130,12 +132,16 @@ package struct Plan: Sendable {
     needsReplicas = chance.percent(50)
     unanswered = isUsual || isQuiet ? 0 : chance.pick([0, 100, 1000])
     if !isUsual, self.profile != .storm, chance.percent(60) { faults.append(.hostLoss) }
+    // A server that was replaced takes no writes there, or not for long.
+    if isCluster { faults.removeAll { $0 == .fork } }
     self.faults = onlyFaults ?? faults
+    slots = isCluster ? ModelRedis.Slots(accounts: accounts, using: &chance) : nil
     var arguments = ["--seed", "\(seed)", "--count", "1"]
     if hours != 12 { arguments += ["--hours", "\(hours)"] }
     if replicas != 3 { arguments += ["--replicas", "\(replicas)"] }
     if let profile { arguments += ["--profile", profile.rawValue] }
     if moves { arguments.append("--moves") }
+    if isCluster { arguments.append("--slots") }
     if let probeSeconds { arguments += ["--probe", "\(probeSeconds)"] }
     for fault in onlyFaults ?? [] { arguments += ["--only", fault.rawValue] }
     for part in Part.allCases where !parts.contains(Parts(part)) {

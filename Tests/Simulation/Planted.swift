@@ -8,11 +8,14 @@ package struct Planted: Hashable, Sendable {
   let faults: [Fault]?
   /// How these come.
   let profile: Plan.Profile?
+  /// Whether keys lie in several slots.
+  let isSplit: Bool
 
   private init(
     _ part: Part, seeds: UInt64, _ rule: Violation.Rule, faults: [Fault]? = nil,
-    profile: Plan.Profile? = nil
+    profile: Plan.Profile? = nil, isSplit: Bool = false
   ) {
+    self.isSplit = isSplit
     self.part = part
     self.seeds = seeds
     self.rule = rule
@@ -39,6 +42,10 @@ package struct Planted: Hashable, Sendable {
     Planted(.freshCopy, seeds: 60, .deadToken, faults: [.flush, .crash]),
     Planted(.commitAge, seeds: 60, .deadToken, faults: [.stall], profile: .single),
     Planted(.runID, seeds: 20, .deadToken, faults: [.hostLoss], profile: .single),
+    Planted(.apartFence, seeds: 60, .ordersInTurn, isSplit: true),
+    Planted(.recordFirst, seeds: 10, .recordFirst, isSplit: true),
+    Planted(
+      .ownServer, seeds: 60, .deadToken, faults: [.hostLoss], profile: .single, isSplit: true),
   ]
 
   /// The first seed in which its rule misses the part; nil when none of the stated number does.
@@ -57,7 +64,7 @@ package struct Planted: Hashable, Sendable {
     {
       Plan(
         seed: $0, parts: isTaken ? .all.subtracting(Parts(part)) : .all, profile: profile,
-        onlyFaults: faults)
+        onlyFaults: faults, slots: isSplit)
     }
   }
 }

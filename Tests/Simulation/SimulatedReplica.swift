@@ -10,6 +10,9 @@ final class SimulatedReplica {
     let command: StoreCommand
     let step: StepID
     let sentAt: Instant
+    var split: SplitStep
+    /// What it has sent, by their numbers.
+    var calls: [SplitStep.Call] = []
   }
 
   /// A call of WeChat that is not over.

@@ -5,6 +5,22 @@ package struct Strike: Hashable, Sendable, CustomStringConvertible {
   /// What the keeper wants done.
   enum Effect: String, CaseIterable {
     case acquire, takeOver, begin, fetch, commit, resolve, republish, mark, release
+    /// What follows in other slots, where keys lie in several.
+    case shorten, place
+
+    /// Those that there are.
+    static func all(isSplit: Bool) -> [Effect] {
+      isSplit ? allCases : allCases.filter { $0 != .shorten && $0 != .place }
+    }
+
+    init?(_ call: SplitStep.Call) {
+      switch call {
+      case .step(let command): self.init(command)
+      case .apart(.shorten): self = .shorten
+      case .apart(.place): self = .place
+      case .apart(.read): return nil
+      }
+    }
 
     /// Nil for what decides nothing.
     init?(_ action: Keeper.Action) {
@@ -35,9 +51,13 @@ package struct Strike: Hashable, Sendable, CustomStringConvertible {
   let effect: Effect
 
   /// Every fault at every boundary of every such effect.
-  package static let all: [Strike] = Fault.allCases.flatMap { fault in
-    World.Boundary.allCases.flatMap { boundary in
-      Effect.allCases.map { Strike(fault: fault, boundary: boundary, effect: $0) }
+  package static func all(isSplit: Bool) -> [Strike] {
+    Fault.allCases.filter { !isSplit || $0 != .fork }.flatMap { fault in
+      World.Boundary.allCases.flatMap { boundary in
+        Effect.all(isSplit: isSplit).map {
+          Strike(fault: fault, boundary: boundary, effect: $0)
+        }
+      }
     }
   }
 

@@ -3,7 +3,7 @@ import TokenCore
 /// What a command may change in Redis, whatever it answers (invariants 2 and 8).
 extension World {
   mutating func changedWhatItMay(
-    _ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data
+    _ arrival: Arrival, _ command: StoreCommand, _ reply: StoreReply, before: ModelRedis.Data
   ) {
     for index in accounts.indices {
       let old = before.accounts[index]
@@ -11,17 +11,17 @@ extension World {
       guard old != new else { continue }
       // What remains when all that was allowed to change is turned back.
       var rest = new
-      if arrival.command.account == old.name {
-        forgive(arrival.command, reply, &rest, old)
+      if command.account == old.name {
+        forgive(command, reply, &rest, old)
       }
       if rest.token != old.token || rest.expiry != old.expiry || rest.others != old.others
         || rest.state.committed != old.state.committed
       {
         violate(
-          .commitsGrow, "r\(arrival.replica)'s \(brief(arrival.command)) changed the token's keys")
+          .commitsGrow, "r\(arrival.replica)'s \(brief(command)) changed the token's keys")
       } else if rest.state != old.state {
         violate(
-          .fenceHolderWrites, "r\(arrival.replica)'s \(brief(arrival.command)) changed the state")
+          .fenceHolderWrites, "r\(arrival.replica)'s \(brief(command)) changed the state")
       }
     }
   }
@@ -40,7 +40,7 @@ extension World {
     switch (command, reply) {
     case (.takeOver(let takeOver), .account):
       if new.fence == takeOver.epoch { rest.state.fence = old.state.fence }
-      if new.runID == takeOver.runID {
+      if new.runID == takeOver.runID || slots != nil {
         (rest.state.runID, rest.state.doubt) = (old.state.runID, old.state.doubt)
       }
       forgiveEnd()

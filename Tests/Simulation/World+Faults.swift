@@ -152,7 +152,7 @@ extension World {
     let leader = replicas.firstIndex {
       $0.isAlive && $0.isConnected && $0.leadTerm == holder
     }
-    guard let leader, holder != nil, now >= max(redisDownUntil, redisStalledUntil) else {
+    guard let leader, holder != nil, now >= lockShard.answersFrom else {
       guard now < end, !isHealed else { return }
       return queue.push(.request(report, until: end), at: now + second)
     }
@@ -262,16 +262,18 @@ extension World {
     marks.allowedFetches += 2 * accounts.count
     switch fault {
     case .restartEmpty:
-      wipe()
-      startAnotherServer(after: chance.within(50...20_000) * millisecond)
+      let shard = someShard()
+      wipe(shard)
+      startAnotherServer(shard, after: chance.within(50...20_000) * millisecond)
     case .flush:
-      wipe()
+      wipe(someShard())
       disturb(until: now)
     case .restart:
-      startAnotherServer(after: chance.within(50...120_000) * millisecond)
+      startAnotherServer(someShard(), after: chance.within(50...120_000) * millisecond)
     case .failOver:
-      failOver(losing: chance.within(50...10_000) * millisecond)
-      startAnotherServer(after: chance.within(50...15_000) * millisecond)
+      let shard = someShard()
+      failOver(shard, losing: chance.within(50...10_000) * millisecond)
+      startAnotherServer(shard, after: chance.within(50...15_000) * millisecond)
     case .stepClock:
       guard now < plan.hours * hour - 5 * minute else { return }
       let step = chance.within(500...100_000) * millisecond
@@ -287,15 +289,17 @@ extension World {
       disturb(until: now)
     case .evict: evict()
     case .readOnly, .noReplicas:
-      redisRefusal = fault == .readOnly ? "READONLY" : "NOREPLICAS"
-      redisRefusesUntil = now + chance.within(1...30) * second
-      disturb(until: redisRefusesUntil + 3 * second)
+      let shard = someShard()
+      shards[shard].refusal = fault == .readOnly ? "READONLY" : "NOREPLICAS"
+      shards[shard].refusesUntil = now + chance.within(1...30) * second
+      disturb(until: shards[shard].refusesUntil + 3 * second)
     case .stall:
       // Also longer than any replica's patience, and than a refresh comes early.
       let isLong = (plan.profile == .single || plan.profile == .chaos) && chance.percent(20)
       let longest: Int64 = isLong ? 600_000 : 20_000
-      redisStalledUntil = now + chance.within(200...longest) * millisecond
-      disturb(until: redisStalledUntil + 3 * second)
+      let shard = someShard()
+      shards[shard].stalledUntil = now + chance.within(200...longest) * millisecond
+      disturb(until: shards[shard].stalledUntil + 3 * second)
     case .damageKeys: damageKeys()
     case .outOfMemory: redisIsFullUntil = now + chance.within(1...120) * second
     case .fork: beginFork()
@@ -307,9 +311,13 @@ extension World {
     }
   }
 
-  /// Everything is gone.
-  mutating func wipe() {
+  /// Everything is gone that a server had.
+  mutating func wipe(_ shard: Int) {
     let old = redis.data
+    if let slots {
+      redis.turnBack(shard, to: ModelRedis(accounts: accounts).data, slots)
+      return lostWrites(of: shard, since: old)
+    }
     redis.wipe()
     lostWrites(since: old)
   }
@@ -327,7 +335,7 @@ extension World {
   }
 
   /// An account's record is gone, or an earlier one.
-  private mutating func lostRecord(
+  mutating func lostRecord(
     _ account: Int, since old: ModelRedis.State, isElsewhere: Bool = false
   ) {
     let new = redis.data.accounts[account].state
@@ -339,16 +347,19 @@ extension World {
       Marks.Loss(at: now, isElsewhere: isElsewhere && new.runID != nil))
   }
 
-  private mutating func startAnotherServer(after wait: Int64) {
+  private mutating func startAnotherServer(_ shard: Int, after wait: Int64) {
     servers += 1
+    shards[shard].generation = servers
+    shards[shard].downUntil = now + wait
+    disturb(until: shards[shard].downUntil + 3 * second)
+    guard shard == slots?.lock ?? 0 else { return }
     redis.runID = "run-\(servers)"
-    redisDownUntil = now + wait
     for replica in replicas.indices where replicas[replica].isAlive { loseConnection(replica) }
-    disturb(until: redisDownUntil + 3 * second)
   }
 
   /// A replica of Redis that had not seen the last writes becomes the primary.
-  private mutating func failOver(losing span: Int64) {
+  private mutating func failOver(_ shard: Int, losing span: Int64) {
+    if let slots { return failOver(shard, losing: span, in: slots) }
     let old = redis.data
     if let kept = history.first(where: { $0.at > now - span }) { redis.data = kept.data }
     clockStep += chance.within(-200...200) * millisecond
@@ -359,8 +370,9 @@ extension World {
   private mutating func loseHost(_ replica: Int) {
     let wait = chance.within(1000...600_000) * millisecond
     kill(replica, restartAfter: wait)
-    failOver(losing: chance.within(50...10_000) * millisecond)
-    startAnotherServer(after: chance.within(50...15_000) * millisecond)
+    let shard = someShard()
+    failOver(shard, losing: chance.within(50...10_000) * millisecond)
+    startAnotherServer(shard, after: chance.within(50...15_000) * millisecond)
     marks.allowedFetches += 2 * accounts.count
     disturb(until: now + wait)
   }

@@ -30,8 +30,8 @@ extension World {
   }
 
   /// What the old primary says to a write; nil when it carries it out.
-  func refusalOfOldPrimary(_ command: StoreCommand) -> String? {
-    guard let fork, plan.needsReplicas, command.writes, now - fork.since >= World.replicaSilence
+  func refusalOfOldPrimary(_ call: SplitStep.Call) -> String? {
+    guard let fork, plan.needsReplicas, call.writes, now - fork.since >= World.replicaSilence
     else { return nil }
     return "NOREPLICAS"
   }
@@ -52,8 +52,8 @@ extension World {
 
   /// The leader's side of a partition keeps the old primary; the others get one that was promoted.
   mutating func beginFork() {
-    guard fork == nil, now < plan.hours * hour - 30 * minute,
-      now >= max(redisDownUntil, redisStalledUntil)
+    guard fork == nil, slots == nil, now < plan.hours * hour - 30 * minute,
+      now >= lockShard.answersFrom
     else { return }
     let holder = redis.data.lock?.holder
     guard
@@ -77,7 +77,8 @@ extension World {
     lostWrites(since: old, isElsewhere: true)
     servers += 1
     redis.runID = "run-\(servers)"
-    redisDownUntil = now + chance.within(50...15_000) * millisecond
+    shards[0].generation = servers
+    shards[0].downUntil = now + chance.within(50...15_000) * millisecond
     for replica in replicas.indices where replicas[replica].isAlive && !members.contains(replica) {
       loseConnection(replica)
     }

@@ -17,9 +17,7 @@ extension World {
     hidden = [:]
     bringAllBack()
     endFork()
-    redisDownUntil = min(redisDownUntil, now)
-    redisRefusesUntil = now
-    redisStalledUntil = min(redisStalledUntil, now)
+    for shard in shards.indices { shards[shard].heal(at: now) }
     // A backoff from before may still run out.
     disturbedUntil = now + (replicas.indices.map { backoff(of: $0) }.max() ?? 0)
     for replica in replicas.indices {
@@ -85,7 +83,7 @@ extension World {
     case .flushed:
       guard isSettled(.flushed) else { return }
       trace("everything is flushed")
-      wipe()
+      for shard in shards.indices { wipe(shard) }
       let bound = timing.renew * 51 / 50 + .milliseconds(500)
       queue.push(.check(.restored), at: now + bound.wholeNanoseconds)
     case .restored:

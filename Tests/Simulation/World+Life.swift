@@ -101,7 +101,7 @@ extension World {
   }
 
   /// Since when Redis answers and takes writes.
-  var redisServesSince: Instant { max(redisDownUntil, redisStalledUntil, redisRefusesUntil) }
+  var redisServesSince: Instant { shards.map(\.servesFrom).max() ?? 0 }
 
   /// Whether a replica talks to an old primary, or has just left one.
   private func wasForked(_ replica: Int) -> Bool {

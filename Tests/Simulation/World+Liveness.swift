@@ -37,7 +37,7 @@ extension World {
   }
 
   /// Until when what is between replicas and WeChat, or Redis, is broken.
-  private var brokenUntil: Instant {
+  var brokenUntil: Instant {
     var until = max(answersLostUntil, repeatsUntil, refuseUntil, sendsSlowlyUntil)
     for index in replicas.indices {
       until = max(

@@ -27,6 +27,9 @@ extension World {
     var credential = Credential()
     if plan.repeats[index] { credential.fetch = .renewsWhenForced }
     credential.probe = plan.probe.map { .nanoseconds($0) }
+    if let slots, slots.outputs[index].count > 2 {
+      credential.otherOutputs = [Output(key: .other(ModelRedis.others[0]), content: .token(.plain))]
+    }
     return credential
   }
 

@@ -28,6 +28,12 @@ extension World {
       var causeStands: Instant = 0
       /// When a fetch could not succeed last.
       var hinderedAt: Instant = 0
+      /// Whose order was carried out last about each output that lies apart.
+      var apart: [Int: Rank] = [:]
+      /// The last ends that the record stated.
+      var ends: [RedisTime] = []
+      /// Since when what lies apart has differed from the record.
+      var apartSince: Instant?
       /// Up to when it was counted how long the token was dead.
       var countedUntil: Instant = 0
     }
@@ -118,7 +124,7 @@ extension World {
     var touched: [Int] = []
     switch happening {
     case .arrive(let arrival):
-      if let name = arrival.command.account { touched = [index(of: name)] }
+      if let name = arrival.account { touched = [index(of: name)] }
     case .process(let call): touched = [calls[call].account]
     case .fault, .goOn, .heal, .check, .endFork, .rollOn, .move, .reread:
       return Array(accounts.indices)
@@ -156,7 +162,7 @@ extension World {
         continue
       }
       // Nobody reads a server that does not answer.
-      let begin = max(from, issue.diesAt, redisDownUntil, redisStalledUntil)
+      let begin = max(from, issue.diesAt, shards[recordShard(index)].answersFrom)
       guard begin < next else { continue }
       if marks.accounts[index].deadSince == nil {
         trace("DEAD \(token), hole \(overstatement(index)?.hole?.rawValue ?? "-")")
@@ -189,6 +195,7 @@ extension World {
       standsBriefly(index)
       hasToken(index)
       removedGoes(index)
+      apartFollows(index)
       let token = publishedToken(index)
       if token != marks.accounts[index].published {
         if let before = marks.accounts[index].published { marks.accounts[index].gone[before] = now }
@@ -280,7 +287,7 @@ extension World {
     // At its end it gives back what it may have, once; what is granted later lapses by itself.
     let patience = 8 * second + (replica.isEnding ? timing.lease.wholeNanoseconds : 0)
     // Nobody can know while Redis does not answer, nor give anything back.
-    let isServedSince = max(redisDownUntil, redisStalledUntil, redisRefusesUntil)
+    let isServedSince = lockShard.servesFrom
     if now - max(since, replica.undisturbedSince, isServedSince) > patience {
       violate(.orphanedLock, "\(lock.holder) is held and not led")
     }
@@ -323,9 +330,11 @@ extension World {
   }
 
   /// After Redis has executed a command.
-  mutating func executed(_ arrival: Arrival, _ reply: StoreReply, before: ModelRedis.Data?) {
-    if let before { changedWhatItMay(arrival, reply, before: before) }
-    switch (arrival.command, reply) {
+  mutating func executed(
+    _ arrival: Arrival, _ command: StoreCommand, _ reply: StoreReply, before: ModelRedis.Data?
+  ) {
+    if let before { changedWhatItMay(arrival, command, reply, before: before) }
+    switch (command, reply) {
     case (.acquire(let term, _, _), .acquired(let epoch)):
       let name = term.description
       // A term keeps its epoch as long as the lock is its own, and has an earlier one again when

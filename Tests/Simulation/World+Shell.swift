@@ -137,9 +137,11 @@ extension World {
     }
     trace("r\(replica) sends \(brief(command))")
     let isUnanswered = isLeftUnanswered(replica)
+    var split = self.split(command, number)
+    let first = split.begin()
     if !isUnanswered {
       replicas[replica].pendingSteps.append(
-        .init(id: step, command: command, step: number, sentAt: now))
+        .init(id: step, command: command, step: number, sentAt: now, split: split))
       let moment = replicas[replica].local(at: now)
       queue.push(
         .stepTimedOut(replica: replica, life: life, step: step),
@@ -147,9 +149,34 @@ extension World {
     } else if chance.percent(50) {
       return
     }
+    send(first, of: step, replica)
+  }
+
+  /// Sends what a step sends next.
+  private mutating func send(_ turn: SplitStep.Turn, of step: Int, _ replica: Int) {
+    guard case .sends(let calls, let first) = turn else { return }
+    let life = replicas[replica].life
+    if let index = replicas[replica].pendingSteps.firstIndex(where: { $0.id == step }) {
+      replicas[replica].pendingSteps[index].calls += calls
+    }
+    for (index, call) in calls.enumerated() {
+      // The step's own was decided where the keeper wanted it.
+      if case .apart = call { boundary(.send, .init(call), replica) }
+      guard replicas[replica].life == life, replicas[replica].isAlive else { return }
+      sendAhead(call, of: step, replica)
+      send(call, first + index, of: step, replica)
+    }
+  }
+
+  /// Sends one call of a step to the server that has its keys.
+  mutating func send(
+    _ call: SplitStep.Call, _ number: Int, of step: Int, _ replica: Int
+  ) {
+    let shard = shard(of: call)
     let arrival = Arrival(
-      replica: replica, life: life, step: step, command: rewritten(command, replica),
-      connection: isForked(replica) ? World.oldPrimary : servers, sentAt: now)
+      replica: replica, life: replicas[replica].life, step: step, call: number,
+      sent: rewritten(call, replica), shard: shard,
+      connection: isForked(replica) ? World.oldPrimary : shards[shard].generation, sentAt: now)
     if now < replicas[replica].requestsToRedisLostUntil {
       // What waits in a buffer may come through when the way is free again.
       if chance.percent(40) {
@@ -172,28 +199,29 @@ extension World {
   mutating func arrive(_ arrival: Arrival) {
     // A server that is gone takes what was on its way with it.
     let isOfOld = arrival.connection == World.oldPrimary
-    guard isOfOld ? fork != nil : now >= redisDownUntil && arrival.connection == servers else {
-      return
-    }
+    let shard = shards[arrival.shard]
+    guard
+      isOfOld ? fork != nil : now >= shard.downUntil && arrival.connection == shard.generation
+    else { return }
     // What a fault held back for long does not outlast the faults.
     guard !isHealed || arrival.sentAt > healedAt || now < healedAt + 5 * second else { return }
-    guard isOfOld || now >= redisStalledUntil else {
-      queue.push(.arrive(arrival), at: redisStalledUntil + chance.below(millisecond))
+    guard isOfOld || now >= shard.stalledUntil else {
+      queue.push(.arrive(arrival), at: shard.stalledUntil + chance.below(millisecond))
       return
     }
     let replica = arrival.replica
-    let result: Result<StoreReply, StoreFailure>
-    if isOfOld, let refusal = refusalOfOldPrimary(arrival.command) {
+    let result: Result<SplitStep.Reply, StoreFailure>
+    if isOfOld, let refusal = refusalOfOldPrimary(arrival.sent) {
       result = .failure(StoreFailure(mayHaveRun: false, reason: refusal))
     } else if isOfOld {
       result = .success(withOldPrimary { $0.execute(arrival) })
-    } else if now < redisRefusesUntil, arrival.command.writes {
-      result = .failure(StoreFailure(mayHaveRun: false, reason: redisRefusal))
+    } else if now < shard.refusesUntil, arrival.sent.writes {
+      result = .failure(StoreFailure(mayHaveRun: false, reason: shard.refusal))
     } else {
       result = .success(execute(arrival))
     }
-    boundary(.execution, .init(arrival.command), replica)
-    guard isOfOld || now >= redisDownUntil else { return }
+    boundary(.execution, .init(arrival.sent), replica)
+    guard isOfOld || now >= shards[arrival.shard].downUntil else { return }
     if replicas[replica].life == arrival.life, isLeftUnanswered(replica) {
       replicas[replica].pendingSteps.removeAll { $0.id == arrival.step }
       return
@@ -201,31 +229,44 @@ extension World {
     if now < replicas[replica].repliesOfRedisLostUntil { return }
     if chance.chance(perMillion: isHealed ? 0 : plan.lostPackets) { return }
     queue.push(
-      .answer(replica: replica, life: arrival.life, step: arrival.step, result),
+      .answer(
+        replica: replica, life: arrival.life, step: arrival.step, call: arrival.call, result),
       at: now + delay(replica))
   }
 
-  private mutating func execute(_ arrival: Arrival) -> StoreReply {
+  private mutating func execute(_ arrival: Arrival) -> SplitStep.Reply {
     let time = redisTime
     redis.expire(at: time)
     // What reads changes nothing; a copy that is kept would make every look cost one.
-    let before = arrival.command.writes ? redis.data : nil
-    let reply = hiddenReply(arrival.command) ?? redis.execute(arrival.command, at: time)
-    if log != nil, arrival.command.writes {
-      trace("redis: r\(arrival.replica) \(brief(arrival.command)) -> \(brief(reply))")
+    let before = arrival.sent.writes ? redis.data : nil
+    let server = server(for: arrival)
+    let answer =
+      arrival.command.flatMap { hiddenReply($0) }.map { .step($0, nil) }
+      ?? redis.execute(arrival.sent, at: time, server: server)
+    if log != nil, arrival.sent.writes {
+      trace("redis: r\(arrival.replica) \(brief(arrival.sent)) -> \(brief(answer))")
     }
     if let before, arrival.connection != World.oldPrimary {
       history.append((at: now, data: before))
       if history.count > 400 { history.removeFirst(200) }
     }
-    executed(arrival, reply, before: before)
-    hint(after: arrival, reply)
-    return reply
+    switch (arrival.sent, answer) {
+    case (.step(let command), .step(let reply, let life)):
+      if let account = command.account { stated(account, life) }
+      executed(arrival, command, reply, before: before)
+      hint(after: arrival, command, reply)
+    case (.apart(let command), .apart(let reply)):
+      executed(arrival, command, reply, before: before)
+    case (.step, .apart), (.apart, .step): break
+    }
+    return answer
   }
 
-  private mutating func hint(after arrival: Arrival, _ reply: StoreReply) {
+  private mutating func hint(
+    after arrival: Arrival, _ command: StoreCommand, _ reply: StoreReply
+  ) {
     let event: Keeper.Event
-    switch (arrival.command, reply) {
+    switch (command, reply) {
     case (.commit(let commit), .committed): event = .hinted(commit.account)
     case (.republish(let republish), .republished(wrote: true)):
       event = .hinted(republish.account)
@@ -234,7 +275,7 @@ extension World {
     default: return
     }
     // A mark wakes the leader alone, by a list that a full server does not lengthen.
-    let isForLeader = if case .mark = arrival.command { true } else { false }
+    let isForLeader = if case .mark = command { true } else { false }
     if isForLeader, now < redisIsFullUntil { return }
     for replica in replicas.indices
     where isForked(replica) == (arrival.connection == World.oldPrimary) {
@@ -252,25 +293,43 @@ extension World {
   }
 
   mutating func answered(
-    _ replica: Int, _ step: Int, _ result: Result<StoreReply, StoreFailure>
+    _ replica: Int, _ step: Int, _ call: Int, _ result: Result<SplitStep.Reply, StoreFailure>
   ) {
     guard let index = replicas[replica].pendingSteps.firstIndex(where: { $0.id == step }) else {
       return
     }
     let pending = replicas[replica].pendingSteps[index]
     let life = replicas[replica].life
-    boundary(.answer, .init(pending.command), replica)
+    guard pending.calls.indices.contains(call) else { return }
+    boundary(.answer, .init(pending.calls[call]), replica)
     guard replicas[replica].life == life, replicas[replica].isAlive else { return }
     if replicas[replica].isPaused(at: now) {
       replicas[replica].backlog.append(
-        .answer(replica: replica, life: life, step: step, result))
+        .answer(replica: replica, life: life, step: step, call: call, result))
       return
     }
     guard let index = replicas[replica].pendingSteps.firstIndex(where: { $0.id == step }) else {
       return
     }
-    replicas[replica].pendingSteps.remove(at: index)
-    if isLeftUnanswered(replica) { return }
+    if isLeftUnanswered(replica) {
+      replicas[replica].pendingSteps.remove(at: index)
+      return
+    }
+    switch replicas[replica].pendingSteps[index].split.answered(call, result) {
+    case .waits: break
+    case .sends(let calls, let first): send(.sends(calls, from: first), of: step, replica)
+    case .ends(let result):
+      replicas[replica].pendingSteps.remove(at: index)
+      ended(pending, result, replica)
+    }
+  }
+
+  /// A step is over, all its calls being answered.
+  private mutating func ended(
+    _ pending: SimulatedReplica.PendingStep, _ result: Result<StoreReply, StoreFailure>,
+    _ replica: Int
+  ) {
+    let life = replicas[replica].life
     var result = result
     if case .success(let reply) = result {
       result = .success(rewritten(reply, of: pending.command))
@@ -294,8 +353,10 @@ extension World {
     let pending = replicas[replica].pendingSteps.remove(at: index)
     let life = replicas[replica].life
     let failure = StoreFailure(mayHaveRun: true, reason: "timed out")
-    handle(.stored(pending.step, .failure(failure)), replica)
-    if plan.timeoutDisconnects, replicas[replica].life == life { disconnect(replica) }
+    var split = pending.split
+    let isOfLock = isOfLock(pending.command)
+    ended(pending, split.end(failure), replica)
+    if plan.timeoutDisconnects, isOfLock, replicas[replica].life == life { disconnect(replica) }
   }
 
   /// The connection is gone; every step under way ends without an answer.
@@ -304,8 +365,9 @@ extension World {
     let life = replicas[replica].life
     replicas[replica].isConnected = false
     replicas[replica].reconnects = 0
-    let pending = replicas[replica].pendingSteps
-    replicas[replica].pendingSteps = []
+    // Of several servers it is the lock's that counts.
+    let pending = replicas[replica].pendingSteps.filter { isOfLock($0.command) }
+    replicas[replica].pendingSteps.removeAll { isOfLock($0.command) }
     let failure = StoreFailure(mayHaveRun: true, reason: "connection lost")
     for step in pending {
       take(
@@ -323,7 +385,7 @@ extension World {
     guard !replicas[replica].isConnected else { return }
     let life = replicas[replica].life
     let isReachable =
-      (isForked(replica) || now >= max(redisDownUntil, redisStalledUntil))
+      (isForked(replica) || now >= lockShard.answersFrom)
       && now >= replicas[replica].requestsToRedisLostUntil
       && now >= replicas[replica].repliesOfRedisLostUntil
     guard isReachable else {
@@ -576,7 +638,7 @@ extension World {
   // MARK: Planted bugs
 
   /// The command as it is sent when a part is taken away.
-  private func rewritten(_ command: StoreCommand, _ replica: Int) -> StoreCommand {
+  func rewritten(_ command: StoreCommand, _ replica: Int) -> StoreCommand {
     if !plan.parts.contains(.mark), case .mark(let mark) = command {
       let none = Version(epoch: .none, sequence: 0)
       return .resolve(.init(account: mark.account, version: none, outputs: []))

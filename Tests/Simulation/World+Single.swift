@@ -45,7 +45,7 @@ extension World {
   private mutating func nextPlace() -> (Boundary, Strike.Effect) {
     if places.isEmpty {
       places = Boundary.allCases.flatMap { boundary in
-        Strike.Effect.allCases.map { (boundary, $0) }
+        Strike.Effect.all(isSplit: slots != nil).map { (boundary, $0) }
       }
     }
     return places.remove(at: Int(chance.below(Int64(places.count))))
@@ -69,7 +69,7 @@ extension World {
       refuseNext = 45011
       ask()
     case .republish: loseExpiry()
-    case .begin, .fetch, .commit: ask()
+    case .begin, .fetch, .commit, .shorten, .place: ask()
     case nil:
       if let leader, chance.percent(25) { end(leader) } else { ask() }
     }

@@ -10,7 +10,8 @@ package struct World {
     case wake(replica: Int, life: Int)
     case event(replica: Int, life: Int, Keeper.Event)
     case arrive(Arrival)
-    case answer(replica: Int, life: Int, step: Int, Result<StoreReply, StoreFailure>)
+    case answer(
+      replica: Int, life: Int, step: Int, call: Int, Result<SplitStep.Reply, StoreFailure>)
     case stepTimedOut(replica: Int, life: Int, step: Int)
     case process(call: Int)
     case respond(replica: Int, life: Int, call: Int, FetchOutcome)
@@ -39,7 +40,10 @@ package struct World {
     let replica: Int
     let life: Int
     let step: Int
-    let command: StoreCommand
+    /// Which of the step's calls it is.
+    let call: Int
+    let sent: SplitStep.Call
+    let shard: Int
     let connection: Int
     let sentAt: Instant
   }
@@ -80,11 +84,10 @@ package struct World {
   var history: [(at: Instant, data: ModelRedis.Data)] = []
   let redisClock: SkewedClock
   var clockStep: Int64 = 0
-  var redisDownUntil: Instant = 0
-  /// Until when Redis takes no writes, and what it says instead.
-  var redisRefusesUntil: Instant = 0
-  var redisRefusal = "READONLY"
-  var redisStalledUntil: Instant = 0
+  /// Where keys lie in several slots.
+  let slots: ModelRedis.Slots?
+  /// Redis's servers: one, or one for each part of the slots.
+  var shards: [Shard]
   /// Until when Redis has no memory left.
   var redisIsFullUntil: Instant = 0
   var servers = 1
@@ -154,6 +157,8 @@ package struct World {
     chance = SplitMix64(seed: plan.seed)
     verdict = Verdict(seed: plan.seed)
     redis = ModelRedis(accounts: accounts, parts: plan.parts)
+    slots = plan.slots
+    shards = Array(repeating: Shard(), count: plan.slots?.shards ?? 1)
     weChat = ModelWeChat(
       accounts: plan.accounts, grace: plan.grace, keepsOneOld: plan.keepsOneOld)
     configured = Array(repeating: Configured(), count: plan.accounts)
@@ -226,9 +231,9 @@ package struct World {
       guard isReady(replica, life, happening) else { return }
       handle(event, replica)
     case .arrive(let arrival): arrive(arrival)
-    case .answer(let replica, let life, let step, let result):
+    case .answer(let replica, let life, let step, let call, let result):
       guard isReady(replica, life, happening) else { return }
-      answered(replica, step, result)
+      answered(replica, step, call, result)
     case .stepTimedOut(let replica, let life, let step):
       guard isReady(replica, life, happening) else { return }
       timedOut(replica, step)

@@ -26,16 +26,25 @@ package final class ClusterGroup: Sendable {
     case named
     /// All keys are in the slot of one tag.
     case tagged
+    /// The account has no name: its keys are in several slots.
+    case plain
 
     /// The account's name.
     package static let account = "store"
 
     package var prefix: String { self == .tagged ? "{wch}WCH_" : "WCH_" }
     package var token: String { prefix + "access_token" + (self == .named ? ":{store}" : "") }
+    package var expiry: String { prefix + "expires_in" + (self == .named ? ":{store}" : "") }
     package var lock: String { prefix + "leader" }
     package var reports: String { prefix + "refresh_requests" }
     /// One key for each shard that matters.
-    package var relevant: [String] { self == .named ? [lock, token, reports] : [lock] }
+    package var relevant: [String] {
+      switch self {
+      case .named: [lock, token, reports]
+      case .tagged: [lock]
+      case .plain: [lock, token, expiry]
+      }
+    }
   }
 
   /// The primaries first, at the start.

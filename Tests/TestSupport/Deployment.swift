@@ -26,6 +26,8 @@ package final class Deployment: Sendable {
   package let sentinels: SentinelGroup?
   /// The cluster, of which the Redis above is one node, where there is one.
   package let cluster: ClusterGroup?
+  /// What stands between the replicas and Redis, where anything does.
+  package let proxy: StrictProxy?
   package let weChat: SimulatorServer
   /// A connection of the test's own.
   package let client: RedisClient
@@ -40,12 +42,13 @@ package final class Deployment: Sendable {
   private let configuration: RedisConfiguration
 
   private init(
-    redis: RedisServer, sentinels: SentinelGroup?, cluster: ClusterGroup?,
+    redis: RedisServer, sentinels: SentinelGroup?, cluster: ClusterGroup?, proxy: StrictProxy?,
     weChat: SimulatorServer
   ) {
     self.redis = redis
     self.sentinels = sentinels
     self.cluster = cluster
+    self.proxy = proxy
     self.weChat = weChat
     configuration = RedisConfiguration(
       endpoint: sentinels?.endpoint ?? cluster?.endpoint ?? redis.endpoint)
@@ -62,16 +65,31 @@ package final class Deployment: Sendable {
   ///   - grace: how long a replaced token goes on working, in milliseconds.
   ///   - redisArguments: more options of redis-server.
   ///   - redisEnvironment: more variables of redis-server.
+  ///   - rules: of a proxy between the replicas and Redis; nil: none, unless `WCH_REDIS_MODE` names
+  ///     one for all tests.
   package static func run<Result: Sendable>(
     alone: Bool = false, life: Milliseconds = 7_200_000, grace: Milliseconds = 300_000,
     redisArguments: [String] = [], redisEnvironment: [String: String] = [:],
+    behind rules: StrictProxy.Rules? = nil,
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
     try await MachineShare.shared.take(alone: alone) {
       let redis = try await RedisServer.start(
         arguments: redisArguments, environment: redisEnvironment)
       defer { redis.stop() }
-      return try await run(redis: redis, life: life, grace: grace, body)
+      guard let rules = rules ?? StrictProxy.Rules.ofAllTests else {
+        return try await run(redis: redis, life: life, grace: grace, body)
+      }
+      let proxy = try await StrictProxy.start(before: redis.port, rules: rules)
+      let result: Swift.Result<Result, any Error>
+      do {
+        result = .success(
+          try await run(redis: redis, proxy: proxy, life: life, grace: grace, body))
+      } catch {
+        result = .failure(error)
+      }
+      await proxy.stop()
+      return try result.get()
     }
   }
 
@@ -107,7 +125,7 @@ package final class Deployment: Sendable {
 
   private static func run<Result: Sendable>(
     redis: RedisServer, sentinels: SentinelGroup? = nil, cluster: ClusterGroup? = nil,
-    life: Milliseconds, grace: Milliseconds,
+    proxy: StrictProxy? = nil, life: Milliseconds, grace: Milliseconds,
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
     let simulator = Simulator(seed: .random(in: 0 ... .max))
@@ -120,7 +138,7 @@ package final class Deployment: Sendable {
     simulator.register(app)
     let weChat = try await startSimulator(simulator)
     let deployment = Deployment(
-      redis: redis, sentinels: sentinels, cluster: cluster, weChat: weChat)
+      redis: redis, sentinels: sentinels, cluster: cluster, proxy: proxy, weChat: weChat)
     let outcome: Swift.Result<Result, any Error>
     do {
       let result = try await deployment.connected { try await body(deployment) }
@@ -186,7 +204,8 @@ package final class Deployment: Sendable {
   /// Whatever a test does: no process crashes, every line of a log is an object of JSON, and none
   /// shows the secret or a token.
   private func checkConduct() throws {
-    let secrets = [Self.secret] + simulator.audit.mints().compactMap(\.token)
+    let events = simulator.audit.events
+    let secrets = [Self.secret] + Set(events.compactMap { $0.minted ? $0.token : $0.ticket })
     for process in processes {
       if case .signal(let number) = process.exit, ![SIGKILL, SIGTERM].contains(CInt(number)) {
         throw SidecarProcess.Failure("\(process.instance) died of signal \(number)")
@@ -194,7 +213,8 @@ package final class Deployment: Sendable {
       let output = process.errorText + process.outputText
       if let leaked = secrets.first(where: output.contains) {
         throw SidecarProcess.Failure(
-          "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token")")
+          "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token or a ticket")"
+        )
       }
       guard process.strayText.isEmpty else {
         throw SidecarProcess.Failure("\(process.instance) wrote \(process.strayText)")
@@ -218,7 +238,8 @@ package final class Deployment: Sendable {
   package func environment(instance: String) -> [String: String] {
     let usual = [
       "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API_URL": weChat.url,
-      "WCH_REDIS_URL": sentinels?.url ?? cluster?.url ?? redis.url, "WCH_INSTANCE": instance,
+      "WCH_REDIS_URL": sentinels?.url ?? cluster?.url ?? proxy?.url ?? redis.url,
+      "WCH_INSTANCE": instance,
       "WCH_HTTP_LISTEN": "unix:\(socket(of: instance))", "WCH_LOG_LEVEL": "debug",
     ]
     guard let cluster else { return usual }
@@ -228,6 +249,7 @@ package final class Deployment: Sendable {
   /// What brings the account's keys into one slot.
   private func settings(of keys: ClusterGroup.Keys) -> [String: String] {
     switch keys {
+    case .plain: return [:]
     case .tagged: return ["WCH_KEY_PREFIX": keys.prefix]
     case .named:
       let directory = redis.directory.appendingPathComponent("accounts")

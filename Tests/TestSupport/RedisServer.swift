@@ -171,10 +171,11 @@ package final class RedisServer: Sendable {
 
   /// Runs a connected client for as long as the body runs, as this user if one is given.
   package func withClient<Result: Sendable>(
-    user: String? = nil, password: String? = nil,
+    user: String? = nil, password: String? = nil, through port: Int? = nil,
     _ body: @Sendable (RedisClient) async throws -> Result
   ) async throws -> Result {
     var endpoint = endpoint
+    if let port { endpoint = RedisEndpoint(.tcp(host: "127.0.0.1", port: port)) }
     if let user { endpoint.username = user }
     var configuration = RedisConfiguration(endpoint: endpoint)
     if let password { configuration.password = { password } }

@@ -14,6 +14,7 @@ struct FolderTests {
     ("Settings", "what the daemon was told"),
     ("Health", "what is wrong, in words"),
     ("Metrics", "what is counted, and the alerts on it"),
+    ("Outputs", "files and programs that tokens are handed on to"),
     ("Status", "the HTTP interface and its page"),
     ("Keeping", "the keeper's loop with everything wired to it"),
     ("Daemon", "what the verbs run"),

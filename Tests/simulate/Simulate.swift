@@ -64,6 +64,9 @@ struct Simulate: AsyncParsableCommand {
   @Flag(help: "Accounts come and go meanwhile.")
   var moves = false
 
+  @Flag(help: "Keys lie in several slots, at servers that fail each for itself.")
+  var slots = false
+
   @Flag(help: "Print everything that happens.")
   var trace = false
 
@@ -166,19 +169,19 @@ struct Simulate: AsyncParsableCommand {
   private func plan(
     profile: Plan.Profile?, only: [Fault]?
   ) -> @Sendable (UInt64) -> Plan {
-    let (hours, replicas, probe, moves) = (hours, replicas, probe, moves)
+    let (hours, replicas, probe, moves, slots) = (hours, replicas, probe, moves, slots)
     let parts = Parts.all.subtracting(Parts(without))
     return {
       Plan(
         seed: $0, hours: hours, replicas: replicas, parts: parts, profile: profile,
-        probeSeconds: probe, onlyFaults: only, moves: moves)
+        probeSeconds: probe, onlyFaults: only, moves: moves, slots: slots)
     }
   }
 
   /// Says what the runs came to, and fails when they did not come right.
   private func conclude(_ sweep: Sweep) throws {
     print(summary(of: sweep))
-    let missing = Strike.all.filter { strike in
+    let missing = Strike.all(isSplit: slots).filter { strike in
       !sweep.strikes.contains(strike) && (only.isEmpty || only.contains(strike.fault))
     }
     if everywhere {
@@ -189,7 +192,9 @@ struct Simulate: AsyncParsableCommand {
 
   /// One fault at a time, all of a run of one kind: what a mixed run has no time for.
   private func runKinds() async throws {
-    let kinds = Fault.allCases.filter { only.isEmpty || only.contains($0) }
+    let kinds = Fault.allCases.filter {
+      (only.isEmpty || only.contains($0)) && !(slots && $0 == .fork)
+    }
     var all = Sweep()
     for kind in kinds {
       let plan = plan(profile: .single, only: [kind])
@@ -265,8 +270,8 @@ struct Simulate: AsyncParsableCommand {
       \(sweep.runs) runs, \(Int(sweep.replicaHours)) replica-hours, \(sweep.steps) steps, \
       \(sweep.faults) faults, \(sweep.fetches) fetches (\(sweep.fetches / sweep.runs) a run), \
       \(sweep.foreign) by another party, \
-      \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \(Strike.all.count) \
-      faults at boundaries of effects
+      \(sweep.collisions) collisions of epochs, \(sweep.strikes.count) of \
+      \(Strike.all(isSplit: slots).count) faults at boundaries of effects
       holes: \(holes.isEmpty ? "none" : holes.joined(separator: "; ")); overstated and not read \
       \(sweep.overstated) times, \(Int(sweep.overstatedSeconds))s; without a token \
       \(Int(sweep.tokenlessSeconds) / sweep.runs)s a run

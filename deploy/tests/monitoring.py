@@ -107,6 +107,7 @@ class Stage:
         self.targets = [free_port() for _ in range(4)]
         self.secret = place / "secret"
         self.secret.write_text(secret)
+        (place / "files").mkdir()
         self.replicas, self.asking = {}, None
         self.start_redis()
         start(program, "simulate-wechat", "--listen", f"127.0.0.1:{self.api}", "--control",
@@ -149,7 +150,7 @@ class Stage:
             WCH_API_URL=f"http://127.0.0.1:{self.api}",
             WCH_REDIS_URL=f"redis://127.0.0.1:{redis or self.redis_port}",
             WCH_HTTP_LISTEN=f"127.0.0.1:{self.targets[number]}", WCH_INSTANCE=f"replica-{number}",
-            WCH_LEASE="3s", WCH_RENEW="500ms", WCH_RETRY="300ms", WCH_REDIS_COMMAND_TIMEOUT="300ms",
+            WCH_FILE=str(place / f"files/{number}.json"), WCH_LEASE="3s", WCH_RENEW="500ms", WCH_RETRY="300ms", WCH_REDIS_COMMAND_TIMEOUT="300ms",
             WCH_API_TIMEOUT="1s", WCH_TICK="2s")
 
     def wechat(self, path, body=None, method="POST"):
@@ -239,6 +240,10 @@ def run():
     trouble(stage, "Redis forbids BLPOP", {"WeChatTokenReportsUnheard"},
             lambda: stage.ask_redis("ACL", "SETUSER", "default", "-blpop"),
             lambda: stage.ask_redis("ACL", "SETUSER", "default", "+blpop"))
+
+    trouble(stage, "the directory of the token's file is gone", {"WeChatTokenOutputFailing"},
+            lambda: (place / "files").rename(place / "elsewhere"),
+            lambda: (place / "elsewhere").rename(place / "files"), silent={"WeChatTokenCondition"})
 
     def no_more_clients():
         stage.ask_redis("CONFIG", "SET", "maxclients", "1")

@@ -10,6 +10,7 @@ package struct Daemon {
   private let redis: RedisConfiguration
   private let output: LogOutput
   private let supervisor: Supervisor?
+  private let environment: [String: String]
   private let readAgain: @Sendable () throws(SettingsError) -> Settings
   private let logger: Logger
   private let version: String
@@ -18,7 +19,7 @@ package struct Daemon {
   ///
   /// - Parameters:
   ///   - output: where the logger writes: opened anew at SIGHUP.
-  ///   - environment: says whether a supervisor listens.
+  ///   - environment: says whether a supervisor listens; programs that take tokens have the rest.
   ///   - readAgain: reads the settings as at the start, at SIGHUP.
   package init(
     settings: Settings, redis: RedisConfiguration, version: String, output: LogOutput,
@@ -30,6 +31,7 @@ package struct Daemon {
     self.version = version
     self.output = output
     self.readAgain = readAgain
+    self.environment = environment
     supervisor = Supervisor(environment: environment)
     self.logger = logger
   }
@@ -74,6 +76,9 @@ package struct Daemon {
           .init(service: parts.secrets),
           .init(service: watch(certificates, parts.health)),
           .init(service: HealthWatch(parts)),
+          .init(
+            service: OutputService(
+              parts, settings: settings, environment: environment, logger: logger)),
           .init(
             service: Confined(Gated(parts.service, behind: listening), to: keeping),
             successTerminationBehavior: .gracefullyShutdownGroup),

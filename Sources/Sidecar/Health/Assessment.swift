@@ -5,7 +5,7 @@ package import TokenCore
 /// It costs one look at every account and at what every other replica says.
 package struct Assessment {
   private let keeper: KeeperView
-  private let known: Observation
+  let known: Observation
   /// Since when something is so that has no date of its own.
   private let remembered: (Condition.Identity) -> HealthBook.Met?
 
@@ -202,6 +202,7 @@ package struct Assessment {
           $0.reason = Self.cut(file.reason)
         }
       }
+    found += known.outputs.map(judged)
     if let handledAt = known.handledAt {
       let age = known.now - handledAt
       if age >= known.timing.tick * Self.missedTicks {
@@ -262,6 +263,13 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
+    for forbidden in known.forbiddenKeys {
+      found.append(
+        condition(.outputForbidden, .warning, nil, since: forbidden.since) {
+          $0.subject = forbidden.key
+          $0.reason = Self.cut(forbidden.reason)
+        })
+    }
     if let sentinels = known.sentinels, let failure = sentinels.failure {
       var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
         $0.reason = Self.cut("\(failure)")
@@ -276,7 +284,11 @@ package struct Assessment {
       found.append(open)
     }
     for (link, state) in known.links where link != .commands && state.isOfNoUse {
-      var lame = condition(.connectionLame, .warning, nil, since: state.since ?? known.wall) {
+      // Nobody can do anything about what Redis does not have; it is known what is done instead.
+      var lame = condition(
+        .connectionLame, state.lacksCommand ? .notice : .warning, nil,
+        since: state.since ?? known.wall
+      ) {
         $0.subject = link.rawValue
         $0.reason = state.lastError.map(Self.cut)
       }
@@ -346,7 +358,7 @@ package struct Assessment {
 
   // MARK: Making one
 
-  private func condition(
+  func condition(
     _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     at moment: Moment?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {
@@ -373,28 +385,9 @@ package struct Assessment {
     remembered(condition.identity).map { known.now - $0.at < span } ?? true
   }
 
-  private static func cut(_ text: String) -> String {
+  static func cut(_ text: String) -> String {
     let most = Condition.Facts.longestReason
     return text.utf8.count <= most
       ? text : String(decoding: text.utf8.prefix(most), as: UTF8.self) + "…"
-  }
-}
-
-extension Condition.Kind {
-  /// Whether it is about what the leader itself does, and is over with its lead.
-  var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
-
-  /// Whether only the leader can know it, so that others take its word.
-  var isLeadersToTell: Bool {
-    switch self {
-    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff: true
-    case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
-      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved,
-      .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
-      .loopStalled,
-      .secretUnusable, .certificateUnusable, .settingsStale:
-      false
-    }
   }
 }

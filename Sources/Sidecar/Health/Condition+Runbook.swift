@@ -2,13 +2,15 @@ extension Condition.Kind {
   /// Whether a whole replica can have it, and not only an account.
   package var isOfReplica: Bool {
     switch self {
-    case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh:
+    case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
+      .fileUnwritten, .hookFailing:
       false
     case .foreignApp, .newerLayout, .noLeader, .lockEndless, .sharedName, .replicaSilent,
       .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved, .redisLogin, .redisWrites,
       .redisMemory,
       .redisPermission,
-      .redisKeyType, .redisStep, .connectionLame, .loopStalled, .clockOff, .secretUnusable,
+      .redisKeyType, .redisScripts, .outputForbidden, .redisStep, .connectionLame, .loopStalled,
+      .clockOff, .secretUnusable,
       .certificateUnusable, .settingsStale:
       true
     }
@@ -129,6 +131,17 @@ extension Condition.Kind {
       Words(
         "Another program uses a key of this name, in another way.",
         "另有程序以其他方式使用同名的键。")
+    case .redisScripts:
+      Words(
+        """
+        EVAL or a command that scripts call was renamed or switched off, or a proxy before Redis \
+        does not take scripts.
+        """,
+        "EVAL 或脚本调用的命令被改名或禁用，或 Redis 前的代理不支持脚本。")
+    case .outputForbidden:
+      Words(
+        "`outputs` names a layout whose keys the user's ACL does not have.",
+        "`outputs` 中某布局的键不在该用户的 ACL 之内。")
     case .redisStep:
       Words(
         "Redis is overloaded or loads its data, a command was renamed, or a proxy interferes.",
@@ -155,6 +168,20 @@ extension Condition.Kind {
         "证书与私钥不匹配，或目前只更新了其中一个；或者挂载 CA 文件的卷被修改或已不在。")
     case .settingsStale:
       Words("The file was edited and has a mistake.", "配置文件被修改且有错误。")
+    case .fileUnwritten:
+      Words(
+        """
+        The directory is not mounted yet or belongs to another user, the disk is full or \
+        read-only, or the network behind it hangs.
+        """,
+        "目录尚未挂载或属于其他用户、磁盘已满或只读，或其后的网络存储挂起。")
+    case .hookFailing:
+      Words(
+        """
+        What it writes to is down, refuses it or does not answer in time; a path or a right has \
+        changed; or it takes longer than ten seconds.
+        """,
+        "它要写入的服务停止、拒绝或未及时响应；路径或权限发生变化；或执行超过十秒。")
     }
   }
 
@@ -220,7 +247,11 @@ extension Condition.Kind {
       Words(
         "The fleet on the page, and each replica's log and settings (`wch-sidecar check`).",
         "页面中的副本列表，以及各副本的日志与配置（`wch-sidecar check`）。")
-    case .redisWrites, .redisMemory, .redisPermission:
+    case .redisScripts:
+      Words(
+        "`wch-sidecar check --connect`, and `redis-cli EVAL \"return 1\" 1 WCH_leader`.",
+        "`wch-sidecar check --connect`，以及 `redis-cli EVAL \"return 1\" 1 WCH_leader`。")
+    case .redisWrites, .redisMemory, .redisPermission, .outputForbidden:
       Words(
         "Redis's `INFO replication`, `INFO memory`, `INFO persistence` and `ACL LOG`.",
         "Redis 的 `INFO replication`、`INFO memory`、`INFO persistence` 与 `ACL LOG`。")
@@ -229,6 +260,23 @@ extension Condition.Kind {
         "The load of the machine, and the last lines of the log.", "机器负载与日志的最后几行。")
     case .clockOff:
       Words("`timedatectl` on this machine.", "本机的 `timedatectl`。")
+    case .fileUnwritten:
+      Words(
+        """
+        The reason beside it; `df` and `ls -ld` of the directory, as the daemon sees it (a unit's \
+        `ReadWritePaths`, a container's mounts); `wechat_token_file_writes_total`.
+        """,
+        """
+        旁边的原因；从本程序的视角查看该目录的 `df` 与 `ls -ld`（systemd 单元的 `ReadWritePaths`、容器的挂载）；\
+        `wechat_token_file_writes_total`。
+        """)
+    case .hookFailing:
+      Words(
+        """
+        What it printed: the log has it, under `hook.output`, without the token. \
+        `wechat_token_hook_runs_total` by result.
+        """,
+        "它的输出：见日志的 `hook.output`（已隐去 token）。按 result 查看 `wechat_token_hook_runs_total`。")
     case .secretUnusable, .certificateUnusable, .settingsStale:
       Words(
         "The file that is named: whether it is there, who may read it, what it holds.",

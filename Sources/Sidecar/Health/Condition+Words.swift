@@ -1,5 +1,3 @@
-import TokenCore
-
 extension Condition.Kind {
   /// What is wrong, as a headline and as the log's message.
   package var title: Words {
@@ -38,6 +36,11 @@ extension Condition.Kind {
     case .redisMemory: Words("Redis's memory is used up", "Redis 内存已满")
     case .redisPermission: Words("Redis forbids what the daemon needs", "Redis 权限不足")
     case .redisKeyType: Words("A key in Redis holds another type", "Redis 中的键类型不对")
+    case .redisScripts:
+      Words("Redis runs no scripts, without which nobody can lead", "Redis 不执行脚本，无法产生主控副本")
+    case .outputForbidden:
+      Words(
+        "Redis forbids a key that is kept for other software", "Redis 不允许写入为其他软件维护的键")
     case .redisStep: Words("Steps at Redis fail", "Redis 操作失败")
     case .connectionLame:
       Words(
@@ -51,6 +54,8 @@ extension Condition.Kind {
       Words("A certificate's files cannot be used", "证书文件无法使用")
     case .settingsStale:
       Words("Changed settings are not in effect", "修改后的配置尚未生效")
+    case .fileUnwritten: Words("The token's file cannot be written", "token 文件无法写入")
+    case .hookFailing: Words("A program that takes the token fails", "接收 token 的程序执行失败")
     }
   }
 
@@ -135,6 +140,17 @@ extension Condition.Kind {
       Words(
         "What cannot be stored is not fetched; the token in Redis serves until it ends.",
         "写不进去就不会去取；Redis 中的 token 在到期前可用。")
+    case .redisScripts:
+      Words(
+        """
+        This replica only reads: what others publish is served here, and without others there is \
+        no token.
+        """,
+        "本副本只能读取：其他副本发布的 token 仍可使用；没有其他副本时就没有 token。")
+    case .outputForbidden:
+      Words(
+        "That key is left out, and its software finds no token there; all else is published.",
+        "该键被跳过，对应软件在那里取不到 token；其余内容照常发布。")
     case .connectionLame:
       Words(
         "What came over it is noticed some seconds later.", "经该连接的通知会晚几秒才被发现。")
@@ -160,6 +176,20 @@ extension Condition.Kind {
     case .settingsStale:
       Words(
         "The settings of before stay in use.", "继续使用之前的配置。")
+    case .fileUnwritten:
+      Words(
+        """
+        Whoever reads the file keeps the last token, which dies within five minutes of the next \
+        one's birth. Redis and everything else have the new one.
+        """,
+        "读取该文件的程序只有旧 token，新 token 产生五分钟内旧的就会失效。Redis 与其他途径都是新的。")
+    case .hookFailing:
+      Words(
+        """
+        What the program keeps up to date has the last token, which dies within five minutes of \
+        the next one's birth. Redis and everything else have the new one.
+        """,
+        "由该程序更新的地方只有旧 token，新 token 产生五分钟内旧的就会失效。Redis 与其他途径都是新的。")
     }
   }
 
@@ -264,6 +294,20 @@ extension Condition.Kind {
       Words(
         "Find out what writes the key that is named, and delete it or use another keyPrefix.",
         "查明是谁写入了该键，删除它或换一个 keyPrefix。")
+    case .redisScripts:
+      Words(
+        """
+        Use a Redis that runs EVAL and the commands in scripts, and undo rename-command there; \
+        `wch-sidecar check --connect` names what is missing.
+        """,
+        "请使用支持 EVAL 及脚本内命令的 Redis，并撤销 rename-command；`wch-sidecar check --connect` 会指出缺少什么。")
+    case .outputForbidden:
+      Words(
+        """
+        Grant the key: `wch-sidecar acl` prints the rule; or take the layout out of `outputs`. It \
+        is tried again each minute.
+        """,
+        "授予该键的权限：`wch-sidecar acl` 会打印规则；或从 `outputs` 中去掉该布局。每分钟自动重试。")
     case .redisStep:
       Words(
         """
@@ -296,105 +340,20 @@ extension Condition.Kind {
         or at SIGHUP: until then a restart would fail.
         """,
         "若提示需要重启，请重启；否则修正所列问题（会自动重新读取，也可发送 SIGHUP），在此之前重启会失败。")
+    case .fileUnwritten:
+      Words(
+        """
+        Mend the directory, the disk or the right that is named; it is tried again by itself, \
+        within a minute.
+        """,
+        "修复所示的目录、磁盘或权限；一分钟内会自动重试。")
+    case .hookFailing:
+      Words(
+        """
+        Read what it printed, and mend that; it is run again by itself, within a minute. By hand: \
+        `wch-sidecar token --reveal | PROGRAM`.
+        """,
+        "查看它的输出并修复；一分钟内会自动重试。手工执行：`wch-sidecar token --reveal | 程序`。")
     }
-  }
-}
-
-extension Condition {
-  /// What is wrong, as a headline: the kind's, or a better one where it is known how bad it is.
-  package var headline: Words {
-    headlineOfToken.about(account)
-  }
-
-  private var headlineOfToken: Words {
-    switch (kind, severity) {
-    case (.foreignRefresh, .notice):
-      Words("A token died before its time", "有一个 token 提前失效")
-    case (.tokenLapsing, .critical):
-      Words("The token ends within moments and no new one is there", "token 马上到期，新的还没有取到")
-    default: kind.title
-    }
-  }
-
-  /// The condition in one line: to what it happened, what, and why.
-  ///
-  /// Times are left to who shows it: pages say them in the reader's zone.
-  package func sentence(_ language: Language) -> String {
-    let title = headline(language)
-    let colon = language == .english ? ": " : "："
-    var text =
-      account.map { "\(language == .english ? "account" : "帐号") \($0)\(colon)" }.map {
-        $0 + (language == .english ? title.uncapitalized : title)
-      } ?? title
-    if let subject = facts.subject { text += " (\(subject))" }
-    if let instance = facts.instance { text += " (\(instance))" }
-    if let cause = facts.cause?.title(language), facts.reason == nil {
-      text += colon + (language == .english ? cause.uncapitalized : cause)
-    }
-    if let reason = reason(language) { text += colon + reason }
-    if let address = facts.address, !(facts.reason?.contains(address) ?? false) {
-      text +=
-        language == .english ? " (WeChat sees \(address))" : "（微信看到的出口地址 \(address)）"
-    }
-    if kind == .clockOff, let seconds = facts.count {
-      text +=
-        language == .english
-        ? ": WeChat's is \(seconds.magnitude) s \(seconds > 0 ? "ahead" : "behind")"
-        : "：微信时钟\(seconds > 0 ? "快" : "慢") \(seconds.magnitude) 秒"
-    }
-    return text
-  }
-
-  /// What happened, in the words of who met it; of WeChat's codes, in the reader's language.
-  package func reason(_ language: Language) -> String? {
-    guard language == .chinese, let code = facts.code,
-      WeChatError.anchor(of: code, to: facts.question) != nil
-    else { return facts.reason }
-    let words = WeChatError.row(code, to: facts.question).words.chinese
-    return "\(facts.question.chineseSpeaker)返回 errcode \(code)：\(words)"
-  }
-
-  /// What to do about it; of a missing token about what it comes from, and of WeChat's codes what
-  /// helps with that code.
-  package func remedy(_ language: Language) -> String {
-    let kind = facts.cause ?? kind
-    if kind == .refreshFailing, let code = facts.code,
-      let more = WeChatError.row(code, to: facts.question).more
-    {
-      return more(language)
-    }
-    guard kind == .noToken || kind == .tokenLapsing else { return kind.remedy(language) }
-    return Words(
-      """
-      What it comes from is not known here yet: the log and the page of the replica that leads \
-      say it first, and this one with that one's next word, within half a minute.
-      """,
-      "此处尚不知道原因：主控副本的日志与页面最先给出；半分钟内本副本也会从其心跳得知。")(language)
-  }
-
-  /// Where the runbook tells more: an anchor of its pages.
-  ///
-  /// Of what WeChat refused, the errcode's entry says most.
-  package var anchor: String {
-    let kind = facts.cause ?? kind
-    guard kind == .refreshFailing, let code = facts.code else { return kind.rawValue }
-    return WeChatError.anchor(of: code, to: facts.question) ?? kind.rawValue
-  }
-}
-
-extension Words {
-  /// What is said of tokens, said of that credential.
-  func about(_ credential: CredentialID?) -> Words {
-    guard let noun = credential?.noun, noun != "token" else { return self }
-    return Words(
-      english.replacing("token", with: noun), chinese.replacing("token", with: noun))
-  }
-}
-
-extension String {
-  /// The text for the middle of a sentence; names keep their capitals.
-  fileprivate var uncapitalized: String {
-    for name in ["WeChat", "Redis"] where hasPrefix(name) { return self }
-    return prefix(1).lowercased() + dropFirst()
   }
 }

@@ -49,6 +49,10 @@ package struct Condition: Hashable, Sendable {
     case redisPermission = "redis_permission"
     /// A key holds another type.
     case redisKeyType = "redis_key_type"
+    /// Redis runs no scripts.
+    case redisScripts = "redis_scripts"
+    /// The ACL forbids a key that is written for other software.
+    case outputForbidden = "output_forbidden"
     /// Steps at Redis fail in another way.
     case redisStep = "redis_step"
     /// One of the connections to Redis is missed, though Redis answers on another one.
@@ -64,6 +68,10 @@ package struct Condition: Hashable, Sendable {
     case certificateUnusable = "certificate_unusable"
     /// The settings changed and could not be read again.
     case settingsStale = "settings_stale"
+    /// A file with a token cannot be written.
+    case fileUnwritten = "file_unwritten"
+    /// A program that takes tokens fails.
+    case hookFailing = "hook_failing"
   }
 
   /// How bad it is, mildest first.
@@ -165,14 +173,15 @@ package struct Condition: Hashable, Sendable {
   /// Whether nobody should read tokens of the account here while it is so (`/readyz`).
   package var preventsReading: Bool {
     switch kind {
-    case .noToken, .tokenUnseen, .foreignApp, .newerLayout: true
+    // Without scripts nobody can lead here, whatever others publish for now.
+    case .noToken, .tokenUnseen, .foreignApp, .newerLayout, .redisScripts: true
     // Of an account: the leader lets its token end.
     case .accountsDiffer: account != nil
     case .tokenLapsing, .refreshFailing, .reportHeld, .foreignRefresh, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .slotsUnserved, .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .connectionLame,
-      .loopStalled,
-      .clockOff, .secretUnusable, .certificateUnusable, .settingsStale:
+      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .outputForbidden, .redisStep,
+      .connectionLame, .loopStalled, .clockOff, .secretUnusable, .certificateUnusable,
+      .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
   }
@@ -181,14 +190,14 @@ package struct Condition: Hashable, Sendable {
   var stopsFetches: Bool {
     switch kind {
     case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .slotsUnserved,
-      .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisStep, .loopStalled:
+      .redisLogin, .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts,
+      .redisStep, .loopStalled:
       true
     // Connections that stand go on.
     case .primaryUnknown: severity >= .error
     case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
-      .sharedName, .replicaSilent, .accountsDiffer, .connectionLame, .clockOff, .secretUnusable,
-      .certificateUnusable, .settingsStale:
+      .sharedName, .replicaSilent, .accountsDiffer, .outputForbidden, .connectionLame, .clockOff,
+      .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
   }
@@ -200,5 +209,24 @@ package struct Condition: Hashable, Sendable {
     if (a.kind == .noToken) != (b.kind == .noToken) { return a.kind == .noToken }
     if a.since.second != b.since.second { return a.since < b.since }
     return a.identity < b.identity
+  }
+}
+
+extension Condition.Kind {
+  /// Whether it is about what the leader itself does, and is over with its lead.
+  var isOfLead: Bool { self == .refreshFailing || self == .reportHeld }
+
+  /// Whether only the leader can know it, so that others take its word.
+  var isLeadersToTell: Bool {
+    switch self {
+    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing: true
+    case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
+      .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved,
+      .redisLogin, .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts,
+      .outputForbidden,
+      .redisStep, .connectionLame, .loopStalled, .secretUnusable, .certificateUnusable,
+      .settingsStale, .fileUnwritten:
+      false
+    }
   }
 }

@@ -41,6 +41,8 @@ package final class HealthCenter: Sendable {
     var links: @Sendable () -> [(link: RedisLink, state: LinkState)]
     var sentinels: @Sendable () -> SentinelState?
     var cluster: @Sendable () -> ClusterState?
+    /// The keys of other software that Redis does not let be written.
+    var forbiddenKeys: @Sendable () -> [RedisLacks.ForbiddenKey]
     var clockSkew: @Sendable () -> Duration?
   }
 
@@ -57,6 +59,7 @@ package final class HealthCenter: Sendable {
     var book = HealthBook()
     var steps: [StoreFailure.Kind: StepFailures] = [:]
     var files: [String: Observation.FileTrouble] = [:]
+    var outputs: [Observation.OutputTrouble] = []
     /// What each replica said last, so that it is read once.
     var reports: [String: HealthReport?] = [:]
     /// What was judged last, for all who ask within `freshness`.
@@ -117,6 +120,11 @@ package final class HealthCenter: Sendable {
     }
   }
 
+  /// Everything that tokens cannot be handed on to now.
+  func outputs(_ troubles: [Observation.OutputTrouble]) {
+    state.withLock { $0.outputs = troubles }
+  }
+
   // MARK: What is wrong
 
   /// Everything that is wrong now, worst first.
@@ -162,15 +170,16 @@ package final class HealthCenter: Sendable {
   }
 
   private func judge(_ sources: Sources, at now: Moment) -> [Condition] {
-    let (steps, files, accounts) = state.withLock { state in
+    let (steps, files, outputs, accounts) = state.withLock { state in
       state.steps = state.steps.filter { now - $0.value.lastAt <= Self.silence }
       return (
         state.steps.values.map(\.trouble).sorted { $0.kind.rawValue < $1.kind.rawValue },
-        state.files.sorted { $0.key < $1.key }.map(\.value), state.accounts
+        state.files.sorted { $0.key < $1.key }.map(\.value), state.outputs, state.accounts
       )
     }
     let (links, sentinels, cluster) = (sources.links(), sources.sentinels(), sources.cluster())
     let skew = sources.clockSkew()
+    let forbiddenKeys = sources.forbiddenKeys()
     return sources.keeper.look { keeper, handledAt in
       var known = Observation(
         now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
@@ -181,8 +190,10 @@ package final class HealthCenter: Sendable {
       known.links = links
       known.sentinels = sentinels
       known.cluster = cluster
+      known.forbiddenKeys = forbiddenKeys
       known.steps = steps
       known.files = files
+      known.outputs = outputs
       known.clockSkew = skew
       known.others = heard(keeper, at: now)
       return Assessment(keeper, known) { [self] identity in
@@ -238,7 +249,8 @@ extension StoreFailure.Kind {
     case .memory: .redisMemory
     case .writes: .redisWrites
     case .type: .redisKeyType
-    case .transport, .other: .redisStep
+    case .scripts: .redisScripts
+    case .transport, .slots, .other: .redisStep
     }
   }
 }

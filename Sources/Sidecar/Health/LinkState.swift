@@ -40,7 +40,7 @@ package struct LinkState: Hashable, Sendable {
   /// Since when it is what it is, by a clock that nobody sets.
   private(set) var changedAt: ContinuousClock.Instant
   /// Why Redis does not do there what the connection is for, as of the last try.
-  var refusal: RedisServerError?
+  var refusal: RedisFailure?
 
   package init(
     isWanted: Bool, at now: ContinuousClock.Instant = .now, since: Timestamp = .now
@@ -82,13 +82,16 @@ package struct LinkState: Hashable, Sendable {
   }
 
   /// Remembers why it is of no use, or that it is of use again.
-  mutating func refused(_ refusal: RedisServerError?) {
+  mutating func refused(_ refusal: RedisFailure?) {
     self.refusal = refusal
     if let refusal { lastError = "\(refusal)" }
   }
 
   /// Whether what the connection is for must be done in another way.
   var isOfNoUse: Bool { isWanted && (!isConnected || refusal != nil) }
+
+  /// Whether the server does not have the command that it is for.
+  var lacksCommand: Bool { (refusal ?? lastFailure)?.lacksCommand ?? false }
 
   /// Whether it leads to another server than the one that is known by this run id.
   func isStranger(to runID: String?) -> Bool {
@@ -146,6 +149,15 @@ struct IdleTimeout: Sendable {
 }
 
 extension RedisFailure {
+  /// Whether nothing that a user is granted changes it.
+  var lacksCommand: Bool {
+    switch self {
+    case .refused(_, let refusal): refusal.kind == .unknownCommand
+    case .hungUp: true
+    default: false
+    }
+  }
+
   /// What people are told when Redis is away because of it.
   var condition: Condition.Kind {
     switch self {
@@ -158,7 +170,7 @@ extension RedisFailure {
     case .notConnected(nil), .deadlinePassed, .cancelled, .stopped, .tooManyInFlight,
       .commandRefused, .notResolved, .lookUpTimedOut, .unreachable, .connectTimedOut, .tls,
       .handshakeTimedOut, .notReady, .refused, .refusedByServer, .connectionLost,
-      .closedWhenSilent, .unwanted, .badReply, .unmatchedReply, .unresponsive, .notPrimary,
+      .closedWhenSilent, .hungUp, .unwanted, .badReply, .unmatchedReply, .unresponsive, .notPrimary,
       .primaryMoved, .noClusterNode, .notClustered, .nodeLeft:
       .redisAway
     }

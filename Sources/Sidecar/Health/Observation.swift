@@ -21,6 +21,27 @@ package struct Observation: Sendable {
     package var since: Timestamp
   }
 
+  /// A file that cannot be written, or a program that fails.
+  package struct OutputTrouble: Hashable, Sendable {
+    package var kind: Condition.Kind
+    package var account: CredentialID
+    /// The file or the program.
+    package var subject: String
+    package var reason: String
+    package var since: Moment
+
+    package init(
+      _ kind: Condition.Kind, _ account: CredentialID, subject: String, reason: String,
+      since: Moment
+    ) {
+      self.kind = kind
+      self.account = account
+      self.subject = subject
+      self.reason = reason
+      self.since = since
+    }
+  }
+
   /// What another replica said with its last heartbeat.
   package struct Heard: Hashable, Sendable {
     package var instance: String
@@ -45,7 +66,11 @@ package struct Observation: Sendable {
   /// What the cluster says of our slots; nil without one.
   package var cluster: ClusterState?
   package var steps: [StepTrouble] = []
+  /// The keys of other software that Redis does not let be written.
+  package var forbiddenKeys: [RedisLacks.ForbiddenKey] = []
   package var files: [FileTrouble] = []
+  /// What tokens cannot be handed on to.
+  package var outputs: [OutputTrouble] = []
   /// How far WeChat's clock is ahead of this machine's.
   package var clockSkew: Duration?
   package var others: [Heard] = []

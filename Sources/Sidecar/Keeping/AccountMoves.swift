@@ -110,7 +110,8 @@ extension Settings.Account {
   /// Whether its tokens are those of the other, too.
   fileprivate func isSame(as other: Settings.Account) -> Bool {
     appID == other.appID && api == other.api && tickets == other.tickets
-      && urls == other.urls && otherKeys == other.otherKeys
+      && urls == other.urls && otherKeys == other.otherKeys && file == other.file
+      && hook == other.hook
   }
 }
 
@@ -120,6 +121,8 @@ extension MetricsRegistry {
     for credential in account.credentials {
       let layouts = account.outputs.filter { !$0.outputs(of: credential.kind).isEmpty }
       preregister(layouts: layouts.map(\.layout.name), of: credential)
+      if account.hook != nil { preregister(hookOf: credential) }
     }
+    if account.file != nil { preregister(fileOf: CredentialID(account.name)) }
   }
 }

@@ -22,14 +22,16 @@ final class Bells: Sendable {
 
   private struct State {
     var last: UInt64 = 0
-    var waiting: [UInt64: (account: CredentialID, continuation: AsyncStream<Void>.Continuation)] =
+    /// Who waits for all accounts has none.
+    var waiting: [UInt64: (account: CredentialID?, continuation: AsyncStream<Void>.Continuation)] =
       [:]
   }
 
   /// Protects who waits: the keeper's loop rings, requests come and go.
   private let state = Mutex(State())
 
-  func bell(for account: CredentialID) -> Bell {
+  /// - Parameter account: nil for all.
+  func bell(for account: CredentialID?) -> Bell {
     let (rings, continuation) = AsyncStream.makeStream(
       of: Void.self, bufferingPolicy: .bufferingNewest(1))
     let id = state.withLock { state in
@@ -49,7 +51,9 @@ final class Bells: Sendable {
     guard !accounts.isEmpty else { return }
     let rung = state.withLock { state in
       state.waiting.isEmpty
-        ? [] : state.waiting.values.filter { accounts.contains($0.account) }.map(\.continuation)
+        ? []
+        : state.waiting.values.filter { $0.account.map(accounts.contains) ?? true }
+          .map(\.continuation)
     }
     for continuation in rung { continuation.yield() }
   }

@@ -33,8 +33,11 @@ package final class Fetcher: Sendable {
       used.withLock { $0[order.account] = secret }
       subject = .token(appID: account.appID, appSecret: secret, isForced: order.isForced)
     } else {
+      // The token may have been replaced since the ticket's BEGIN was sent: nothing is asked then.
       guard let source = order.source else {
-        preconditionFailure("the keeper orders a ticket with the token to ask with")
+        return .knownFailure(
+          FetchFailure(
+            .transient, reason: "the token to ask with is being replaced", retriesSoon: true))
       }
       subject = .ticket(order.account.kind, source: source)
     }

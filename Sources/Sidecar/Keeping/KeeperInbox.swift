@@ -63,8 +63,9 @@ package final class KeeperInbox: Sendable {
   /// An account as of the last event; nil when there is none of that name.
   package func account(_ name: CredentialID) -> AccountKeeper? { look { $0.keeper[name] } }
 
-  /// A bell that rings when the account may have changed; whoever takes it gives it back.
-  func bell(for account: CredentialID) -> Bells.Bell { bells.bell(for: account) }
+  /// A bell that rings when the account, or with nil any one, may have changed; whoever takes it
+  /// gives it back.
+  func bell(for account: CredentialID?) -> Bells.Bell { bells.bell(for: account) }
 
   func giveBack(_ bell: Bells.Bell) { bells.giveBack(bell) }
 

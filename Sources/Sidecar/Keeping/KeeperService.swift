@@ -10,7 +10,9 @@ package final class KeeperService: Service, Sendable {
   package struct Effects: Sendable {
     /// Carries out one step at Redis, by the deadline.
     package var perform:
-      @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<StoreAnswer, StoreFailure>
+      @Sendable (StoreCommand, StepID, ContinuousClock.Instant) async -> Result<
+        StoreAnswer, StoreFailure
+      >
     /// Asks WeChat once, as long as the permit is not withdrawn; answers by the order's deadline.
     package var fetch: @Sendable (FetchOrder, SendPermit) async -> FetchOutcome
     /// Asks WeChat whether a token lives; always answers by the order's deadline.
@@ -24,7 +26,7 @@ package final class KeeperService: Service, Sendable {
 
     package init(
       perform:
-        @escaping @Sendable (StoreCommand, ContinuousClock.Instant) async -> Result<
+        @escaping @Sendable (StoreCommand, StepID, ContinuousClock.Instant) async -> Result<
           StoreAnswer, StoreFailure
         >,
       fetch: @escaping @Sendable (FetchOrder, SendPermit) async -> FetchOutcome,
@@ -121,7 +123,7 @@ package final class KeeperService: Service, Sendable {
       case .store(let command, let step):
         let deadline = MonotonicClock.instant(of: step.issuedAt + commandTimeout)
         group.addTask { [self] in
-          let result = await effects.perform(command, deadline)
+          let result = await effects.perform(command, step, deadline)
           inbox.post(.stored(step, result))
         }
       case .fetch(let order):

@@ -63,6 +63,18 @@ extension KeeperStatus {
   func clientExpiry(
     _ account: AccountKeeper, keeper: KeeperView, at now: Moment
   ) -> Int64? {
+    keeper.clientExpiry(of: account, at: now)
+  }
+
+  /// A moment as this machine's wall clock shows it: for people, not for decisions.
+  func wallClock(_ moment: Moment, from now: Moment) -> Timestamp {
+    Timestamp(milliseconds: Timestamp.now.milliseconds + (moment - now).wholeMilliseconds)
+  }
+}
+
+extension KeeperView {
+  /// Until when clients trust what an account has in memory; nil when that is not sure to live.
+  func clientExpiry(of account: AccountKeeper, at now: Moment) -> Int64? {
     guard let token = account.freshest(at: now, nobodyFetches: true) else { return nil }
     let margin = account.margins.client(lifetime: token.lifetime)
     if let copy = account.copy, copy.token == token.token, let stated = account.stated,
@@ -70,15 +82,11 @@ extension KeeperStatus {
     {
       return account.margins.clientExpiry(end: stated.recordedEnd, lifetime: copy.lifetime)
     }
-    guard let clock = keeper.redisClock else {
-      return wallClock(token.expiresAt - margin, from: now).second
+    guard let clock = redisClock else {
+      let left = token.expiresAt - margin - now
+      return (Timestamp.now.milliseconds + left.wholeMilliseconds) / 1000
     }
     return (clock.time + (token.expiresAt - margin - clock.at)).milliseconds / 1000
-  }
-
-  /// A moment as this machine's wall clock shows it: for people, not for decisions.
-  func wallClock(_ moment: Moment, from now: Moment) -> Timestamp {
-    Timestamp(milliseconds: Timestamp.now.milliseconds + (moment - now).wholeMilliseconds)
   }
 }
 

@@ -43,6 +43,8 @@ final class LinkBoard: Sendable {
   private let metrics: MetricsRegistry
   /// Why the password may be refused, as far as it can be seen on it.
   private let passwordDoubt: String?
+  /// What Redis does not do.
+  private let lacks: RedisLacks
   /// Connections that were closed by the server while they were silent, and after how long.
   let silences: AsyncStream<(RedisLink, Duration)>
   private let closedWhenSilent: AsyncStream<(RedisLink, Duration)>.Continuation
@@ -50,10 +52,12 @@ final class LinkBoard: Sendable {
   private let state = Mutex(State())
 
   init(
-    inbox: KeeperInbox, passwordDoubt: String?, logger: Logger, metrics: MetricsRegistry
+    inbox: KeeperInbox, passwordDoubt: String?, lacks: RedisLacks, logger: Logger,
+    metrics: MetricsRegistry
   ) {
     self.inbox = inbox
     self.passwordDoubt = passwordDoubt
+    self.lacks = lacks
     self.logger = logger
     self.metrics = metrics
     (silences, closedWhenSilent) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(8))
@@ -103,7 +107,7 @@ final class LinkBoard: Sendable {
   }
 
   /// Whether Redis lets reports be waited for.
-  func reportsRefused(_ refusal: RedisServerError?) {
+  func reportsRefused(_ refusal: RedisFailure?) {
     let (serves, deafened) = state.withLock { state in
       state[.reports].refused(refusal)
       let serves = state[.reports].isWanted && !state[.reports].isOfNoUse
@@ -163,10 +167,12 @@ final class LinkBoard: Sendable {
     if before.wasConnected { metrics.increment(.redisReconnects) }
     logger.tell(
       .redisConnected, level: withheld == nil ? .debug : .info, "Redis is connected", metadata)
+    lacks.connected(to: server)
     inbox.post(.storeConnected(runID: server.runID))
   }
 
   private func disconnected(_ link: RedisLink, _ failure: RedisFailure) {
+    if link == .events { lacks.heardOfEvents(failure) }
     let deafened = state.withLock { state in
       if failure != .stopped { state[link].disconnected(failure) }
       if link == .commands, case .readOnly = failure { state.readOnlyAt = .now }

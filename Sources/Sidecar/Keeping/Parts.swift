@@ -52,7 +52,8 @@ struct Parts {
     weChat = WeChatClient(settings, dialer: redis.dialer, logger: logger, eventLoopGroup: loops)
     let fetcher = Fetcher(accounts: kept, client: weChat, metrics: metrics)
     let store = TokenStore(
-      client: links.commands, layout: layout, apps: kept.apps,
+      client: links.commands, layout: layout, apps: kept.apps, lacks: links.lacks,
+      plan: redis.cluster == nil ? .joined : .split(tellsServer: true),
       said: { [health] in health.report() })
     service = KeeperService(
       keeper: keeper, inbox: inbox,
@@ -76,6 +77,7 @@ struct Parts {
       .init(
         keeper: inbox, links: { [links] in links.states },
         sentinels: { [links] in links.sentinels }, cluster: { [links] in links.cluster },
+        forbiddenKeys: { [links] in links.lacks.forbiddenKeys },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }
 
@@ -84,9 +86,9 @@ struct Parts {
     store: TokenStore, fetcher: Fetcher, links: RedisLinks, metrics: MetricsRegistry
   ) -> KeeperService.Effects {
     .init(
-      perform: { command, deadline in
+      perform: { command, step, deadline in
         let start = ContinuousClock.now
-        let result = await store.perform(command, deadline: deadline)
+        let result = await store.perform(command, number: step.number, deadline: deadline)
         metrics.observe(.redisCommandDuration, [:], start.duration(to: .now))
         metrics.increment(
           .redisCommands,

@@ -9,9 +9,11 @@ extension RedisLinks {
   private static let refusalsTold = 2
   /// Between two looks at the list.
   ///
-  /// An application waits for three seconds at most, of which a fetch takes its part. It costs one
-  /// script a second, and only while there is need.
-  private static let look: Duration = .seconds(1)
+  /// An application waits for three seconds at most, of which a fetch takes its part. It costs two
+  /// scripts a second, and only while there is need.
+  private static let look: Duration = .milliseconds(500)
+  /// Who does not have BLPOP is asked for it again after so long: each time may cost a connection.
+  private static let untilChanged: Duration = .seconds(60)
 
   /// Hears reports until the turn is over.
   func hearReports(_ turn: ReportsTurn) async {
@@ -36,13 +38,14 @@ extension RedisLinks {
     case heard
     /// Somebody ended the wait: an operator, or a fail-over, after which the list may be elsewhere.
     case unblocked
-    case refused(RedisServerError)
+    case refused(RedisFailure)
     /// There is no connection, or none any more.
-    case failed
+    case failed(RedisError)
   }
 
   private func popReports(_ client: RedisClient, _ turn: ReportsTurn) async {
     var refusals = 0
+    var hangUps = HangUps()
     // Who is woken again and again must not keep Redis busy.
     var unblocked = Backoff(initial: .milliseconds(20), cap: .seconds(1))
     var random = SystemRandomNumberGenerator()
@@ -53,34 +56,54 @@ extension RedisLinks {
           logger.tell(.reportsHeard, "Applications' reports are heard again")
         }
         refusals = 0
+        hangUps.answered()
         unblocked.reset()
         board.reportsRefused(nil)
       case .unblocked:
+        hangUps.answered()
         try? await Task.sleep(for: unblocked.delay(using: &random))
-      case .refused(let refusal) where refusal.kind == .readOnly:
+      case .refused(.readOnly(let refusal)):
         // The client gives such a connection up; the one for commands tells of it.
-        board.reportsRefused(refusal)
+        board.reportsRefused(.readOnly(refusal))
       case .refused(let refusal):
         board.reportsRefused(refusal)
         refusals += 1
         if refusals == Self.refusalsTold { warn(refusal) }
         // It answers at once: the next wait must not become a busy loop.
-        try? await Task.sleep(for: popTimeout)
+        await pause(after: refusal, turn)
+      case .failed(.outcomeUnknown(let failure)) where hangUps.lost(failure):
+        let refusal = RedisFailure.hungUp(commands: "BLPOP")
+        board.reportsRefused(refusal)
+        if refusals < Self.refusalsTold { warn(refusal) }
+        refusals = Self.refusalsTold
+        await pause(after: refusal, turn)
       case .failed: break
       }
     }
   }
 
+  /// Waits before BLPOP is tried again: until Redis may be another, where it does not have it.
+  private func pause(after refusal: RedisFailure, _ turn: ReportsTurn) async {
+    let end: ContinuousClock.Instant =
+      .now + (refusal.lacksCommand ? Self.untilChanged : popTimeout)
+    // In steps: whoever ends the turn does not wait for this.
+    while !turn.isOver, !Task.isCancelled, ContinuousClock.now < end {
+      try? await Task.sleep(until: min(end, .now + popTimeout))
+    }
+  }
+
   private func popReport(_ client: RedisClient) async -> Pop {
     let seconds = Self.popSeconds(popTimeout)
-    do {
+    do throws(RedisError) {
       let reply = try await client.execute(
         RedisCommand("BLPOP", layout.refreshRequests, "\(seconds)"), key: layout.refreshRequests,
         deadline: .now + .seconds(seconds) + Self.popSlack, waitForConnection: true,
         onAbandonment: .closeConnection)
       if let refusal = reply.refusal {
         let isElsewhere = [.moved, .clusterDown, .tryAgain].contains(refusal.kind)
-        return refusal.code == "UNBLOCKED" || isElsewhere ? .unblocked : .refused(refusal)
+        if refusal.code == "UNBLOCKED" || isElsewhere { return .unblocked }
+        return .refused(
+          refusal.kind == .readOnly ? .readOnly(refusal) : .refused(command: "BLPOP", refusal))
       }
       guard let item = reply.elements?.last?.bytes else { return .heard }
       // What else was said so far is heard before anything is done about it: a thousand reports of
@@ -95,16 +118,17 @@ extension RedisLinks {
     } catch {
       logger.tell(
         .reportsFailed, "Waiting for reports failed", .keyed([.error: "\(error)"]))
-      return .failed
+      return .failed(error)
     }
   }
 
-  private func warn(_ refusal: RedisServerError) {
+  private func warn(_ refusal: RedisFailure) {
     logger.tell(
       .reportsRefused,
       """
-      Redis refuses BLPOP, so the list of applications' reports is looked at once a second \
-      instead. Permit the command and the key to this user (`wch-sidecar acl` prints the rules)
+      Redis, or a proxy before it, does not take BLPOP, so the list of applications' reports is \
+      looked at twice a second instead. Where it is the ACL, permit the command and the key to \
+      this user (`wch-sidecar acl` prints the rules)
       """,
       .keyed([.redisKey: "\(layout.refreshRequests)", .error: "\(refusal)"]))
   }
@@ -162,17 +186,11 @@ extension RedisLinks {
 
   /// Takes what else the list has.
   private func drain(_ client: RedisClient) async throws(RedisError) -> Drained {
-    let script = Steps.drain.script
     let (keys, arguments) = Steps.drain.call(
       (Self.drainedAtOnce, ReportItem.longest), in: StepContext(layout: layout))
-    let rest = ["\(keys.count)"] + keys + arguments
-    let deadline = ContinuousClock.now + Self.popSlack
-    var reply = try await client.execute(
-      RedisCommand("EVALSHA", [script.digest] + rest), key: keys[0], deadline: deadline)
-    if reply.refusal?.kind == .noScript {
-      reply = try await client.execute(
-        RedisCommand("EVAL", [script.source] + rest), key: keys[0], deadline: deadline)
-    }
+    let reply = try await ScriptCall(lacks: lacks).run(
+      Steps.drain.script, ["\(keys.count)"] + keys + arguments, on: client,
+      by: .now + Self.popSlack)
     if let refusal = reply.refusal { return .refused(refusal) }
     guard let elements = reply.elements else { return .items([]) }
     let oversized = Int(elements.first?.number ?? 0)

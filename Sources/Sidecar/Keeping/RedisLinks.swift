@@ -18,6 +18,8 @@ package final class RedisLinks: Service, Sendable {
   let logger: Logger
   let metrics: MetricsRegistry
   let board: LinkBoard
+  /// What this Redis does not do, as it was found out.
+  package let lacks: RedisLacks
   let inbox: KeeperInbox
   private let configuration: RedisConfiguration
   private let eventLoopGroup: any EventLoopGroup
@@ -34,8 +36,6 @@ package final class RedisLinks: Service, Sendable {
 
   /// What nobody could be told by then is forgotten: announcements are hints.
   private static let announcedAtOnce = 100
-  /// A Redis that is not there within this is asked no more about its memory policy.
-  private static let longestWaitForRedis: Duration = .seconds(3600)
   /// A node of a cluster that listens for us may be cut off from it without losing us: a silence of
   /// so long is broken.
   private static let longestDeafness: Duration = .seconds(10)
@@ -53,9 +53,11 @@ package final class RedisLinks: Service, Sendable {
     popTimeout: Duration, passwordDoubt: String? = nil, eventLoopGroup: any EventLoopGroup,
     executor: (any TaskExecutor)? = nil, logger: Logger, metrics: MetricsRegistry
   ) {
+    let lacks = RedisLacks(logger: logger)
     let board = LinkBoard(
-      inbox: inbox, passwordDoubt: passwordDoubt, logger: logger, metrics: metrics)
+      inbox: inbox, passwordDoubt: passwordDoubt, lacks: lacks, logger: logger, metrics: metrics)
     self.board = board
+    self.lacks = lacks
     self.inbox = inbox
     var others = configuration
     others.objection = { server in board.objection(to: server) }
@@ -124,9 +126,14 @@ package final class RedisLinks: Service, Sendable {
   }
 
   private func sayAnnounced() async {
-    for await event in announced {
-      _ = try? await commands.execute(
-        RedisCommand("PUBLISH", layout.events, event), deadline: .now + Self.popSlack)
+    for await event in announced where lacks.takesPublish {
+      do throws(RedisError) {
+        let reply = try await commands.execute(
+          RedisCommand("PUBLISH", layout.events, event), deadline: .now + Self.popSlack)
+        lacks.published(.success(reply))
+      } catch {
+        lacks.published(.failure(error))
+      }
     }
   }
 
@@ -145,7 +152,7 @@ package final class RedisLinks: Service, Sendable {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.commands.run() }
       group.addTask { await self.hearAnnouncements() }
-      group.addTask { await self.warnAboutEviction() }
+      group.addTask { await self.warnOfDoubts() }
       group.addTask { await self.waitForReports() }
       group.addTask { await self.sayAnnounced() }
       group.addTask { await self.learnSilences() }
@@ -154,24 +161,6 @@ package final class RedisLinks: Service, Sendable {
       try? await gracefulShutdown()
       group.cancelAll()
     }
-  }
-
-  /// Says once, loudly, when Redis may throw the lock away to make room.
-  ///
-  /// Proxies and ACLs that refuse the question are no reason to worry anybody.
-  private func warnAboutEviction() async {
-    let reply = try? await commands.execute(
-      RedisCommand("INFO", "memory"), deadline: .now + Self.longestWaitForRedis,
-      waitForConnection: true)
-    let name = "maxmemory_policy:"
-    let line = reply?.text?.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name) }
-    guard let policy = line?.dropFirst(name.count), policy != "noeviction" else { return }
-    logger.tell(
-      .redisEvicts,
-      """
-      Redis evicts keys when its memory is full; the lock, which has a TTL, goes among the first. \
-      Set maxmemory-policy to noeviction on the Redis that the tokens are in
-      """, .keyed([.reason: "maxmemory-policy is \(policy)"]))
   }
 
   /// Hears of changes at once instead of at the next look.
@@ -261,6 +250,7 @@ package final class RedisLinks: Service, Sendable {
 
   /// What Redis says of its `timeout`; nil when it does not.
   private func timeout() async -> Duration? {
+    guard !lacks.hangsUp else { return nil }
     let reply = try? await commands.execute(
       RedisCommand("CONFIG", "GET", "timeout"), deadline: .now + .seconds(5),
       waitForConnection: true)

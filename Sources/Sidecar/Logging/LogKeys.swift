@@ -35,12 +35,18 @@ package enum LogKeys: String, Sendable, CaseIterable {
   case redisRunID = "redis.run_id"
   case redisVersion = "redis.version"
   case redisKey = "redis.key"
+  /// The command of Redis that a line is about.
+  case redisCommand = "redis.command"
   /// Which of this replica's connections: `commands`, `events` or `reports`.
   case redisConnection = "redis.connection"
   case httpListen = "http.listen"
   case settingOrigin = "setting.origin"
   /// The path of a file that settings name.
   case file
+  /// A program that takes tokens, by its path.
+  case hookProgram = "hook.program"
+  /// What it printed, without the token; at most 4 KiB.
+  case hookOutput = "hook.output"
   case instance
   case version
   /// What went wrong, without secrets.
@@ -110,8 +116,8 @@ extension LogKeys {
     case .account, .tokenVersion, .refreshTrigger, .refreshOutcome,
       .wechatRequestID, .wechatEgress, .leader, .redisEndpoint, .redisPrimary, .redisFormerPrimary,
       .redisRunID, .redisVersion,
-      .redisKey, .redisConnection,
-      .httpListen, .settingOrigin, .file, .instance, .version, .error,
+      .redisKey, .redisCommand, .redisConnection,
+      .httpListen, .settingOrigin, .file, .hookProgram, .hookOutput, .instance, .version, .error,
       .reason, .event, .condition, .since, .subject, .observer, .cause, .nextAttemptAt,
       .tokenEndsAt, .remedy, .help:
       .text

@@ -37,6 +37,12 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   case refreshStarted = "refresh.started"
   case refreshFailed = "refresh.failed"
   case addressFamily = "wechat.address_family"
+  // Files and programs.
+  case fileWritten = "file.written"
+  case fileRestored = "file.restored"
+  case fileFailed = "file.failed"
+  case hookRan = "hook.ran"
+  case hookFailed = "hook.failed"
   // Reports.
   case reportJudged = "report.judged"
   case reportsIgnored = "reports.ignored"
@@ -53,6 +59,12 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   case redisStepFailed = "redis.step_failed"
   case redisSilence = "redis.silence"
   case redisEvicts = "redis.evicts"
+  case redisUnguarded = "redis.unguarded"
+  case redisLacks = "redis.lacks"
+  case outputForbidden = "output.forbidden"
+  case outputAllowed = "output.allowed"
+  case outputUnreached = "output.unreached"
+  case outputReached = "output.reached"
   case conflictMet = "redis.conflict"
   // The HTTP interface.
   case httpListening = "http.listening"
@@ -73,17 +85,22 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
       .certificateReplaced:
       [.notice]
     case .settingDoubtful, .logKept, .tokenDeposed, .outputOverwritten, .reportsIgnored,
-      .reportsUnheard, .redisSilence, .redisEvicts, .httpFewDescriptors:
+      .reportsUnheard, .redisSilence, .redisEvicts, .redisUnguarded,
+      .httpFewDescriptors:
       [.warning]
-    case .tokenRestored, .tokenRewritten, .tokenShortened: [.warning, .debug]
+    case .redisLacks: [.warning, .info]
+    case .tokenRestored, .tokenRewritten, .tokenShortened, .fileRestored, .hookFailed:
+      [.warning, .debug]
     case .settingsRead, .secretReplaced, .logReopened: [.info]
     case .leadLost: [.warning, .notice]
-    case .tokenNew, .tokenConfirmed, .tokenKept, .redisConnected: [.info, .debug]
+    case .tokenNew, .tokenConfirmed, .tokenKept, .redisConnected, .fileWritten, .hookRan:
+      [.info, .debug]
     case .redisPrimary, .redisNodes: [.info, .notice]
     case .httpListening: [.info]
-    case .settingsRefused, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
+    case .settingsRefused, .fileFailed, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
       .reportsRefused, .reportsHeard, .reportsFailed, .redisLost, .redisUnreached,
-      .redisStepFailed, .conflictMet:
+      .redisStepFailed, .conflictMet, .outputForbidden, .outputAllowed,
+      .outputUnreached, .outputReached:
       [.debug]
     case .httpFailed, .httpLost: [.critical]
     case .httpFull: [.error]
@@ -131,10 +148,19 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .refreshStarted: "WeChat is asked."
     case .refreshFailed: "One attempt failed; the condition `refresh_failing` is the alarm."
     case .addressFamily: "One family of this machine's addresses is refused; the other is used."
+    case .fileWritten: "A file has the token; a line an account in 90 min at most."
+    case .fileRestored: "A file was missing, or somebody else had changed it; it is back."
+    case .fileFailed:
+      "One attempt to write a file failed; the condition `file_unwritten` is the alarm."
+    case .hookRan:
+      "A program has taken the token; `hook.output` is what it printed, without the token."
+    case .hookFailed:
+      "One run failed, and what it printed; the condition `hook_failing` is the alarm."
     case .reportJudged: "What became of an application's report."
     case .reportsIgnored: "Something on the list of reports was not understood; once an hour."
     case .reportsUnheard: "Redis does not let this replica read the list of reports."
-    case .reportsRefused: "Redis refuses BLPOP; the condition `connection_lame` is the alarm."
+    case .reportsRefused:
+      "Redis, or a proxy before it, does not take BLPOP; the condition `connection_lame` is the alarm."
     case .reportsHeard: "BLPOP works again."
     case .reportsFailed: "One look at the list of reports failed."
     case .redisConnected: "Redis is connected, for the first time or again."
@@ -145,6 +171,16 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .redisStepFailed: "One step at Redis failed, and is tried again."
     case .redisSilence: "Redis or a proxy closes silent connections; they are kept open by PINGs."
     case .redisEvicts: "Redis may evict the lock when its memory is full."
+    case .redisUnguarded:
+      "Redis has replicas, and is of a version whose scripts do not heed `min-replicas-to-write`."
+    case .redisLacks:
+      "Redis, or a proxy before it, does not take a command; what is done instead, once a command."
+    case .outputForbidden:
+      "The ACL forbids a key of other software; the condition `output_forbidden` is the alarm."
+    case .outputAllowed: "Such a key may be written again, and is."
+    case .outputUnreached:
+      "A key in another slot than the token could not be read or written; once, until it can be."
+    case .outputReached: "Such a key is read and written again."
     case .conflictMet:
       "Another AppID's or a newer version's keys, an endless lock or a shared name was met."
     case .httpListening: "The HTTP interface takes requests."
@@ -162,8 +198,9 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   var allowance: LineBudget.Allowance? {
     switch self {
     case .tokenNew, .tokenConfirmed, .tokenKept, .tokenRestored, .tokenRewritten, .tokenShortened,
-      .redisConnected:
+      .redisConnected, .fileRestored, .hookFailed, .hookRan:
       .init(lines: 8, in: .seconds(600))
+    case .fileWritten: .init(lines: 1, in: .seconds(5400))
     default: nil
     }
   }

@@ -49,13 +49,14 @@ package struct AlertRule: Hashable, Sendable {
   /// Every alert, worst first.
   package static let table: [AlertRule] = [
     absent, gone, noToken, lapsing, noLeader, credentialsRefused, addressRefused, quotaUsedUp,
-    refreshOverdue, refreshFailing, foreignRefresh, twoLeaders, redisDown, reportsUnheard,
-    replicaDown, condition,
+    refreshOverdue, refreshFailing, outputFailing, foreignRefresh, twoLeaders, redisDown,
+    reportsUnheard, replicaDown, condition,
   ]
 
   /// Conditions that have an alert of their own, which waits no longer.
   package static let toldApart: [Condition.Kind] = [
     .noToken, .tokenLapsing, .refreshFailing, .foreignRefresh, .noLeader, .redisAway,
+    .fileUnwritten, .hookFailing,
   ]
 
   // What is gone is missed for so long: whoever took it down on purpose silences the alert, and one

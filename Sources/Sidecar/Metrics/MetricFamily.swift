@@ -39,6 +39,8 @@ package struct MetricFamily: Hashable, Sendable {
 extension MetricFamily {
   /// A call to WeChat takes 50 ms to its timeout of 5 s.
   private static let upstreamBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+  /// A program that takes tokens may take ten seconds, and two more to end.
+  private static let hookBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 15]
   /// A Redis command takes a fraction of a millisecond to its timeout of 1.5 s.
   private static let redisBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 1.5]
 
@@ -80,6 +82,16 @@ extension MetricFamily {
   package static let foreignWrites = MetricFamily(
     "wechat_token_foreign_writes_total", .counter, labels: ["account", "layout"],
     "Writes of somebody else to keys that are kept for other software: it fetches for itself.")
+  package static let fileWrites = MetricFamily(
+    "wechat_token_file_writes_total", .counter, labels: ["account", "result"],
+    "Files that were written with the token (`ok`), put back (`restored`), or could not be "
+      + "(`error`).")
+  package static let hookRuns = MetricFamily(
+    "wechat_token_hook_runs_total", .counter, labels: ["account", "result"],
+    "Runs of the program that takes the token or ticket, by how they ended.")
+  package static let hookDuration = MetricFamily(
+    "wechat_token_hook_duration_seconds", .histogram(buckets: hookBuckets), labels: ["account"],
+    "How long these runs took.")
   package static let fencingEpoch = MetricFamily(
     "wechat_token_fencing_epoch", .gauge, "The highest epoch that this replica has seen.")
   package static let condition = MetricFamily(
@@ -124,7 +136,8 @@ extension MetricFamily {
   package static let daemon: [MetricFamily] = [
     valid, expiration, refreshes, refreshDuration, upstreamRequests, consecutiveFailures,
     refreshRequests, leaderStatus, leaderTransitions, nextRefresh, refreshDue, foreignRefreshes,
-    foreignWrites, fencingEpoch, condition, redisUp, redisConnectionUp, redisCommands,
+    foreignWrites, fileWrites, hookRuns, hookDuration, fencingEpoch, condition, redisUp,
+    redisConnectionUp, redisCommands,
     redisCommandDuration, redisReconnects, httpRequests, buildInfo,
   ]
 
@@ -162,6 +175,8 @@ package enum MetricLabels {
   /// What WeChat answers is a code of its own; these two every call can come to.
   package static let errorCodes = ["0", "none"]
   package static let commandResults = ["ok", "error"]
+  static let fileResults = ["ok", "restored", "error"]
+  static let hookResults = ["ok", "error", "timeout", "unstarted", "stopped"]
   /// What can be wrong with a whole replica; what can be wrong with an account has its label, and
   /// is there once it has happened.
   package static let conditions = Condition.Kind.allCases.filter(\.isOfReplica).map(\.rawValue)

@@ -109,7 +109,8 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     forgotten.withLock { $0.subtract(accounts.map(\.description)) }
     for credential in accounts {
       let account = credential.description
-      for family in MetricFamily.daemon where family.labels == ["account"] {
+      for family in MetricFamily.daemon
+      where family.labels == ["account"] && family != .hookDuration {
         touch(family, [account])
       }
       for trigger in MetricLabels.triggers {
@@ -126,6 +127,17 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
   /// Lets the series of other software's layouts be there from the start.
   func preregister(layouts: [String], of credential: CredentialID) {
     for layout in layouts { touch(.foreignWrites, [credential.description, layout]) }
+  }
+
+  /// Lets the series of an account's file be there from the start.
+  func preregister(fileOf account: CredentialID) {
+    for result in MetricLabels.fileResults { touch(.fileWrites, [account.description, result]) }
+  }
+
+  /// Lets the series of a program that takes a credential be there from the start.
+  func preregister(hookOf credential: CredentialID) {
+    for result in MetricLabels.hookResults { touch(.hookRuns, [credential.description, result]) }
+    touch(.hookDuration, [credential.description])
   }
 
   /// Takes away every series of an account that is no longer kept: others look as if it was.

@@ -28,6 +28,27 @@ extension Setting {
     .list("a comma-separated list of `NAME`, `NAME:PREFIX` or `NAME:PREFIX#PLACEHOLDER`"),
     "Other software whose keys are written, too, for the unnamed account: "
       + ForeignLayout.all.map { "`\($0.name)`" }.joined(separator: ", ") + ".")
+  static let file = Setting(
+    "file", .text("the path of a file, or `off`"), default: "off",
+    "A file with the token, on every replica; with several accounts `{account}` stands for the "
+      + "account's name in it.")
+  static let fileFormat = Setting(
+    "fileFormat", .oneOf(FileTarget.Form.allCases.map(\.rawValue)), default: "json",
+    "What is in it: `json` with tickets, the token alone, lines of a shell, or the PHP of WeChat's "
+      + "sample.")
+  static let fileMode = Setting(
+    "fileMode", .text("permissions in octal, from `0400` to `0777`"), default: "0640",
+    "Who may read it, whatever the umask.")
+  static let fileOwner = Setting(
+    "fileOwner", .text("`USER`, `USER:GROUP` or `:GROUP`, as names or numbers"),
+    "Whose it is; else the daemon's. Another user than the daemon's own takes root.")
+  static let exec = Setting(
+    "exec", .command, default: "off",
+    "A program that is run for each new token and ticket, which it reads from stdin; no shell is "
+      + "between. `{account}` and `{kind}` in an argument stand for what it is about. Or `off`.")
+  static let execOn = Setting(
+    "execOn", .oneOf(["leader", "all"]), default: "leader",
+    "Where it is run: on the replica that leads, or on all.")
   static let accountsDir = Setting(
     "accountsDir", .text("the path of a directory"),
     "A directory of accounts, as a mounted secret has them: `NAME/appid`, `NAME/appsecret`, and "
@@ -136,8 +157,9 @@ extension Setting {
 
   /// Every row, in the order of the documentation.
   package static let table: [Setting] = [
-    config, strict, appid, appsecret, api, tickets, outputs, accountsDir, apiUrl, apiTimeout, apiIp,
-    apiConcurrency, apiProxy, apiCaFile, redisUrl, redisUsername, redisPassword,
+    config, strict, appid, appsecret, api, tickets, outputs, file, fileFormat, fileMode, fileOwner,
+    exec, execOn, accountsDir, apiUrl, apiTimeout, apiIp, apiConcurrency, apiProxy, apiCaFile,
+    redisUrl, redisUsername, redisPassword,
     redisSentinelPassword, keyPrefix, lease, renew, retry, tick, redisCommandTimeout,
     redisConnectTimeout, probe, clientExpiresBefore, serverExpiresBefore,
     httpListen, httpTlsCertFile, httpTlsKeyFile,
@@ -146,7 +168,8 @@ extension Setting {
 
   /// What an entry of `accounts` in the file may hold.
   static let accountTable: [Setting] = [
-    appid, appsecret, appsecret.fileTwin, api, tickets, outputs, apiUrl,
+    appid, appsecret, appsecret.fileTwin, api, tickets, outputs, apiUrl, file, fileFormat, fileMode,
+    fileOwner, exec, execOn,
   ]
   .compactMap(\.self)
 }

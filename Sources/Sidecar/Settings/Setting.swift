@@ -14,6 +14,8 @@ package struct Setting: Sendable, Hashable {
     case duration(ClosedRange<Duration>, orOff: Bool = false)
     /// The path of a file.
     case path
+    /// A program and its arguments: words with blanks between them, or a list.
+    case command
   }
 
   /// The name in the file: camelCase, from which the variable and the flag are derived.
@@ -76,6 +78,8 @@ extension Setting.Form: CustomStringConvertible {
       "a duration from `\(range.lowerBound.written)` to `\(range.upperBound.written)`"
         + (orOff ? ", or `off`" : "")
     case .path: "the path of a file"
+    case .command:
+      "a program with arguments, best as a list: `[\"/usr/bin/program\", \"argument\"]`"
     }
   }
 }

@@ -14,6 +14,7 @@ extension Settings {
   ///   - requiresAccount: whether at least one account must be there, and everything that only the
   ///     daemon opens be in order; verbs that only look do not need it.
   ///   - logFileProblem: says why a file cannot be logged to, if it cannot.
+  ///   - trials: tries what tokens are handed to.
   ///   - readFile: reads the configuration and secrets.
   ///   - listFiles: lists the directories of accounts.
   ///   - nameInstance: a name for this replica, when it has none.
@@ -21,7 +22,7 @@ extension Settings {
   package static func load(
     arguments: [String], otherFlags: [String] = [], environment: [String: String],
     requiresAccount: Bool = true,
-    logFileProblem: (String) -> FileProblem? = { _ in nil },
+    logFileProblem: (String) -> FileProblem? = { _ in nil }, trials: TargetTrials = .real,
     readFile: @escaping FileReader = RegularFile.read,
     listFiles: DirectoryReader = SmallDirectory.names,
     nameInstance: () -> String = defaultInstanceName
@@ -37,6 +38,8 @@ extension Settings {
     _ = reader.value(.accountsDir) { $0 }
     var accounts = reader.accounts(required: requiresAccount)
     let apiURLs = reader.addresses(of: &accounts)
+    reader.targets(
+      of: &accounts, with: requiresAccount ? trials : nil, search: environment["PATH"] ?? "")
     let apiTimeout = reader.requiredDuration(.apiTimeout)
     let apiConcurrency = reader.value(.apiConcurrency) { text in
       Int(text).flatMap { (1...1000).contains($0) ? $0 : nil }
@@ -59,20 +62,9 @@ extension Settings {
     let ready = reader.ready(accounts, judgesNames: requiresAccount)
     reader.weighListening(http)
     let instance = reader.instance(nameInstance)
-    let log = Log(
-      level: reader.choice(.logLevel) ?? .info, format: reader.choice(.logFormat),
-      file: reader.value(.logFile) { $0 })
-    if log.format == nil {
-      reader.show(Setting.logFormat.name, "json, on a terminal text", .fallback)
-    }
-    if requiresAccount, let given = reader.sources[.logFile],
-      let problem = logFileProblem(given.text)
-    {
-      reader.report(given.origin, "the file \(quoted(given.text)) \(problem.reason)")
-    }
+    let log = reader.log(problem: requiresAccount ? logFileProblem : { _ in nil })
 
     reader.refuseSharedKeys(accounts, prefix: redis.keyPrefix)
-    reader.refuseSplitKeys(accounts, redis)
     guard reader.problems.isEmpty, let instance else {
       throw SettingsError(problems: reader.problems)
     }
@@ -241,6 +233,16 @@ extension SettingsReader {
       sentinelPassword: sentinelPassword(for: endpoint), passwordDoubt: doubt,
       keyPrefix: prefix ?? "",
       connectTimeout: requiredDuration(.redisConnectTimeout))
+  }
+
+  fileprivate mutating func log(problem: (String) -> FileProblem?) -> Settings.Log {
+    let log = Settings.Log(
+      level: choice(.logLevel) ?? .info, format: choice(.logFormat), file: value(.logFile) { $0 })
+    if log.format == nil { show(Setting.logFormat.name, "json, on a terminal text", .fallback) }
+    if let given = sources[.logFile], let problem = problem(given.text) {
+      report(given.origin, "the file \(quoted(given.text)) \(problem.reason)")
+    }
+    return log
   }
 
   /// The setting, or what the environment says when there is none.

@@ -18,6 +18,10 @@ package struct Settings: Sendable {
     package var urls: [BaseURL] = []
     /// Which other software's keys are written.
     package var outputs: [ForeignLayout.Choice] = []
+    /// The file with its token, if there is one.
+    package var file: FileTarget?
+    /// The program that is run for each new credential, if there is one.
+    package var hook: HookTarget?
 
     /// Everything that is kept for it, the access token first.
     package var credentials: [CredentialID] {

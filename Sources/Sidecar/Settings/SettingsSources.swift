@@ -310,6 +310,10 @@ struct SettingsSources: Sendable {
         }
         continue
       }
+      if case .command = setting.form, let items = value.texts, !items.isEmpty {
+        layer[name] = Given(text: CommandText.written(items), origin: origin)
+        continue
+      }
       switch value {
       case .text(let text) where !text.isEmpty:
         layer[name] = Given(text: text, origin: origin)

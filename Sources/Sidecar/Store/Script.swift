@@ -25,5 +25,6 @@ package struct Script: Hashable, Sendable {
     Steps.acquire.script, Steps.renew.script, Steps.release.script, Steps.look.script,
     Steps.takeOver.script, Steps.begin.script, Steps.resolve.script, Steps.commit.script,
     Steps.republish.script, Steps.mark.script, Steps.heartbeat.script, Steps.drain.script,
+    Steps.read.script, Steps.shorten.script, Steps.place.script,
   ]
 }

@@ -6,10 +6,20 @@ struct ScriptReply {
   private let fields: [RedisReply]
   private let word: String
 
-  /// Nil when the reply is not an array that starts with a word.
+  /// What the record states after the step, where that was asked for.
+  let statedLife: StatedLife?
+
+  /// Nil when the reply is not an array that starts with a word, or with an array that does.
   init?(_ reply: RedisReply) {
-    guard let elements = reply.elements, let word = elements.first?.text else { return nil }
+    guard var elements = reply.elements else { return nil }
+    var life: StatedLife?
+    if let step = elements.first?.elements {
+      life = elements.count == 2 ? ScriptReply(elements[1])?.life : nil
+      elements = step
+    }
+    guard let word = elements.first?.text else { return nil }
     fields = elements
+    statedLife = life
     self.word = word
   }
 
@@ -45,6 +55,24 @@ struct ScriptReply {
     }
   }
 
+  private var life: StatedLife? {
+    guard word == "life", let now = time(1) else { return nil }
+    return StatedLife(
+      now: now, committed: version(2), end: time(4), lifetime: .milliseconds(integer(5) ?? 0))
+  }
+
+  /// The answer about an output that lies in a slot of its own.
+  var apartReply: ApartReply? {
+    switch word {
+    case "held":
+      time(1).map { .held(HeldOutput(text: text(3), remaining: milliseconds(2)), now: $0) }
+    case "shortened": .shortened
+    case "placed": .placed(wrote: integer(1) == 1)
+    case "outranked": integer(1).map { .outranked(Epoch($0)) }
+    default: nil
+    }
+  }
+
   /// What `view` in `record.lua` tells: the time, the record's fields, and of each output what it
   /// holds and how long.
   private var view: AccountView? {
@@ -53,6 +81,7 @@ struct ScriptReply {
       let now = integer(1)
     else { return nil }
     var view = AccountView(now: RedisTime(milliseconds: now))
+    view.server = text(2)
     view.fence = Epoch(integer(place(of: .epoch)) ?? 0)
     view.committed = version(place(of: .committedEpoch), place(of: .committedSequence))
     if let version = version(place(of: .intentEpoch), place(of: .intentSequence)),
@@ -78,7 +107,7 @@ struct ScriptReply {
     return view
   }
 
-  private func place(of field: RecordField) -> Int { 2 + field.place }
+  private func place(of field: RecordField) -> Int { 3 + field.place }
 
   private func held(_ index: Int) -> HeldOutput {
     let text = text(index)

@@ -93,8 +93,10 @@ extension WeChatModel {
       apps[appID] = app
     }
     let remaining = app.settings.ticketCountsDown ? (record.expiresAt - now) / 1000 : 7200
-    return success(
+    var answer = success(
       [("ticket", .string(record.text)), ("expires_in", .integer(remaining))], appID: appID)
+    answer.ticket = record.text
+    return answer
   }
 
   /// `bxLd…`, 86 characters.

@@ -145,11 +145,13 @@ extension WeChatModel {
       ?? TicketRecord(text: ticketText(), mintedAt: now, expiresAt: now + 7_200_000)
     app.tickets[request.path] = ticket
     corpApps[id] = app
-    return success(
+    var answer = success(
       [
         ("ticket", .string(ticket.text)),
         ("expires_in", .integer((ticket.expiresAt - now) / 1000)),
       ], appID: record.appID)
+    answer.ticket = ticket.text
+    return answer
   }
 
   /// Counts a call of that API by the corporation; the errcode when it is blocked, for a minute or

@@ -40,6 +40,8 @@ public struct SimulatedAnswer: Sendable {
   public var appID: String?
   /// The token that was handed out.
   public var token: String?
+  /// The ticket that was handed out.
+  public var ticket: String?
   /// Whether that token was minted by this request.
   public var minted = false
   /// What the token that came with a business call was worth, whatever the answer says; nil when

@@ -309,6 +309,7 @@ extension AuditEvent {
       "number": .integer(Int64(number)), "time": .integer(time), "path": .string(path),
       "appid": appID.map { .string($0) } ?? .null, "errcode": .integer(Int64(code)),
       "token": token.map { .string($0) } ?? .null, "minted": .bool(minted),
+      "ticket": ticket.map { .string($0) } ?? .null,
       "tokenUse": tokenUse.map { .string($0.rawValue) } ?? .null,
       "parallel": .integer(Int64(parallel)), "faulty": .bool(fault != nil),
       "secretInURL": .bool(hasSecretInURL), "clientAddress": .string(clientAddress),

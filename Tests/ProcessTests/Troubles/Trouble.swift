@@ -10,7 +10,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case redisDown, wrongPassword, readOnly, outOfMemory, noPermission, otherAppID, newerLayout
   case frozenLeader, noLeader, endlessLock, sameName, lameReports, clockOff, certificateBad
   case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale, sentinelsDown
-  case slotGone
+  case fileUnwritable, programFails, slotGone
 
   /// The trouble in the words of the record.
   var testDescription: String {
@@ -43,6 +43,8 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .keyLapsed: "the token's life is over while WeChat is busy"
     case .settingsStale: "the settings' file was broken, and SIGHUP was sent"
     case .sentinelsDown: "no sentinel answers"
+    case .fileUnwritable: "the directory of the token's file is gone"
+    case .programFails: "the program that takes the token fails"
     case .slotGone: "no node of the cluster serves the lock's slot"
     }
   }
@@ -73,6 +75,8 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .keyLapsed: (["no_token", "refresh_failing"], [], [])
     case .settingsStale: ([], ["settings_stale"], [])
     case .sentinelsDown: (["primary_unknown"], [], [])
+    case .fileUnwritable: (["file_unwritten"], [], [])
+    case .programFails: (["hook_failing"], [], [])
     case .slotGone: (["slots_unserved"], [], [])
     }
   }
@@ -255,6 +259,17 @@ extension Trouble {
       let scene = try await deployment.healthy()
       for sentinel in deployment.sentinels?.sentinels ?? [] { sentinel.kill() }
       return scene
+    case .fileUnwritable:
+      let directory = deployment.redis.directory.appendingPathComponent("files")
+      try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+      let file = directory.appendingPathComponent("token.json").path
+      let scene = try await deployment.healthy(["WCH_FILE": file])
+      try await waitUntil("the file is there", within: patience) {
+        FileManager.default.fileExists(atPath: file)
+      }
+      try FileManager.default.removeItem(at: directory)
+      return scene
+    case .programFails: return try await deployment.healthy(["WCH_EXEC": "/bin/false"])
     case .slotGone:
       let scene = try await deployment.healthy()
       let slot = HashSlot(of: ClusterGroup.Keys.named.lock).number

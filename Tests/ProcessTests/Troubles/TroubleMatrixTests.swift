@@ -161,7 +161,7 @@ extension Deployment {
 }
 
 /// A condition as `/v1/status` has it.
-private struct ToldCondition {
+struct ToldCondition {
   let id: String
   let severity: String
   let sentence: String
@@ -184,7 +184,7 @@ private struct ToldCondition {
 
 extension HTTPAnswer {
   /// What `/v1/status` says is wrong.
-  fileprivate func conditions() throws -> [ToldCondition] {
+  func conditions() throws -> [ToldCondition] {
     let object = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
     let all = object?["conditions"] as? [[String: Any]] ?? []
     return all.compactMap { condition in

@@ -67,7 +67,8 @@ final class SteppedReplica {
       ])
     hosts = settings.accounts[0].urls
     store = TokenStore(
-      client: redis, layout: KeyLayout(prefix: "WCH_"), apps: AppRegister([.unnamed: Self.appID]))
+      client: redis, layout: KeyLayout(prefix: "WCH_"), apps: AppRegister([.unnamed: Self.appID]),
+      lacks: .untold)
     journal = Journal(logger: log.logger, metrics: metrics)
     self.timing = timing
     client = Self.client(server.urls)
@@ -272,7 +273,7 @@ final class SteppedReplica {
   private func carryOut(_ action: Keeper.Action) async throws -> Keeper.Event? {
     switch action {
     case .store(let command, let step):
-      let reply = await store.perform(command, deadline: .now + patience)
+      let reply = await store.perform(command, number: 1, deadline: .now + patience)
       return .stored(step, reply.answer(to: command))
     case .fetch(let order):
       fetches.append(order.trigger)

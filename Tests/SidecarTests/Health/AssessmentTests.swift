@@ -46,6 +46,28 @@ import TokenCore
   }
 
   @Test(
+    "what cannot be handed on is told when its second attempt failed, too, and aloud in time",
+    arguments: [
+      (4, true, Condition.Severity.warning), (5, false, .warning), (59, false, .warning),
+      (60, false, .error),
+    ])
+  func outputs(seconds: Int, isPending: Bool, severity: Condition.Severity) throws {
+    var known = Self.known()
+    known.outputs = [
+      Observation.OutputTrouble(
+        .fileUnwritten, .unnamed, subject: "/run/t", reason: "the disk is full",
+        since: Self.now - .seconds(seconds))
+    ]
+    let condition = try #require(Self.condition(.fileUnwritten, known))
+    #expect(condition.isPending == isPending)
+    #expect(condition.severity == severity)
+    #expect(condition.account == .unnamed)
+    #expect(condition.since == Timestamp(second: Self.wall.second - Int64(seconds)))
+    #expect(!condition.preventsReading)
+    #expect(condition.sentence(.english).contains("/run/t"))
+  }
+
+  @Test(
     "a loop that does nothing for three ticks stands still",
     arguments: [(59, false), (60, true), (61, true)])
   func stalled(seconds: Int, isStalled: Bool) {

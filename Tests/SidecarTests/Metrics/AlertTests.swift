@@ -66,6 +66,7 @@ import TokenCore
       .noToken: "wechat_token_valid", .tokenLapsing: "wechat_token_expiration_timestamp_seconds",
       .refreshFailing: "wechat_token_consecutive_failures",
       .noLeader: "wechat_token_leader_status", .redisAway: "wechat_token_redis_up",
+      .fileUnwritten: "file_unwritten|", .hookFailing: "|hook_failing",
     ]
     for kind in AlertRule.toldApart {
       #expect(expressions.contains(metrics[kind] ?? "condition=\"\(kind.rawValue)\""), "\(kind)")

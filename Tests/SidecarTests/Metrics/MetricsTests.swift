@@ -49,6 +49,8 @@ import TokenCore
       accounts: [.unnamed, shop], version: "1.2.3", redisCommands: ["acquire"],
       routes: StatusRoute.counted)
     registry.preregister(layouts: ["wechatpy"], of: .unnamed)
+    registry.preregister(fileOf: .unnamed)
+    registry.preregister(hookOf: .unnamed)
     let lines = Set(registry.exposition().split(separator: "\n").map(String.init))
     for account in ["default", "shop"] {
       #expect(lines.contains("wechat_token_valid{account=\"\(account)\"} 0"))

@@ -5,22 +5,6 @@ import TokenCore
 @testable import Sidecar
 
 @Suite struct ClusterSettingsTests {
-  private static let url = ["WCH_REDIS_URL": "redis-cluster://h1,h2"]
-
-  private static func problem(_ environment: [String: String], file: String = "{}") -> String {
-    do {
-      _ = try Settings.load(
-        arguments: ["--config", "/c"], environment: environment,
-        readFile: { _ in Array(file.utf8) })
-      return ""
-    } catch {
-      return "\(error)"
-    }
-  }
-
-  private static let accounts =
-    "{ accounts: { shop: { appid: \"wx1\", appsecret: \"hush\", tickets: \"jsapi\" } } }"
-
   @Test func `a prefix may begin with one tag, and has no other braces`() {
     for prefix in ["{wch}WCH_", "{a}", "{a}:", "WCH_"] {
       #expect(hasOneTagAtMost(prefix), "\(prefix)")
@@ -28,25 +12,6 @@ import TokenCore
     for prefix in ["{}", "{}a", "{a", "a}", "a{b}", "{a}{b}", "{{a}", "{a}}", "{a}b{", "}{"] {
       #expect(!hasOneTagAtMost(prefix), "\(prefix)")
     }
-  }
-
-  @Test func `the unnamed account of a cluster needs a prefix with a tag, or a name`() {
-    let found = Self.problem(leastEnvironment.merging(Self.url) { $1 })
-    for words in ["`WCH_state:{WCH_access_token}`", "`WCH_expires_in`", "`{wch}WCH_`", "a name"] {
-      #expect(found.contains(words), "\(found)")
-    }
-    let tagged = leastEnvironment.merging(Self.url) { $1 }
-      .merging(["WCH_KEY_PREFIX": "{wch}WCH_", "WCH_TICKETS": "jsapi,wx_card"]) { $1 }
-    #expect(Self.problem(tagged) == "")
-    #expect(Self.problem(Self.url, file: Self.accounts) == "")
-    #expect(Self.problem(leastEnvironment) == "")
-  }
-
-  @Test func `in a cluster other software's keys must be in the account's slot`() {
-    let file = Self.accounts.replacing("tickets: \"jsapi\"", with: "outputs: [\"wechatpy\"]")
-    let found = Self.problem(Self.url, file: file)
-    #expect(found.contains("a key of other software"), "\(found)")
-    #expect(Self.problem([:], file: file) == "")
   }
 
   @Test func `all keys behind a tag are in one slot, a named account's in its own`() {

@@ -40,20 +40,21 @@ let leastEnvironment = ["WCH_APPID": "wx0123456789abcdef", "WCH_APPSECRET": "s3c
 /// Loads settings from memory.
 func loadSettings(
   _ arguments: [String] = [], _ environment: [String: String] = [:],
-  files: FakeFiles = FakeFiles(), requiresAccount: Bool = true
+  files: FakeFiles = FakeFiles(), requiresAccount: Bool = true,
+  trials: TargetTrials = .real
 ) throws(SettingsError) -> Settings {
   try Settings.load(
     arguments: arguments, environment: environment, requiresAccount: requiresAccount,
-    readFile: files.read, listFiles: files.list, nameInstance: { "host-1" })
+    trials: trials, readFile: files.read, listFiles: files.list, nameInstance: { "host-1" })
 }
 
 /// The problems of settings that must not load, as text.
 func settingsProblems(
   _ arguments: [String] = [], _ environment: [String: String] = leastEnvironment,
-  files: FakeFiles = FakeFiles()
+  files: FakeFiles = FakeFiles(), trials: TargetTrials = .real
 ) -> [String] {
   do throws(SettingsError) {
-    _ = try loadSettings(arguments, environment, files: files)
+    _ = try loadSettings(arguments, environment, files: files, trials: trials)
     return []
   } catch {
     return error.problems.map(\.description)

@@ -121,17 +121,22 @@ struct ModelAgreementTests {
     private let outputs: [Output]
     /// With every third seed answers repeat, and nothing dies of a fetch.
     private let polls: Bool
+    /// With every fourth seed what is for other software lies in slots of its own.
+    private let isSplit: Bool
+    private var number: Int64 = 0
     private var history: [String] = []
     private(set) var coverage = Coverage()
 
     init(seed: UInt64, client: RedisClient, clock: SteppedClock) {
       self.seed = seed
       polls = seed.isMultiple(of: 3)
+      isSplit = seed.isMultiple(of: 4)
       outputs = Self.outputs(withOthers: seed.isMultiple(of: 2))
       self.client = client
       self.clock = clock
       store = TokenStore(
-        client: client, layout: layout, apps: AppRegister([account.account: "wx1"]))
+        client: client, layout: layout, apps: AppRegister([account.account: "wx1"]),
+        lacks: .untold, plan: isSplit ? .split(tellsServer: false) : .joined)
       random = SplitMix64(seed: seed)
       model = ModelRedis(accounts: [account])
       for instance in instances {
@@ -179,8 +184,11 @@ struct ModelAgreementTests {
         if chance(0.1) { try await send("SCRIPT", "FLUSH") }
         try await send("CONFIG", "SET", "maxmemory", "1")
       }
-      let expected = model.execute(command, at: now)
-      let answer = await store.perform(command, deadline: .now + patience)
+      number += 1
+      // What was sent earlier may come later.
+      let number = number.isMultiple(of: 5) ? number - 3 : number
+      let expected = modelled(command, number)
+      let answer = await store.perform(command, number: number, deadline: .now + patience)
       let disagreement = try await answered(command, answer, expected, isFull: isFull)
       if isFull { try await send("CONFIG", "SET", "maxmemory", "0") }
       return disagreement
@@ -203,8 +211,8 @@ struct ModelAgreementTests {
       model.expire(at: now)
       let before = model.data
       for command in [StoreCommand.look(.init(account: account, outputs: outputs)), .pollLock] {
-        let expected = model.execute(command, at: now)
-        let answer = await store.perform(command, deadline: .now + patience)
+        let expected = modelled(command, number)
+        let answer = await store.perform(command, number: number, deadline: .now + patience)
         guard case .success(let actual) = answer, actual == expected else {
           return "Redis shows\n\(answer)\nand the model\n\(expected)"
         }
@@ -218,6 +226,13 @@ struct ModelAgreementTests {
         return "Redis holds\n\(differences)\nand the model\n\(others)"
       }
       return nil
+    }
+
+    private func modelled(_ command: StoreCommand, _ number: Int64) -> StoreReply {
+      guard isSplit else { return model.execute(command, at: now) }
+      return model.perform(command, number: number, at: now, others: Self.others) { output in
+        if case .other = output.key { true } else { false }
+      }
     }
 
     private func send(_ words: String...) async throws { try await send(words) }
@@ -286,6 +301,11 @@ struct ModelAgreementTests {
       chance(0.5) ? begunAt : chance(0.7) ? now - seconds(0...400) : nil
     }
 
+    private func server() -> String? {
+      let server = pick(["r1", "r2", nil])
+      return isSplit ? nil : server
+    }
+
     /// Where answers repeat, only every second fetch brings another value.
     private func token(of version: Version) -> AccessToken {
       AccessToken(polls ? "T\(version.sequence / 2)" : "T\(version)")
@@ -303,7 +323,7 @@ struct ModelAgreementTests {
       case 6:
         return .takeOver(
           .init(
-            account: account, epoch: pick(epochs.suffix(3)), runID: pick(["r1", "r2", nil]),
+            account: account, epoch: pick(epochs.suffix(3)), runID: server(),
             away: chance(0.3) ? seconds(0...300) : .zero, isMortal: !polls, outputs: outputs))
       case 7, 8:
         return .begin(
@@ -319,7 +339,7 @@ struct ModelAgreementTests {
             age: seconds(0...(chance(0.1) ? 8000 : 5)), begunAt: begun(),
             parent: chance(0.5) ? Version(epoch: pick(epochs), sequence: 1) : nil,
             kills: kills, isRecommit: chance(0.4), least: polls ? seconds(60...2400) : nil,
-            runID: pick(["r1", "r2", nil]),
+            runID: server(),
             instance: pick(instances)))
       case 12, 13:
         let committed = model.data.accounts.first?.state.committed

@@ -127,6 +127,12 @@ extension RedisContents {
         let value = key.text.map { Value.string($0) } ?? .list(["x"])
         keys[name] = Key(value: value, remaining: left(key.expiresAt))
       }
+      for (place, rank) in account.fences {
+        let key = others[place - 2]
+        self[hash: "\(layout.prefix)fence:{\(key)}"] = [
+          "epoch": "\(rank.epoch)", "step": "\(rank.number)",
+        ]
+      }
       self[hash: layout.state(account.name)] = RedisContents.fields(of: account.state)
     }
   }

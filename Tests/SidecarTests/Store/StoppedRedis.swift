@@ -25,11 +25,11 @@ struct StoppedRedis: Sendable {
     let clock = try SteppedClock(showing: start)
     let server = try await RedisServer.start(environment: clock.environment)
     defer { server.stop() }
-    try await server.withClient { client in
+    try await server.withReplicasRights(TokenStoreTests.layout) { client in
       let stores = ["wx1", "wx2"].map {
         TokenStore(
           client: client, layout: TokenStoreTests.layout,
-          apps: AppRegister([TokenStoreTests.account.account: $0]))
+          apps: AppRegister([TokenStoreTests.account.account: $0]), lacks: .untold)
       }
       try await body(
         StoppedRedis(server: server, store: stores[0], other: stores[1], clock: clock))

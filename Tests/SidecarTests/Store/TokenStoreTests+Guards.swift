@@ -183,9 +183,9 @@ extension TokenStoreTests {
         let outcome = try await redis.server.withClient { client in
           await TokenStore(
             client: client, layout: Self.layout,
-            apps: AppRegister([Self.account.account: "wx1"])
+            apps: AppRegister([Self.account.account: "wx1"]), lacks: .untold
           )
-          .perform(step, deadline: .now + patience)
+          .perform(step, number: 1, deadline: .now + patience)
         }
         switch outcome {
         case .success(let reply): Issue.record("\(reply) to \(step)")

@@ -16,10 +16,11 @@ struct TokenStoreTests {
   ) async throws {
     let server = try await RedisServer.start()
     defer { server.stop() }
-    try await server.withClient { client in
+    try await server.withReplicasRights(Self.layout) { client in
       try await body(
         TokenStore(
-          client: client, layout: Self.layout, apps: AppRegister([Self.account.account: "wx1"])),
+          client: client, layout: Self.layout, apps: AppRegister([Self.account.account: "wx1"]),
+          lacks: .untold),
         server)
     }
   }
@@ -305,7 +306,7 @@ struct TokenStoreTests {
 
 extension TokenStore {
   /// The step's answer; a failure ends the test.
-  func run(_ command: StoreCommand) async throws -> StoreReply {
-    try await perform(command, deadline: .now + patience).get()
+  func run(_ command: StoreCommand, number: Int64 = 1) async throws -> StoreReply {
+    try await perform(command, number: number, deadline: .now + patience).get()
   }
 }

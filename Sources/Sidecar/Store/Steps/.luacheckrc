@@ -16,7 +16,7 @@ end
 local shared = names("time.lua", "local function ([%w_]+)")
 -- `RecordField.swift` writes the functions and constants of the second line.
 for _, name in ipairs({ "CERTAIN", "STRAGGLING", "LOST_WRITES", "LAYOUT", "output",
-  "peek", "life", "put", "shorten", "drop", "fields", "DOUBT_FIRST", "DOUBT_LAST", "RUN_ID" }) do
+  "peek", "life", "put", "shorten", "drop", "fields", "DOUBT_FIRST", "DOUBT_LAST", "RUN_ID", "tells_life" }) do
   shared[#shared + 1] = name
 end
 files["time.lua"] = { ignore = { "211" } }
@@ -25,7 +25,8 @@ local recorded = names("record.lua", "\nlocal function ([%w_]+)")
 
 local steps = { acquire = "Acquire", renew = "Renew", release = "Release", look = "Look",
   takeover = "TakeOver", begin = "Begin", resolve = "Resolve", commit = "Commit",
-  republish = "Republish", mark = "Mark", heartbeat = "Heartbeat", drain = "Drain" }
+  republish = "Republish", mark = "Mark", heartbeat = "Heartbeat", drain = "Drain",
+  read = "Read", shorten = "Shorten", place = "Place" }
 for script, swift in pairs(steps) do
   local known = names(swift .. ".swift", '%.%l+%(%s*"([%l%d_]+)"')
   for _, list in ipairs({ shared, recorded }) do

@@ -22,10 +22,10 @@ extension Steps {
       .flag("kills") { $0.kills },
       .flag("recommit") { $0.isRecommit },
       .milliseconds("least") { $0.least },
-      .text("run_id") { command, _ in command.runID ?? "" },
+      .text("run_id") { $1.server($0.runID ?? "") },
       .text("instance") { command, _ in command.instance.rawValue },
       .text("sha256") { command, _ in TokenStore.digest(command.token.revealed) },
-      .text("channel") { _, context in context.layout.events },
+      .text("channel") { _, context in context.announcing },
       .text("account") { command, _ in command.account.description },
       .milliseconds("client_margin") { $0.outputs.clientMargin },
     ], outputs: { ($0.outputs, ($0.token, $0.lifetime)) })

@@ -9,6 +9,7 @@ extension Steps {
     after: .record,
     keys: { $1.keys($0.account, $0.outputs) },
     arguments: [
-      .text("app") { $1.app($0.account) }
+      .text("app") { $1.app($0.account) },
+      .text("run_id") { _, context in context.server("") },
     ])
 }

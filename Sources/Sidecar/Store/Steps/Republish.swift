@@ -21,7 +21,7 @@ extension Steps {
       .text("sha256") { command, _ in TokenStore.digest(command.token.revealed) },
       .number("begun_at") { command, _ in command.begunAt?.milliseconds },
       .number("until_time") { command, _ in command.until?.milliseconds },
-      .text("channel") { _, context in context.layout.events },
+      .text("channel") { _, context in context.announcing },
       .text("account") { command, _ in command.account.description },
       .milliseconds("client_margin") { $0.outputs.clientMargin },
       .flag("mortal") { $0.isMortal },

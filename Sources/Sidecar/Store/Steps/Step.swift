@@ -29,6 +29,7 @@ struct Step<Command>: Sendable {
     outputs: (@Sendable (Command) -> Published)? = nil
   ) {
     self.keys = keys
+    let arguments = arguments + (outputs == nil ? [] : [.tellsLife])
     self.arguments = arguments
     self.outputs = outputs
     var text = prelude.lua
@@ -43,7 +44,13 @@ struct Step<Command>: Sendable {
       text += "local function output(i)\n"
       text += "  return ARGV[2 * i + \(kind)], ARGV[2 * i + \(kind + 1)]\nend\n"
     }
-    text += String(decoding: body, as: UTF8.self)
+    let body = String(decoding: body, as: UTF8.self)
+    if outputs == nil {
+      text += body
+    } else {
+      text += "local function step()\n\(body)end\n"
+      text += "if tells_life then return {step(), stated_life()} end\nreturn step()\n"
+    }
     script = Script(name, text)
   }
 
@@ -94,6 +101,12 @@ struct StepArgument<Command>: Sendable {
     _ name: String, _ value: @escaping @Sendable (Command) -> Duration?
   ) -> Self { .number(name) { command, _ in value(command)?.wholeMilliseconds } }
 
+  /// Whether what the record states is told, for what lies in other slots.
+  static var tellsLife: Self {
+    Self(
+      name: "tells_life", value: { $1.plan == .joined ? "0" : "1" }, read: { "\($0) == '1'" })
+  }
+
   static func flag(_ name: String, _ value: @escaping @Sendable (Command) -> Bool) -> Self {
     Self(
       name: name, value: { command, _ in value(command) ? "1" : "0" }, read: { "\($0) == '1'" })
@@ -126,9 +139,19 @@ enum Prelude {
     """
 }
 
+/// How a step is written: all of it by one script, or what lies in other slots than the record in
+/// calls of its own.
+package enum WritePlan: Hashable, Sendable {
+  case joined
+  /// Whether a script may ask which server it runs on: proxies do not let it.
+  case split(tellsServer: Bool)
+}
+
 /// What steps know of where they are carried out.
 struct StepContext: Sendable {
   let layout: KeyLayout
+  /// Whether keys lie in several slots.
+  var plan = WritePlan.joined
   /// What marks records, and the lock.
   var apps = AppRegister([:])
   /// What this replica tells people with each heartbeat.
@@ -137,7 +160,25 @@ struct StepContext: Sendable {
   /// The entries of replicas that were not seen for this long are removed.
   static let replicaMemory: Duration = .seconds(60)
 
+  /// The server that is seen, or that the script is to find out.
+  func server(_ seen: String) -> String {
+    switch plan {
+    case .joined: seen
+    case .split(tellsServer: true): "*"
+    case .split(tellsServer: false): ""
+    }
+  }
+
+  /// Where the script announces a change; nowhere when it is not all that is written.
+  var announcing: String { plan == .joined ? layout.events : "" }
+
   func app(_ credential: CredentialID) -> TokenDigest { apps.mark(credential.account) }
+
+  /// An output in a slot of its own, after whose orders about it are told apart by.
+  func apart(_ output: Output.Key, _ credential: CredentialID) -> [String] {
+    let key = layout.key(output, credential)
+    return [layout.fence(of: key), key]
+  }
 
   /// The record and its outputs.
   func keys(_ credential: CredentialID, _ outputs: [Output]) -> [String] {

@@ -12,7 +12,7 @@ extension Steps {
     arguments: [
       .text("app") { $1.app($0.account) },
       .number("epoch") { command, _ in command.epoch.rawValue },
-      .text("run_id") { command, _ in command.runID ?? "" },
+      .text("run_id") { $1.server($0.runID ?? "") },
       .milliseconds("away") { $0.away },
       .flag("mortal") { $0.isMortal },
     ], outputs: { ($0.outputs, nil) })

@@ -48,7 +48,7 @@ redis.call('HSET', KEYS[1], 'epoch', int(fence), 'committed_epoch', int(epoch),
   'committed_seq', int(seq), 'expires_at', int(now + left),
   'sha256', sha256)
 -- The server that it was taken over on: another one is TAKEOVER's to tell, with a doubt.
-if field('run_id') == '' then redis.call('HSET', KEYS[1], 'run_id', run_id) end
+if field('run_id') == '' then redis.call('HSET', KEYS[1], 'run_id', server(run_id)) end
 if own then drop_intent() end
 local last = tonumber(field('doubt_last'))
 if recommit or (not own and not again) then
@@ -63,6 +63,6 @@ elseif last and not again then
   end
 end
 write(now, output)
-announce(channel, account, client_expiry(stated_end(), client_margin))
+announce(channel, account, client_margin)
 local certain = field('doubt_first') .. field('intent_at') == ''
 return {'committed', certain and 1 or 0}

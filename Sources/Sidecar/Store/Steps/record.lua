@@ -101,7 +101,14 @@ local function adopt(now, app)
   redis.call('HDEL', KEYS[1], 'dirty', 'sweep', 'marked')
   redis.call('HSET', KEYS[1], 'v', LAYOUT, 'app', app)
 end
-local function view(now)
+-- The server that carries this out, where its caller cannot know which of several that is.
+local function server(told)
+  if told ~= '*' then return told end
+  local told_here = redis.pcall('INFO', 'server')
+  if type(told_here) ~= 'string' then return '' end
+  return string.match(told_here, 'run_id:(%x+)') or ''
+end
+local function view(now, here)
   local h = fields()
   -- A trace of version 1 is made a doubt by TAKEOVER, which a run id that is not there asks
   -- for. Until then it is one since it was left, as far as it says when, so that it grows old.
@@ -110,8 +117,8 @@ local function view(now)
     h[DOUBT_FIRST] = int(math.min(left, tonumber(h[DOUBT_FIRST] or '') or now))
     h[DOUBT_LAST], h[RUN_ID] = int(now), ''
   end
-  local reply = {'account', int(now)}
-  for i = 1, #h do reply[i + 2] = h[i] or '' end
+  local reply = {'account', int(now), here}
+  for i = 1, #h do reply[i + 3] = h[i] or '' end
   for i = 2, #KEYS do
     reply[#reply + 1] = get(i)
     reply[#reply + 1] = life(i)
@@ -132,7 +139,17 @@ local function write(now, output)
     end
   end
 end
-local function announce(channel, account, expires_at)
+-- No channel: whoever asked announces it, once what lies in other slots is written, too.
+local function announce(channel, account, client_margin)
+  if channel == '' then return end
+  local expires_at = client_expiry(stated_end(), client_margin)
   redis.pcall('PUBLISH', channel, '{"event":"token","account":"' .. account
     .. '","expires_at":' .. expires_at .. '}')
+end
+-- What the record states, for whoever writes the outputs that lie in other slots.
+local function stated_life()
+  local ending = stated_end()
+  if ending == 0 then ending = bounded(math.huge) end
+  return {'life', int(milliseconds()), field('committed_epoch'), field('committed_seq'),
+    ending == math.huge and '' or int(ending), field('lifetime')}
 end

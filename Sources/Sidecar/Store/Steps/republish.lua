@@ -31,9 +31,13 @@ if recorded then
 end
 if left <= 0 then
   -- What is over is there no longer, whatever had made it last.
-  local overdue = recorded and redis.call('PTTL', KEYS[2]) ~= -2
-  if overdue then restate(now, output) end
-  return {'republished', overdue and 1 or 0}
+  local overdue = 0
+  if recorded then
+    for i = 2, #KEYS do
+      if drop(i) > 0 then overdue = 1 end
+    end
+  end
+  return {'republished', overdue}
 end
 adopt(now, app)
 redis.call('HSET', KEYS[1], 'epoch', int(fence))
@@ -44,5 +48,5 @@ if not recorded then
   if mortal then doubt(now, now) end
 end
 write(now, output)
-announce(channel, account, client_expiry(stated_end(), client_margin))
+announce(channel, account, client_margin)
 return {'republished', 1}

@@ -1,0 +1,53 @@
+import RedisClient
+import TokenCore
+
+extension StoreFailure {
+  /// A step that brought no answer.
+  init(_ error: RedisError) {
+    self.init(mayHaveRun: error.mayHaveRun, reason: "\(error)")
+  }
+
+  /// What Redis refused it did not do, with one exception: a script that died half-way.
+  ///
+  /// - Parameters:
+  ///   - key: which the step begins with.
+  ///   - isNodeOfCluster: whether Redis is one, and the URL does not say so.
+  init(_ refusal: RedisServerError, by key: String, isNodeOfCluster: Bool = false) {
+    let (kind, needsOperator) = Self.meaning(of: refusal)
+    let remedy =
+      isNodeOfCluster
+      ? "; this Redis is a node of a cluster: write redis-cluster:// in its URL" : ""
+    self.init(
+      mayHaveRun: true, reason: "\(refusal.description) (key \(key))\(remedy)",
+      needsOperator: needsOperator, kind: kind)
+  }
+
+  private static func meaning(of refusal: RedisServerError) -> (Kind, needsOperator: Bool) {
+    switch refusal.kind {
+    case .noPermission, .noAuth, .wrongPassword: (.permission, true)
+    case .outOfMemory: (.memory, false)
+    case .readOnly, .noReplicas, .misconfigured, .masterDown: (.writes, false)
+    case .wrongType: (.type, true)
+    // A server without EVALSHA is asked by EVAL: this one has neither.
+    case .unknownCommand where refusal.refuses("EVAL"),
+      .unknownCommand where refusal.refuses("EVALSHA"):
+      (.scripts, true)
+    // The one sign by which a proxy before a cluster tells that steps must touch one slot each.
+    case .crossSlot: (.slots, true)
+    case .unknownInScript: (.scripts, true)
+    case .loading, .busy, .noScript, .moved, .ask, .clusterDown, .tryAgain, .unknownCommand,
+      .wrongProtocol, .tooManyClients, .protectedMode, .unkillable, .other:
+      (.other, false)
+    }
+  }
+}
+
+extension RedisError {
+  /// Whether the command may have been carried out all the same.
+  fileprivate var mayHaveRun: Bool {
+    switch self {
+    case .notSent: false
+    case .outcomeUnknown: true
+    }
+  }
+}
