@@ -26,7 +26,7 @@ package final class ClusterGroup: Sendable {
     case named
     /// All keys are in the slot of one tag.
     case tagged
-    /// The unnamed account's plain names: token and expiry are in two slots.
+    /// The account has no name: its keys are in several slots.
     case plain
 
     /// The account's name.
@@ -42,7 +42,7 @@ package final class ClusterGroup: Sendable {
       switch self {
       case .named: [lock, token, reports]
       case .tagged: [lock]
-      case .plain: [lock, token, expiry, reports]
+      case .plain: [lock, token, expiry]
       }
     }
   }

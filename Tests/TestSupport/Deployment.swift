@@ -24,10 +24,10 @@ package final class Deployment: Sendable {
   package let redis: RedisServer
   /// The sentinels and what they watch, where there are any.
   package let sentinels: SentinelGroup?
-  /// What stands between the replicas and Redis, where anything does.
-  package let proxy: StrictProxy?
   /// The cluster, of which the Redis above is one node, where there is one.
   package let cluster: ClusterGroup?
+  /// What stands between the replicas and Redis, where anything does.
+  package let proxy: StrictProxy?
   package let weChat: SimulatorServer
   /// A connection of the test's own.
   package let client: RedisClient
@@ -78,14 +78,13 @@ package final class Deployment: Sendable {
         arguments: redisArguments, environment: redisEnvironment)
       defer { redis.stop() }
       guard let rules = rules ?? StrictProxy.Rules.ofAllTests else {
-        return try await run(redis: redis, sentinels: nil, life: life, grace: grace, body)
+        return try await run(redis: redis, life: life, grace: grace, body)
       }
       let proxy = try await StrictProxy.start(before: redis.port, rules: rules)
       let result: Swift.Result<Result, any Error>
       do {
         result = .success(
-          try await run(
-            redis: redis, sentinels: nil, proxy: proxy, life: life, grace: grace, body))
+          try await run(redis: redis, proxy: proxy, life: life, grace: grace, body))
       } catch {
         result = .failure(error)
       }
@@ -139,8 +138,7 @@ package final class Deployment: Sendable {
     simulator.register(app)
     let weChat = try await startSimulator(simulator)
     let deployment = Deployment(
-      redis: redis, sentinels: sentinels, cluster: cluster, proxy: proxy,
-      weChat: weChat)
+      redis: redis, sentinels: sentinels, cluster: cluster, proxy: proxy, weChat: weChat)
     let outcome: Swift.Result<Result, any Error>
     do {
       let result = try await deployment.connected { try await body(deployment) }
@@ -240,7 +238,8 @@ package final class Deployment: Sendable {
   package func environment(instance: String) -> [String: String] {
     let usual = [
       "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API_URL": weChat.url,
-      "WCH_REDIS_URL": sentinels?.url ?? cluster?.url ?? proxy?.url ?? redis.url, "WCH_INSTANCE": instance,
+      "WCH_REDIS_URL": sentinels?.url ?? cluster?.url ?? proxy?.url ?? redis.url,
+      "WCH_INSTANCE": instance,
       "WCH_HTTP_LISTEN": "unix:\(socket(of: instance))", "WCH_LOG_LEVEL": "debug",
     ]
     guard let cluster else { return usual }
@@ -250,6 +249,7 @@ package final class Deployment: Sendable {
   /// What brings the account's keys into one slot.
   private func settings(of keys: ClusterGroup.Keys) -> [String: String] {
     switch keys {
+    case .plain: return [:]
     case .tagged: return ["WCH_KEY_PREFIX": keys.prefix]
     case .named:
       let directory = redis.directory.appendingPathComponent("accounts")

@@ -190,7 +190,8 @@ package struct Condition: Hashable, Sendable {
   var stopsFetches: Bool {
     switch kind {
     case .foreignApp, .newerLayout, .noLeader, .lockEndless, .redisAway, .slotsUnserved,
-      .redisLogin, .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts, .redisStep, .loopStalled:
+      .redisLogin, .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts,
+      .redisStep, .loopStalled:
       true
     // Connections that stand go on.
     case .primaryUnknown: severity >= .error
@@ -222,7 +223,8 @@ extension Condition.Kind {
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved,
       .redisLogin, .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts,
-      .outputForbidden, .redisStep, .connectionLame, .loopStalled, .secretUnusable, .certificateUnusable,
+      .outputForbidden,
+      .redisStep, .connectionLame, .loopStalled, .secretUnusable, .certificateUnusable,
       .settingsStale, .fileUnwritten:
       false
     }

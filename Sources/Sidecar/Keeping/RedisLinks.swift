@@ -36,8 +36,6 @@ package final class RedisLinks: Service, Sendable {
 
   /// What nobody could be told by then is forgotten: announcements are hints.
   private static let announcedAtOnce = 100
-  /// A Redis that is not there within this is asked no more about its memory policy.
-  private static let longestWaitForRedis: Duration = .seconds(3600)
   /// A node of a cluster that listens for us may be cut off from it without losing us: a silence of
   /// so long is broken.
   private static let longestDeafness: Duration = .seconds(10)

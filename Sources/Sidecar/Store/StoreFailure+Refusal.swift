@@ -9,11 +9,16 @@ extension StoreFailure {
 
   /// What Redis refused it did not do, with one exception: a script that died half-way.
   ///
-  /// - Parameter key: which the step begins with.
-  init(_ refusal: RedisServerError, by key: String) {
+  /// - Parameters:
+  ///   - key: which the step begins with.
+  ///   - isNodeOfCluster: whether Redis is one, and the URL does not say so.
+  init(_ refusal: RedisServerError, by key: String, isNodeOfCluster: Bool = false) {
     let (kind, needsOperator) = Self.meaning(of: refusal)
+    let remedy =
+      isNodeOfCluster
+      ? "; this Redis is a node of a cluster: write redis-cluster:// in its URL" : ""
     self.init(
-      mayHaveRun: true, reason: "\(refusal.description) (key \(key))",
+      mayHaveRun: true, reason: "\(refusal.description) (key \(key))\(remedy)",
       needsOperator: needsOperator, kind: kind)
   }
 

@@ -26,11 +26,14 @@ extension TokenStore {
     _ look: StoreCommand.Look, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> StoreReply? {
     let keys = context.keys(look.account, look.outputs)
-    let record = RedisCommand("HMGET", [keys[0]] + Self.recordNames)
-    let outputs = keys.dropFirst().flatMap { [RedisCommand("GET", $0), RedisCommand("PTTL", $0)] }
+    let record: (RedisCommand, String?) =
+      (RedisCommand("HMGET", [keys[0]] + Self.recordNames), keys[0])
+    let outputs: [(RedisCommand, String?)] = keys.dropFirst().flatMap {
+      [(RedisCommand("GET", $0), $0), (RedisCommand("PTTL", $0), $0)]
+    }
     // Twice: what another replica has written in between is seen whole the next time.
     let replies = try await send(
-      [RedisCommand("TIME"), record] + outputs + [record], key: keys[0], by: deadline)
+      each: [(RedisCommand("TIME"), keys[0]), record] + outputs + [record], by: deadline)
     // A key of a wrong type holds no token, and is told as one that does not.
     if replies.prefix(4).contains(where: { ($0.refusal?.kind ?? .wrongType) != .wrongType }) {
       return nil

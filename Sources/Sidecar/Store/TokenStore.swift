@@ -148,7 +148,9 @@ package struct TokenStore: Sendable {
       // A key of a wrong type is an alarm that names it. Other scripts mind one key's type only,
       // which comes first.
       let isEither = refusal.kind == .wrongType && script == Steps.acquire.script
-      throw StoreFailure(refusal, by: isEither ? keys.joined(separator: " or ") : keys[0])
+      throw StoreFailure(
+        refusal, by: isEither ? keys.joined(separator: " or ") : keys[0],
+        isNodeOfCluster: refusal.kind == .moved && !client.isClustered)
     }
     guard let said = ScriptReply(reply) else { throw .unknownForm(of: script) }
     return said
@@ -158,8 +160,14 @@ package struct TokenStore: Sendable {
   func send(
     _ commands: [RedisCommand], key: String, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> [RedisReply] {
+    try await send(each: commands.map { ($0, key) }, by: deadline)
+  }
+
+  func send(
+    each commands: [(command: RedisCommand, key: String?)], by deadline: ContinuousClock.Instant
+  ) async throws(StoreFailure) -> [RedisReply] {
     do {
-      return try await client.execute(commands, key: key, deadline: deadline)
+      return try await client.execute(each: commands, deadline: deadline)
     } catch {
       throw StoreFailure(error)
     }

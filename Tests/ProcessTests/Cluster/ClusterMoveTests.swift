@@ -8,9 +8,13 @@ import WeChatSimulator
 /// and judges the token every 20 ms.
 @Suite(.serialized, .enabled(if: Topologies.areWanted))
 struct ClusterMoveTests {
-  @Test("slots move under load, and nobody notices")
-  func moved() async throws {
-    try await Deployment.run(withCluster: .init()) { deployment, group in
+  @Test(
+    "slots move under load, and nobody notices",
+    arguments: [ClusterGroup.Keys.named, .tagged, .plain])
+  func moved(keys: ClusterGroup.Keys) async throws {
+    var options = ClusterGroup.Options()
+    options.keys = keys
+    try await Deployment.run(withCluster: options) { deployment, group in
       try await FailOver.startReplicas(deployment)
       let leader = try #require(try await deployment.leader())
       try await deployment.withReader { reader in
