@@ -59,8 +59,8 @@ extension AccountKeeper {
     }
   }
 
-  /// Asks WeChat, if its first BEGIN is fresh, the lease outlasts the call, and what to ask with has
-  /// not gone meanwhile.
+  /// Asks WeChat, if its first BEGIN is fresh, the lease outlasts the call, and what to ask with is
+  /// still there.
   mutating func fetch(
     _ attempt: Attempt, _ lead: Scene.Lead, in scene: Scene
   ) -> [Outcome] {

@@ -5,7 +5,7 @@ import Testing
 /// A credential that is fetched with another one (TokenCore.md#credentials).
 @Suite struct SourceTests {
   // An application reports the token while Redis still has the ticket's BEGIN before it.
-  @Test func `a ticket is not asked for with a token that somebody says is dead meanwhile`() throws {
+  @Test func `a ticket is not asked for with a token that is said to be dead meanwhile`() throws {
     let token = Transcript.account
     let ticket = CredentialID(token.account, .jsapiTicket)
     var credential = Credential()

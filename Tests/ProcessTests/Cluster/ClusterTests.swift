@@ -7,7 +7,7 @@ import WeChatSimulator
 /// Fail-overs of a real cluster, under three replicas and a reader: the two that every run can
 /// afford.
 @Suite(.serialized) struct ClusterTests {
-  @Test("the primaries of the lock and of the expiry are killed: one leader, no fetch, and both keys")
+  @Test("the primaries of lock and expiry are killed: one leader, no fetch, and both keys")
   func killed() async throws {
     var options = ClusterGroup.Options()
     options.keys = .plain

@@ -3,7 +3,7 @@ import RedisClient
 import TestSupport
 import Testing
 
-/// What deployments go through, in each way in which a Redis or a proxy before it can lack something;
+/// What deployments go through, in each way in which a Redis or a proxy can lack something;
 /// with `WCH_REDIS=1`.
 @Suite(.enabled(if: ProcessInfo.processInfo.environment["WCH_REDIS"] != nil), .serialized)
 struct ModeTests {

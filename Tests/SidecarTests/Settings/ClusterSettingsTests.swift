@@ -23,7 +23,7 @@ import TokenCore
     #expect(Self.problem(leastEnvironment) == "")
   }
 
-  @Test func `in a cluster other software's keys may be in other slots, if a key fits beside them`() {
+  @Test func `in a cluster other software's keys may be anywhere if one fits beside them`() {
     func file(_ output: String) -> String {
       Self.accounts.replacing("tickets: \"jsapi\"", with: "outputs: [\"\(output)\"]")
     }
