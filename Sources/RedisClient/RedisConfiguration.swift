@@ -121,8 +121,8 @@ package struct RedisServerInfo: Hashable, Sendable {
     tellsRunID: Bool = true
   ) {
     self.init(
-      runID: tellsRunID ? Self.value("run_id", in: info) : nil, version: Self.value("redis_version", in: info),
-      address: address, lacking: lacking)
+      runID: tellsRunID ? Self.value("run_id", in: info) : nil,
+      version: Self.value("redis_version", in: info), address: address, lacking: lacking)
   }
 
   /// A value of an answer to `INFO`.

@@ -240,7 +240,8 @@ package final class Deployment: Sendable {
   package func environment(instance: String) -> [String: String] {
     let usual = [
       "WCH_APPID": Self.appID, "WCH_APPSECRET": Self.secret, "WCH_API_URL": weChat.url,
-      "WCH_REDIS_URL": sentinels?.url ?? cluster?.url ?? proxy?.url ?? redis.url, "WCH_INSTANCE": instance,
+      "WCH_REDIS_URL": sentinels?.url ?? cluster?.url ?? proxy?.url ?? redis.url,
+      "WCH_INSTANCE": instance,
       "WCH_HTTP_LISTEN": "unix:\(socket(of: instance))", "WCH_LOG_LEVEL": "debug",
     ]
     guard let cluster else { return usual }
@@ -251,6 +252,7 @@ package final class Deployment: Sendable {
   private func settings(of keys: ClusterGroup.Keys) -> [String: String] {
     switch keys {
     case .tagged: return ["WCH_KEY_PREFIX": keys.prefix]
+    case .plain: return [:]
     case .named:
       let directory = redis.directory.appendingPathComponent("accounts")
       let account = directory.appendingPathComponent(ClusterGroup.Keys.account)
