@@ -122,8 +122,7 @@ package struct RedisServerInfo: Hashable, Sendable {
   ) {
     self.init(
       runID: tellsRunID ? Self.value("run_id", in: info) : nil,
-      version: Self.value("redis_version", in: info),
-      address: address, lacking: lacking)
+      version: Self.value("redis_version", in: info), address: address, lacking: lacking)
   }
 
   /// A value of an answer to `INFO`.
