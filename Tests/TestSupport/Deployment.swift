@@ -251,7 +251,6 @@ package final class Deployment: Sendable {
     switch keys {
     case .plain: return [:]
     case .tagged: return ["WCH_KEY_PREFIX": keys.prefix]
-    case .plain: return [:]
     case .named:
       let directory = redis.directory.appendingPathComponent("accounts")
       let account = directory.appendingPathComponent(ClusterGroup.Keys.account)
