@@ -218,11 +218,13 @@ package final class ClusterGroup: Sendable {
     package let target: RedisServer
   }
 
-  /// Begins to move the key's slot to another primary; its keys stay until they are moved.
-  package func beginMove(of key: String) async throws -> Move {
+  /// Begins to move the key's slot to another primary, or to that one; its keys stay until they are
+  /// moved.
+  package func beginMove(of key: String, toPrimaryOf other: String? = nil) async throws -> Move {
     let source = try await waitForPrimary(of: key)
     var target: RedisServer?
-    for server in servers where server !== source {
+    if let other { target = try await waitForPrimary(of: other) }
+    for server in servers where target == nil && server !== source {
       if try await server.command("ROLE").elements?.first?.text == "master" { target = server }
     }
     guard let target else { throw RedisServer.Failure("there is no other primary") }
