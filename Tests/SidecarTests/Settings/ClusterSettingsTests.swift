@@ -5,6 +5,22 @@ import TokenCore
 @testable import Sidecar
 
 @Suite struct ClusterSettingsTests {
+  private static let url = ["WCH_REDIS_URL": "redis-cluster://h1,h2"]
+
+  private static func problem(_ environment: [String: String], file: String = "{}") -> String {
+    do {
+      _ = try Settings.load(
+        arguments: ["--config", "/c"], environment: environment,
+        readFile: { _ in Array(file.utf8) })
+      return ""
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  private static let accounts =
+    "{ accounts: { shop: { appid: \"wx1\", appsecret: \"hush\", tickets: \"jsapi\" } } }"
+
   @Test func `a prefix may begin with one tag, and has no other braces`() {
     for prefix in ["{wch}WCH_", "{a}", "{a}:", "WCH_"] {
       #expect(hasOneTagAtMost(prefix), "\(prefix)")
