@@ -228,14 +228,14 @@ import WeChatSimulator
     }
   }
 
-  @Test("a sentinel, and a node of a cluster, are named")
-  func topologies() async throws {
+  @Test("a node of a cluster that is named as one server is told to be none")
+  func oneNode() async throws {
     try await Deployment.run(redisArguments: ["--cluster-enabled", "yes"]) { deployment in
       let process = try await Self.check(deployment)
       #expect(process.exit == .code(1), "\(process.outputText)")
       #expect(
-        Self.finding("topology", in: process)?.hasPrefix("warning: one node of a Redis Cluster")
-          == true)
+        Self.finding("topology", in: process)?
+          .hasPrefix("error: this is one node of a Redis Cluster") == true)
       #expect(process.outputText.contains("CLUSTERDOWN"), "\(process.outputText)")
     }
   }
