@@ -113,7 +113,8 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "SweepTests", dependencies: ["Sweeps"], swiftSettings: strict),
     .executableTarget(
-      name: "client-benchmark", dependencies: ["CHiredis", "RedisClient", arguments, log, nioPosix],
+      name: "client-benchmark",
+      dependencies: ["CHiredis", "RedisClient", arguments, log, nioPosix],
       path: "Tests/client-benchmark", swiftSettings: strict),
     .testTarget(
       name: "DialingTests", dependencies: ["Dialing", "TestSupport", nio, nioPosix],

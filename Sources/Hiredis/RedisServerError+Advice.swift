@@ -49,7 +49,7 @@ extension RedisServerError.Kind {
     case .crossSlot:
       (
         "the keys of a step are in several slots of a cluster",
-        "use named accounts, or let keyPrefix begin with a {tag}"
+        "steps are split then; named accounts need no splitting"
       )
     case .clusterDown:
       (

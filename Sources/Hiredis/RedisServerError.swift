@@ -149,7 +149,9 @@ extension RedisServerError: CustomStringConvertible, CustomReflectable {
       }
     }
     let text = String(shown.prefix(longest)).filter { $0 >= " " && $0 != "\u{7f}" }
-    if let unknownCommand { return "\(text) `\(unknownCommand)`" }
+    if let unknownCommand {
+      return text + (text.hasSuffix(" ") ? "" : " ") + "`\(unknownCommand)`"
+    }
     return text.count < message.count ? text + "…" : text
   }
 
@@ -192,5 +194,5 @@ extension RedisServerError: CustomStringConvertible, CustomReflectable {
   /// Longer messages are cut in descriptions: a log line is not the place for a script's trace.
   private static let longestShown = 200
   /// What helps has to be read, too, where long reasons are cut.
-  private static let longestBeforeAdvice = 72
+  private static let longestBeforeAdvice = 96
 }

@@ -33,6 +33,8 @@ struct ConnectionLife: Hashable, Sendable {
     case handshakeTimePassed(RedisFailure)
     case handshakePassed(RedisServerInfo)
     case handshakeFailed(RedisFailure)
+    /// It is tried with another handshake, at once.
+    case handshakeChanged(RedisFailure)
     /// Why the server is not wanted, if it is not.
     case judged(objection: RedisFailure?)
     /// The connection has ended after its handshake.
@@ -82,6 +84,7 @@ struct ConnectionLife: Hashable, Sendable {
     case .handshakeTimePassed(let failure): state == .handshaking ? [.close(failure)] : []
     case .handshakePassed(let server): handshakePassed(server)
     case .handshakeFailed(let failure): state == .handshaking ? retry(failure, &generator) : []
+    case .handshakeChanged(let failure): handshakeChanged(failure)
     case .judged(let objection): judged(objection, now, &generator)
     case .ended(let failure): ended(failure, now, &generator)
     case .unwanted(let failure): if case .ready = state { [.close(failure)] } else { [] }
@@ -112,6 +115,12 @@ struct ConnectionLife: Hashable, Sendable {
     guard state == .handshaking else { return [] }
     state = .greeted(server, ended: nil)
     return [.judge(server)]
+  }
+
+  private mutating func handshakeChanged(_ failure: RedisFailure) -> [Action] {
+    guard state == .handshaking else { return [] }
+    state = .connecting
+    return [.close(failure), .tell(.connectFailed(failure)), .open]
   }
 
   private mutating func judged(

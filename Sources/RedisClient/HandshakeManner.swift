@@ -1,9 +1,9 @@
 /// Decides how much of the handshake a server gets: some proxies hang up on commands that they do
 /// not know, where a server would refuse them.
 ///
-/// After each hang-up the next attempt leaves out more, and after the last begins anew. What hung up
-/// may as well have been a server that was not there at that moment: so, when an attempt with less
-/// has passed, one with more is tried once more before the connection is used.
+/// After each hang-up the next attempt leaves out more, and after the last begins anew. What hung
+/// up may as well have been a server that was not there at that moment: so, when an attempt with
+/// less has passed, one with more is tried once more before the connection is used.
 struct HandshakeManner: Hashable, Sendable {
   typealias Instant = ContinuousClock.Instant
 
@@ -28,15 +28,18 @@ struct HandshakeManner: Hashable, Sendable {
   }
 
   /// The server has hung up on the handshake.
-  mutating func hungUp(at now: Instant) {
+  ///
+  /// - Returns: whether another one is worth an attempt at once: not when all were hung up on.
+  mutating func hungUp(at now: Instant) -> Bool {
     if let passed {
       reduction = passed
       self.passed = nil
       settledAt = now
-    } else {
-      settledAt = nil
-      reduction = (reduction + 1) % Self.reductions.count
+      return true
     }
+    settledAt = nil
+    reduction = (reduction + 1) % Self.reductions.count
+    return reduction > 0
   }
 
   /// The handshake has passed.

@@ -112,10 +112,12 @@ final class KeptConnection {
     handler.send(handshake.encoded, count: handshake.count) { [self] result in
       do throws(RedisFailure) {
         let server = try handshake.judge(try result.get())
-        guard manner.succeeded() else { throw .unwanted(reason: Self.triedWithMore) }
+        guard manner.succeeded() else {
+          return take(.handshakeChanged(.unwanted(reason: Self.triedWithMore)))
+        }
         take(.handshakePassed(server))
       } catch {
-        take(.handshakeFailed(named(error, of: handshake)))
+        handshakeFailed(error, handshake)
       }
     }
   }
@@ -123,19 +125,18 @@ final class KeptConnection {
   private static let triedWithMore =
     "the handshake has passed without a command that it was hung up on with: that is tried again"
 
-  /// What has ended the handshake.
-  private func named(_ failure: RedisFailure, of handshake: RedisHandshake) -> RedisFailure {
-    switch failure {
-    case .connectionLost:
-      manner.hungUp(at: .now)
-      return .hungUp(commands: handshake.names)
-    // It has refused the first command before it hung up on another one.
-    case .refusedByServer(let refusal)
-    where refusal.kind == .unknownCommand || refusal.kind == .noPermission:
-      manner.hungUp(at: .now)
-      return failure
-    default: return failure
-    }
+  private func handshakeFailed(_ failure: RedisFailure, _ handshake: RedisHandshake) {
+    let isHangUp =
+      switch failure {
+      case .connectionLost: true
+      // It has refused the first command before it hung up on another one.
+      case .refusedByServer(let refusal):
+        refusal.kind == .unknownCommand || refusal.kind == .noPermission
+      default: false
+      }
+    guard isHangUp else { return take(.handshakeFailed(failure)) }
+    let named = failure.isHangUp ? .hungUp(commands: handshake.names) : failure
+    take(manner.hungUp(at: .now) ? .handshakeChanged(named) : .handshakeFailed(named))
   }
 
   private func judge(_ server: RedisServerInfo) {

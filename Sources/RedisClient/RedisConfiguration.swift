@@ -114,10 +114,15 @@ package struct RedisServerInfo: Hashable, Sendable {
   }
 
   /// Reads `run_id` and `redis_version` out of `INFO server`.
-  init(info: RedisReply?, address: RedisEndpoint.Address?, lacking: [LackingCommand] = []) {
+  ///
+  /// - Parameter tellsRunID: whether it says anything of where the keys are that it is this server.
+  init(
+    info: RedisReply?, address: RedisEndpoint.Address?, lacking: [LackingCommand] = [],
+    tellsRunID: Bool = true
+  ) {
     self.init(
-      runID: Self.value("run_id", in: info), version: Self.value("redis_version", in: info),
-      address: address, lacking: lacking)
+      runID: tellsRunID ? Self.value("run_id", in: info) : nil,
+      version: Self.value("redis_version", in: info), address: address, lacking: lacking)
   }
 
   /// A value of an answer to `INFO`.

@@ -98,9 +98,7 @@ struct RedisHandshake: Sendable {
       case let role?: throw .notPrimary("\(address)", role: String(role.prefix(32)))
       }
     }
-    let info = RedisServerInfo(info: infos.first, address: address, lacking: lacking)
-    return isOneOfMany
-      ? RedisServerInfo(runID: nil, version: info.version, address: address, lacking: lacking)
-      : info
+    return RedisServerInfo(
+      info: infos.first, address: address, lacking: lacking, tellsRunID: !isOneOfMany)
   }
 }

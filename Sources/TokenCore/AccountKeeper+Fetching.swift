@@ -59,12 +59,13 @@ extension AccountKeeper {
     }
   }
 
-  /// Asks WeChat, if its first BEGIN is fresh and the lease outlasts the call.
+  /// Asks WeChat, if its first BEGIN is fresh, the lease outlasts the call, and what to ask with is
+  /// still there.
   mutating func fetch(
     _ attempt: Attempt, _ lead: Scene.Lead, in scene: Scene
   ) -> [Outcome] {
     let now = scene.now
-    guard !scene.isEnding, !isLeaving, isFresh(attempt, at: now) else {
+    guard !scene.isEnding, !isLeaving, hasSource, isFresh(attempt, at: now) else {
       go(to: .resolve(attempt), .due(now))
       // What it was for still is; whoever says so at once again and again gets a pause.
       wanted = Wanted(trigger: attempt.trigger, notBefore: now + Timing.fetchSpacing)

@@ -11,11 +11,12 @@ struct AccessControl: SettingsVerb {
       replica at the sentinels (--sentinel).
       """,
     discussion: """
-      One command for a shell, that makes a user whose name and password are yours to set; Redis \
-      7 or later. Put your own password in the place of PASSWORD, and options such as -h and \
-      --user behind redis-cli. It asks nobody: the key prefix and the Redis URL of the settings \
-      are all that it needs. Users of a Redis Cluster are each node's own: give the command to \
-      every node.
+      One command for a shell, that makes a user whose name and password are yours to set; for \
+      Redis 7.0 and later and Valkey, or by --redis-version for 6.0 or 6.2, where keys cannot be \
+      given for reading alone. Put your own password in the place of PASSWORD, and options such \
+      as -h and --user behind redis-cli. It asks nobody: the key prefix and the Redis URL of the \
+      settings are all that it needs. Users of a Redis Cluster are each node's own: give the \
+      command to every node.
       """)
 
   @Flag(help: "The rights of an application: read the token, report it, listen.")
@@ -24,10 +25,24 @@ struct AccessControl: SettingsVerb {
   @Flag(help: "The rights of a replica at each sentinel, which has users of its own.")
   var sentinel = false
 
+  @Option(help: "The version of the Redis that the rules are for: 6.0, 6.2, 7.0 or later.")
+  var redisVersion = "7.0"
+
   @Argument(parsing: .captureForPassthrough, help: "Settings as flags: --name value.")
   var flags: [String] = []
 
   func run() throws {
+    guard let dialect = AccessRules.Dialect(version: redisVersion) else {
+      throw Failure(
+        .usage,
+        "wch-sidecar acl: --redis-version \(redisVersion): Redis has users since 6.0; write 6.0,"
+          + " 6.2, 7.0 or a later one")
+    }
+    if sentinel, dialect == .keys {
+      throw Failure(
+        .usage,
+        "wch-sidecar acl: sentinels of Redis 6.0 know a password (requirepass) and no users")
+    }
     let settings = try Setup.load(self, requiresAccount: false).0
     guard !(reader && sentinel) else {
       throw Failure(.usage, "wch-sidecar acl: give --reader or --sentinel, not both")
@@ -35,7 +50,7 @@ struct AccessControl: SettingsVerb {
     let rules = AccessRules(
       layout: KeyLayout(prefix: settings.redis.keyPrefix),
       others: settings.accounts.flatMap(\.otherKeys),
-      isClustered: settings.redis.endpoint.topology.isCluster)
+      isClustered: settings.redis.endpoint.topology.isCluster, dialect: dialect)
     let (user, rights) =
       reader
       ? ("wch-reader", rules.reader)

@@ -48,6 +48,8 @@ import WeChatSimulator
       #expect(found("version") == "ok: \(version)")
       #expect(found("role") == "ok: primary")
       #expect(found("maxmemory-policy") == "ok: noeviction")
+      #expect(found("topology") == "ok: one server, no replicas")
+      #expect(found("min-replicas-to-write") == "ok: not set, and there are no replicas")
       #expect(found("persistence")?.hasPrefix("ok: none: ") == true)
       #expect(found("permissions") == "ok: all 28 commands and 7 keys of the daemon")
       #expect(found("clock")?.hasPrefix("ok: Redis differs from this machine by about 0 s") == true)
@@ -195,6 +197,46 @@ import WeChatSimulator
       let role = Self.finding("role", in: process)
       #expect(role == "error: slave: writes are refused here; name the primary")
       #expect(Self.finding("writes", in: process)?.contains("READONLY") == true)
+    }
+  }
+
+  @Test("a primary with a replica is told from one that takes no writes without it")
+  func replicaGuard() async throws {
+    try await Deployment.run { deployment in
+      let replica = try await RedisServer.start(arguments: [
+        "--replicaof", "127.0.0.1 \(deployment.redis.port)",
+      ])
+      defer { replica.stop() }
+      try await waitUntil("it is connected", within: patience) {
+        try await deployment.ask("INFO", "replication").text?.contains("connected_slaves:1") == true
+      }
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(0), "\(process.outputText)")
+      #expect(Self.finding("topology", in: process) == "ok: one server, one replica")
+      let unset = try #require(Self.finding("min-replicas-to-write", in: process))
+      #expect(unset.hasPrefix("warning: not set: ") && unset.contains("set it to 1"))
+      try await deployment.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+      try await waitUntil("it is counted", within: patience) {
+        try await deployment.ask("INFO", "replication").text?
+          .contains("min_slaves_good_slaves:1") == true
+      }
+      let guarded = try await Self.check(deployment)
+      #expect(
+        Self.finding("min-replicas-to-write", in: guarded)
+          == "ok: set; 1 replicas are connected and in time")
+      #expect(guarded.exit == .code(0), "\(guarded.outputText)")
+    }
+  }
+
+  @Test("a sentinel, and a node of a cluster, are named")
+  func topologies() async throws {
+    try await Deployment.run(redisArguments: ["--cluster-enabled", "yes"]) { deployment in
+      let process = try await Self.check(deployment)
+      #expect(process.exit == .code(1), "\(process.outputText)")
+      #expect(
+        Self.finding("topology", in: process)?.hasPrefix("warning: one node of a Redis Cluster")
+          == true)
+      #expect(process.outputText.contains("CLUSTERDOWN"), "\(process.outputText)")
     }
   }
 

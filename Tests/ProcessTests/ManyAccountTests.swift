@@ -67,7 +67,7 @@ import WeChatSimulator
         #expect(
           (2...lifetimes + killed).contains(mints), "\(app): \(mints) in \(lifetimes) lifetimes")
       }
-      // What is refused is asked for once in five minutes by each leader, what is at its quota less.
+      // What is refused is asked for once in five minutes by each leader.
       for app in fleet.refused {
         #expect(
           deployment.simulator.audit.requests(to: .credentials, appID: app) <= 2 * (killed + 1))

@@ -442,13 +442,13 @@ import WeChatSimulator
   func missingPermission() async throws {
     try await Deployment.run { deployment in
       try await deployment.ask(
-        "ACL", "SETUSER", "limited", "on", ">pw", "~*", "&*", "+@all", "-evalsha")
+        "ACL", "SETUSER", "limited", "on", ">pw", "~*", "&*", "+@all", "-evalsha", "-eval")
       let replica = try deployment.start(
         "a", ["WCH_REDIS_URL": "redis://limited:pw@127.0.0.1:\(deployment.redis.port)/0"])
       try await waitUntil("the permission is named", within: .seconds(10)) {
         replica.log.contains {
           ["warning", "error"].contains($0.level) && $0.text.contains("NOPERM")
-            && $0.text.lowercased().contains("evalsha")
+            && $0.text.contains("run `eval`")
         }
       }
       try await replica.waitForStatus(200, of: "/livez")
@@ -459,7 +459,7 @@ import WeChatSimulator
       }
       // Each key that a step begins with may be named once.
       #expect(replica.log.count { ["warning", "error"].contains($0.level) } <= 5)
-      try await deployment.ask("ACL", "SETUSER", "limited", "+evalsha")
+      try await deployment.ask("ACL", "SETUSER", "limited", "+evalsha", "+eval")
       try await deployment.waitForLiveToken(within: .seconds(30))
       try await replica.waitForStatus(200, of: "/readyz")
     }
@@ -474,7 +474,7 @@ import WeChatSimulator
       let replica = try deployment.start("a", Deployment.brisk.merging(url) { $1 })
       let token = try await deployment.waitForLiveToken()
       func told() -> [SidecarProcess.LogLine] {
-        replica.log.filter { $0.message.hasPrefix("Redis refuses BLPOP") }
+        replica.log.filter { $0.message == ProxyTests.pops }
       }
       try await waitUntil("it is told", within: patience) { !told().isEmpty }
       #expect(told()[0].fields["redis.key"] == "WCH_refresh_requests")

@@ -15,7 +15,7 @@ struct HandshakeMannerTests {
   ) -> Bool? {
     let sent = Set(["CLIENT", "INFO", "PING"]).subtracting(manner.begin(at: now))
     guard sent.isDisjoint(with: hangsUpOn) else {
-      manner.hungUp(at: now)
+      _ = manner.hungUp(at: now)
       return nil
     }
     return manner.succeeded()
@@ -60,6 +60,26 @@ struct HandshakeMannerTests {
     var away = HandshakeManner()
     for _ in 0..<7 { #expect(attempt(&away, hangsUpOn: ["PING"], at: now) == nil) }
     #expect(away.begin(at: now) == ["CLIENT"])
+  }
+
+  @Test("another handshake follows at once, but not when all were hung up on")
+  func pace() {
+    var manner = HandshakeManner()
+    var paces: [Bool] = []
+    for _ in 0..<4 {
+      _ = manner.begin(at: now)
+      paces.append(manner.hungUp(at: now))
+    }
+    #expect(paces == [true, true, false, true])
+    var life = ConnectionLife(backoff: Backoff())
+    var random = SystemRandomNumberGenerator()
+    for event: ConnectionLife.Event in [.started, .opened] {
+      _ = life.handle(event, at: now, using: &random)
+    }
+    let failure = RedisFailure.hungUp(commands: "PING")
+    #expect(
+      life.handle(.handshakeChanged(failure), at: now, using: &random)
+        == [.close(failure), .tell(.connectFailed(failure)), .open])
   }
 
   private func handshake() throws -> RedisHandshake {

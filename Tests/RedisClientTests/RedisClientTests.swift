@@ -23,7 +23,7 @@ struct RedisClientTests {
       #expect(replies[3].isNull)
       #expect(replies[4] == .array([]))
       #expect(replies[5] == .array([.integer(1), .array([.bulk([97]), .null])]))
-      #expect(replies[6].refusal?.kind == .other)
+      #expect(replies[6].refusal?.kind == .unknownCommand)
     }
     server.stop()
   }

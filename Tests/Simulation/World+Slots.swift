@@ -124,7 +124,12 @@ extension World {
     let since = marks.accounts[index].apartSince ?? now
     marks.accounts[index].apartSince = since
     guard let ledSince = marks.ledSince else { return }
-    if isHidden(index) || isMoving(index) { marks.accounts[index].hinderedAt = now }
+    // What WeChat refuses is not published again.
+    let isRefused =
+      publishedToken(index).flatMap { weChat.death(of: $0, account: index) }.map { $0 <= now }
+    if isHidden(index) || isMoving(index) || isRefused == true {
+      marks.accounts[index].hinderedAt = now
+    }
     let begin = max(
       since, ledSince, redisServesSince, brokenUntil, marks.accounts[index].hinderedAt,
       marks.clockSteppedAt)

@@ -34,10 +34,10 @@ package final class ClusterGroup: Sendable {
 
     package var prefix: String { self == .tagged ? "{wch}WCH_" : "WCH_" }
     package var token: String { prefix + "access_token" + (self == .named ? ":{store}" : "") }
-    package var expiry: String { prefix + "expires_in" + (self == .named ? ":{store}" : "") }
     package var lock: String { prefix + "leader" }
     package var reports: String { prefix + "refresh_requests" }
     /// One key for each shard that matters.
+    package var expiry: String { prefix + "expires_in" + (self == .named ? ":{store}" : "") }
     package var relevant: [String] {
       switch self {
       case .named: [lock, token, reports]

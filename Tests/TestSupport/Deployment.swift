@@ -213,7 +213,7 @@ package final class Deployment: Sendable {
       let output = process.errorText + process.outputText
       if let leaked = secrets.first(where: output.contains) {
         throw SidecarProcess.Failure(
-          "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a token or a ticket")"
+          "\(process.instance) wrote \(leaked == Self.secret ? "the AppSecret" : "a credential")"
         )
       }
       guard process.strayText.isEmpty else {

@@ -20,6 +20,8 @@ extension StrictProxy.Rules {
     case twemproxy
     /// Scripts are read before they run, and have to have keys.
     case literal
+    /// So, and all keys of a command have to be in one slot.
+    case slots
     /// Everything at once, in words.
     case bare
   }
@@ -41,10 +43,11 @@ extension StrictProxy.Rules {
       self = .hangingUp(
         on: "ASKING", "BLPOP", "CLIENT", "CONFIG", "HELLO", "INFO", "MULTI", "PUBLISH", "ROLE",
         "SCRIPT", "SELECT", "SUBSCRIBE", "TIME")
-    case .literal:
+    case .literal, .slots:
       self = StrictProxy.Rules()
       readsScripts = true
       needsKeys = true
+      needsOneSlot = mode == .slots
     case .bare:
       self = .without(
         "BLPOP", "CLIENT", "CONFIG", "EVALSHA", "INFO", "MULTI", "PUBLISH", "ROLE", "SCRIPT",

@@ -16,7 +16,8 @@ struct Transcript {
 
   init(
     probe: Duration? = nil, repeats: Bool = false, accounts: [CredentialID] = [Self.account],
-    maximumFetches: Int = 32, margins: Margins = Margins()
+    credentials: [CredentialID: Credential] = [:], maximumFetches: Int = 32,
+    margins: Margins = Margins()
   ) {
     guard let instance = InstanceID("a") else { preconditionFailure("a is a name") }
     var credential = Credential()
@@ -24,7 +25,8 @@ struct Transcript {
     if repeats { credential.fetch = .renewsWhenForced }
     keeper = Keeper(
       instance: instance, accounts: accounts, timing: Timing(), margins: margins,
-      credentials: [Self.account: credential], maximumFetches: maximumFetches,
+      credentials: credentials.merging([Self.account: credential]) { first, _ in first },
+      maximumFetches: maximumFetches,
       generator: Counting())
   }
 

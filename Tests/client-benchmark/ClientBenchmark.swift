@@ -5,8 +5,8 @@ import Logging
 import NIOPosix
 import RedisClient
 
-/// The client beside `redis-benchmark` and beside hiredis's own blocking calls, in turns in one run,
-/// so that what counts is a ratio.
+/// The client beside `redis-benchmark` and beside hiredis's own blocking calls, in turns in one
+/// run, so that what counts is a ratio.
 @main
 struct ClientBenchmark: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -127,7 +127,8 @@ struct ClientBenchmark: AsyncParsableCommand {
   struct Failure: Error { let what: String }
 
   init(port: Int) throws {
-    guard let context = unsafe redisConnect("127.0.0.1", CInt(port)), unsafe context.pointee.err == 0
+    guard let context = unsafe redisConnect("127.0.0.1", CInt(port)),
+      unsafe context.pointee.err == 0
     else { throw Failure(what: "hiredis cannot connect to \(port)") }
     unsafe self.context = unsafe context
   }

@@ -22,23 +22,17 @@ appid, secret = support.APPID, support.SECRET
 environment = {"PATH": os.environ["PATH"]}
 
 
-def rights(port, user, *flags):
-    """Makes a user with what `acl` prints; the words that the server refused, if any."""
-    text = subprocess.run([program, "acl", *flags], capture_output=True, text=True,
-                          env=environment).stdout
+def rights(port, user, version, *flags):
+    """Makes a user with what `acl` prints for that version; what the server said, if it refused."""
+    text = subprocess.run([program, "acl", "--redis-version", version, *flags],
+                          capture_output=True, text=True, env=environment).stdout
     line = next(line for line in text.splitlines() if "SETUSER" in line)
     words = [word.strip("'\"") for word in shlex.split(line[line.index("SETUSER"):])][2:]
     words = [">pw" if word.startswith(">") else word for word in words if word != "on"]
-    asked = lambda some: subprocess.run(
-        ["redis-cli", "-p", str(port), "ACL", "SETUSER", user, "on", *some],
+    answer = subprocess.run(
+        ["redis-cli", "-p", str(port), "ACL", "SETUSER", user, "on", *words],
         capture_output=True, text=True).stdout.strip()
-    answer = asked(words)
-    if answer == "OK":
-        return None
-    # Before 7.0 a key is readable and writable, or neither.
-    refused = [word for word in words if word.startswith(("%R", "%W"))]
-    older = asked([word[2:] if word in refused else word for word in words])
-    return f"takes {' '.join(word[2:] for word in refused)}" if older == "OK" else older
+    return None if answer == "OK" else answer
 
 
 def run(server):
@@ -81,10 +75,18 @@ def run(server):
         name = f'Valkey {info["valkey_version"]}' if "valkey_version" in info \
             else f'Redis {info["redis_version"]}'
         name = name.strip()
-        refused = [rights(port, "sidecar"), rights(port, "reader", "--reader")]
-        check(refused[0] is None, f"{name}: takes the rights of `acl`", refused[0] or "")
-        check(refused[1] is None or refused[1].startswith("takes"),
-              f"{name}: takes those of `acl --reader`", refused[1] or "")
+        version = info["redis_version"].strip()
+        for user, flags in (("sidecar", []), ("reader", ["--reader"])):
+            refused = rights(port, user, version, *flags)
+            check(refused is None, f"{name}: takes the rights of `acl {' '.join(flags)}`",
+                  refused or "")
+        # A replica that is away: whether scripts heed that is what `check` warns about.
+        admin("CONFIG", "SET", "min-replicas-to-write", "1")
+        heeds = "NOREPLICAS" in admin("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", "try")
+        admin("CONFIG", "SET", "min-replicas-to-write", "0")
+        numbers = [int(part) for part in version.split(".")]
+        check(heeds == (numbers >= [6, 2, 14]), f"{name}: scripts heed min-replicas-to-write, or "
+              "it is of a version that is warned about", "heeds" if heeds else "does not heed")
 
         leader = replica(first)
         token = within(15, lambda: ask("GET", "WCH_access_token"))

@@ -53,8 +53,9 @@ package final class ClusterView: Sendable {
   /// The slots that are stuck half-way between two nodes.
   package var stuck: [HashSlot] { state.withLock { $0.splits.stuck(at: .now) } }
 
-  /// Of each slot that commands were for, who serves it; nil of one that nobody serves. Empty
-  /// before the first answer.
+  /// Of each slot that commands were for, who serves it; nil of one that nobody serves.
+  ///
+  /// Empty before the first answer.
   package var owners: [HashSlot: Address?] {
     state.withLock { state in
       guard let map = state.map else { return [:] }

@@ -58,7 +58,7 @@ extension Inspection {
     }
     let saves = try await client.execute(
       RedisCommand("CONFIG", "GET", "save"), at: node, deadline: deadline)
-    inspect(Information(text), saves: saves.elements?.last?.text, of: subject, &report)
+    inspect(ServerInformation(text), saves: saves.elements?.last?.text, of: subject, &report)
   }
 
   private static let shownKeys = 6

@@ -14,6 +14,9 @@ struct PermissionTrials {
     /// What it is about, as these rules name it: `~key` or `&channel`; nil for neither.
     let object: String?
     let command: RedisCommand
+
+    /// Whether the daemon gives the command in scripts, or could do without.
+    var isOfScripts: Bool { permission == "time" || permission == "publish" }
   }
 
   /// In this order; `SUBSCRIBE` changes the connection, so it comes last and alone.

@@ -263,13 +263,7 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
-    for forbidden in known.forbiddenKeys {
-      found.append(
-        condition(.outputForbidden, .warning, nil, since: forbidden.since) {
-          $0.subject = forbidden.key
-          $0.reason = Self.cut(forbidden.reason)
-        })
-    }
+    found += known.forbiddenKeys.map(judged)
     if let sentinels = known.sentinels, let failure = sentinels.failure {
       var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
         $0.reason = Self.cut("\(failure)")
@@ -365,7 +359,7 @@ package struct Assessment {
     condition(kind, severity, account, since: moment.map(known.wallClock), fill)
   }
 
-  private func condition(
+  func condition(
     _ kind: Condition.Kind, _ severity: Condition.Severity, _ account: CredentialID?,
     since: Timestamp?, _ fill: (inout Condition.Facts) -> Void = { _ in }
   ) -> Condition {

@@ -219,11 +219,12 @@ extension Condition.Kind {
   /// Whether only the leader can know it, so that others take its word.
   var isLeadersToTell: Bool {
     switch self {
-    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing: true
+    // Who does not lead reads only the key that applications read.
+    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing, .outputForbidden:
+      true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved,
       .redisLogin, .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .redisScripts,
-      .outputForbidden,
       .redisStep, .connectionLame, .loopStalled, .secretUnusable, .certificateUnusable,
       .settingsStale, .fileUnwritten:
       false

@@ -40,9 +40,9 @@ package final class HealthCenter: Sendable {
     var keeper: any KeeperSource
     var links: @Sendable () -> [(link: RedisLink, state: LinkState)]
     var sentinels: @Sendable () -> SentinelState?
-    var cluster: @Sendable () -> ClusterState?
     /// The keys of other software that Redis does not let be written.
     var forbiddenKeys: @Sendable () -> [RedisLacks.ForbiddenKey]
+    var cluster: @Sendable () -> ClusterState?
     var clockSkew: @Sendable () -> Duration?
   }
 
@@ -189,8 +189,8 @@ package final class HealthCenter: Sendable {
       known.handledAt = handledAt
       known.links = links
       known.sentinels = sentinels
-      known.cluster = cluster
       known.forbiddenKeys = forbiddenKeys
+      known.cluster = cluster
       known.steps = steps
       known.files = files
       known.outputs = outputs

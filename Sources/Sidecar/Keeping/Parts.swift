@@ -53,7 +53,7 @@ struct Parts {
     let fetcher = Fetcher(accounts: kept, client: weChat, metrics: metrics)
     let store = TokenStore(
       client: links.commands, layout: layout, apps: kept.apps, lacks: links.lacks,
-      plan: redis.cluster == nil ? .joined : .split(tellsServer: true),
+      plan: redis.endpoint.topology.isCluster ? .split(tellsServer: true) : .joined,
       said: { [health] in health.report() })
     service = KeeperService(
       keeper: keeper, inbox: inbox,
@@ -76,8 +76,9 @@ struct Parts {
     health.connect(
       .init(
         keeper: inbox, links: { [links] in links.states },
-        sentinels: { [links] in links.sentinels }, cluster: { [links] in links.cluster },
+        sentinels: { [links] in links.sentinels },
         forbiddenKeys: { [links] in links.lacks.forbiddenKeys },
+        cluster: { [links] in links.cluster },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }
 

@@ -23,8 +23,8 @@ extension RedisLinks {
       logger.tell(
         .redisEvicts,
         """
-        Redis evicts keys when its memory is full; the lock, which has a TTL, goes among the first. \
-        Set maxmemory-policy to noeviction on the Redis that the tokens are in
+        Redis evicts keys when its memory is full; the lock, which has a TTL, goes among the \
+        first. Set maxmemory-policy to noeviction on the Redis that the tokens are in
         """, .keyed([.reason: "maxmemory-policy is \(policy)"]))
     }
     if let version = information.unguardedVersion, information.replicas > 0 {

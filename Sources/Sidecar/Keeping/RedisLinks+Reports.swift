@@ -123,6 +123,8 @@ extension RedisLinks {
   }
 
   private func warn(_ refusal: RedisFailure) {
+    // What is missing, and not only forbidden, is no alarm for as long as it is.
+    if refusal.lacksCommand { lacks.met(LackingCommand("BLPOP", refusal)) }
     logger.tell(
       .reportsRefused,
       """
@@ -189,8 +191,7 @@ extension RedisLinks {
     let (keys, arguments) = Steps.drain.call(
       (Self.drainedAtOnce, ReportItem.longest), in: StepContext(layout: layout))
     let reply = try await ScriptCall(lacks: lacks).run(
-      Steps.drain.script, ["\(keys.count)"] + keys + arguments, on: client,
-      by: .now + Self.popSlack)
+      Steps.drain.script, keys, arguments, on: client, by: .now + Self.popSlack)
     if let refusal = reply.refusal { return .refused(refusal) }
     guard let elements = reply.elements else { return .items([]) }
     let oversized = Int(elements.first?.number ?? 0)

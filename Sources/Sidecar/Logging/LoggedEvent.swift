@@ -160,7 +160,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .reportsIgnored: "Something on the list of reports was not understood; once an hour."
     case .reportsUnheard: "Redis does not let this replica read the list of reports."
     case .reportsRefused:
-      "Redis, or a proxy before it, does not take BLPOP; the condition `connection_lame` is the alarm."
+      "Redis, or a proxy before it, does not take BLPOP; `connection_lame` is the condition."
     case .reportsHeard: "BLPOP works again."
     case .reportsFailed: "One look at the list of reports failed."
     case .redisConnected: "Redis is connected, for the first time or again."

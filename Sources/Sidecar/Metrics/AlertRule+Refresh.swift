@@ -65,8 +65,11 @@ extension AlertRule {
       unless on (\(deployment), account)
       max by (\(deployment), account) (
         wechat_token_condition{
-          condition="refresh_failing",
-          errcode=~"\(codes([.credentials, .address, .quota]))"
+          condition="refresh_failing",errcode=~"\(codes([.credentials]))",account!~"\(tickets)"
+        }
+        or
+        wechat_token_condition{
+          condition="refresh_failing",errcode=~"\(codes([.address, .quota]))"
         }
       ) > 0
     """,

@@ -72,6 +72,10 @@ package struct AlertRule: Hashable, Sendable {
     ).sorted().map(String.init).joined(separator: "|")
   }
 
+  /// The accounts' tickets, as labels name them: what WeChat refuses of one is its token, not the
+  /// AppSecret.
+  static let tickets = ".+/.+"
+
   static let absent = AlertRule(
     "WeChatTokenAbsent", .critical, lasting: "2m", "absent(wechat_token_build_info)",
     summary: "No replica of wch-sidecar is scraped at all",
@@ -186,7 +190,9 @@ package struct AlertRule: Hashable, Sendable {
     "WeChatTokenCredentialsRefused", .critical, lasting: "30s",
     """
     max by (\(deployment), account, errcode) (
-      wechat_token_condition{condition="refresh_failing",errcode=~"\(codes([.credentials]))"}
+      wechat_token_condition{
+        condition="refresh_failing",errcode=~"\(codes([.credentials]))",account!~"\(tickets)"
+      }
     ) > 0
     """,
     summary: "{{ $labels.job }}: WeChat refuses the credentials of account "

@@ -65,6 +65,7 @@ extension Settings {
     let log = reader.log(problem: requiresAccount ? logFileProblem : { _ in nil })
 
     reader.refuseSharedKeys(accounts, prefix: redis.keyPrefix)
+    reader.refuseUnfencedKeys(accounts, redis)
     guard reader.problems.isEmpty, let instance else {
       throw SettingsError(problems: reader.problems)
     }

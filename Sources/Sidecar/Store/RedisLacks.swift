@@ -3,8 +3,8 @@ import RedisClient
 import Synchronization
 import TokenCore
 
-/// What this Redis, or a proxy before it, does not do, as it was found out: each told once, and done
-/// in another way from then on.
+/// What this Redis, or a proxy before it, does not do, as it was found out: each told once, and
+/// done in another way from then on.
 ///
 /// One for all connections of a process.
 package final class RedisLacks: Sendable {

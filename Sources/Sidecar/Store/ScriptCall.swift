@@ -1,34 +1,35 @@
 import RedisClient
 
-/// Runs scripts by their digest, and by their text where the server does not know them yet, or where
-/// it takes no digests.
+/// Runs scripts by their digest, and by their text where the server does not know them yet, or
+/// where it takes no digests.
 struct ScriptCall: Sendable {
   let lacks: RedisLacks
 
-  /// - Parameter rest: how many keys there are, the keys, all in the slot of the first of them, and
-  ///   the arguments.
   func run(
-    _ script: Script, _ rest: [String], on client: RedisClient,
+    _ script: Script, _ keys: [String], _ arguments: [String], on client: RedisClient,
     by deadline: ContinuousClock.Instant
   ) async throws(RedisError) -> RedisReply {
+    let rest = ["\(keys.count)"] + keys + arguments
+    // All keys of a script are in the slot of its first one.
+    let key = keys.first
     if lacks.takesDigests,
-      let reply = try await runDigest(script, rest, on: client, by: deadline)
+      let reply = try await runDigest(script, rest, key, on: client, by: deadline)
     {
       return reply
     }
     return try await client.execute(
-      RedisCommand("EVAL", [script.source] + rest), key: rest[1], deadline: deadline)
+      RedisCommand("EVAL", [script.source] + rest), key: key, deadline: deadline)
   }
 
   /// - Returns: nil when the text is to be sent.
   private func runDigest(
-    _ script: Script, _ rest: [String], on client: RedisClient,
+    _ script: Script, _ rest: [String], _ key: String?, on client: RedisClient,
     by deadline: ContinuousClock.Instant
   ) async throws(RedisError) -> RedisReply? {
     let reply: RedisReply
     do throws(RedisError) {
       reply = try await client.execute(
-        RedisCommand("EVALSHA", [script.digest] + rest), key: rest[1], deadline: deadline)
+        RedisCommand("EVALSHA", [script.digest] + rest), key: key, deadline: deadline)
     } catch {
       if case .outcomeUnknown(let failure) = error { lacks.lostDigest(failure) }
       throw error

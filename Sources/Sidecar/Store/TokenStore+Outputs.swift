@@ -69,10 +69,10 @@ extension TokenStore {
   private func forbidden(
     _ keys: [String], by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> [String: RedisServerError] {
-    let replies = try await send(
-      each: keys.map { (RedisCommand("EVAL", "return 1", "1", $0), $0) }, by: deadline)
     var found: [String: RedisServerError] = [:]
-    for (key, reply) in zip(keys, replies) {
+    for key in keys {
+      let command = RedisCommand("EVAL", "return 1", "1", key)
+      let reply = try await send([command], key: key, by: deadline)[0]
       guard let refusal = reply.refusal, refusal.kind == .noPermission,
         !refusal.refuses("EVAL")
       else { continue }

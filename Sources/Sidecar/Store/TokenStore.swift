@@ -140,7 +140,7 @@ package struct TokenStore: Sendable {
     let reply: RedisReply
     do throws(RedisError) {
       reply = try await ScriptCall(lacks: lacks).run(
-        script, ["\(keys.count)"] + keys + arguments, on: client, by: deadline)
+        script, keys, arguments, on: client, by: deadline)
     } catch {
       throw StoreFailure(error)
     }
@@ -157,7 +157,7 @@ package struct TokenStore: Sendable {
   }
 
   /// - Parameter key: whose slot the commands are for; those that write come one by one.
-  private func send(
+  func send(
     _ commands: [RedisCommand], key: String, by deadline: ContinuousClock.Instant
   ) async throws(StoreFailure) -> [RedisReply] {
     try await send(each: commands.map { ($0, key) }, by: deadline)

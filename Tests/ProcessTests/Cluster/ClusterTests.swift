@@ -7,11 +7,21 @@ import WeChatSimulator
 /// Fail-overs of a real cluster, under three replicas and a reader: the two that every run can
 /// afford.
 @Suite(.serialized) struct ClusterTests {
-  @Test("the primary of the lock is killed: the next one is followed, with one leader and no fetch")
+  @Test("the primaries of lock and expiry are killed: one leader, no fetch, and both keys")
   func killed() async throws {
-    try await Deployment.run(withCluster: .init()) { deployment, group in
+    var options = ClusterGroup.Options()
+    options.keys = .plain
+    try await Deployment.run(withCluster: options) { deployment, group in
       try await FailOver.startReplicas(deployment)
       try await ClusterFailOver.follow(deployment, group, primaryOf: group.keys.lock) { $0.kill() }
+      let before = try await deployment.ask("GET", group.keys.expiry).text
+      try await ClusterFailOver.follow(deployment, group, primaryOf: group.keys.expiry) {
+        try await $0.command("DEL", group.keys.expiry)
+        $0.kill()
+      }
+      try await waitUntil("the expiry is there again", within: patience) {
+        try await deployment.ask("GET", group.keys.expiry).text == before
+      }
     }
   }
 

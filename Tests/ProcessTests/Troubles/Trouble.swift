@@ -10,7 +10,9 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case redisDown, wrongPassword, readOnly, outOfMemory, noPermission, otherAppID, newerLayout
   case frozenLeader, noLeader, endlessLock, sameName, lameReports, clockOff, certificateBad
   case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale, sentinelsDown
-  case fileUnwritable, programFails, slotGone
+  case noScripts, outputForbidden
+  case fileUnwritable, programFails
+  case slotGone
 
   /// The trouble in the words of the record.
   var testDescription: String {
@@ -43,6 +45,8 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .keyLapsed: "the token's life is over while WeChat is busy"
     case .settingsStale: "the settings' file was broken, and SIGHUP was sent"
     case .sentinelsDown: "no sentinel answers"
+    case .noScripts: "a proxy before Redis takes no scripts any more"
+    case .outputForbidden: "the Redis user may not write a key of other software"
     case .fileUnwritable: "the directory of the token's file is gone"
     case .programFails: "the program that takes the token fails"
     case .slotGone: "no node of the cluster serves the lock's slot"
@@ -75,6 +79,8 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .keyLapsed: (["no_token", "refresh_failing"], [], [])
     case .settingsStale: ([], ["settings_stale"], [])
     case .sentinelsDown: (["primary_unknown"], [], [])
+    case .noScripts: (["redis_scripts"], [], [])
+    case .outputForbidden: (["output_forbidden"], [], [])
     case .fileUnwritable: (["file_unwritten"], [], [])
     case .programFails: (["hook_failing"], [], [])
     case .slotGone: (["slots_unserved"], [], [])
@@ -108,7 +114,8 @@ extension Trouble {
       ) { deployment, _ in try await body(deployment) }
     }
     guard let sentinels else {
-      return try await Deployment.run(life: life, grace: grace, body)
+      return try await Deployment.run(
+        life: life, grace: grace, behind: self == .noScripts ? StrictProxy.Rules() : nil, body)
     }
     return try await Deployment.run(
       withSentinels: sentinels, alone: false, life: life, grace: grace
@@ -255,6 +262,15 @@ extension Trouble {
       _ = try deployment.file("settings.json5", "{ renew: \"1s")
       scene.leader.hangUp()
       return scene
+    case .noScripts:
+      let scene = try await deployment.healthy()
+      deployment.proxy?.rules = .without("EVAL", "EVALSHA")
+      return scene
+    case .outputForbidden:
+      try await deployment.ask("ACL", "SETUSER", "app", "on", ">old", "~WCH_*", "&*", "+@all")
+      return try await deployment.healthy([
+        "WCH_REDIS_URL": deployment.url(of: "app:old"), "WCH_OUTPUTS": "wechatpy",
+      ])
     case .sentinelsDown:
       let scene = try await deployment.healthy()
       for sentinel in deployment.sentinels?.sentinels ?? [] { sentinel.kill() }

@@ -5,6 +5,22 @@ import TokenCore
 @testable import Sidecar
 
 @Suite struct ClusterSettingsTests {
+  private static let url = ["WCH_REDIS_URL": "redis-cluster://h1,h2"]
+
+  private static func problem(_ environment: [String: String], file: String = "{}") -> String {
+    do {
+      _ = try Settings.load(
+        arguments: ["--config", "/c"], environment: environment,
+        readFile: { _ in Array(file.utf8) })
+      return ""
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  private static let accounts =
+    "{ accounts: { shop: { appid: \"wx1\", appsecret: \"hush\", tickets: \"jsapi\" } } }"
+
   @Test func `a prefix may begin with one tag, and has no other braces`() {
     for prefix in ["{wch}WCH_", "{a}", "{a}:", "WCH_"] {
       #expect(hasOneTagAtMost(prefix), "\(prefix)")
@@ -12,6 +28,25 @@ import TokenCore
     for prefix in ["{}", "{}a", "{a", "a}", "a{b}", "{a}{b}", "{{a}", "{a}}", "{a}b{", "}{"] {
       #expect(!hasOneTagAtMost(prefix), "\(prefix)")
     }
+  }
+
+  @Test func `a cluster takes the unnamed account, and any other`() {
+    #expect(Self.problem(leastEnvironment.merging(Self.url) { $1 }) == "")
+    let tagged = leastEnvironment.merging(Self.url) { $1 }
+      .merging(["WCH_KEY_PREFIX": "{wch}WCH_", "WCH_TICKETS": "jsapi,wx_card"]) { $1 }
+    #expect(Self.problem(tagged) == "")
+    #expect(Self.problem(Self.url, file: Self.accounts) == "")
+    #expect(Self.problem(leastEnvironment) == "")
+  }
+
+  @Test func `in a cluster other software's keys may be anywhere if one fits beside them`() {
+    func file(_ output: String) -> String {
+      Self.accounts.replacing("tickets: \"jsapi\"", with: "outputs: [\"\(output)\"]")
+    }
+    #expect(Self.problem(Self.url, file: file("wechatpy")) == "")
+    let found = Self.problem(Self.url, file: file("wechatpy:a}"))
+    #expect(found.contains("the braces in"), "\(found)")
+    #expect(!Self.problem([:], file: file("wechatpy:a}")).contains("the braces in"))
   }
 
   @Test func `all keys behind a tag are in one slot, a named account's in its own`() {
