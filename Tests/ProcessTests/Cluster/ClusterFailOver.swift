@@ -50,6 +50,15 @@ struct ClusterFailOver {
   }
 }
 
+extension SidecarProcess {
+  /// The nodes that serve slots of ours, as it says.
+  func nodes() async throws -> [String] {
+    let redis = try await get("/v1/status").json()["redis"] as? [String: Any]
+    let nodes = redis?["nodes"] as? [[String: Any]] ?? []
+    return nodes.compactMap { $0["address"] as? String }
+  }
+}
+
 extension ClusterGroup {
   /// Our subscriptions at a node.
   func subscribers(of server: RedisServer) async throws -> [Substring] {

@@ -57,9 +57,13 @@ struct ClusterScenarioTests {
         $0.pause()
       }
       let former = failOver.former
+      for process in deployment.processes {
+        try await waitUntil("\(process.instance) has left it", within: patience) {
+          try await process.nodes().allSatisfy { !$0.hasSuffix(":\(former.port)") }
+        }
+      }
       former.resume()
-      // Connections that wait in its backlog are closed ones; a former primary learns what it is
-      // from the others.
+      // A former primary learns what it is from the others.
       try await waitUntil("it is a replica", within: patience) {
         try await former.command("ROLE").elements?.first?.text == "slave"
       }
