@@ -65,7 +65,6 @@ extension Settings {
     let log = reader.log(problem: requiresAccount ? logFileProblem : { _ in nil })
 
     reader.refuseSharedKeys(accounts, prefix: redis.keyPrefix)
-    reader.refuseUnfencedKeys(accounts, redis)
     guard reader.problems.isEmpty, let instance else {
       throw SettingsError(problems: reader.problems)
     }

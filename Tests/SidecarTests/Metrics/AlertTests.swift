@@ -36,6 +36,7 @@ import TokenCore
           case "condition": Condition.Kind.allCases.map(\.rawValue)
           case "errcode": WeChatError.all.map { String($0.code) }
           case "connection": MetricLabels.connections
+          case "account": [AlertRule.tickets]
           default: []
           }
         #expect(Set(values).isSubset(of: known), "\(rule.name): \(values)")

@@ -39,14 +39,9 @@ import TokenCore
     #expect(Self.problem(leastEnvironment) == "")
   }
 
-  @Test func `in a cluster other software's keys may be anywhere if one fits beside them`() {
-    func file(_ output: String) -> String {
-      Self.accounts.replacing("tickets: \"jsapi\"", with: "outputs: [\"\(output)\"]")
-    }
-    #expect(Self.problem(Self.url, file: file("wechatpy")) == "")
-    let found = Self.problem(Self.url, file: file("wechatpy:a}"))
-    #expect(found.contains("the braces in"), "\(found)")
-    #expect(!Self.problem([:], file: file("wechatpy:a}")).contains("the braces in"))
+  @Test func `in a cluster other software's keys may be in other slots`() {
+    let file = Self.accounts.replacing("tickets: \"jsapi\"", with: "outputs: [\"wechatpy\"]")
+    #expect(Self.problem(Self.url, file: file) == "")
   }
 
   @Test func `all keys behind a tag are in one slot, a named account's in its own`() {
