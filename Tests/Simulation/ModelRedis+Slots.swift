@@ -142,7 +142,9 @@ extension ModelRedis {
     case .place(let order):
       if isOutranked(order.rank) { return .outranked(account.fences[place]?.epoch ?? .none) }
       account.fences[place] = order.rank
-      guard now <= order.notAfter else { return .placed(wrote: false) }
+      guard now <= order.notAfter || !parts.contains(.apartFence) else {
+        return .placed(wrote: false)
+      }
       guard order.end > now else {
         account[output: place] = nil
         return .placed(wrote: held != nil)

@@ -31,8 +31,8 @@ package enum Part: String, CaseIterable, Sendable {
   case runID = "run-id"
   /// A COMMIT that is carried out late counts the token's age from its BEGIN.
   case commitAge = "commit-age"
-  /// Where keys lie in several slots, what is written to one of them later than another order about
-  /// it is not written at all.
+  /// Where keys lie in several slots, an order about one of them that comes after a later one, or
+  /// much too late, writes nothing.
   case apartFence = "apart-fence"
   /// There, what lies apart is written after the record, not before.
   case recordFirst = "record-first"
