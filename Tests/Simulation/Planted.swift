@@ -42,7 +42,8 @@ package struct Planted: Hashable, Sendable {
     Planted(.freshCopy, seeds: 60, .deadToken, faults: [.flush, .crash]),
     Planted(.commitAge, seeds: 60, .deadToken, faults: [.stall], profile: .single),
     Planted(.runID, seeds: 20, .deadToken, faults: [.hostLoss], profile: .single),
-    Planted(.apartFence, seeds: 60, .ordersInTurn, isSplit: true),
+    Planted(
+      .apartFence, seeds: 20, .ordersInTurn, faults: [.cutRedis], profile: .single, isSplit: true),
     Planted(.recordFirst, seeds: 10, .recordFirst, isSplit: true),
     Planted(
       .ownServer, seeds: 60, .deadToken, faults: [.hostLoss], profile: .single, isSplit: true),
