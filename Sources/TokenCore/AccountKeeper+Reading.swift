@@ -77,7 +77,9 @@ extension AccountKeeper {
   ) -> [Outcome] {
     guard let copy, copy.remaining(at: now) > .zero else {
       want(.start, notBefore: now)
-      guard let copy, copy.version == view.committed, published.isOverdue(view) else { return [] }
+      guard let copy, copy.version == view.committed, published.isOverdue(view, outputs) else {
+        return []
+      }
       return republish(lead, at: now)
     }
     guard let committed = view.committed else {

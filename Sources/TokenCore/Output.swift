@@ -48,7 +48,16 @@ package struct Output: Hashable, Sendable {
     }
   }
 
-  /// The same of a key that does not depend on the token, whose life may not be known: zero then.
+  /// Whether a text that the key holds is what is left of that token, and nobody else's.
+  func isLeftover(_ text: String, of token: AccessToken, lifetime: Duration) -> Bool {
+    switch content {
+    case .token(let spelling): text == spelling.text(of: token, lifetime: lifetime)
+    case .clientExpiry: key == .expiry
+    }
+  }
+
+  /// What the key holds if that does not depend on the token, whose life may not be known: zero
+  /// then.
   func expiry(end: RedisTime, lifetime: Duration) -> String? {
     guard case .clientExpiry(let margin) = content else { return nil }
     let lifetime = lifetime > .zero ? lifetime : margin * 4

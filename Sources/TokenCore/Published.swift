@@ -107,15 +107,17 @@ package struct Published: Sendable {
 
   /// Whether keys are there that are to be gone: their life is over by what is known here, and not
   /// by the record, whose clock was set back, or nobody's, where one has lost its TTL.
-  func isOverdue(_ view: AccountView) -> Bool {
+  func isOverdue(_ view: AccountView, _ outputs: [Output]) -> Bool {
     guard let stated, let copy else { return false }
     let slack = stated.slack(lifetime: copy.lifetime)
-    func isThere(_ text: String?, _ remaining: Duration?) -> Bool {
-      text != nil && remaining.map { $0 > slack } ?? true
+    func outlasts(_ remaining: Duration?) -> Bool { remaining.map { $0 > slack } ?? true }
+    if view.token != nil, outlasts(view.tokenRemaining) { return true }
+    // In a slot of its own a key may outlast the token; what its software has written there since
+    // is left alone.
+    return zip(outputs.dropFirst(), view.others).contains { output, held in
+      guard let text = held.text, outlasts(held.remaining) else { return false }
+      return output.isLeftover(text, of: copy.token, lifetime: copy.lifetime)
     }
-    // In a slot of its own a key may outlast the token.
-    return isThere(view.token?.revealed, view.tokenRemaining)
-      || view.others.contains { isThere($0.text, $0.remaining) }
   }
 
   /// Whether the published keys differ from what the record states.
@@ -123,7 +125,7 @@ package struct Published: Sendable {
     guard let stated, let copy else { return false }
     let left = stated.end - now
     // What has no life left is not there; the next token follows.
-    guard left > .zero else { return isOverdue(view) }
+    guard left > .zero else { return isOverdue(view, outputs) }
     guard view.token == copy.token, let end = view.statedEnd else { return true }
     let recorded = end - view.now
     let slack = stated.slack(lifetime: copy.lifetime)

@@ -43,8 +43,9 @@ package struct SplitStep: Sendable {
   /// What the step itself was answered.
   private var reply: StoreReply?
   private var life: StatedLife?
-  /// Of the outputs that lie apart, which could not be read or written, and why.
+  /// Of the outputs that lie apart, which could not be read or written, and why; and which could.
   package private(set) var failures: [Output.Key: StoreFailure] = [:]
+  package private(set) var reached: Set<Output.Key> = []
 
   /// - Parameters:
   ///   - number: grows from step to step of one leader: what comes late is told by it.
@@ -174,6 +175,7 @@ package struct SplitStep: Sendable {
   private mutating func take(
     _ result: Result<Reply, StoreFailure>, of output: Output
   ) -> [Call] {
+    if case .success(.apart) = result { reached.insert(output.key) }
     switch result {
     case .success(.apart(.held(let held, let now))):
       found[output.key] = (held, now)

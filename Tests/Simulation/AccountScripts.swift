@@ -205,10 +205,16 @@ struct AccountScripts {
       }
     }
     guard left > .zero else {
-      let keys = republish.outputs.indices.filter { account[output: $0] != nil }
-      guard committed != nil, !keys.isEmpty else { return .republished(wrote: false) }
-      for key in keys { account[output: key] = nil }
-      return .republished(wrote: true)
+      guard committed != nil else { return .republished(wrote: false) }
+      let over = republish.outputs.indices.filter { place in
+        guard let held = account[output: place] else { return false }
+        guard place > 0, case .token(let spelling) = republish.outputs[place].content else {
+          return true
+        }
+        return held.text == spelling.text(of: republish.token, lifetime: republish.lifetime)
+      }
+      for place in over { account[output: place] = nil }
+      return .republished(wrote: !over.isEmpty)
     }
     account.state.fence = max(account.state.fence, republish.fence)
     if committed == nil {

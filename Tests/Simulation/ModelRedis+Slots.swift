@@ -134,9 +134,11 @@ extension ModelRedis {
       guard let held else { return .shortened }
       let end = now + shorten.left
       if shorten.left <= .zero {
-        account[output: place] = nil
+        // What its software has written since is not ours to take away.
+        if let text = held.text, account.placed[place] == text { account[output: place] = nil }
       } else if held.expiresAt.map({ end < $0 }) ?? true {
         account[output: place] = Key(text: shorten.text ?? held.text, expiresAt: end)
+        if let text = shorten.text { account.placed[place] = text }
       }
       return .shortened
     case .place(let order):
@@ -146,9 +148,13 @@ extension ModelRedis {
         return .placed(wrote: false)
       }
       guard order.end > now else {
+        guard let text = held?.text, account.placed[place] == text else {
+          return .placed(wrote: false)
+        }
         account[output: place] = nil
-        return .placed(wrote: held != nil)
+        return .placed(wrote: true)
       }
+      account.placed[place] = order.text
       if let held, held.text == order.text, let expiresAt = held.expiresAt,
         abs((expiresAt - order.end).wholeMilliseconds)
           <= order.tolerance.wholeMilliseconds
@@ -177,6 +183,7 @@ extension ModelRedis {
         guard (apart ?? slots.records[index]) == shard else { continue }
         data.accounts[index][output: place] = before[output: place]
         data.accounts[index].fences[place] = before.fences[place]
+        data.accounts[index].placed[place] = before.placed[place]
       }
     }
   }

@@ -46,6 +46,8 @@ package struct ModelRedis: Sendable {
     package var others: [Key?] = []
     /// Whose order was the last about an output that lies in another slot, by its place.
     package var fences: [Int: Rank] = [:]
+    /// What was written to it last by an order.
+    package var placed: [Int: String] = [:]
     package var state = State()
 
     /// What all outputs hold.

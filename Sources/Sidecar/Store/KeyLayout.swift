@@ -1,3 +1,4 @@
+import RedisClient
 package import TokenCore
 
 /// Where everything lies in Redis (INSTALL.md#every-key-and-who-may-touch-it).
@@ -46,21 +47,13 @@ package struct KeyLayout: Hashable, Sendable {
 
   /// What tells orders about a key apart that lies in another slot than its record: in its slot.
   func fence(of key: String) -> String {
-    let tag = Self.hashTag(of: key)
+    let tag = HashSlot.tag(of: key)
     return tag == key[...] ? "\(prefix)fence:{\(key)}" : "\(prefix)fence:{\(tag)}:\(key)"
   }
 
   /// Whether an output lies in another slot of a cluster than its credential's record.
   func isApart(_ output: Output, _ credential: CredentialID) -> Bool {
-    Self.hashTag(of: key(output.key, credential)) != Self.hashTag(of: state(credential))
-  }
-
-  /// What of a key decides its slot: what stands in its first braces, if anything does.
-  private static func hashTag(of key: String) -> Substring {
-    guard let open = key.firstIndex(of: "{") else { return key[...] }
-    let rest = key[key.index(after: open)...]
-    guard let close = rest.firstIndex(of: "}"), close > rest.startIndex else { return key[...] }
-    return rest[..<close]
+    HashSlot.tag(of: key(output.key, credential)) != HashSlot.tag(of: state(credential))
   }
 
   /// `WCH_x`, or `WCH_x:{NAME}`.

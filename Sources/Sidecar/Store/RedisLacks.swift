@@ -17,20 +17,17 @@ package final class RedisLacks: Sendable {
     var publishHangUps = HangUps()
     /// Whether this server answers what it does not know by hanging up.
     var hangsUp = false
-    /// The keys of other software that may not be touched, and when that was found out.
-    var forbidden: [String: Forbidden] = [:]
+    /// The keys that steps do without, and when that was found out.
+    var absent: [String: Absence] = [:]
     /// Whether one script may not touch all keys of an account.
     var needsSplitting = false
-    /// The keys in slots of their own that could not be reached with the last step about them.
-    var unreached: Set<String> = []
   }
 
-  private struct Forbidden {
+  private struct Absence {
+    var key: AbsentKey
     var foundAt: ContinuousClock.Instant
     /// Whether it is tried again with the next step.
     var isDue = false
-    var refusal: RedisServerError
-    var since: Timestamp
   }
 
   private let logger: Logger
@@ -52,7 +49,7 @@ package final class RedisLacks: Sendable {
     state.withLock { state in
       if case .refused? = state.digests { state.digests = nil }
       if server.lacking.contains(where: { !$0.isRefusal }) { state.hangsUp = true }
-      for key in state.forbidden.keys { state.forbidden[key]?.isDue = true }
+      for key in state.absent.keys { state.absent[key]?.isDue = true }
     }
   }
 
@@ -141,35 +138,15 @@ package final class RedisLacks: Sendable {
       ]))
   }
 
-  /// Which keys in slots of their own a step could not read or write; each told when that begins,
-  /// and when it ends.
-  func apart(
-    _ failures: [(key: Output.Key, failure: StoreFailure)], in command: StoreCommand,
-    _ layout: KeyLayout
-  ) {
-    guard let account = command.account else { return }
-    let failed = Dictionary(
-      failures.map { (layout.key($0.key, account), $0.failure) }, uniquingKeysWith: { $1 })
-    let reached = command.outputs.filter { layout.isApart($0, account) }
-      .map { layout.key($0.key, account) }.filter { failed[$0] == nil }
-    let (lost, back) = state.withLock { state in
-      let lost = failed.filter { state.unreached.insert($0.key).inserted }
-      return (lost, reached.filter { state.unreached.remove($0) != nil })
+  /// Which keys in slots of their own a step could read and write, and which it could not.
+  func took(_ step: SplitStep, _ name: (Output.Key) -> String) {
+    var lost: [String: AbsentKey.Reason] = [:]
+    for (key, failure) in step.failures {
+      let words = "\(failure)"
+      lost[name(key)] = failure.kind == .permission ? .forbidden(words) : .unreached(words)
     }
-    for (key, failure) in lost.sorted(by: { $0.key < $1.key }) {
-      logger.tell(
-        .outputUnreached,
-        "A key in another slot than the token could not be read or written; all else goes on",
-        .keyed([
-          .redisKey: "\(key)", .error: "\(failure)",
-          .remedy: "look at the node that serves its slot; it is mended with the next look",
-        ]))
-    }
-    for key in back.sorted() {
-      logger.tell(
-        .outputReached, "A key in another slot than the token is reached again",
-        .keyed([.redisKey: "\(key)"]))
-    }
+    miss(lost)
+    allowed(step.reached.subtracting(step.failures.keys).map(name))
   }
 
   // MARK: Hints
@@ -190,71 +167,100 @@ package final class RedisLacks: Sendable {
     }
   }
 
-  // MARK: Keys of other software
+  // MARK: Keys that steps do without
 
-  /// A key that may not be touched, for people.
-  package struct ForbiddenKey: Hashable, Sendable {
+  /// A key that is not read or written, for people.
+  package struct AbsentKey: Hashable, Sendable {
+    /// Why, in Redis's words.
+    package enum Reason: Hashable, Sendable {
+      /// The ACL does not allow it.
+      case forbidden(String)
+      /// It lies in another slot than the token, and that does not answer or refuses it.
+      case unreached(String)
+    }
+
     package let key: String
-    package let reason: String
+    package let reason: Reason
     package let since: Timestamp
   }
 
-  /// Which keys are left out of steps, since the ACL forbids them.
-  package var forbiddenKeys: [ForbiddenKey] {
+  /// Which keys steps do without now.
+  package var absentKeys: [AbsentKey] {
     state.withLock { state in
-      state.forbidden = state.forbidden.filter {
+      state.absent = state.absent.filter {
         $0.value.foundAt.duration(to: .now) < Self.forgottenAfter
       }
-      return state.forbidden.map {
-        ForbiddenKey(key: $0.key, reason: "\($0.value.refusal)", since: $0.value.since)
-      }.sorted { $0.key < $1.key }
+      return state.absent.values.map(\.key).sorted { $0.key < $1.key }
     }
   }
 
-  /// Whether a step has to do without this key for now.
+  /// Whether a script has to do without this key for now.
   func forbids(_ key: String, at now: ContinuousClock.Instant = .now) -> Bool {
     state.withLock { state in
-      guard let known = state.forbidden[key] else { return false }
+      guard let known = state.absent[key], case .forbidden = known.key.reason else { return false }
       return !known.isDue && known.foundAt.duration(to: now) < Self.forbiddenFor
     }
   }
 
-  /// These may not be touched; told once, until they may.
-  func forbade(_ keys: [String: RedisServerError], at now: ContinuousClock.Instant = .now) {
+  /// These may not be touched.
+  func forbade(_ keys: [String: RedisServerError]) {
+    miss(keys.mapValues { .forbidden("\($0)") })
+  }
+
+  /// These are done without; each told once, until it is there again.
+  private func miss(_ keys: [String: AbsentKey.Reason]) {
+    guard !keys.isEmpty else { return }
     let news = state.withLock { state in
-      keys.filter { key, refusal in
-        let since = state.forbidden[key]?.since
-        state.forbidden[key] = Forbidden(
-          foundAt: now, refusal: refusal, since: since ?? .now)
-        return since == nil
+      keys.filter { key, reason in
+        let before = state.absent[key]?.key
+        state.absent[key] = Absence(
+          key: AbsentKey(key: key, reason: reason, since: before?.since ?? .now), foundAt: .now)
+        return before == nil
       }
     }
-    for (key, refusal) in news.sorted(by: { $0.key < $1.key }) {
-      logger.tell(
-        .outputForbidden,
-        """
-        Redis does not let this user write a key of other software: it is left out, all else is \
-        published
-        """,
-        .keyed([
-          .redisKey: "\(key)", .error: "\(refusal)",
-          .remedy: "grant what `wch-sidecar acl` prints; it is tried again each minute",
-        ]))
+    for (key, reason) in news.sorted(by: { $0.key < $1.key }) {
+      switch reason {
+      case .forbidden(let words):
+        logger.tell(
+          .outputForbidden,
+          """
+          Redis does not let this user write a key of other software: it is left out, all else is \
+          published
+          """,
+          .keyed([
+            .redisKey: "\(key)", .error: "\(words)",
+            .remedy: "grant what `wch-sidecar acl` prints; it is tried again each minute",
+          ]))
+      case .unreached(let words):
+        logger.tell(
+          .outputUnreached,
+          "A key in another slot than the token could not be read or written; all else goes on",
+          .keyed([
+            .redisKey: "\(key)", .error: "\(words)",
+            .remedy: "look at the node that serves its slot; it is mended with the next look",
+          ]))
+      }
     }
   }
 
   /// A step has touched these.
   func allowed(_ keys: [String]) {
     let news = state.withLock { state in
-      keys.filter { state.forbidden.removeValue(forKey: $0) != nil }
+      keys.compactMap { state.absent.removeValue(forKey: $0)?.key }
     }
-    for key in news {
-      logger.tell(
-        .outputAllowed, "A key of other software may be written again",
-        .keyed([.redisKey: "\(key)"]))
+    for absent in news {
+      switch absent.reason {
+      case .forbidden:
+        logger.tell(
+          .outputAllowed, "A key of other software may be written again",
+          .keyed([.redisKey: "\(absent.key)"]))
+      case .unreached:
+        logger.tell(
+          .outputReached, "A key in another slot than the token is reached again",
+          .keyed([.redisKey: "\(absent.key)"]))
+      }
     }
   }
-
 }
 
 extension LackingCommand {

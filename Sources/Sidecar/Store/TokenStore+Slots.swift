@@ -3,9 +3,10 @@ import TokenCore
 
 /// Steps whose keys are in several slots: what SplitStep sends, each call to its own.
 extension TokenStore {
-  /// What lies apart has so much of the time of a step less than the step itself: a slot that hangs
-  /// is given up before the whole step is.
-  private static let keptBack = 4
+  /// A call about what lies apart has half of a step's time, counted from when it is sent, and so
+  /// much at most: a slow step leaves it time, and a slot that hangs is given up before the keeper
+  /// gives up the step.
+  private static let longestApart: Duration = .seconds(1)
 
   func performSplit(
     _ command: StoreCommand, number: Int64, by deadline: ContinuousClock.Instant
@@ -15,16 +16,15 @@ extension TokenStore {
       command.account.map { layout.isApart(output, $0) } ?? false
     }
     let result = await carryOut(&split, by: deadline)
-    lacks.apart(split.failures.map { (key: $0, failure: $1) }, in: command, layout)
-    if case .success(let reply) = result { await announce(command, reply, split, by: deadline) }
+    if let account = command.account { lacks.took(split) { layout.key($0, account) } }
+    if case .success(let reply) = result { announce(command, reply, split) }
     return result
   }
 
   private func carryOut(
     _ split: inout SplitStep, by deadline: ContinuousClock.Instant
   ) async -> Result<StoreReply, StoreFailure> {
-    let now = ContinuousClock.now
-    let apartBy = now + now.duration(to: deadline) * (Self.keptBack - 1) / Self.keptBack
+    let span = min(ContinuousClock.now.duration(to: deadline) / 2, Self.longestApart)
     return await withTaskGroup(
       of: (Int, Result<SplitStep.Reply, StoreFailure>).self,
       returning: Result<StoreReply, StoreFailure>.self
@@ -37,6 +37,7 @@ extension TokenStore {
         case .waits: break
         case .sends(let calls, let first):
           for (index, call) in calls.enumerated() {
+            let apartBy = ContinuousClock.now + span
             group.addTask { (first + index, await self.answer(to: call, deadline, apartBy)) }
           }
         }
@@ -82,23 +83,12 @@ extension TokenStore {
   }
 
   /// Says what the script would have said of a change, had it written all of it.
-  private func announce(
-    _ command: StoreCommand, _ reply: StoreReply, _ split: SplitStep,
-    by deadline: ContinuousClock.Instant
-  ) async {
+  private func announce(_ command: StoreCommand, _ reply: StoreReply, _ split: SplitStep) {
     switch reply {
     case .committed, .republished(wrote: true): break
     default: return
     }
-    guard lacks.takesPublish, let account = command.account, let expiresAt = split.clientExpiry
-    else { return }
-    let text =
-      "{\"event\":\"token\",\"account\":\"\(account)\",\"expires_at\":\(expiresAt)}"
-    do throws(RedisError) {
-      let command = RedisCommand("PUBLISH", context.layout.events, text)
-      lacks.published(.success(try await client.execute(command, deadline: deadline)))
-    } catch {
-      lacks.published(.failure(error))
-    }
+    guard let account = command.account, let expiresAt = split.clientExpiry else { return }
+    announce("{\"event\":\"token\",\"account\":\"\(account)\",\"expires_at\":\(expiresAt)}")
   }
 }

@@ -8,16 +8,21 @@ package import TokenCore
 package struct TokenStore: Sendable {
   let client: RedisClient
   let lacks: RedisLacks
+  /// Tells other replicas of what no script tells them.
+  let announce: @Sendable (String) -> Void
   private let base: StepContext
   private let plan: WritePlan
 
   /// - Parameters:
   ///   - lacks: what is known of this Redis; one for all of a process.
   ///   - plan: how steps are written until a refusal teaches otherwise.
+  ///   - announce: publishes a message on the channel that all replicas listen to, without waiting.
   package init(
     client: RedisClient, layout: KeyLayout, apps: AppRegister, lacks: RedisLacks,
-    plan: WritePlan = .joined, said: @escaping @Sendable () -> String = { "" }
+    plan: WritePlan = .joined, announce: @escaping @Sendable (String) -> Void = { _ in },
+    said: @escaping @Sendable () -> String = { "" }
   ) {
+    self.announce = announce
     self.client = client
     self.lacks = lacks
     self.plan = plan

@@ -170,7 +170,7 @@ extension RedisContents {
     var rest = self
     rest.keys[layout.refreshRequests] = nil
     for case (let name, .hash(var fields)) in keys.map({ ($0, $1.value) }) {
-      for field in ["v", "app", "intent_deadline"] { fields[field] = nil }
+      for field in ["v", "app", "intent_deadline", "sha1"] { fields[field] = nil }
       if fields["parent_epoch"] == "0" {
         fields["parent_epoch"] = nil
         fields["parent_seq"] = nil

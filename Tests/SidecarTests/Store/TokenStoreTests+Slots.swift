@@ -77,6 +77,26 @@ extension TokenStoreTests {
     }
   }
 
+  @Test("what its software has written into a key since our token ended is left alone")
+  func leftAlone() async throws {
+    try await withSplitStore { store, server in
+      let epoch = Epoch(1000)
+      _ = try await store.run(takeOver(epoch))
+      _ = try await store.run(beginning(epoch, 1), number: 1)
+      _ = try await store.run(committing(epoch, 1, "T1"), number: 2)
+      try await server.command("SET", "sdk:token", "theirs", "PX", "100000")
+      try await server.command("HSET", "WCH_state:{WCH_access_token}", "expires_at", "1")
+      _ = try await store.run(beginning(epoch, 2), number: 3)
+      #expect(try await server.command("GET", "sdk:token").text == "theirs")
+      #expect(try await server.command("PTTL", "sdk:token").number ?? 0 > 90_000)
+      #expect(try await server.command("EXISTS", "WCH_access_token", "WCH_expires_in").number == 0)
+      // What is left of ours is taken away.
+      try await server.command("SET", "sdk:token", "T1", "PX", "100000")
+      _ = try await store.run(beginning(epoch, 3), number: 4)
+      #expect(try await server.command("EXISTS", "sdk:token").number == 0)
+    }
+  }
+
   @Test("a step asks which server carries it out, where the connection cannot know")
   func ownServer() async throws {
     try await withSplitStore { store, server in

@@ -5,9 +5,15 @@ if last > epoch or (last == epoch and step > number) then return {'outranked', i
 redis.call('HSET', KEYS[1], 'epoch', int(epoch), 'step', int(number))
 local now = milliseconds()
 if now > not_after then return {'placed', 0} end
-local left = ending - now
-if left <= 0 then return {'placed', redis.call('DEL', KEYS[2])} end
-if redis.pcall('GET', KEYS[2]) == text
+local left, value = ending - now, redis.pcall('GET', KEYS[2])
+if left <= 0 then
+  -- What its software has written since our token ended is not ours to take away.
+  local is_ours = type(value) == 'string'
+    and redis.call('HGET', KEYS[1], 'sha1') == redis.sha1hex(value)
+  return {'placed', is_ours and redis.call('DEL', KEYS[2]) or 0}
+end
+redis.call('HSET', KEYS[1], 'sha1', redis.sha1hex(text))
+if value == text
   and math.abs(redis.call('PTTL', KEYS[2]) - left) <= ttl_tolerance then
   return {'placed', 0}
 end

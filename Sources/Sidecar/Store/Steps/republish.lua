@@ -30,12 +30,12 @@ if recorded then
   if sound then return {'republished', 0} end
 end
 if left <= 0 then
-  -- What is over is there no longer, whatever had made it last.
+  -- What is over is there no longer, whatever had made it last; but what other software has
+  -- written since is not ours to take away.
   local overdue = 0
-  if recorded then
-    for i = 2, #KEYS do
-      if drop(i) > 0 then overdue = 1 end
-    end
+  for i = 2, recorded and #KEYS or 0 do
+    local kind, value = output(i)
+    if i == 2 or kind == 'expiry' or get(i) == value then overdue = math.max(overdue, drop(i)) end
   end
   return {'republished', overdue}
 end

@@ -1,0 +1,45 @@
+import Testing
+
+@testable import TokenCore
+
+/// Keys that are there when the token's life is over.
+@Suite struct LeftoverTests {
+  private static let outputs =
+    Output.own(Margins()) + [
+      Output(key: .other("sdk"), content: .token(.plain))
+    ]
+
+  // Where WeChat refuses us for hours, other software may fetch for itself: its token is not taken
+  // away from it again and again.
+  @Test func `what other software has written since is not ours to mend`() {
+    let begin = RedisTime(milliseconds: 1_000_000)
+    let version = Version(epoch: Epoch(1), sequence: 1)
+    var view = AccountView(now: begin)
+    view.committed = version
+    view.fetchedAt = begin
+    view.expiresAt = begin + .seconds(100)
+    view.lifetime = .seconds(100)
+    view.token = AccessToken("T1")
+    view.tokenRemaining = .seconds(100)
+    view.tokenMatchesRecord = true
+    var published = Published()
+    published.observe(view, sentAt: .origin, at: .origin) { _ in nil }
+
+    let later = Moment.origin + .seconds(200)
+    view.now = begin + .seconds(200)
+    view.token = nil
+    view.tokenRemaining = nil
+    view.tokenMatchesRecord = false
+    published.observe(view, sentAt: later, at: later) { _ in nil }
+    func isDamaged(expiry: String?, sdk: String) -> Bool {
+      view.others = [
+        HeldOutput(text: expiry, remaining: expiry == nil ? nil : .seconds(500)),
+        HeldOutput(text: sdk, remaining: .seconds(500)),
+      ]
+      return published.isDamaged(view, Self.outputs, at: later)
+    }
+    #expect(!isDamaged(expiry: nil, sdk: "theirs"))
+    #expect(isDamaged(expiry: nil, sdk: "T1"), "it outlasts its life")
+    #expect(isDamaged(expiry: "975", sdk: "theirs"), "our own key says nothing else")
+  }
+}
