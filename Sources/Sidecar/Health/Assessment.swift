@@ -263,7 +263,7 @@ package struct Assessment {
       found.append(failing)
     }
     guard commands?.isConnected ?? false else { return found }
-    found += known.forbiddenKeys.map(judged)
+    found += known.absentKeys.map(judged)
     if let sentinels = known.sentinels, let failure = sentinels.failure {
       var unknown = condition(.primaryUnknown, .warning, nil, since: sentinels.failingSince) {
         $0.reason = Self.cut("\(failure)")
@@ -375,7 +375,7 @@ package struct Assessment {
 
   /// Whether it was met that lately: by no clock that NTP or a person may set back, or it would be
   /// kept from people for as long.
-  private func isYoung(_ condition: Condition, _ span: Duration) -> Bool {
+  func isYoung(_ condition: Condition, _ span: Duration) -> Bool {
     remembered(condition.identity).map { known.now - $0.at < span } ?? true
   }
 

@@ -9,7 +9,8 @@ extension Condition.Kind {
       .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved, .redisLogin, .redisWrites,
       .redisMemory,
       .redisPermission,
-      .redisKeyType, .redisScripts, .outputForbidden, .redisStep, .connectionLame, .loopStalled,
+      .redisKeyType, .redisScripts, .outputForbidden, .outputUnreached, .redisStep,
+      .connectionLame, .loopStalled,
       .clockOff, .secretUnusable,
       .certificateUnusable, .settingsStale:
       true
@@ -142,6 +143,13 @@ extension Condition.Kind {
       Words(
         "`outputs` names a layout whose keys the user's ACL does not have.",
         "`outputs` 中某布局的键不在该用户的 ACL 之内。")
+    case .outputUnreached:
+      Words(
+        """
+        Of a cluster, the node of that slot is away or cut off from the leader, while the token's \
+        answers.
+        """,
+        "集群中负责该槽位的节点下线，或与主控之间的网络不通，而 token 所在的节点正常。")
     case .redisStep:
       Words(
         "Redis is overloaded or loads its data, a command was renamed, or a proxy interferes.",
@@ -255,6 +263,10 @@ extension Condition.Kind {
       Words(
         "Redis's `INFO replication`, `INFO memory`, `INFO persistence` and `ACL LOG`.",
         "Redis 的 `INFO replication`、`INFO memory`、`INFO persistence` 与 `ACL LOG`。")
+    case .outputUnreached:
+      Words(
+        "Its reason, with the key; `wch-sidecar check --connect`.",
+        "其原因与键名；`wch-sidecar check --connect`。")
     case .loopStalled:
       Words(
         "The load of the machine, and the last lines of the log.", "机器负载与日志的最后几行。")

@@ -41,6 +41,9 @@ extension Condition.Kind {
     case .outputForbidden:
       Words(
         "Redis forbids a key that is kept for other software", "Redis 不允许写入为其他软件维护的键")
+    case .outputUnreached:
+      Words(
+        "A key in another slot than the token cannot be reached", "与 token 不同槽位的键无法访问")
     case .redisStep: Words("Steps at Redis fail", "Redis 操作失败")
     case .connectionLame:
       Words(
@@ -151,6 +154,10 @@ extension Condition.Kind {
       Words(
         "That key is left out, and its software finds no token there; all else is published.",
         "该键被跳过，对应软件在那里取不到 token；其余内容照常发布。")
+    case .outputUnreached:
+      Words(
+        "What it holds is as old as when it was last reached; the token is published and renewed.",
+        "该键停留在上次可访问时的内容；token 照常发布和刷新。")
     case .connectionLame:
       Words(
         "What came over it is noticed some seconds later.", "经该连接的通知会晚几秒才被发现。")
@@ -308,6 +315,13 @@ extension Condition.Kind {
         is tried again each minute.
         """,
         "授予该键的权限：`wch-sidecar acl` 会打印规则；或从 `outputs` 中去掉该布局。每分钟自动重试。")
+    case .outputUnreached:
+      Words(
+        """
+        Look at the node that serves its slot: `redis-cli --cluster check HOST:PORT`. It is mended \
+        with the next look at it.
+        """,
+        "检查负责该槽位的节点：`redis-cli --cluster check HOST:PORT`。恢复后下一次检查时自动修复。")
     case .redisStep:
       Words(
         """

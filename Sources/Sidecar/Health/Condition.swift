@@ -53,6 +53,8 @@ package struct Condition: Hashable, Sendable {
     case redisScripts = "redis_scripts"
     /// The ACL forbids a key that is written for other software.
     case outputForbidden = "output_forbidden"
+    /// A key in another slot than the token cannot be read or written.
+    case outputUnreached = "output_unreached"
     /// Steps at Redis fail in another way.
     case redisStep = "redis_step"
     /// One of the connections to Redis is missed, though Redis answers on another one.
@@ -179,9 +181,9 @@ package struct Condition: Hashable, Sendable {
     case .accountsDiffer: account != nil
     case .tokenLapsing, .refreshFailing, .reportHeld, .foreignRefresh, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .redisAway, .primaryUnknown, .slotsUnserved, .redisLogin,
-      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .outputForbidden, .redisStep,
-      .connectionLame, .loopStalled, .clockOff, .secretUnusable, .certificateUnusable,
-      .settingsStale, .fileUnwritten, .hookFailing:
+      .redisWrites, .redisMemory, .redisPermission, .redisKeyType, .outputForbidden,
+      .outputUnreached, .redisStep, .connectionLame, .loopStalled, .clockOff, .secretUnusable,
+      .certificateUnusable, .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
   }
@@ -196,7 +198,8 @@ package struct Condition: Hashable, Sendable {
     // Connections that stand go on.
     case .primaryUnknown: severity >= .error
     case .noToken, .tokenLapsing, .tokenUnseen, .refreshFailing, .reportHeld, .foreignRefresh,
-      .sharedName, .replicaSilent, .accountsDiffer, .outputForbidden, .connectionLame, .clockOff,
+      .sharedName, .replicaSilent, .accountsDiffer, .outputForbidden, .outputUnreached,
+      .connectionLame, .clockOff,
       .secretUnusable, .certificateUnusable, .settingsStale, .fileUnwritten, .hookFailing:
       false
     }
@@ -220,7 +223,8 @@ extension Condition.Kind {
   var isLeadersToTell: Bool {
     switch self {
     // Who does not lead reads only the key that applications read.
-    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing, .outputForbidden:
+    case .refreshFailing, .reportHeld, .foreignRefresh, .clockOff, .hookFailing, .outputForbidden,
+      .outputUnreached:
       true
     case .noToken, .tokenLapsing, .tokenUnseen, .foreignApp, .newerLayout, .noLeader, .lockEndless,
       .sharedName, .replicaSilent, .accountsDiffer, .redisAway, .primaryUnknown, .slotsUnserved,

@@ -40,8 +40,8 @@ package final class HealthCenter: Sendable {
     var keeper: any KeeperSource
     var links: @Sendable () -> [(link: RedisLink, state: LinkState)]
     var sentinels: @Sendable () -> SentinelState?
-    /// The keys of other software that Redis does not let be written.
-    var forbiddenKeys: @Sendable () -> [RedisLacks.ForbiddenKey]
+    /// The keys that steps do without.
+    var absentKeys: @Sendable () -> [RedisLacks.AbsentKey]
     var cluster: @Sendable () -> ClusterState?
     var clockSkew: @Sendable () -> Duration?
   }
@@ -179,7 +179,7 @@ package final class HealthCenter: Sendable {
     }
     let (links, sentinels, cluster) = (sources.links(), sources.sentinels(), sources.cluster())
     let skew = sources.clockSkew()
-    let forbiddenKeys = sources.forbiddenKeys()
+    let absentKeys = sources.absentKeys()
     return sources.keeper.look { keeper, handledAt in
       var known = Observation(
         now: now, wall: .now, startedAt: startedAt, instance: subject.instance,
@@ -189,7 +189,7 @@ package final class HealthCenter: Sendable {
       known.handledAt = handledAt
       known.links = links
       known.sentinels = sentinels
-      known.forbiddenKeys = forbiddenKeys
+      known.absentKeys = absentKeys
       known.cluster = cluster
       known.steps = steps
       known.files = files

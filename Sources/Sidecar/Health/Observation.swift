@@ -66,8 +66,8 @@ package struct Observation: Sendable {
   /// What the cluster says of our slots; nil without one.
   package var cluster: ClusterState?
   package var steps: [StepTrouble] = []
-  /// The keys of other software that Redis does not let be written.
-  package var forbiddenKeys: [RedisLacks.ForbiddenKey] = []
+  /// The keys that steps do without.
+  package var absentKeys: [RedisLacks.AbsentKey] = []
   package var files: [FileTrouble] = []
   /// What tokens cannot be handed on to.
   package var outputs: [OutputTrouble] = []

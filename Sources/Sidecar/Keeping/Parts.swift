@@ -54,6 +54,7 @@ struct Parts {
     let store = TokenStore(
       client: links.commands, layout: layout, apps: kept.apps, lacks: links.lacks,
       plan: redis.endpoint.topology.isCluster ? .split(tellsServer: true) : .joined,
+      announce: { [links] in links.publish($0) },
       said: { [health] in health.report() })
     service = KeeperService(
       keeper: keeper, inbox: inbox,
@@ -77,7 +78,7 @@ struct Parts {
       .init(
         keeper: inbox, links: { [links] in links.states },
         sentinels: { [links] in links.sentinels },
-        forbiddenKeys: { [links] in links.lacks.forbiddenKeys },
+        absentKeys: { [links] in links.lacks.absentKeys },
         cluster: { [links] in links.cluster },
         clockSkew: { [weChat] in weChat.clockSkew }))
   }

@@ -122,8 +122,11 @@ package final class RedisLinks: Service, Sendable {
 
   /// Says something on the channel that all replicas listen to, as soon as may be.
   package func announce(_ announcement: Announcement) {
-    if let text = announcement.text { announcements.yield(text) }
+    if let text = announcement.text { publish(text) }
   }
+
+  /// Publishes a message on that channel, as soon as may be.
+  func publish(_ text: String) { announcements.yield(text) }
 
   private func sayAnnounced() async {
     for await event in announced where lacks.takesPublish {

@@ -12,7 +12,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case secretGone, oneOfTwelve, limitReached, keyLapsed, settingsStale, sentinelsDown
   case noScripts, outputForbidden
   case fileUnwritable, programFails
-  case slotGone
+  case slotGone, expirySlotGone
 
   /// The trouble in the words of the record.
   var testDescription: String {
@@ -50,6 +50,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .fileUnwritable: "the directory of the token's file is gone"
     case .programFails: "the program that takes the token fails"
     case .slotGone: "no node of the cluster serves the lock's slot"
+    case .expirySlotGone: "no node of the cluster serves the slot of the expiry"
     }
   }
 
@@ -84,6 +85,7 @@ enum Trouble: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .fileUnwritable: (["file_unwritten"], [], [])
     case .programFails: (["hook_failing"], [], [])
     case .slotGone: (["slots_unserved"], [], [])
+    case .expirySlotGone: (["output_unreached"], ["slots_unserved"], [])
     }
   }
 }
@@ -105,8 +107,9 @@ extension Trouble {
   func run<Result: Sendable>(
     _ body: @escaping @Sendable (Deployment) async throws -> Result
   ) async throws -> Result {
-    if self == .slotGone {
+    if self == .slotGone || self == .expirySlotGone {
       var options = ClusterGroup.Options()
+      if self == .expirySlotGone { options.keys = .plain }
       options.isAlone = true
       options.serverArguments = ["--cluster-require-full-coverage", "no"]
       return try await Deployment.run(
@@ -289,6 +292,11 @@ extension Trouble {
     case .slotGone:
       let scene = try await deployment.healthy()
       let slot = HashSlot(of: ClusterGroup.Keys.named.lock).number
+      try await deployment.redis.command("CLUSTER", "DELSLOTS", "\(slot)")
+      return scene
+    case .expirySlotGone:
+      let scene = try await deployment.healthy()
+      let slot = HashSlot(of: ClusterGroup.Keys.plain.expiry).number
       try await deployment.redis.command("CLUSTER", "DELSLOTS", "\(slot)")
       return scene
     }
