@@ -43,7 +43,10 @@ package struct RedisCommand: Hashable, Sendable {
 
     // All arguments end to end in one buffer: hiredis wants their addresses at the same time, and
     // Swift lends the address of one array at a time.
-    let joined = Array(arguments.joined()) + [0]
+    var joined: [UInt8] = []
+    joined.reserveCapacity(size + 1)
+    for argument in arguments { joined += argument }
+    joined.append(0)
     let lengths = arguments.map(\.count)
     var formatted: UnsafeMutablePointer<CChar>? = nil
     // hiredis allocates `formatted`; it is ours until redisFreeCommand below.

@@ -227,7 +227,7 @@ extension StrictProxy.Rules {
         using the KEYS array, and KEYS should not be in expression
         """
     }
-    if needsOneSlot, Set(keys.map(Self.slot)).count > 1 {
+    if needsOneSlot, Set(keys.map { HashSlot(of: $0) }).count > 1 {
       return "ERR '\(name)' command keys must in same slot"
     }
     return nil
@@ -244,26 +244,6 @@ extension StrictProxy.Rules {
       if ["TIME", "PUBLISH", "INFO"].contains(command.dropFirst().dropLast()) { return true }
       return call.2?.trimmingSpaces.wholeMatch(of: #/KEYS\[[0-9]+\]/#) != nil
     }
-  }
-
-  /// The slot of a key, by its hash tag where it has one (Redis Cluster's specification).
-  static func slot(of key: String) -> Int {
-    var hashed = Array(key.utf8)[...]
-    if let open = hashed.firstIndex(of: UInt8(ascii: "{")),
-      let close = hashed[(open + 1)...].firstIndex(of: UInt8(ascii: "}")), close > open + 1
-    {
-      hashed = hashed[(open + 1)..<close]
-    }
-    var remainder: UInt16 = 0
-    for byte in hashed {
-      remainder ^= UInt16(byte) << 8
-      for _ in 0..<8 {
-        let carries = remainder & 0x8000 != 0
-        remainder <<= 1
-        if carries { remainder ^= 0x1021 }
-      }
-    }
-    return Int(remainder % 16384)
   }
 }
 

@@ -11,16 +11,20 @@ package struct HashSlot: Hashable, Comparable, Sendable {
     self.number = number
   }
 
-  /// The slot of a key: what stands in its first braces decides, if there is anything in them.
+  /// The slot of a key.
   package init(of key: String) {
-    var bytes = Array(key.utf8)[...]
-    if let open = bytes.firstIndex(of: UInt8(ascii: "{")) {
-      let rest = bytes[bytes.index(after: open)...]
-      if let close = rest.firstIndex(of: UInt8(ascii: "}")), close > rest.startIndex {
-        bytes = rest[..<close]
-      }
+    number = Int(Self.checksum(Self.tag(of: key).utf8)) % Self.count
+  }
+
+  /// What of a key decides its slot: what stands in its first braces, if there is anything in them.
+  package static func tag(of key: String) -> Substring {
+    let bytes = key.utf8
+    guard let open = bytes.firstIndex(of: UInt8(ascii: "{")) else { return key[...] }
+    let start = bytes.index(after: open)
+    guard let close = bytes[start...].firstIndex(of: UInt8(ascii: "}")), close > start else {
+      return key[...]
     }
-    number = Int(Self.checksum(bytes)) % Self.count
+    return key[start..<close]
   }
 
   package static func < (a: HashSlot, b: HashSlot) -> Bool { a.number < b.number }
