@@ -35,6 +35,15 @@ package struct RedisCommand: Hashable, Sendable {
   ///
   /// - Throws: when it is larger than the limits above, or when memory has run out.
   package func encoded() throws(RedisCommandError) -> [UInt8] {
+    var wire: [UInt8] = []
+    try withEncoded { bytes in unsafe bytes.withUnsafeBytes { unsafe wire.append(contentsOf: $0) } }
+    return wire
+  }
+
+  /// Lends the command as it goes over the wire, without a copy.
+  ///
+  /// - Throws: when it is larger than the limits above, or when memory has run out.
+  package func withEncoded(_ body: (RawSpan) -> Void) throws(RedisCommandError) {
     guard arguments.count <= Self.maximumArguments else {
       throw .tooManyArguments(arguments.count)
     }
@@ -55,6 +64,7 @@ package struct RedisCommand: Hashable, Sendable {
         return -1
       }
       var addresses: [UnsafePointer<CChar>?] = unsafe []
+      unsafe addresses.reserveCapacity(lengths.count)
       for length in lengths {
         unsafe addresses.append(next)
         unsafe next += length
@@ -63,9 +73,7 @@ package struct RedisCommand: Hashable, Sendable {
     }
     guard count > 0, let command = unsafe formatted else { throw .outOfMemory }
     defer { unsafe redisFreeCommand(command) }
-    return unsafe command.withMemoryRebound(to: UInt8.self, capacity: Int(count)) {
-      unsafe Array(UnsafeBufferPointer(start: $0, count: Int(count)))
-    }
+    body(unsafe RawSpan(_unsafeStart: command, byteCount: Int(count)))
   }
 }
 

@@ -146,8 +146,10 @@ struct CommandQueue<Caller> {
   mutating func answered(_ id: UInt64, _ replies: [RedisReply]) -> Receipt {
     let isAwaited = batches[id]?.phase == .written
     settleWritten(id)
-    let readOnly = replies.lazy.compactMap(\.refusal).first { $0.kind == .readOnly }
-    return Receipt(isAwaited: isAwaited, close: readOnly.map { .readOnly($0) })
+    for case .error(let refusal) in replies where refusal.kind == .readOnly {
+      return Receipt(isAwaited: isAwaited, close: .readOnly(refusal))
+    }
+    return Receipt(isAwaited: isAwaited, close: nil)
   }
 
   /// The connection that a batch was written to has ended before its replies came.

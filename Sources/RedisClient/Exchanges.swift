@@ -19,7 +19,6 @@ struct Exchanges<Owner> {
   private struct Exchange {
     let owner: Owner
     let count: Int
-    var replies: [RedisReply] = []
   }
 
   /// What to do with what came.
@@ -32,6 +31,9 @@ struct Exchanges<Owner> {
 
   private var state: State = .open
   private var pending = CircularBuffer<Exchange>()
+  /// What has come for the oldest of them. Not kept in its place there, where each reply would copy
+  /// all those before it.
+  private var replies: [RedisReply] = []
   /// When a byte was last written or read.
   private var usedAt: Instant
   /// When a byte was last read.
@@ -85,14 +87,15 @@ struct Exchanges<Owner> {
     case .subscribed: return .push(reply)
     case .open: break
     }
-    guard !pending.isEmpty else {
+    guard let oldest = pending.first else {
       return .fail(reply.refusal.map(RedisFailure.refusedByServer) ?? .unmatchedReply)
     }
-    pending[pending.startIndex].replies.append(reply)
-    let oldest = pending[pending.startIndex]
-    guard oldest.replies.count == oldest.count else { return .nothing }
+    if replies.isEmpty { replies.reserveCapacity(oldest.count) }
+    replies.append(reply)
+    guard replies.count == oldest.count else { return .nothing }
     pending.removeFirst()
-    return .complete(oldest.owner, oldest.replies)
+    defer { replies = [] }
+    return .complete(oldest.owner, replies)
   }
 
   /// The connection ends: the first failure is the end.
@@ -101,11 +104,14 @@ struct Exchanges<Owner> {
   mutating func failed(_ failure: RedisFailure) -> [(Owner, RedisFailure)]? {
     if case .ended = state { return nil }
     state = .ended(failure)
-    defer { pending.removeAll() }
-    return pending.map { exchange in
-      // A refusal that came before the end, such as "max number of clients reached", says more.
-      let refusal = exchange.replies.first?.refusal.map(RedisFailure.refusedByServer)
-      return (exchange.owner, refusal ?? failure)
+    defer {
+      pending.removeAll()
+      replies = []
+    }
+    // A refusal that came before the end, such as "max number of clients reached", says more.
+    let refusal = replies.first?.refusal.map(RedisFailure.refusedByServer)
+    return pending.enumerated().map { index, exchange in
+      (exchange.owner, index == 0 ? refusal ?? failure : failure)
     }
   }
 

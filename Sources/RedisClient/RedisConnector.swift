@@ -172,7 +172,7 @@ extension ByteBuffer {
   init(commands: [RedisCommand]) throws(RedisFailure) {
     self.init()
     do throws(RedisCommandError) {
-      for command in commands { writeBytes(try command.encoded()) }
+      for command in commands { try command.withEncoded { writeBytes($0) } }
     } catch {
       throw .commandRefused(error)
     }
