@@ -133,7 +133,11 @@ package struct Plan: Sendable {
     unanswered = isUsual || isQuiet ? 0 : chance.pick([0, 100, 1000])
     if !isUsual, self.profile != .storm, chance.percent(60) { faults.append(.hostLoss) }
     // A server that was replaced takes no writes there, or not for long.
-    if isCluster { faults.removeAll { $0 == .fork } }
+    if isCluster {
+      faults.removeAll { $0 == .fork }
+      // A storm may have been of forks alone.
+      if faults.isEmpty { faults = [.failOver] }
+    }
     self.faults = onlyFaults ?? faults
     slots = isCluster ? ModelRedis.Slots(accounts: accounts, using: &chance) : nil
     var arguments = ["--seed", "\(seed)", "--count", "1"]

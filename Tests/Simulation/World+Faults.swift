@@ -281,6 +281,9 @@ extension World {
       clockStep += isForward ? step : -step
       marks.clockSteppedAt = now
       if isForward { marks.clockSetForwardAt = now }
+      for index in accounts.indices where isHidden(index) {
+        marks.accounts[index].clockSteppedUnseenAt = now
+      }
       lockDisturbedAt = now
       disturb(until: now + step)
     case .deleteLock:

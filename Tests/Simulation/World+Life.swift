@@ -28,8 +28,7 @@ extension World {
     let isTampered =
       keys.token?.expiresAt == nil
       || (keys.state.committed == nil && marks.accounts[index].endless.contains(token))
-    // A key lives through the last millisecond that it is given.
-    let end = redis.data.accounts[index].token?.expiresAt.map { instant(showing: $0) } ?? .max
+    let end = endOfToken(index)
     let ownEnd = issue.endsAt + World.tolerance(lifetime: issue.endsAt - issue.issuedAt)
     guard issue.diesAt < issue.endsAt else {
       guard end > ownEnd else { return nil }
@@ -41,6 +40,12 @@ extension World {
     return Overstatement(
       death: issue.diesAt, killer: killer,
       hole: isTampered ? .tampered : hole(of: killer, of: issue, end: end, index))
+  }
+
+  /// When the token's key lapses by what it states now.
+  func endOfToken(_ index: Int) -> Instant {
+    // A key lives through the last millisecond that it is given.
+    redis.data.accounts[index].token?.expiresAt.map { instant(showing: $0) } ?? .max
   }
 
   /// The first instant at which Redis's clock is beyond a time.
@@ -83,8 +88,9 @@ extension World {
     if isLosersCopy(victim, killer, index) { return .fork }
     if isOut, isForgotten(use, index) { return .forgotten }
     if isOut, use.begunAt <= marks.clockSetForwardAt { return .steppedClock }
-    // A record that looks like another AppID's is nobody's to mend when the clock is set meanwhile.
-    if isHidden(index), use.begunAt <= marks.clockSteppedAt { return .steppedClock }
+    // A record that looks like another AppID's is nobody's to mend when the clock is set meanwhile,
+    // and nobody who sees it afterwards knows by how much.
+    if use.begunAt <= marks.accounts[index].clockSteppedUnseenAt { return .steppedClock }
     if marks.accounts[index].repeated.contains(victim.token) { return .repeated }
     return nil
   }

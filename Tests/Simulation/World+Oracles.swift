@@ -32,6 +32,8 @@ extension World {
       var apart: [Int: Rank] = [:]
       /// The last ends that the record stated.
       var ends: [RedisTime] = []
+      /// When Redis's clock was stepped while the record looked like another AppID's.
+      var clockSteppedUnseenAt: Instant = 0
       /// Since when what lies apart has differed from the record.
       var apartSince: Instant?
       /// Up to when it was counted how long the token was dead.
@@ -154,8 +156,11 @@ extension World {
         marks.accounts[index].deadSince = nil
         continue
       }
+      // The key may lapse before anything happens.
+      let until = min(next, endOfToken(index))
+      verdict.tokenlessSeconds += Double(next - until) / Double(second)
       guard let issue = weChat.issue(of: token, account: index),
-        issue.diesAt < min(next, issue.endsAt)
+        issue.diesAt < min(until, issue.endsAt)
       else {
         marks.accounts[index].deadFor = 0
         marks.accounts[index].deadSince = nil
@@ -163,18 +168,18 @@ extension World {
       }
       // Nobody reads a server that does not answer.
       let begin = max(from, issue.diesAt, shards[recordShard(index)].answersFrom)
-      guard begin < next else { continue }
+      guard begin < until else { continue }
       if marks.accounts[index].deadSince == nil {
         trace("DEAD \(token), hole \(overstatement(index)?.hole?.rawValue ?? "-")")
         marks.accounts[index].deadSince = begin
       }
       if let hole = overstatement(index)?.hole {
-        verdict.deadByHole[hole, default: 0] += Double(next - begin) / Double(second)
+        verdict.deadByHole[hole, default: 0] += Double(until - begin) / Double(second)
       } else {
-        verdict.unexcusedDeadSeconds += Double(next - begin) / Double(second)
+        verdict.unexcusedDeadSeconds += Double(until - begin) / Double(second)
       }
-      marks.accounts[index].deadFor += next - begin
-      verdict.deadSeconds += Double(next - begin) / Double(second)
+      marks.accounts[index].deadFor += until - begin
+      verdict.deadSeconds += Double(until - begin) / Double(second)
       verdict.worstDeadSeconds = max(
         verdict.worstDeadSeconds, Double(marks.accounts[index].deadFor) / Double(second))
     }
