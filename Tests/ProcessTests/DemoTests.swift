@@ -38,12 +38,17 @@ import Testing
     #expect(try await demo.waitForExit() == .code(64))
   }
 
-  @Test("SIGTERM puts everything away and ends with 0")
+  @Test("of several accounts each gets what it asks for; SIGTERM puts everything away")
   func terminated() async throws {
     let demo = try SidecarProcess(
-      ["demo", "--plain"], environment: Self.environment, instance: "demo")
+      ["demo", "--plain", "--accounts", "3"], environment: Self.environment, instance: "demo")
     try await waitUntil("a token that is used", within: .seconds(20)) {
       demo.outputText.contains("now ")
+    }
+    for account in ["default", "shop", "shop/jsapi_ticket", "corp", "corp/agent_config_ticket"] {
+      try await waitUntil("what \(account) asks for", within: .seconds(20)) {
+        demo.outputText.contains("\"event\":\"token\",\"account\":\"\(account)\"")
+      }
     }
     let port = try #require(demo.outputText.firstMatch(of: #/127\.0\.0\.1:([0-9]+)/#)?.1)
     #expect(await Self.isListening(onPort: port))

@@ -10,8 +10,8 @@ import WeChatSimulator
 /// instead of a random one: a failure names its seed, and the seed alone makes the plan. Any twenty
 /// seeds in a row have every kind of blow, a host that is down, and a leader killed in a fetch.
 @Suite struct FaultRunTests {
-  /// Runs that are made side by side.
-  private static let side = 2
+  /// Runs that are made side by side: they wait for most of their time.
+  private static let side = 5
 
   @Test("whatever happens to WeChat's answers and to the leader, readers see no dead token")
   func randomised() async throws {

@@ -49,7 +49,8 @@ import WeChatSimulator
           let answer = try? await process.get("/v1/token?account=default/jsapi_ticket")
           return answer?.body.contains(ticket) == true && answer?.body.contains("\(second)") == true
         }
-        #expect(try await process.get("/readyz").status == 200)
+        // Ready is who has the other ticket, too.
+        try await process.waitForStatus(200, of: "/readyz")
         let metrics = try await process.get("/metrics").body
         #expect(metrics.contains(#"wechat_token_valid{account="default/jsapi_ticket"} 1"#))
         #expect(

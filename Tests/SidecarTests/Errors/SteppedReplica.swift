@@ -291,7 +291,19 @@ final class SteppedReplica {
 
   /// Asks WeChat at the time that it really is.
   private func fetch(_ order: FetchOrder) async -> FetchOutcome {
-    let deadline = MonotonicClock.now() + callLimit
+    var limit = callLimit
+    while true {
+      let outcome = await fetch(order, within: limit)
+      // On a busy machine the time of a call that is to be left may be over before it was sent.
+      guard callLimit == Self.shortCallLimit, case .knownFailure = outcome, limit < patience else {
+        return outcome
+      }
+      limit = limit * 2
+    }
+  }
+
+  private func fetch(_ order: FetchOrder, within limit: Duration) async -> FetchOutcome {
+    let deadline = MonotonicClock.now() + limit
     let real = FetchOrder(
       account: order.account, version: order.version, trigger: order.trigger,
       isForced: order.isForced, source: order.source, deadline: deadline, notAfter: deadline)
