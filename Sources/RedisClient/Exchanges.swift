@@ -31,8 +31,9 @@ struct Exchanges<Owner> {
 
   private var state: State = .open
   private var pending = CircularBuffer<Exchange>()
-  /// What has come for the oldest of them. Not kept in its place there, where each reply would copy
-  /// all those before it.
+  /// What has come for the oldest of them.
+  ///
+  /// Not kept in its place there, where each reply would copy all those before it.
   private var replies: [RedisReply] = []
   /// When a byte was last written or read.
   private var usedAt: Instant

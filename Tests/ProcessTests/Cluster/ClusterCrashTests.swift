@@ -54,11 +54,8 @@ import WeChatSimulator
         try await node.command("CLIENT", "UNPAUSE")
         try await deployment.waitForLeader(otherThan: former)
         try await waitUntil("a live token, and its expiry", within: patience) {
-          guard
-            try await deployment.token()
-              == deployment.simulator.newestToken(
-                of: Deployment.appID)
-          else { return false }
+          let newest = deployment.simulator.newestToken(of: Deployment.appID)
+          guard try await deployment.token() == newest else { return false }
           let (left, until) = (
             try await deployment.ask("PTTL", group.keys.token).number ?? -2,
             try await deployment.ask("PTTL", group.keys.expiry).number ?? -2
