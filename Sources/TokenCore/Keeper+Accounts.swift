@@ -29,8 +29,9 @@ extension Keeper {
       leaving.removeAll { $0 == account.name }
     }
     letGo(at: now)
-    // Other replicas hear of it at once, and this one of theirs.
+    // Other replicas hear of it at once, and this one of theirs, which may change a moment later.
     heartbeatAt = min(heartbeatAt, now)
+    heartbeatSoon = Timing.changedReplica
     var names: Set<CredentialID> = []
     let new = added.filter { index(of: $0.name) == nil && names.insert($0.name).inserted }
     guard !new.isEmpty, shutdownBy == nil else { return }

@@ -86,7 +86,8 @@ extension Keeper {
 
   mutating func heartbeat(abdicates: Bool, at now: Moment) -> Action {
     heartbeatSentAt = now
-    heartbeatAt = now + Timing.followerLook
+    heartbeatAt = now + min(heartbeatSoon ?? Timing.followerLook, Timing.followerLook)
+    heartbeatSoon = heartbeatSoon.flatMap { $0 < Timing.followerLook ? $0 * 2 : nil }
     let command = StoreCommand.heartbeat(
       .init(
         instance: instance, isLeader: election.leadership != nil, abdicates: abdicates,

@@ -33,6 +33,8 @@ package struct Keeper: Sendable {
   private var heartbeats = StepCounter()
   var heartbeatAt: Moment = .origin
   var heartbeatSentAt: Moment?
+  /// How soon after the next heartbeat another one follows, while what others keep may be changing.
+  var heartbeatSoon: Duration?
   var tickAt: Moment = .origin
   var wantsAbdication = false
   /// Which account WeChat gave a token to last.

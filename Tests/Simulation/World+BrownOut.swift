@@ -87,6 +87,7 @@ extension World {
     let account = Int(chance.below(Int64(accounts.count)))
     let length = chance.within(10...600) * second
     hidden[account] = Hidden(until: now + length, isNewer: fault == .newerLayout)
+    notSeenStepped(account)
     // Found with a look at the latest, by whoever is to lead then.
     disturb(until: now + length + (timing.tick + timing.lease).wholeNanoseconds)
   }

@@ -281,9 +281,7 @@ extension World {
       clockStep += isForward ? step : -step
       marks.clockSteppedAt = now
       if isForward { marks.clockSetForwardAt = now }
-      for index in accounts.indices where isHidden(index) {
-        marks.accounts[index].clockSteppedUnseenAt = now
-      }
+      for index in accounts.indices where isHidden(index) { notSeenStepped(index) }
       lockDisturbedAt = now
       disturb(until: now + step)
     case .deleteLock:

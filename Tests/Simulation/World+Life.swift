@@ -42,6 +42,12 @@ extension World {
       hole: isTampered ? .tampered : hole(of: killer, of: issue, end: end, index))
   }
 
+  /// Nobody sees what Redis's clock, which was stepped just now or before, has made of a life.
+  mutating func notSeenStepped(_ index: Int) {
+    guard now - marks.clockSteppedAt <= World.repair.wholeNanoseconds else { return }
+    marks.accounts[index].clockSteppedUnseenAt = marks.clockSteppedAt
+  }
+
   /// When the token's key lapses by what it states now.
   func endOfToken(_ index: Int) -> Instant {
     // A key lives through the last millisecond that it is given.
@@ -87,7 +93,9 @@ extension World {
     if wasForked(call.replica), isForgotten(use, index) { return .fork }
     if isLosersCopy(victim, killer, index) { return .fork }
     if isOut, isForgotten(use, index) { return .forgotten }
-    if isOut, use.begunAt <= marks.clockSetForwardAt { return .steppedClock }
+    if isOut, use.begunAt <= marks.clockSetForwardAt || isUnseenStep(since: use) {
+      return .steppedClock
+    }
     // A record that looks like another AppID's is nobody's to mend when the clock is set meanwhile,
     // and nobody who sees it afterwards knows by how much.
     if use.begunAt <= marks.accounts[index].clockSteppedUnseenAt { return .steppedClock }
@@ -104,6 +112,16 @@ extension World {
     return !replica.isConnected || replica.isPaused(at: now)
       || now - max(replica.undisturbedSince, redisServesSince)
         < World.repair.wholeNanoseconds
+  }
+
+  /// Whether Redis's clock was stepped after that BEGIN, and nobody is there who saw it before.
+  private func isUnseenStep(since use: Marks.Use) -> Bool {
+    guard use.begunAt <= marks.clockSteppedAt else { return false }
+    let seenBy = marks.clockSteppedAt - (Timing.followerLook + .seconds(2)).wholeNanoseconds
+    return !replicas.contains {
+      $0.isAlive && $0.isConnected && !$0.isPaused(at: now)
+        && max($0.undisturbedSince, use.begunAt) < seenBy
+    }
   }
 
   /// Since when Redis answers and takes writes.

@@ -50,6 +50,29 @@ import Testing
     #expect(!it.outstanding.has(\.isBegin) && !it.outstanding.has(\.isFetch))
   }
 
+  @Test func `what others keep is heard at once, soon again, and then as usual`() throws {
+    var it = Transcript()
+    it.post(.started)
+    it.post(.storeConnected(runID: "one"))
+    func answer(_ actions: [Keeper.Action], _ it: inout Transcript) -> Bool {
+      for action in actions {
+        if action.isPoll { it.answer(action, .lock(holder: "b:1", remaining: .seconds(9))) }
+        if action.isLook { it.answer(action, .account(it.view())) }
+        if action.isHeartbeat { it.answer(action, .replicas([], now: it.redisTime)) }
+      }
+      return actions.contains(where: \.isHeartbeat)
+    }
+    _ = answer(it.outstanding, &it)
+    it.pass(.seconds(5))
+    let start = it.now
+    var beats: [Duration] = answer(it.post(Self.added(try Self.name("shop"))), &it) ? [.zero] : []
+    while let wake = it.keeper.nextWake, wake <= start + .seconds(60) {
+      it.now = max(it.now, wake)
+      if answer(it.post(.woke), &it) { beats.append(it.now - start) }
+    }
+    #expect(beats == [0, 1, 3, 7, 15, 25, 35, 45, 55].map { .seconds($0) })
+  }
+
   @Test func `one that comes at a follower is looked at, and fetched for by nobody here`() throws {
     var it = Transcript()
     it.post(.started)
