@@ -133,10 +133,13 @@ extension RedisServerError: CustomStringConvertible, CustomReflectable {
     if kind == .noPermission, let name = refusedCommand {
       return "NOPERM the Redis user may not run `\(name)`: grant it (ACL SETUSER … +\(name))"
     }
-    guard let advice = kind.advice else { return shown(Self.longestShown) }
+    guard let advice = kind.advice else { return withoutAdvice }
     let words = shown(Self.longestBeforeAdvice)
     return "\(words) (\(advice.cause); \(advice.remedy))"
   }
+
+  /// The message as far as it is the server's own words, without what helps against it.
+  package var withoutAdvice: String { shown(Self.longestShown) }
 
   private func shown(_ longest: Int) -> String {
     var shown = message[...]

@@ -136,7 +136,7 @@ extension RedisFailure: CustomStringConvertible {
     case .refusedByServer(let error): "Redis refused the connection: \(error)"
     case .noSentinel(let troubles):
       "no sentinel can be asked where the primary is: "
-        + troubles.map { "\($0)" }.joined(separator: "; ")
+        + Self.told(troubles.map { ($0.sentinel, $0.reason) })
     case .primaryUnknown(let name, let sentinels):
       "the sentinels do not know \(name) (asked: \(sentinels.joined(separator: ", "))): check"
         + " master= in the Redis URL against their `sentinel monitor`"
@@ -151,7 +151,7 @@ extension RedisFailure: CustomStringConvertible {
     case .primaryMoved(let address): "its place is taken by \(address) now"
     case .noClusterNode(let troubles):
       "no node of the cluster can be asked which of them serves which slots: "
-        + troubles.map { "\($0)" }.joined(separator: "; ")
+        + Self.told(troubles.map { ($0.node, $0.reason) })
     case .notClustered(let address):
       "\(address) takes no part in a cluster: write redis:// in place of redis-cluster://"
     case .slotUnserved(let slot):
@@ -174,22 +174,49 @@ extension RedisFailure: CustomStringConvertible {
   }
 }
 
-extension SentinelTrouble: CustomStringConvertible {
-  package var description: String {
+extension RedisFailure {
+  /// What is wrong with several places; what is the same is said once, of all of them.
+  static func told(_ troubles: [(place: String, reason: String)]) -> String {
+    var places: [String: [String]] = [:]
+    var reasons: [String] = []
+    for trouble in troubles {
+      if places[trouble.reason] == nil { reasons.append(trouble.reason) }
+      places[trouble.reason, default: []].append(trouble.place)
+    }
+    return reasons.map { reason in
+      let places = places[reason] ?? []
+      // The reason first: whoever shows only the beginning of a text shows that.
+      return places.count == 1
+        ? "\(places[0]): \(reason)" : "\(reason) (\(places.joined(separator: ", ")))"
+    }.joined(separator: "; ")
+  }
+
+  /// The failure of a connection to a place that is named beside it.
+  func reason(at place: String) -> String {
+    switch self {
+    case .unreachable(place, let reason): reason
+    case .connectTimedOut(place): "connecting took too long"
+    case .handshakeTimedOut(place): "took the connection, but did not answer as Redis in time"
+    case .notClustered(place):
+      "takes no part in a cluster: write redis:// in place of redis-cluster://"
+    default: "\(self)"
+    }
+  }
+}
+
+extension SentinelTrouble {
+  /// What is wrong with it.
+  package var reason: String {
     switch failure {
+    // What helps at a data node does not help here.
     case .authenticationFailed(let error):
       """
-      \(sentinel): \(error) (sentinels have a password of their own: redisSentinelPassword, and \
-      sentinel_user in the URL; its user and password are the data nodes')
+      \(error.withoutAdvice) (sentinels have a login of their own: sentinel_user in the URL, and \
+      redisSentinelPassword)
       """
     case .tls(.notTLS), .tls(.handshakeTimedOut):
-      "\(sentinel): TLS: it does not speak TLS (sentinel_tls=off in the URL connects without)"
-    // The place is said already.
-    case .unreachable(sentinel, let reason): "\(sentinel): \(reason)"
-    case .connectTimedOut(sentinel): "\(sentinel): connecting took too long"
-    case .handshakeTimedOut(sentinel):
-      "\(sentinel) took the connection, but did not answer as Redis in time"
-    default: "\(sentinel): \(failure)"
+      "TLS: it does not speak TLS (sentinel_tls=off in the URL connects without)"
+    default: failure.reason(at: sentinel)
     }
   }
 }

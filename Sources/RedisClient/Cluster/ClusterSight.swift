@@ -17,16 +17,9 @@ package struct NodeTrouble: Hashable, Sendable {
   package let failure: RedisFailure
 }
 
-extension NodeTrouble: CustomStringConvertible {
-  package var description: String {
-    switch failure {
-    // The place is said already.
-    case .unreachable(node, let reason): "\(node): \(reason)"
-    case .connectTimedOut(node): "\(node): connecting took too long"
-    case .handshakeTimedOut(node), .notClustered(node): "\(failure)"
-    default: "\(node): \(failure)"
-    }
-  }
+extension NodeTrouble {
+  /// What is wrong with it.
+  package var reason: String { failure.reason(at: node) }
 }
 
 /// What the nodes that were asked say, one by one, and whom to believe.

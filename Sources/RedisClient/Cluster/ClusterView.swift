@@ -14,8 +14,6 @@ package final class ClusterView: Sendable {
     var failure: RedisFailure?
     /// When the last asking ended.
     var askedAt: ContinuousClock.Instant?
-    /// Who waits for the asking under way; nil when there is none.
-    var waiting: [CheckedContinuation<Outcome?, Never>]?
     var nextID: UInt64 = 0
     var observers: [UInt64: @Sendable () -> Void] = [:]
     var splits = SplitSlots()
@@ -25,7 +23,8 @@ package final class ClusterView: Sendable {
 
   /// The nodes of the URL: asked when none of the others answers, and their names looked up again.
   package let seeds: [Address]
-  /// Protects what is known and who waits.
+  private let asking = SharedAsking<SlotMap>()
+  /// Protects what is known.
   private let state = Mutex(State())
 
   /// So many of the known nodes are asked first: with one that is wrong, the others are two.
@@ -124,56 +123,31 @@ package final class ClusterView: Sendable {
     avoiding suspects: Set<Address> = [], by deadline: ContinuousClock.Instant,
     on eventLoop: any EventLoop
   ) async -> Result<SlotMap, RedisFailure> {
-    while true {
-      let outcome = await refreshOnce(configuration, links, suspects, deadline, eventLoop)
-      // Whoever asked was called off; this one was not.
-      if outcome == .failure(.cancelled), !Task.isCancelled, deadline > .now { continue }
-      return outcome
-    }
-  }
-
-  private func refreshOnce(
-    _ configuration: RedisConfiguration, _ links: [Address: NodeClient],
-    _ suspects: Set<Address>, _ deadline: ContinuousClock.Instant, _ eventLoop: any EventLoop
-  ) async -> Outcome {
-    let joined: Outcome? = await withCheckedContinuation { continuation in
-      let leads = state.withLock { state in
-        guard state.waiting == nil else {
-          state.waiting?.append(continuation)
-          return false
-        }
-        state.waiting = []
-        return true
+    await asking.outcome(by: deadline) {
+      if let askedAt {
+        // Cancellation ends the wait early, and the asking after it.
+        try? await Task.sleep(until: askedAt + Self.spacing, clock: .continuous)
       }
-      if leads { continuation.resume(returning: nil) }
+      return end(
+        await look(configuration, links, avoiding: suspects, by: deadline, on: eventLoop),
+        isCancelled: Task.isCancelled)
     }
-    if let joined { return joined }
-    if let askedAt {
-      // Cancellation ends the wait early, and the asking after it.
-      try? await Task.sleep(until: askedAt + Self.spacing, clock: .continuous)
-    }
-    return end(
-      await look(configuration, links, avoiding: suspects, by: deadline, on: eventLoop),
-      isCancelled: Task.isCancelled)
   }
 
   private func end(_ sight: ClusterSight, isCancelled: Bool) -> Outcome {
     let outcome: Outcome = isCancelled ? .failure(.cancelled) : sight.outcome
-    let (waiting, observers) = state.withLock { state in
-      let waiting = state.waiting ?? []
-      state.waiting = nil
+    let observers = state.withLock { state in
       state.askedAt = .now
-      guard !isCancelled else { return (waiting, [@Sendable () -> Void]()) }
+      guard !isCancelled else { return [@Sendable () -> Void]() }
       switch outcome {
       case .success(let map):
         state.map = map
         state.failure = nil
       case .failure(let failure): state.failure = failure
       }
-      return (waiting, Array(state.observers.values))
+      return Array(state.observers.values)
     }
     for observer in observers { observer() }
-    for continuation in waiting { continuation.resume(returning: outcome) }
     return outcome
   }
 

@@ -18,8 +18,6 @@ package final class SentinelLocator: PrimaryLocator {
     var hasFailed = false
     /// Sentinels that the others told of: asked when none of the URL's answers.
     var learned: [Address] = []
-    /// Who waits for the asking under way; nil when there is none.
-    var waiting: [CheckedContinuation<Outcome?, Never>]?
     /// Told of each asking.
     var onSight: (@Sendable (SentinelSight) -> Void)?
   }
@@ -27,7 +25,8 @@ package final class SentinelLocator: PrimaryLocator {
   let set: SentinelSet
   let moves: PrimaryMoves? = PrimaryMoves()
   private let configuration: @Sendable (Address) -> RedisConfiguration
-  /// Protects what is known and who waits.
+  private let asking = SharedAsking<Address>()
+  /// Protects what is known.
   private let state = Mutex(State())
 
   /// So long a sentinel may hold up the others that have answered.
@@ -61,14 +60,11 @@ package final class SentinelLocator: PrimaryLocator {
   func locate(
     by deadline: ContinuousClock.Instant, on eventLoop: any EventLoop
   ) async throws(RedisFailure) -> Address {
-    while true {
-      switch await outcome(by: deadline, on: eventLoop) {
-      case .success(let address): return address
-      // Whoever asked was called off; this one was not.
-      case .failure(.cancelled) where !Task.isCancelled && deadline > .now: continue
-      case .failure(let failure): throw failure
-      }
+    let outcome = await asking.outcome(by: deadline) {
+      let (known, learned) = state.withLock { ($0.known, $0.learned) }
+      return end(await ask(known: known, learned: learned, by: deadline, on: eventLoop))
     }
+    return try outcome.get()
   }
 
   /// Asks once, and tells all that was said.
@@ -87,33 +83,9 @@ package final class SentinelLocator: PrimaryLocator {
     state.withLock { $0.onSight = onSight }
   }
 
-  // MARK: One asking at a time
-
-  private func outcome(
-    by deadline: ContinuousClock.Instant, on eventLoop: any EventLoop
-  ) async -> Outcome {
-    let joined: Outcome? = await withCheckedContinuation { continuation in
-      let leads = state.withLock { state in
-        guard state.waiting == nil else {
-          state.waiting?.append(continuation)
-          return false
-        }
-        state.waiting = []
-        return true
-      }
-      if leads { continuation.resume(returning: nil) }
-    }
-    if let joined { return joined }
-    let (known, learned) = state.withLock { ($0.known, $0.learned) }
-    let asked = await ask(known: known, learned: learned, by: deadline, on: eventLoop)
-    return end(asked)
-  }
-
   private func end(_ asked: Asked) -> Outcome {
     let outcome = asked.sight.outcome
-    let (waiting, isNews, onSight) = state.withLock { state in
-      let waiting = state.waiting ?? []
-      state.waiting = nil
+    let (isNews, onSight) = state.withLock { state in
       var isNews = false
       switch asked.elected {
       case let elected?:
@@ -124,12 +96,11 @@ package final class SentinelLocator: PrimaryLocator {
       case nil:
         if outcome != .failure(.cancelled) { state.hasFailed = true }
       }
-      return (waiting, isNews, state.onSight)
+      return (isNews, state.onSight)
     }
     if outcome != .failure(.cancelled) { onSight?(asked.sight) }
     // First, so that whoever has waited finds the former place left.
     if isNews, case .success(let address) = outcome { moves?.tell(address) }
-    for continuation in waiting { continuation.resume(returning: outcome) }
     return outcome
   }
 

@@ -39,6 +39,15 @@ struct ClusterFailOver {
     }
   }
 
+  /// Three replicas with plain names, whose expiry is where nothing else of ours is.
+  static func startApart(_ deployment: Deployment, _ group: ClusterGroup) async throws {
+    try await FailOver.startReplicas(deployment)
+    // Both keys begin on one primary: the expiry goes to the one that has none of ours.
+    let move = try await group.beginMove(
+      of: group.keys.expiry, toPrimaryOf: ClusterGroup.Keys.named.token)
+    try await group.endMove(move)
+  }
+
   /// Has the token replaced by a report, which is heard where the list is.
   static func report(_ deployment: Deployment, _ group: ClusterGroup) async throws {
     let token = try #require(try await deployment.token())

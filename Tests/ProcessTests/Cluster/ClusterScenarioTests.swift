@@ -13,11 +13,7 @@ struct ClusterScenarioTests {
     var options = ClusterGroup.Options()
     options.keys = .plain
     try await Deployment.run(withCluster: options) { deployment, group in
-      try await FailOver.startReplicas(deployment)
-      // Both keys begin on one primary: the expiry goes to the one that has none of ours.
-      let move = try await group.beginMove(
-        of: group.keys.expiry, toPrimaryOf: ClusterGroup.Keys.named.token)
-      try await group.endMove(move)
+      try await ClusterFailOver.startApart(deployment, group)
       for key in group.keys.relevant {
         try await ClusterFailOver.follow(deployment, group, primaryOf: key) { $0.kill() }
       }

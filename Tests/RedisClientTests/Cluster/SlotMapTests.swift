@@ -134,7 +134,7 @@ struct SlotPollTests {
       Issue.record("there is no outcome")
       return
     }
-    #expect("\(failure)".contains("a:7000: connection refused; b:7000 takes no part in a cluster"))
+    #expect("\(failure)".contains("a:7000: connection refused; b:7000: takes no part in a cluster"))
   }
 
   @Test("what refuses or knows nothing is told apart")
