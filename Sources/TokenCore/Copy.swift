@@ -70,11 +70,12 @@ package struct Stated: Hashable, Sendable {
   /// - Parameters:
   ///   - earlier: what was known before: what is the same never ends later by a clock that was set
   ///     back, whatever came beside it.
+  ///   - certainUntil: of the copy in memory, when it is of this token.
   ///   - sentAt: when the look was sent: from here what is left counts.
   ///   - own: when the fetch of this replica that Redis dates so began, by the replica's clock.
   init?(
-    _ view: AccountView, after earlier: Stated?, sentAt: Moment, at now: Moment,
-    own: (RedisTime) -> Moment? = { _ in nil }
+    _ view: AccountView, after earlier: Stated?, certainUntil: Moment? = nil, sentAt: Moment,
+    at now: Moment, own: (RedisTime) -> Moment? = { _ in nil }
   ) {
     guard let version = view.committed, let expiresAt = view.expiresAt, let end = view.statedEnd
     else { return nil }
@@ -83,8 +84,10 @@ package struct Stated: Hashable, Sendable {
     let life = sentAt + (expiresAt - view.now)
     lifeEnd = earlier?.version == version ? min(life, earlier?.lifeEnd ?? life) : life
     func bound(_ begunAt: RedisTime) -> Bound {
-      // Nothing has begun later than now.
       var end = sentAt + Timing.certain - max(view.now - begunAt, .zero)
+      // Nothing has begun later than now: Redis's clock was set back since it began, and nobody
+      // knows by how much.
+      if begunAt > view.now, let certainUntil { end = min(end, certainUntil) }
       for known in [earlier?.doubt, earlier?.intent] where known?.begunAt == begunAt {
         end = min(end, known?.end ?? end)
       }

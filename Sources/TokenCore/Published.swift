@@ -55,7 +55,10 @@ package struct Published: Sendable {
   ) {
     fetchedBy = view.fetchedBy
     if view.committed != nil { hasHistory = true }
-    stated = Stated(view, after: stated, sentAt: sentAt, at: now, own: own)
+    let isCopy = copy?.version == view.committed
+    stated = Stated(
+      view, after: stated, certainUntil: isCopy ? copy?.certainUntil : nil, sentAt: sentAt,
+      at: now, own: own)
     guard view.tokenMatchesRecord, let token = view.token, let version = view.committed,
       let expiresAt = view.expiresAt, let stated
     else { return }

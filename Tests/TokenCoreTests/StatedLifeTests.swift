@@ -64,6 +64,18 @@ import Testing
     #expect(stated?.refreshAt(margin: .seconds(180)) == sentAt + .seconds(it.fetch))
   }
 
+  @Test func `what began later than now lets a copy live no longer than it was certain to`() {
+    let sentAt = Moment.origin + .seconds(500)
+    func end(begun: Int64, certain: Int64?) -> Moment? {
+      Stated(
+        Self.view(doubt: (begun, begun)), after: nil,
+        certainUntil: certain.map { sentAt + .seconds($0) }, sentAt: sentAt, at: sentAt)?.end
+    }
+    #expect(end(begun: -40, certain: nil) == sentAt + .seconds(290))
+    #expect(end(begun: -40, certain: 200) == sentAt + .seconds(200))
+    #expect(end(begun: 1, certain: 200) == sentAt + .seconds(289))
+  }
+
   @Test func `an intent is fetched over 110 s after its BEGIN`() {
     let sentAt = Moment.origin + .seconds(500)
     let stated = Stated(Self.view(intent: 10), after: nil, sentAt: sentAt, at: sentAt)
