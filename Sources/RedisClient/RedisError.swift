@@ -29,6 +29,8 @@ package enum RedisFailure: Error, Hashable, Sendable {
   // Of commands
   /// There is no connection; with the failure that says why, when one is known.
   indirect case notConnected(RedisFailure?)
+  /// At that node of a cluster.
+  indirect case node(String, RedisFailure)
   case deadlinePassed
   case cancelled
   /// The client's `run()` has ended.
@@ -98,6 +100,7 @@ package enum RedisFailure: Error, Hashable, Sendable {
     switch self {
     case .authenticationFailed, .refused, .refusedByServer, .tls, .notClustered: true
     case .notConnected(let failure): failure?.needsOperator ?? false
+    case .node(_, let failure): failure.needsOperator
     case .noSentinel(let troubles): troubles.allSatisfy(\.failure.needsOperator)
     case .noClusterNode(let troubles): troubles.allSatisfy(\.failure.needsOperator)
     case .deadlinePassed, .cancelled, .stopped, .tooManyInFlight, .commandRefused, .notResolved,
@@ -115,6 +118,7 @@ extension RedisFailure: CustomStringConvertible {
     switch self {
     case .notConnected(nil): "there is no connection to Redis yet"
     case .notConnected(let failure?): "there is no connection to Redis: \(failure)"
+    case .node(let node, let failure): "node \(node): \(failure.reason(at: node))"
     case .deadlinePassed: "its deadline passed"
     case .cancelled: "it was cancelled"
     case .stopped: "the client has stopped"

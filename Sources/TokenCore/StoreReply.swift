@@ -179,6 +179,8 @@ package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible 
   package enum Kind: String, Hashable, Sendable, CaseIterable {
     /// No answer came: a connection, a deadline.
     case transport
+    /// No connection to whom it was for: the user or the password is refused.
+    case login
     /// The ACL forbids a command or a key, or the login is not accepted any more.
     case permission
     /// `maxmemory` is reached.

@@ -43,8 +43,8 @@ package struct Timing: Hashable, Sendable {
   package static let fetchSpacing: Duration = .seconds(1)
   /// How often a follower reads the token, and every replica says that it is alive.
   package static let followerLook: Duration = .seconds(10)
-  /// After a replica's accounts have changed it says that it is alive, and hears what others keep by
-  /// then, so soon again, and then each time after twice as long.
+  /// After a replica's accounts have changed it says that it is alive, and hears what others keep
+  /// by then, so soon again, and then each time after twice as long.
   package static let changedReplica: Duration = .seconds(1)
   /// How long a replica that gave up leadership stays back.
   package static let abdication: Duration = .seconds(20)

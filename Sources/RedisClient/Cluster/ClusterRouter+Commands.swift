@@ -110,7 +110,9 @@ extension ClusterRouter {
     } catch {
       // Whatever it was, another node may serve the slot by now; this command goes to none.
       if error.failure != .cancelled { wish.yield() }
-      throw error
+      // Of several nodes people have to know which.
+      guard case .notSent(.notConnected(let failure?)) = error else { throw error }
+      throw .notSent(.notConnected(.node("\(address)", failure)))
     }
   }
 }

@@ -123,9 +123,10 @@ package struct Assessment {
       var missing = condition(.noToken, .critical, account.name, at: account.statedEnd) {
         $0.endsAt = account.statedEnd.map(known.wallClock)
       }
+      // It has just come, with the process or after it.
       missing.isPending =
         account.copy == nil && account.failures.inARow == 0
-        && known.now - known.startedAt < Self.startingUp
+        && isYoung(missing, Self.startingUp)
       found.append(missing)
     }
     if let failing = failing(account) { found.append(failing) }
@@ -320,7 +321,10 @@ package struct Assessment {
         condition.observer = other.instance
         found.append(condition)
       }
-      if other.isLeader, !report.accounts.isEmpty, report.accounts != known.accounts.digest {
+      // Who led when it was heard last may lead no longer.
+      if other.isLeader, !known.isLeader, !report.accounts.isEmpty,
+        report.accounts != known.accounts.digest
+      {
         for account in [nil] + unserved(by: other, report) {
           var condition = condition(
             .accountsDiffer, account == nil ? .warning : .error, account, at: nil
@@ -335,8 +339,7 @@ package struct Assessment {
 
   /// The accounts of this replica that nobody refreshes: the leader does not keep them.
   private func unserved(by other: Observation.Heard, _ report: HealthReport) -> [CredentialID] {
-    // Who led when it was heard last may lead no longer.
-    guard !known.isLeader, let marks = report.marks,
+    guard let marks = report.marks,
       keeper.election.holder?.hasPrefix("\(other.instance):") ?? true
     else { return [] }
     return known.accounts.missing(in: marks)

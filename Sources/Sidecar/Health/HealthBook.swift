@@ -253,6 +253,10 @@ extension Condition {
   /// or why the token is missed was not known.
   fileprivate func isForAnotherReason(than other: Condition) -> Bool {
     if kind == .noToken { return other.facts.cause == nil && facts.cause != nil }
+    // These say the same in the same words.
+    if [.fileUnwritten, .hookFailing, .secretUnusable, .certificateUnusable].contains(kind) {
+      return facts.reason != other.facts.reason
+    }
     guard kind == .refreshFailing else { return false }
     return facts.code != other.facts.code
       || facts.code == nil && facts.reason != other.facts.reason

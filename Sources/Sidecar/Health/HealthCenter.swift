@@ -245,6 +245,7 @@ extension StoreFailure.Kind {
   /// What people are told of such failures.
   var condition: Condition.Kind {
     switch self {
+    case .login: .redisLogin
     case .permission: .redisPermission
     case .memory: .redisMemory
     case .writes: .redisWrites

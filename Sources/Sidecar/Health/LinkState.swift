@@ -161,7 +161,7 @@ extension RedisFailure {
   /// What people are told when Redis is away because of it.
   var condition: Condition.Kind {
     switch self {
-    case .notConnected(let failure?): failure.condition
+    case .notConnected(let failure?), .node(_, let failure): failure.condition
     case .authenticationFailed: .redisLogin
     case .readOnly: .redisWrites
     case .noSentinel, .primaryUnknown, .sentinelsDisagree, .sentinelsBehind: .primaryUnknown

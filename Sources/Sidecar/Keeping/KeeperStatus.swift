@@ -261,6 +261,16 @@ package struct KeeperStatus: StatusSource {
     age < .seconds(1) ? "it said so just now" : "it said so \(age.roughly) ago"
   }
 
+  /// What keeps a fetch of the leader from its token that has not failed.
+  private func hindrance(to account: CredentialID, _ kept: AccountKeeper?) -> (String, Condition?) {
+    if case .fetch? = kept?.work { return ("WeChat has not answered yet", nil) }
+    // Redis comes first: without its consent nobody is asked.
+    let standing = center.conditions(withPending: true).first {
+      $0.stopsFetches && ($0.account ?? account) == account
+    }
+    return (standing?.sentence(.english) ?? "WeChat has not been asked yet", standing)
+  }
+
   /// What keeps a request from being served that has waited in vain, as far as it is known here.
   func unanswered(_ account: CredentialID, since start: Start) -> RefreshAnswer {
     let limit = Int(KeeperStatus.longestWait.inSeconds)
@@ -285,8 +295,9 @@ package struct KeeperStatus: StatusSource {
         errorCode: last.code, condition: failing(account))
     }
     if isLeader {
+      let (reason, condition) = hindrance(to: account, kept)
       return .unavailable(
-        reason: "\(waited)WeChat has not answered yet", retryAfter: settings.timing.retry)
+        reason: waited + reason, retryAfter: settings.timing.retry, condition: condition)
     }
     guard let leader = inbox.look({ leader($0.keeper, isLeader: false) }) else {
       return .unavailable(

@@ -24,7 +24,7 @@ final class LinkBoard: Sendable {
     var sentinels: SentinelState?
     /// Who serves which slots of ours in a cluster, as told last.
     var owners: [HashSlot: RedisEndpoint.Address?] = [:]
-    /// How often it was told that Redis is connected.
+    /// How often it was told that Redis is connected, or that other nodes serve our slots.
     var budget = LineBudget()
 
     subscript(link: RedisLink) -> LinkState {
@@ -244,23 +244,31 @@ final class LinkBoard: Sendable {
   /// Takes who serves our slots.
   func served(by owners: [HashSlot: RedisEndpoint.Address?]) {
     guard !owners.isEmpty else { return }
-    let (isFirst, hasMoved) = state.withLock { state in
+    let now = MonotonicClock.now()
+    let (isFirst, hasMoved, withheld) = state.withLock { state in
       defer { state.owners = owners }
       let hasMoved = state.owners.contains { slot, owner in
         owners[slot].map { $0 != owner } ?? false
       }
-      return (state.owners.isEmpty, hasMoved)
+      let event = LoggedEvent.redisNodes
+      guard hasMoved, let allowance = event.allowance else {
+        return (state.owners.isEmpty, hasMoved, Int?(0))
+      }
+      // Nodes that do not agree name now this one and now that one.
+      return (false, true, state.budget.take(event.rawValue, allowance, at: now))
     }
     guard isFirst || hasMoved else { return }
     let nodes = ClusterState(owners).nodes.map {
       "\($0.address): slots \(ClusterState.list($0.slots))"
     }
+    var metadata = Logger.Metadata.keyed([.redisNodes: .list(nodes)])
+    if let withheld, withheld > 0 { metadata[.withheld] = .number(withheld) }
     logger.tell(
-      .redisNodes, level: isFirst ? .info : .notice,
+      .redisNodes, level: isFirst ? .info : withheld == nil ? .debug : .notice,
       isFirst
         ? "The cluster says which nodes serve our slots"
         : "Other nodes of the cluster serve our slots now",
-      .keyed([.redisNodes: .list(nodes)]))
+      metadata)
   }
 
   // MARK: Silences

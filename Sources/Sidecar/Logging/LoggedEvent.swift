@@ -95,7 +95,8 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .leadLost: [.warning, .notice]
     case .tokenNew, .tokenConfirmed, .tokenKept, .redisConnected, .fileWritten, .hookRan:
       [.info, .debug]
-    case .redisPrimary, .redisNodes: [.info, .notice]
+    case .redisPrimary: [.info, .notice]
+    case .redisNodes: [.info, .notice, .debug]
     case .httpListening: [.info]
     case .settingsRefused, .fileFailed, .tokenDied, .refreshStarted, .refreshFailed, .reportJudged,
       .reportsRefused, .reportsHeard, .reportsFailed, .redisLost, .redisUnreached,
@@ -198,7 +199,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
   var allowance: LineBudget.Allowance? {
     switch self {
     case .tokenNew, .tokenConfirmed, .tokenKept, .tokenRestored, .tokenRewritten, .tokenShortened,
-      .redisConnected, .fileRestored, .hookFailed, .hookRan:
+      .redisConnected, .redisNodes, .fileRestored, .hookFailed, .hookRan:
       .init(lines: 8, in: .seconds(600))
     case .fileWritten: .init(lines: 1, in: .seconds(5400))
     default: nil

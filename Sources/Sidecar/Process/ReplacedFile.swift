@@ -73,18 +73,30 @@ package struct ReplacedFile: Sendable {
 
   // MARK: Steps
 
-  /// Where the path leads: a link stays, and what it names is replaced.
+  /// Where the path leads: a link stays, and what it names is replaced, or put there.
   private func destination() throws(FileProblem) -> String {
-    if let real = unsafe realpath(path, nil) {
-      defer { unsafe free(real) }
-      return unsafe String(cString: real)
+    var place = path
+    for _ in 0...Self.mostLinks {
+      if let real = unsafe realpath(place, nil) {
+        defer { unsafe free(real) }
+        return unsafe String(cString: real)
+      }
+      guard errno == ENOENT else { throw FileProblem(Self.reason(errno)) }
+      guard let link = Self.link(at: place) else { return place }
+      place = link.hasPrefix("/") ? link : "\(Self.split(place).directory)/\(link)"
     }
-    guard errno == ENOENT else { throw FileProblem(Self.reason(errno)) }
-    var link = [CChar](repeating: 0, count: 1)
-    guard unsafe readlink(path, &link, 1) < 0 else {
-      throw FileProblem("is a symbolic link to something that is not there")
-    }
-    return path
+    throw FileProblem(Self.reason(ELOOP))
+  }
+
+  /// So many links to what is not there are followed one after the other.
+  private static let mostLinks = 8
+
+  /// What a symbolic link names; nil when it is none.
+  private static func link(at path: String) -> String? {
+    var target = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = unsafe readlink(path, &target, target.count)
+    guard count >= 0 else { return nil }
+    return String(decoding: target.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
   private func fill(_ descriptor: CInt, _ bytes: [UInt8]) throws(FileProblem) {

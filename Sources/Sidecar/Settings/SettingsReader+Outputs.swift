@@ -55,7 +55,8 @@ extension SettingsReader {
     }
     if let prefix {
       guard layout.usualPrefix != nil else {
-        throw OutputProblem("\(quoted(name)) has no prefix: write \(quoted(name)) alone")
+        let right = layout.needsPlaceholder ? "\(name)#\(placeholder ?? "PLACEHOLDER")" : name
+        throw OutputProblem("\(quoted(name)) has no prefix: write \(quoted(right))")
       }
       guard prefix.utf8.allSatisfy(isPlain) else {
         throw OutputProblem(

@@ -4,7 +4,9 @@ import TokenCore
 extension StoreFailure {
   /// A step that brought no answer.
   init(_ error: RedisError) {
-    self.init(mayHaveRun: error.mayHaveRun, reason: "\(error)")
+    self.init(
+      mayHaveRun: error.mayHaveRun, reason: "\(error)",
+      kind: error.failure.condition == .redisLogin ? .login : .transport)
   }
 
   /// What Redis refused it did not do, with one exception: a script that died half-way.

@@ -81,6 +81,20 @@ import TokenCore
     #expect(stand.look([Self.failing(code: nil)], after: .seconds(1)) == [])
   }
 
+  @Test("a file or a program that fails in another way is told once more")
+  func reasons() {
+    func failing(_ reason: String) -> Condition {
+      var facts = Condition.Facts()
+      (facts.subject, facts.reason) = ("/run/t", reason)
+      return Condition(.fileUnwritten, .warning, since: Timestamp(second: 0), facts: facts)
+    }
+    var stand = Stand()
+    #expect(stand.look([failing("the disk is full")]) == ["began file_unwritten"])
+    #expect(
+      stand.look([failing("is a directory")], after: .seconds(1)) == ["changed file_unwritten"])
+    #expect(stand.look([failing("is a directory")], after: .seconds(1)) == [])
+  }
+
   @Test("what comes and goes for a day does not fill the log, and its last state is told")
   func flapping() {
     var stand = Stand()

@@ -73,16 +73,29 @@ import TokenCore
     #expect(try names() == ["t"])
   }
 
-  @Test("a link stays, and what it names is replaced")
-  func links() throws {
+  @Test("a link stays, and what it names is replaced, or put there", arguments: ["t", "./t", "/"])
+  func links(target: String) throws {
     try FileManager.default.createSymbolicLink(
-      atPath: path("link"), withDestinationPath: path("t"))
+      atPath: path("link"), withDestinationPath: target == "/" ? path("t") : target)
     let file = ReplacedFile(path: path("link"), mode: 0o600)
-    #expect(throws: FileProblem.self) { try file.write([1]) }
-    #expect(try ReplacedFile(path: path("t"), mode: 0o600).write([0]))
-    #expect(try file.write([1]))
-    #expect(try names() == ["link", "t"])
-    #expect(try Data(contentsOf: URL(fileURLWithPath: path("t"))) == Data([1]))
+    for byte: UInt8 in 0...1 {
+      #expect(try file.write([byte]))
+      #expect(try names() == ["link", "t"])
+      #expect(try Data(contentsOf: URL(fileURLWithPath: path("t"))) == Data([byte]))
+    }
+  }
+
+  @Test("links that lead nowhere or in a circle are told")
+  func lostLinks() throws {
+    try FileManager.default.createSymbolicLink(
+      atPath: path("lost"), withDestinationPath: "gone/t")
+    try FileManager.default.createSymbolicLink(
+      atPath: path("circle"), withDestinationPath: "circle")
+    for name in ["lost", "circle"] {
+      let file = ReplacedFile(path: path(name), mode: 0o600)
+      #expect(throws: FileProblem.self) { try file.write([1]) }
+    }
+    #expect(try names() == ["circle", "lost"])
   }
 
   @Test("what a killed process left half done is cleared away, and nothing else")
