@@ -630,6 +630,11 @@ extension World {
     if replicas[replica].leavesUnanswered {
       replicas[replica].leavesUnanswered = false
       trace("r\(replica) is left without an answer")
+      // Until it is given up nothing else is tried, of whatever account it is.
+      let until = now + max(timing.answerBy, timing.apiTimeout + Timing.slack).wholeNanoseconds
+      for index in accounts.indices {
+        marks.accounts[index].hinderedAt = max(marks.accounts[index].hinderedAt, until)
+      }
       return true
     }
     return false
