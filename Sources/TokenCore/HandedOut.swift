@@ -11,6 +11,8 @@ struct HandedOut: Hashable, Sendable {
 
   func contains(_ token: AccessToken) -> Bool { tokens.contains(token) }
 
+  func contains(where isIt: (AccessToken) -> Bool) -> Bool { tokens.contains(where: isIt) }
+
   /// Remembers the token as the newest, and forgets the oldest of too many.
   mutating func add(_ token: AccessToken) {
     tokens.removeAll { $0 == token }

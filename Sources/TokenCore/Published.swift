@@ -154,7 +154,11 @@ package struct Published: Sendable {
     guard let copy, let end = view.statedEnd else { return [] }
     return zip(outputs.dropFirst(), view.others).compactMap { output, held in
       guard case .other = output.key, case .token = output.content, let text = held.text,
-        text != output.text(of: copy.token, end: end, lifetime: copy.lifetime)
+        text != output.text(of: copy.token, end: end, lifetime: copy.lifetime),
+        // What could not be written for a while is our own.
+        !handedOut.contains(where: {
+          output.isLeftover(text, of: $0, lifetime: copy.lifetime)
+        })
       else { return nil }
       return output.key
     }

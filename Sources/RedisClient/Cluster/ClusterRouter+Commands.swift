@@ -111,8 +111,12 @@ extension ClusterRouter {
       // Whatever it was, another node may serve the slot by now; this command goes to none.
       if error.failure != .cancelled { wish.yield() }
       // Of several nodes people have to know which.
-      guard case .notSent(.notConnected(let failure?)) = error else { throw error }
-      throw .notSent(.notConnected(.node("\(address)", failure)))
+      switch error {
+      case .notSent(.notConnected(let failure?)):
+        throw .notSent(.notConnected(.node("\(address)", failure)))
+      case .notSent(.deadlinePassed): throw .notSent(.node("\(address)", .deadlinePassed))
+      default: throw error
+      }
     }
   }
 }

@@ -7,7 +7,7 @@ extension Inspection {
   func inspectCluster(
     _ view: ClusterView, _ client: RedisClient, _ deadline: ContinuousClock.Instant,
     _ report: inout Report
-  ) async throws(RedisError) {
+  ) async {
     let sight = await view.look(
       redis, by: deadline, on: MultiThreadedEventLoopGroup.singleton.next())
     for voice in sight.voices {
@@ -43,7 +43,13 @@ extension Inspection {
           + (shard.replicas.isEmpty
             ? "it has no replica that could take its place"
             : "its replicas are \(shard.replicas.map(\.description).joined(separator: ", "))"))
-      try await inspect(node, subject, client, deadline, &report)
+      // One that cannot be asked hides nothing about the others.
+      do throws(RedisError) {
+        try await inspect(node, subject, client, deadline, &report)
+      } catch {
+        report.isUnreachable = true
+        report.add(.bad, subject, "\(error)")
+      }
     }
   }
 
@@ -51,14 +57,34 @@ extension Inspection {
     _ node: RedisEndpoint.Address, _ subject: String, _ client: RedisClient,
     _ deadline: ContinuousClock.Instant, _ report: inout Report
   ) async throws(RedisError) {
-    let information = try await client.execute(RedisCommand("INFO"), at: node, deadline: deadline)
-    guard let text = information.text else {
+    func ask(_ words: String...) async throws(RedisError) -> RedisReply {
+      let command = RedisCommand(words[0], Array(words.dropFirst()))
+      return try await client.execute(command, at: node, deadline: deadline)
+    }
+    if let refusal = try await ask("EVAL", "return 1", "0").refusal {
+      report.add(.bad, "\(subject) EVAL", "\(refusal)")
+    }
+    // Who may not ask is not told of a move.
+    let nodes = try await ask("CLUSTER", "NODES").text ?? ""
+    let slots = Set(keys.map { HashSlot(of: $0).number })
+    for slot in Self.slotsOnTheMove(nodes) where slots.contains(slot) {
+      report.add(
+        .doubtful, subject,
+        "slot \(slot) is being moved; if nobody does that now, `redis-cli --cluster fix` ends it")
+    }
+    guard let text = try await ask("INFO").text else {
       return report.add(
         .doubtful, "\(subject) INFO", "refused; version, role and persistence are unknown")
     }
-    let saves = try await client.execute(
-      RedisCommand("CONFIG", "GET", "save"), at: node, deadline: deadline)
+    let saves = try await ask("CONFIG", "GET", "save")
     inspect(ServerInformation(text), saves: saves.elements?.last?.text, of: subject, &report)
+  }
+
+  /// The slots that a node is giving away or taking over, by its own `CLUSTER NODES`.
+  static func slotsOnTheMove(_ nodes: String) -> [Int] {
+    let own = nodes.split(separator: "\n").first { $0.contains("myself") } ?? ""
+    return own.split(separator: " ").filter { $0.hasPrefix("[") }
+      .compactMap { Int($0.dropFirst().prefix { $0 != "-" }) }
   }
 
   private static let shownKeys = 6

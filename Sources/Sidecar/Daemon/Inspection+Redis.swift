@@ -99,8 +99,7 @@ extension Inspection {
     _ questions: RedisQuestions, _ report: inout Report
   ) async throws(RedisError) {
     if let view = redis.cluster {
-      return try await inspectCluster(
-        view, questions.client, .now + questions.limit, &report)
+      return await inspectCluster(view, questions.client, .now + questions.limit, &report)
     }
     if let text = try await questions.ask("INFO").text {
       let saves = try await questions.ask("CONFIG", "GET", "save")
@@ -141,6 +140,11 @@ extension Inspection {
       evicts ? .doubtful : .good, subject("maxmemory-policy"),
       evicts
         ? "\(policy): Redis may evict the lock and the token; use noeviction" : policy)
+    if information.isFull {
+      report.add(
+        .doubtful, subject("maxmemory"),
+        "reached, and nothing may be evicted: raise it, or remove keys")
+    }
     report.add(.good, subject("persistence"), persistence(information, saves: saves))
     let (guarded, words) = replicaGuard(information)
     report.add(guarded, subject("min-replicas-to-write"), words)

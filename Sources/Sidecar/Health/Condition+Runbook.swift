@@ -141,8 +141,8 @@ extension Condition.Kind {
         "EVAL 或脚本调用的命令被改名或禁用，或 Redis 前的代理不支持脚本。")
     case .outputForbidden:
       Words(
-        "`outputs` names a layout whose keys the user's ACL does not have.",
-        "`outputs` 中某布局的键不在该用户的 ACL 之内。")
+        "`outputs` names a layout whose keys the user's ACL lacks, or one node's ACL differs.",
+        "`outputs` 中某布局的键不在该用户的 ACL 之内，或某个节点的 ACL 与其他节点不同。")
     case .outputUnreached:
       Words(
         """

@@ -40,7 +40,7 @@ extension Condition.Kind {
       Words("Redis runs no scripts, without which nobody can lead", "Redis 不执行脚本，无法产生主控副本")
     case .outputForbidden:
       Words(
-        "Redis forbids a key that is kept for other software", "Redis 不允许写入为其他软件维护的键")
+        "Redis forbids a key beside the token's own", "Redis 不允许写入 token 之外的某个键")
     case .outputUnreached:
       Words(
         "A key in another slot than the token cannot be reached", "与 token 不同槽位的键无法访问")
@@ -152,8 +152,8 @@ extension Condition.Kind {
         "本副本只能读取：其他副本发布的 token 仍可使用；没有其他副本时就没有 token。")
     case .outputForbidden:
       Words(
-        "That key is left out, and its software finds no token there; all else is published.",
-        "该键被跳过，对应软件在那里取不到 token；其余内容照常发布。")
+        "That key is left out, and who reads it finds nothing new there; all else is published.",
+        "该键被跳过，读取它的程序得不到新内容；其余内容照常发布。")
     case .outputUnreached:
       Words(
         "What it holds is as old as when it was last reached; the token is published and renewed.",
@@ -311,8 +311,8 @@ extension Condition.Kind {
     case .outputForbidden:
       Words(
         """
-        Grant the key: `wch-sidecar acl` prints the rule; or take the layout out of `outputs`. It \
-        is tried again each minute.
+        Grant the key: `wch-sidecar acl` prints the rule; or take the layout that has it out of \
+        `outputs`. It is tried again each minute.
         """,
         "授予该键的权限：`wch-sidecar acl` 会打印规则；或从 `outputs` 中去掉该布局。每分钟自动重试。")
     case .outputUnreached:

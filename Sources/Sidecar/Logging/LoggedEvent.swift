@@ -177,7 +177,7 @@ package enum LoggedEvent: String, Hashable, Sendable, CaseIterable {
     case .redisLacks:
       "Redis, or a proxy before it, does not take a command; what is done instead, once a command."
     case .outputForbidden:
-      "The ACL forbids a key of other software; the condition `output_forbidden` is the alarm."
+      "The ACL forbids a key beside the token; the condition `output_forbidden` is the alarm."
     case .outputAllowed: "Such a key may be written again, and is."
     case .outputUnreached:
       "A key in another slot than the token could not be read or written; once, until it can be."

@@ -108,6 +108,14 @@ extension SettingsReader {
       report(given.origin, "\(quoted(given.text)) is not \(Setting.file.form)")
       return nil
     }
+    // A file by that very name would be nobody's wish.
+    if let mark = given.text.firstMatch(of: /\{\w*\}/)?.0, mark != FileTarget.accountMark {
+      report(
+        given.origin,
+        "\(quoted(String(mark))) in \(quoted(given.text)) stands for nothing; the account's name is"
+          + " `\(FileTarget.accountMark)`")
+      return nil
+    }
     show(name, given.text, given.origin)
     return given.text
   }

@@ -224,7 +224,7 @@ package final class RedisLacks: Sendable {
         logger.tell(
           .outputForbidden,
           """
-          Redis does not let this user write a key of other software: it is left out, all else is \
+          Redis does not let this user write a key beside the token: it is left out, all else is \
           published
           """,
           .keyed([
@@ -252,7 +252,7 @@ package final class RedisLacks: Sendable {
       switch absent.reason {
       case .forbidden:
         logger.tell(
-          .outputAllowed, "A key of other software may be written again",
+          .outputAllowed, "A key beside the token may be written again",
           .keyed([.redisKey: "\(absent.key)"]))
       case .unreached:
         logger.tell(

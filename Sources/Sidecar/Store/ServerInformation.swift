@@ -16,6 +16,14 @@ struct ServerInformation {
   /// How keys are thrown away when the memory is full; nil when none is, or nobody says.
   var evictingPolicy: String? { self["maxmemory_policy"].flatMap { $0 == "noeviction" ? nil : $0 } }
 
+  /// Whether `maxmemory` is reached, and nothing is thrown away for that.
+  var isFull: Bool {
+    guard let used = self["used_memory"].flatMap({ Int64($0) }),
+      let most = self["maxmemory"].flatMap({ Int64($0) })
+    else { return false }
+    return most > 0 && used >= most && evictingPolicy == nil
+  }
+
   /// How many replicas are connected.
   var replicas: Int { self["connected_slaves"].flatMap { Int($0) } ?? 0 }
 
