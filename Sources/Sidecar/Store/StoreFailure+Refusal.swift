@@ -13,15 +13,18 @@ extension StoreFailure {
   ///
   /// - Parameters:
   ///   - key: which the step begins with.
-  ///   - isNodeOfCluster: whether Redis is one, and the URL does not say so.
-  init(_ refusal: RedisServerError, by key: String, isNodeOfCluster: Bool = false) {
+  ///   - isClustered: whether the URL is a cluster's.
+  init(_ refusal: RedisServerError, by key: String, isClustered: Bool = false) {
     let (kind, needsOperator) = Self.meaning(of: refusal)
-    let remedy =
-      isNodeOfCluster
-      ? "; this Redis is a node of a cluster: write redis-cluster:// in its URL" : ""
+    // What helps with a node that was taken for a server does not help in its cluster.
+    let words =
+      isClustered && (refusal.kind == .moved || refusal.kind == .ask)
+      ? """
+      \(refusal.withoutAdvice) (the nodes do not agree who serves this slot; `redis-cli --cluster \
+      check` shows it)
+      """ : "\(refusal)"
     self.init(
-      mayHaveRun: true, reason: "\(refusal.description) (key \(key))\(remedy)",
-      needsOperator: needsOperator, kind: kind)
+      mayHaveRun: true, reason: "\(words) (key \(key))", needsOperator: needsOperator, kind: kind)
   }
 
   private static func meaning(of refusal: RedisServerError) -> (Kind, needsOperator: Bool) {

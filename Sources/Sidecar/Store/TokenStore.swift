@@ -155,7 +155,7 @@ package struct TokenStore: Sendable {
       let isEither = refusal.kind == .wrongType && script == Steps.acquire.script
       throw StoreFailure(
         refusal, by: isEither ? keys.joined(separator: " or ") : keys[0],
-        isNodeOfCluster: refusal.kind == .moved && !client.isClustered)
+        isClustered: client.isClustered)
     }
     guard let said = ScriptReply(reply) else { throw .unknownForm(of: script) }
     return said
