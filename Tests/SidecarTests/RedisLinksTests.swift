@@ -34,6 +34,8 @@ import TokenCore
           RedisCommand(words[0], Array(words.dropFirst())), deadline: .now + patience)
       }
       let running = Task { try await links.run() }
+      // What is given back goes over another connection than the waits.
+      try await waitUntil("commands can be sent", within: patience) { links.state.isConnected }
       for round in 0..<30 {
         links.listen(true)
         try await waitUntil("it waits", within: patience) {
