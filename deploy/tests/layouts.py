@@ -37,7 +37,7 @@ def main():
            f"127.0.0.1:{control}", "--appid", APPID, "--secret", SECRET])
     wechat, host = f"http://127.0.0.1:{control}", f"http://127.0.0.1:{api}"
     within(10, lambda: request(f"{wechat}/clock"))
-    environment = os.environ | {
+    environment = {"PATH": os.environ["PATH"]} | {
         "WCH_APPID": APPID, "WCH_APPSECRET": SECRET, "WCH_API_URL": host,
         "WCH_REDIS_URL": redis.url, "WCH_TICKETS": "jsapi",
         "WCH_OUTPUTS": "wechatpy,easywechat", "WCH_LEASE": "5s", "WCH_RENEW": "1s",

@@ -160,7 +160,7 @@ import Testing
       let leader = try await deployment.start(count: 1, Deployment.brisk.merging(settings) { $1 })
       try await leader.waitForStatus(200, of: "/readyz")
       let told = try await leader.waitForLog(
-        "Redis forbids a key that is kept for other software", within: patience)
+        "Redis forbids a key beside the token's own", within: patience)
       let key = try #require(told.fields["subject"], "\(told.text)")
       #expect(told.level == "warning" && told.text.contains("NOPERM"))
       let conditions = try await leader.get("/v1/status").conditions()
