@@ -46,12 +46,27 @@ extension SettingsReader {
         ? command : self.command(ownExec, shownAs: key + Setting.exec.name, trials, search)
       let ownScope: HookTarget.Scope? = choice(own[Setting.execOn.name], .execOn, key)
       if let words {
+        refuseSecret(of: accounts[index], in: words, (ownExec ?? sources[.exec])?.origin)
         accounts[index].hook = HookTarget(command: words, scope: ownScope ?? scope)
       }
     }
     refuseSharedFiles(accounts, common: file)
     weighUnused(accounts)
     if let trials { tryFiles(accounts, trials) }
+  }
+
+  /// Arguments are for everybody on the machine to read.
+  private mutating func refuseSecret(
+    of account: Settings.Account, in words: [String], _ origin: Origin?
+  ) {
+    let secret = account.secret.current().revealed
+    // A word that is shorter is none of WeChat's, and may stand anywhere.
+    guard secret.utf8.count >= Self.shortestSecret, words.contains(where: { $0.contains(secret) })
+    else { return }
+    report(
+      origin ?? .combination,
+      "an argument holds the AppSecret of account \(account.name), where everybody on the machine"
+        + " could read it; the token comes on standard input")
   }
 
   private mutating func fileParts(
@@ -160,6 +175,8 @@ extension SettingsReader {
   }
 
   private static let off = "off"
+  /// WeChat's have 32 characters.
+  private static let shortestSecret = 16
   /// What Linux takes.
   private static let longestPath = 4095
 

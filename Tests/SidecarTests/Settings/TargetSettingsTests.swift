@@ -118,6 +118,13 @@ import TokenCore
       (["WCH_EXEC": "[]"], "names no program"), (["WCH_EXEC": "/sbin/a"], "is not there"),
       (["WCH_EXEC": "nowhere", "PATH": "/x:/y"], "in any directory of PATH"),
       (["WCH_EXEC": "/bin/a", "WCH_EXEC_ON": "some"], "`leader` or `all`"),
+      (["WCH_FILE": "/run/{acount}/t"], "`{acount}` in `/run/{acount}/t` stands for nothing"),
+      (
+        [
+          "WCH_APPSECRET": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+          "WCH_EXEC": "/bin/a --secret=0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        ], "an argument holds the AppSecret of account default"
+      ),
     ])
   func mistakes(settings: [String: String], words: String) {
     let found = problems(settings)
