@@ -42,4 +42,31 @@ import Testing
     #expect(isDamaged(expiry: nil, sdk: "T1"), "it outlasts its life")
     #expect(isDamaged(expiry: "975", sdk: "theirs"), "our own key says nothing else")
   }
+
+  @Test func `a token of our own that could not be replaced in time is no foreign write`() {
+    func view(_ token: String, _ number: Int64) -> AccountView {
+      var view = AccountView(now: RedisTime(milliseconds: 1_000_000))
+      view.committed = Version(epoch: Epoch(1), sequence: number)
+      view.fetchedAt = view.now
+      view.expiresAt = view.now + .seconds(100)
+      view.lifetime = .seconds(100)
+      view.token = AccessToken(token)
+      view.tokenRemaining = .seconds(100)
+      view.tokenMatchesRecord = true
+      return view
+    }
+    var published = Published()
+    published.observe(view("T1", 1), sentAt: .origin, at: .origin) { _ in nil }
+    var second = view("T2", 2)
+    published.observe(second, sentAt: .origin, at: .origin) { _ in nil }
+    func overwritten(_ sdk: String) -> Bool {
+      second.others = [
+        HeldOutput(text: "980", remaining: .seconds(100)),
+        HeldOutput(text: sdk, remaining: .seconds(100)),
+      ]
+      return !published.overwritten(second, Self.outputs).isEmpty
+    }
+    #expect(!overwritten("T2") && !overwritten("T1"))
+    #expect(overwritten("theirs"))
+  }
 }

@@ -72,8 +72,9 @@ extension Inspection {
         try await inspectTickets(of: account, questions, &report)
       }
       try await inspectLock(questions, &report)
-      try await inspectPermissions(questions, &report)
       try await inspectScripts(questions, &report)
+      // Last: it subscribes, and nothing can be asked on that connection afterwards.
+      try await inspectPermissions(questions, &report)
     } catch {
       report.isUnreachable = true
       report.add(.bad, subject, "\(error)")
@@ -99,7 +100,7 @@ extension Inspection {
     _ questions: RedisQuestions, _ report: inout Report
   ) async throws(RedisError) {
     if let view = redis.cluster {
-      return await inspectCluster(view, questions.client, .now + questions.limit, &report)
+      return await inspectCluster(view, questions.client, limit: questions.limit, &report)
     }
     if let text = try await questions.ask("INFO").text {
       let saves = try await questions.ask("CONFIG", "GET", "save")
@@ -219,12 +220,10 @@ extension Inspection {
     let calls = trials.commands + trials.keys
     let replies = try await questions.ask(calls.map { ($0.command, $0.key) })
     for (trial, reply) in zip(calls, replies) { judgement.judge(trial, reply, &report) }
-    // Nothing can be asked on that connection after it.
     judgement.judge(
       trials.subscription, try await questions.ask([(trials.subscription.command, nil)])[0],
       &report)
     judgement.conclude(&report)
-    questions.client.endConnection(.unwanted(reason: "it has subscribed"))
   }
 
   /// Whether the steps themselves can be taken: proxies before clusters look at what is in them.

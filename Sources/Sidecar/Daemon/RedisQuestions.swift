@@ -25,8 +25,6 @@ struct RedisQuestions: Sendable {
       return try await client.execute(
         each: questions, deadline: .now + limit, waitForConnection: true)
     } catch {
-      // Whoever asked has ended the connection just before: it is asked on the next one.
-      if case .outcomeUnknown(.unwanted) = error { return try await ask(questions) }
       guard case .outcomeUnknown(let failure) = error, failure.isHangUp else { throw error }
       guard questions.count == 1, let name = questions[0].command.arguments.first else {
         var replies: [RedisReply] = []

@@ -124,7 +124,8 @@ extension SettingsReader {
       return nil
     }
     // A file by that very name would be nobody's wish.
-    if let mark = given.text.firstMatch(of: /\{\w*\}/)?.0, mark != FileTarget.accountMark {
+    let marks = given.text.matches(of: /\{\w*\}/).map(\.0)
+    if let mark = marks.first(where: { $0 != FileTarget.accountMark }) {
       report(
         given.origin,
         "\(quoted(String(mark))) in \(quoted(given.text)) stands for nothing; the account's name is"

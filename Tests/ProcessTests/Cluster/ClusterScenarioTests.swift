@@ -219,6 +219,32 @@ struct ClusterScenarioTests {
     }
   }
 
+  @Test("one node that refuses the login is named, and hides nothing about the others")
+  func refusedLogin() async throws {
+    try await Deployment.run(withCluster: .init()) { deployment, group in
+      try await FailOver.startReplicas(deployment)
+      let node = try await group.waitForPrimary(of: group.keys.token)
+      let other = try await group.waitForPrimary(of: group.keys.lock)
+      let leader = try #require(try await deployment.leader())
+      try await node.command("CONFIG", "SET", "requirepass", "another")
+      // Whoever is connected stays so else; this test's own connections are refused, too.
+      let kill = try ChildProcess([
+        "redis-cli", "-p", "\(node.port)", "--no-auth-warning", "-a", "another", "CLIENT", "KILL",
+        "TYPE", "normal",
+      ])
+      #expect(kill.succeeds())
+      try await waitUntil("it is named", within: patience) {
+        try await leader.troubles()["redis_login"]?.contains("node 127.0.0.1:\(node.port)") == true
+      }
+      let check = try SidecarProcess(
+        ["check", "--connect"], environment: deployment.environment(instance: "a"),
+        instance: "check")
+      #expect(try await check.waitForExit(within: patience) == .code(69), "\(check.outputText)")
+      #expect(check.outputText.contains("error: node 127.0.0.1:\(node.port)"))
+      #expect(check.outputText.contains("ok: node 127.0.0.1:\(other.port) version"))
+    }
+  }
+
   @Test("a node that has forgotten the scripts is sent them")
   func scriptFlush() async throws {
     try await Deployment.run(withCluster: .init()) { deployment, group in

@@ -137,6 +137,16 @@ struct SlotPollTests {
     #expect("\(failure)".contains("a:7000: connection refused; b:7000: takes no part in a cluster"))
   }
 
+  @Test("a node that cannot be used is named once, with what it refuses")
+  func named() {
+    let login = RedisFailure.authenticationFailed(RedisServerError("NOAUTH no"))
+    let failure = RedisFailure.notConnected(.node("a:7000", login))
+    #expect(failure.needsOperator)
+    #expect("\(failure)".hasPrefix("there is no connection to Redis: node a:7000: \(login)"))
+    let down = RedisFailure.node("a:7000", .unreachable("a:7000", reason: "connection refused"))
+    #expect("\(down)" == "node a:7000: connection refused" && !down.needsOperator)
+  }
+
   @Test("what refuses or knows nothing is told apart")
   func refusals() {
     let node = RedisEndpoint.Address.node("a")

@@ -118,6 +118,7 @@ import TokenCore
       (["WCH_EXEC": "[]"], "names no program"), (["WCH_EXEC": "/sbin/a"], "is not there"),
       (["WCH_EXEC": "nowhere", "PATH": "/x:/y"], "in any directory of PATH"),
       (["WCH_EXEC": "/bin/a", "WCH_EXEC_ON": "some"], "`leader` or `all`"),
+      (["WCH_FILE": "/run/{account}/{kind}"], "`{kind}` in `/run/{account}/{kind}` stands for"),
       (["WCH_FILE": "/run/{acount}/t"], "`{acount}` in `/run/{acount}/t` stands for nothing"),
       (
         [
